@@ -1,0 +1,1 @@
+"""Longformer on a CPU without torch."""
