@@ -1,1 +1,85 @@
-"""Longformer on a CPU without torch."""
+"""Longformer on a CPU without torch.
+
+The names are those of Hugging Face's transformers. They are imported on first use, so that `import lf_ref` is quick.
+
+>>> from lf_ref import pipeline
+>>> fill_mask = pipeline("fill-mask")
+>>> len(fill_mask("He opened the <mask> and went into the room.", top_k=3))
+3
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+from .errors import CheckpointError, ConfigError, InputError, LfRefError
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "LongformerConfig": "config",
+    "LongformerTokenizer": "tokenizer",
+    "LongformerTokenizerFast": "tokenizer",
+    "LongformerModel": "model.heads",
+    "LongformerForMaskedLM": "model.heads",
+    "LongformerForSequenceClassification": "model.heads",
+    "LongformerForTokenClassification": "model.heads",
+    "LongformerForMultipleChoice": "model.heads",
+    "LongformerForQuestionAnswering": "model.heads",
+    "dense_attentions": "model.attentions",
+    "LongformerBaseModelOutput": "model.outputs",
+    "LongformerBaseModelOutputWithPooling": "model.outputs",
+    "LongformerMaskedLMOutput": "model.outputs",
+    "LongformerSequenceClassifierOutput": "model.outputs",
+    "LongformerTokenClassifierOutput": "model.outputs",
+    "LongformerMultipleChoiceModelOutput": "model.outputs",
+    "LongformerQuestionAnsweringModelOutput": "model.outputs",
+    "pipeline": "pipelines",
+}
+_MODULES = {"global_attention": "model.global_attention"}
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "InputError",
+    "LfRefError",
+    "__version__",
+    *_HOME,
+    *_MODULES,
+]
+
+if _TYPE_CHECKING:
+    from .config import LongformerConfig
+    from .model import global_attention
+    from .model.attentions import dense_attentions
+    from .model.heads import (
+        LongformerForMaskedLM,
+        LongformerForMultipleChoice,
+        LongformerForQuestionAnswering,
+        LongformerForSequenceClassification,
+        LongformerForTokenClassification,
+        LongformerModel,
+    )
+    from .model.outputs import (
+        LongformerBaseModelOutput,
+        LongformerBaseModelOutputWithPooling,
+        LongformerMaskedLMOutput,
+        LongformerMultipleChoiceModelOutput,
+        LongformerQuestionAnsweringModelOutput,
+        LongformerSequenceClassifierOutput,
+        LongformerTokenClassifierOutput,
+    )
+    from .pipelines import pipeline
+    from .tokenizer import LongformerTokenizer, LongformerTokenizerFast
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _MODULES:
+        return _import_module(f".{_MODULES[name]}", __name__)
+    if name in _HOME:
+        return getattr(_import_module(f".{_HOME[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

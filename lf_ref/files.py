@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from .errors import CheckpointError
@@ -12,18 +15,37 @@ from .errors import CheckpointError
 DEMO = "demo"
 _DEMO_FOLDER = Path(__file__).parent / "demo"
 
+# The parts of a checkpoint that come as a set. A cache that holds one of the sets in `_WHOLE` holds the part whole, so
+# its other files do not exist: this is what lets a cache filled by another tool do without any request.
+_WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+_TOKENIZER_OPTIONS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+_TOKENIZER = (*_TOKENIZER_OPTIONS, "tokenizer.json", "vocab.json", "merges.txt")
+_WHOLE = {
+    _WEIGHTS: tuple((name,) for name in _WEIGHTS),
+    _TOKENIZER: (("tokenizer.json",), ("vocab.json", "merges.txt")),
+}
 
-@dataclass(frozen=True)
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
 class Source:
-    """A place that holds the files of one checkpoint."""
+    """A place that holds the files of one checkpoint; `name` is what the user called it."""
 
-    name: str
-    folder: Path
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def find(self, filename: str) -> Path | None:
-        """The local path of `filename`, or None where the source does not have it."""
-        path = self.folder / filename
-        return path if path.is_file() else None
+        """The local path of `filename`, or None where the source does not have it.
+
+        Raises:
+            CheckpointError: `filename` is not a plain name, or what bears it is not a file.
+        """
+        raise NotImplementedError
 
     def require(self, filename: str) -> Path:
         """The local path of `filename`.
@@ -33,8 +55,176 @@ class Source:
         """
         path = self.find(filename)
         if path is None:
-            raise CheckpointError(f"{self.name} has no {filename}")
+            raise self.missing(filename)
         return path
+
+    def missing(self, what: str) -> CheckpointError:
+        """The error to raise when `what`, a file or a choice of files, is not there: it says the way out."""
+        raise NotImplementedError
+
+
+class Folder(Source):
+    """A checkpoint in a local folder."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        super().__init__(name)
+        self.folder = folder
+
+    def find(self, filename: str) -> Path | None:
+        """The path of `filename` in the folder, or None."""
+        _check_plain(self.name, filename)
+        path = self.folder / filename
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            if path.is_symlink():
+                raise CheckpointError(f"{path} is a symbolic link to a file that does not exist") from None
+            return None
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+        if not stat.S_ISREG(mode):
+            # Opening a FIFO or a device could block for ever.
+            raise CheckpointError(f"{path} must be a file, got a {'folder' if stat.S_ISDIR(mode) else 'special file'}")
+        return path
+
+    def missing(self, what: str) -> CheckpointError:
+        """The error that names what the folder does hold."""
+        held = sorted(entry.name for entry in self.folder.iterdir())
+        listing = ", ".join(held[:20]) + (", ..." if len(held) > 20 else "") if held else "nothing"
+        return CheckpointError(
+            f"the folder {self.name} has no {what} (it holds {listing}); give the folder that save_pretrained wrote, or "
+            f"the id of a Hub repository"
+        )
+
+
+class Repository(Source):
+    """A checkpoint on the Hugging Face Hub, read through huggingface_hub's cache.
+
+    What the cache knows is never asked again, so a complete cache means no request; a branch that has moved on since
+    is therefore not noticed. Every file comes from one commit, the one that the first file came from.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        revision: str | None,
+        cache_dir: str | os.PathLike[str] | None,
+        token: str | bool | None,
+        local_files_only: bool,
+    ) -> None:
+        super().__init__(name)
+        self._asked = revision or "main"
+        self._revision = self._asked  # a commit hash once one is known
+        self._cache_dir = None if cache_dir is None else Path(cache_dir).expanduser()
+        self._token = token
+        self._local_files_only = local_files_only
+
+    def find(self, filename: str) -> Path | None:
+        """The path of `filename` in the cache, downloaded where the cache does not have it; None if it does not exist."""
+        _check_plain(self.name, filename)
+        known, path = self._look_up(filename)
+        if not known and not self._settled(filename) and not self._offline():
+            if filename in _TOKENIZER and filename not in _TOKENIZER_OPTIONS:
+                # Options first: whenever the vocabulary is in the cache, an interrupted download has not lost them.
+                for option in _TOKENIZER_OPTIONS:
+                    if not self._look_up(option)[0]:
+                        self._download(option)
+            path = self._download(filename)
+        if path is not None:
+            self._revision = path.parent.name
+        return path
+
+    def missing(self, what: str) -> CheckpointError:
+        """The error that tells a file that does not exist from one that could not be asked for."""
+        if self._offline():
+            return CheckpointError(
+                f"{what} of {self.name} (revision {self._asked}) is not in the cache, and asking the Hub is ruled out by "
+                f"local_files_only or HF_HUB_OFFLINE; load it once with the network, or give a folder"
+            )
+        return CheckpointError(
+            f"the Hub repository {self.name} (revision {self._asked}) has no {what}; give another revision, such as "
+            f"'refs/pr/7', or another repository"
+        )
+
+    def _look_up(self, filename: str) -> tuple[bool, Path | None]:
+        """What the cache says of a file: (is anything known, its path or None where it does not exist)."""
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(
+            self.name, filename, cache_dir=self._cache_dir, revision=self._revision
+        )
+        return cached is not None, Path(cached) if isinstance(cached, str) else None
+
+    def _settled(self, filename: str) -> bool:
+        """Whether a file that the cache says nothing of must be absent, since its part is whole without it."""
+        return any(
+            all(self._look_up(name)[1] is not None for name in whole)
+            for part, sets in _WHOLE.items()
+            if filename in part
+            for whole in sets
+        )
+
+    def _offline(self) -> bool:
+        from huggingface_hub import constants
+
+        return self._local_files_only or bool(constants.HF_HUB_OFFLINE)
+
+    def _download(self, filename: str) -> Path | None:
+        """Fetch one file into the cache; None where the Hub says that it does not exist."""
+        from huggingface_hub import errors, hf_hub_download
+
+        settled = (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.LocalTokenNotFoundError)
+        for attempt in (1, 2):
+            try:
+                with _progress_bars():
+                    path = hf_hub_download(
+                        self.name,
+                        filename,
+                        revision=self._revision,
+                        cache_dir=self._cache_dir,
+                        token=self._token,
+                        library_name="lf_ref",
+                    )
+                return Path(path)
+            except errors.LocalEntryNotFoundError as error:
+                raise self._explain(error, filename) from error
+            except errors.EntryNotFoundError:
+                return None
+            except Exception as error:  # versions of huggingface_hub differ in their HTTP library and its errors
+                if isinstance(error, settled) or attempt == 2:
+                    raise self._explain(error, filename) from error
+        raise RuntimeError("unreachable: the second attempt returns or raises")
+
+    def _explain(self, error: Exception, filename: str) -> CheckpointError:
+        """What went wrong with a request, and what to do about it."""
+        from huggingface_hub import constants, errors
+
+        where = f"{constants.ENDPOINT}/{self.name}"
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(error, errors.GatedRepoError):
+            return CheckpointError(
+                f"{self.name} is gated: accept its conditions on {where}, then log in with `hf auth login` or give token="
+            )
+        if isinstance(error, errors.RepositoryNotFoundError):
+            return CheckpointError(
+                f"{self.name} is neither a folder here nor a repository on the Hub that you may read: check the "
+                f"spelling; for a private one log in with `hf auth login` or give token="
+            )
+        if isinstance(error, errors.RevisionNotFoundError):
+            return CheckpointError(
+                f"{self.name} has no revision {self._revision!r}; give a branch, a tag, a commit hash or 'refs/pr/N'"
+            )
+        if isinstance(error, errors.LocalEntryNotFoundError):
+            return CheckpointError(
+                f"{filename} of {self.name} is not in the cache and {constants.ENDPOINT} cannot be reached: check the "
+                f"network and HF_ENDPOINT, or give a folder"
+            )
+        if status is not None:
+            return CheckpointError(f"{where} answered {status} for {filename}: {error}")
+        return CheckpointError(
+            f"the download of {filename} from {self.name} failed: {error}; try again, and if that does not help, delete "
+            f"the repository's *.incomplete files in the cache"
+        )
 
 
 def locate(
@@ -45,23 +235,91 @@ def locate(
     token: str | bool | None = None,
     local_files_only: bool = False,
 ) -> Source:
-    """Find a checkpoint by name: None or "demo" for the bundled one, a folder, or a Hub repository id."""
+    """Find a checkpoint by name, without touching the network yet.
+
+    Args:
+        name: None or the string "demo" for the bundled checkpoint (a folder of that name is "./demo"); a folder; or the
+            id of a Hub repository. A folder goes before a repository. A `Path` is always a folder.
+        revision: of a Hub repository: a branch, tag, commit hash or "refs/pr/N"; "main" by default.
+        cache_dir: huggingface_hub's cache, where it is not the usual one.
+        token: as in huggingface_hub.
+        local_files_only: never ask the Hub. `HF_HUB_OFFLINE=1` does the same.
+
+    Raises:
+        CheckpointError: the name is a file, a path that does not exist, or no valid repository id.
+    """
     if name is None or name == DEMO:
-        return Source(DEMO, _DEMO_FOLDER)
-    folder = Path(name)
-    if not folder.is_dir():
-        raise CheckpointError(f"{name} is not a folder")
-    return Source(str(name), folder)
+        return Folder(DEMO, _DEMO_FOLDER)
+    text = os.fspath(name)
+    if os.path.isdir(text):
+        return Folder(text, Path(text))
+    if os.path.lexists(text):
+        parent = os.path.dirname(text) or "."
+        raise CheckpointError(f"{text} is not a folder; give the folder that holds the files, perhaps {parent}")
+    if not isinstance(name, str) or text.startswith((".", "~", os.sep)):
+        raise CheckpointError(f"there is no folder {text}")
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
 
-
-def write_beside(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name beside `path`, then rename it, so that no reader sees half of it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
+        validate_repo_id(text)
+    except HFValidationError as error:
+        raise CheckpointError(
+            f"{text!r} is neither a folder here nor the id of a Hub repository, such as 'allenai/longformer-base-4096'"
+        ) from error
+    return Repository(text, revision, cache_dir, token, local_files_only)
+
+
+@contextmanager
+def quiet_downloads() -> Iterator[None]:
+    """Show no progress bars of downloads within the block. Elsewhere they show where standard error is a terminal."""
+    token = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary file beside `path` to write to, and rename it at the end, so that no reader sees half of it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        yield Path(temporary)
+        os.chmod(temporary, 0o644)  # mkstemp gives 0o600
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def write_beside(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name beside `path`, then rename it, so that no reader sees half of it."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _check_plain(name: str, filename: str) -> None:
+    """Refuse names that lead out of the folder: shard names come from a file that may be hostile."""
+    if not filename or filename.startswith(".") or any(letter in filename for letter in "/\\\0:"):
+        raise CheckpointError(f"{name}: a file of a checkpoint has a plain name without separators, got {filename!r}")
+
+
+@contextmanager
+def _progress_bars() -> Iterator[None]:
+    """huggingface_hub's progress bars, off within `quiet_downloads`; its settings are put back as they were."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import progress_bar_states
+
+    if not _quiet.get() or constants.HF_HUB_DISABLE_PROGRESS_BARS is not None:
+        yield
+        return
+    before = dict(progress_bar_states)
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        progress_bar_states.clear()
+        progress_bar_states.update(before)

@@ -1,0 +1,87 @@
+"""Threads for the kernels: they release the GIL, so plain Python threads run them side by side.
+
+Numba's own `parallel=True` is not used: it compiles for seconds, its workqueue layer aborts the process when two
+Python threads enter it, and its OpenMP layer does after a fork.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+from ..errors import InputError
+
+
+def usable_cpus() -> int:
+    """How many CPUs this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
+@lru_cache(maxsize=None)
+def _helpers(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, thread_name_prefix="lf_ref")
+
+
+@lru_cache(maxsize=None)
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.cache_clear)  # a fork copies the pool but not its threads
+
+
+class Threads:
+    """A number of threads to run tasks with; None stands for one per usable CPU, and leaves NumPy's BLAS alone."""
+
+    def __init__(self, num_threads: int | None = None) -> None:
+        if num_threads is not None and (
+            isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1
+        ):
+            raise InputError(f"num_threads must be a positive integer or None, got {num_threads!r}")
+        self.count = usable_cpus() if num_threads is None else num_threads
+        self._limits_blas = num_threads is not None
+
+    def limit_blas(self) -> AbstractContextManager[Any]:
+        """Hold NumPy's matrix products to the same number of threads while the context lasts."""
+        return _blas().limit(limits=self.count) if self._limits_blas else nullcontext()
+
+    def run(self, task: Callable[..., object], arguments: Iterable[tuple[Any, ...]]) -> None:
+        """Call `task` once for each tuple of arguments, in any order, on all threads; return when all are done.
+
+        The tasks write to disjoint places, so the result does not depend on the number of threads. The caller's
+        thread works too. The first exception is raised here.
+        """
+        waiting = deque(arguments)
+
+        def work() -> None:
+            while True:
+                try:
+                    chosen = waiting.popleft()
+                except IndexError:
+                    return
+                task(*chosen)
+
+        helpers = min(self.count, len(waiting)) - 1
+        running = [_helpers(self.count - 1).submit(work) for _ in range(helpers)]
+        try:
+            work()
+        finally:
+            waiting.clear()
+            for future in running:
+                future.result()
+
+    def rows(self, task: Callable[..., object], count: int, *arguments: Any) -> None:
+        """Call `task(start, stop, *arguments)` for ranges that together cover `count` rows."""
+        step = max(16, -(-count // (4 * self.count)))
+        self.run(task, [(start, min(start + step, count), *arguments) for start in range(0, count, step)])

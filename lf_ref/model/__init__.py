@@ -1,0 +1,1 @@
+"""The model classes by HF's names, their outputs, and helpers for global attention."""

@@ -1,0 +1,155 @@
+"""What every model class shares: config and weights, loading and saving, the choice of engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..checkpoint import bind, open_tensors, save
+from ..config import LongformerConfig
+from ..errors import InputError
+from ..files import locate
+from ..reference import heads, ops
+from .encoder import Encoded, encode
+from .inputs import Inputs
+from .outputs import ModelOutput
+
+if TYPE_CHECKING:
+    from ..kernels.engine import Kernels
+
+DTYPES = ("float32", "float64")
+BACKENDS = ("numba", "numpy")
+
+Model = TypeVar("Model", bound="LongformerPreTrainedModel")
+Output = TypeVar("Output", bound=ModelOutput)
+
+
+class LongformerPreTrainedModel:
+    """A Longformer with the weights of a checkpoint, forward only.
+
+    Args:
+        config: the sizes and windows.
+        state_dict: the weights by the names HF stores them under, with or without the `longformer.` prefix. Float
+            arrays of the wanted dtype are used as they are, without a copy.
+        dtype: "float32" or "float64", of all weights and results.
+        backend: "numba" for the fast kernels, "numpy" for the definition in `lf_ref.reference`.
+        num_threads: threads of the fast kernels and of NumPy's BLAS during a call; None for one per usable CPU. The
+            results do not depend on it.
+
+    Raises:
+        InputError: an unknown dtype, backend or number of threads.
+        CheckpointError: weights are missing, unexpected or of another shape; all of them are listed.
+    """
+
+    head: ClassVar[str] = "encoder"
+
+    def __init__(
+        self,
+        config: LongformerConfig,
+        state_dict: Mapping[str, Any],
+        *,
+        dtype: DTypeLike = "float32",
+        backend: str = "numba",
+        num_threads: int | None = None,
+    ) -> None:
+        if not isinstance(config, LongformerConfig):
+            raise InputError(f"config must be a LongformerConfig, got {type(config).__name__}")
+        self.config = config
+        self.dtype = _check_dtype(dtype)
+        if backend not in BACKENDS:
+            raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+        self.backend = backend
+        self._kernels: Kernels | None = None
+        if backend == "numba":
+            from ..kernels.engine import Kernels  # loads Numba
+
+            self._kernels = Kernels(num_threads)
+        self.num_threads = num_threads
+        self.parameters = bind(state_dict, config, self.head, self.dtype)
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Model],
+        name: str | os.PathLike[str] | None = None,
+        *,
+        config: LongformerConfig | None = None,
+        dtype: DTypeLike = "float32",
+        backend: str = "numba",
+        num_threads: int | None = None,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        token: str | bool | None = None,
+        local_files_only: bool = False,
+        **options: Any,
+    ) -> Model:
+        """Load a checkpoint: a folder, a repository of the Hugging Face Hub, or (None or "demo") the bundled model.
+
+        Args:
+            name: the folder or repository id. A folder, or a repository that is completely cached, is read without
+                any network call.
+            config: in place of the checkpoint's own `config.json`.
+            dtype, backend, num_threads: as for the class.
+            revision, cache_dir, token, local_files_only: as in `huggingface_hub`.
+            options: further arguments of the class.
+
+        Raises:
+            CheckpointError: files are missing or damaged, or do not hold what this class needs.
+            ConfigError: the config is not that of a Longformer.
+        """
+        source = locate(
+            name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
+        )
+        config = config if config is not None else LongformerConfig.from_json_file(source.require("config.json"))
+        tensors = open_tensors(source)
+        return cls(config, tensors, dtype=dtype, backend=backend, num_threads=num_threads, **options)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write `config.json` and `model.safetensors` into `folder`, readable by HF; existing ones are replaced."""
+        save(folder, self.parameters, self.config, self.head)
+
+    @property
+    def _ops(self) -> heads.Ops:
+        return ops if self._kernels is None else self._kernels
+
+    def _limit_threads(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self._kernels is None else self._kernels.limit_blas()
+
+    def _encode(
+        self, inputs: Inputs, output_attentions: bool | None, output_hidden_states: bool | None
+    ) -> Encoded:
+        """Run the encoder on the engine that was chosen."""
+        config, parameters = self.config, self.parameters
+        keep_attentions = config.output_attentions if output_attentions is None else output_attentions
+        keep_hidden = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        if inputs.input_ids is not None:
+            words = parameters["embeddings.word_embeddings.weight"][inputs.input_ids]
+        else:
+            words = np.asarray(inputs.inputs_embeds, self.dtype)
+        if self._kernels is None:
+            from .definition import encode_by_definition
+
+            return encode_by_definition(inputs, words, parameters, config, keep_hidden, keep_attentions)
+        return encode(inputs, words, parameters, config, self._kernels, keep_hidden, keep_attentions)
+
+    def _finish(
+        self, kind: type[Output], encoded: Encoded, return_dict: bool | None, **fields: Any
+    ) -> Output | tuple[Any, ...]:
+        """The output record, or its tuple where `return_dict` (by default the config's) is False."""
+        output = kind(**fields, **encoded.asked_for())
+        wanted = self.config.return_dict if return_dict is None else return_dict
+        return output if wanted else output.to_tuple()
+
+
+def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    try:
+        checked = np.dtype(dtype)
+    except TypeError:
+        checked = None
+    if checked is None or checked.name not in DTYPES:
+        raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    return checked

@@ -1,0 +1,51 @@
+"""The encoder by its definition: `lf_ref.reference` on each row of a batch, its results laid out as the fast path's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..config import LongformerConfig
+from ..reference.forward import banded, encode
+from ..reference.ops import Array, Parameters
+from .encoder import Encoded
+from .inputs import Inputs
+
+
+def encode_by_definition(
+    inputs: Inputs,
+    words: Array,
+    parameters: Parameters,
+    config: LongformerConfig,
+    keep_hidden_states: bool,
+    keep_attentions: bool,
+) -> Encoded:
+    """Run the reference encoder on a batch; arguments and results as `lf_ref.model.encoder.encode`."""
+    columns = int(inputs.is_global.sum(axis=1).max())
+    rows = [
+        encode(
+            words[i],
+            inputs.position_ids[i],
+            inputs.token_type_ids[i],
+            inputs.visible[i],
+            inputs.is_global[i],
+            parameters,
+            config,
+            keep_attentions,
+        )
+        for i in range(len(words))
+    ]
+    encoded = Encoded(words)
+    for layer, steps in enumerate(zip(*rows, strict=True)):
+        encoded.last_hidden_state = np.stack([hidden for hidden, _ in steps])
+        if keep_hidden_states:
+            encoded.hidden_states.append(encoded.last_hidden_state)
+        if keep_attentions and layer:
+            one_sided = config.windows[layer - 1] // 2
+            folded = [
+                banded(probabilities, is_global, columns, one_sided)
+                for (_, probabilities), is_global in zip(steps, inputs.is_global, strict=True)
+                if probabilities is not None
+            ]
+            encoded.attentions.append(np.stack([local for local, _ in folded]))
+            encoded.global_attentions.append(np.stack([global_ for _, global_ in folded]))
+    return encoded

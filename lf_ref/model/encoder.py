@@ -1,0 +1,176 @@
+"""The encoder on the fast kernels: the layer as the paper draws it, for a whole batch at once.
+
+The tokens of all rows lie one after another, [tokens, hidden] with tokens = batch * seq, and nothing is padded.
+`lf_ref.reference.forward` is the same in plain NumPy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..config import LongformerConfig
+from ..reference.ops import Array, Parameters, under
+from .inputs import Inputs
+
+if TYPE_CHECKING:
+    from ..kernels.engine import Kernels
+
+
+@dataclass
+class Encoded:
+    """What the encoder computed: see `LongformerBaseModelOutput` for the shapes. The lists are empty unless asked for."""
+
+    last_hidden_state: Array
+    hidden_states: list[Array] = field(default_factory=list)
+    attentions: list[Array] = field(default_factory=list)
+    global_attentions: list[Array] = field(default_factory=list)
+
+    def asked_for(self) -> dict[str, tuple[Array, ...] | None]:
+        """The lists as the fields of an output record: None where nobody asked, or where nothing is global."""
+        some_global = bool(self.global_attentions) and self.global_attentions[0].shape[-1] > 0
+        return {
+            "hidden_states": tuple(self.hidden_states) or None,
+            "attentions": tuple(self.attentions) or None,
+            "global_attentions": tuple(self.global_attentions) if some_global else None,
+        }
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where the tokens of one row lie, and who attends to whom.
+
+    tokens: the row's place among the tokens of the batch. visible, local: bool [S]. globals: int64 [g], positions.
+    """
+
+    tokens: slice
+    visible: Array
+    local: Array
+    globals: Array
+
+    @property
+    def place(self) -> tuple[slice, Array, Array]:
+        """What the band attention needs to know."""
+        return self.tokens, self.local, self.globals
+
+
+def rows_of(inputs: Inputs) -> list[Row]:
+    """The rows of a batch, their masks derived once for all layers."""
+    length = inputs.visible.shape[1]
+    return [
+        Row(slice(i * length, (i + 1) * length), visible, visible & ~is_global, np.flatnonzero(is_global))
+        for i, (visible, is_global) in enumerate(zip(inputs.visible, inputs.is_global, strict=True))
+    ]
+
+
+def encode(
+    inputs: Inputs,
+    words: Array,
+    parameters: Parameters,
+    config: LongformerConfig,
+    kernels: Kernels,
+    keep_hidden_states: bool,
+    keep_attentions: bool,
+) -> Encoded:
+    """Run the encoder on a batch.
+
+    words: float [batch, seq, hidden], the word vectors; parameters: by HF's names without the `longformer.` prefix.
+    """
+    batch, length, width = words.shape
+    rows = rows_of(inputs)
+    hidden = embeddings(words, inputs, under(parameters, "embeddings"), kernels, config.layer_norm_eps)
+    encoded = Encoded(hidden)
+    if keep_hidden_states:
+        encoded.hidden_states.append(hidden.reshape(batch, length, width))
+    for layer, window in enumerate(config.windows):
+        weights = under(parameters, f"encoder.layer.{layer}")
+        if keep_attentions:
+            local, global_ = attentions(hidden, under(weights, "attention.self"), config, kernels, rows, window // 2)
+            encoded.attentions.append(local)
+            encoded.global_attentions.append(global_)
+        hidden = encoder_layer(hidden, weights, config, kernels, rows, window // 2)
+        if keep_hidden_states:
+            encoded.hidden_states.append(hidden.reshape(batch, length, width))
+    encoded.last_hidden_state = hidden.reshape(batch, length, width)
+    return encoded
+
+
+def embeddings(words: Array, inputs: Inputs, weights: Parameters, kernels: Kernels, eps: float) -> Array:
+    """Sum of word, position and token-type vectors, normalised.  # [B, S, hidden] -> [tokens, hidden]"""
+    total = words + weights["position_embeddings.weight"][inputs.position_ids]
+    total += weights["token_type_embeddings.weight"][inputs.token_type_ids]
+    flat = total.reshape(-1, total.shape[2])
+    return kernels.layer_norm(flat, weights["LayerNorm.weight"], weights["LayerNorm.bias"], eps)
+
+
+def encoder_layer(
+    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, rows: list[Row], one_sided: int
+) -> Array:
+    """Attention, then a feed-forward network on each token; after both, residual and norm.  # [tokens, hidden] -> same"""
+    context = self_attention(hidden, under(weights, "attention.self"), config, kernels, rows, one_sided)
+    attended = residual_norm(context, hidden, under(weights, "attention.output"), config, kernels)
+    return feed_forward(attended, weights, config, kernels)
+
+
+def self_attention(
+    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, rows: list[Row], one_sided: int
+) -> Array:
+    """What each token gathers from its neighbours and from the global tokens.  # [tokens, hidden] -> [tokens, hidden]"""
+    query, key, value = (_project(hidden, weights, name, kernels) for name in ("query", "key", "value"))
+    heads = config.num_attention_heads
+    context = kernels.band_attention(query, key, value, [row.place for row in rows], heads, one_sided)
+    for row in rows:
+        if len(row.globals):
+            gathered, _ = kernels.global_attention(hidden[row.tokens], row.globals, row.visible, weights, heads)
+            context[row.tokens][row.globals] = gathered
+    return context
+
+
+def residual_norm(x: Array, residual: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels) -> Array:
+    """A dense layer, the residual, the norm.  # [tokens, m], [tokens, hidden] -> [tokens, hidden]"""
+    dense = weights["dense.weight"], weights["dense.bias"]
+    norm = weights["LayerNorm.weight"], weights["LayerNorm.bias"]
+    return kernels.linear_residual_norm(x, dense, residual, norm, config.layer_norm_eps)
+
+
+def feed_forward(attended: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels) -> Array:
+    """Two dense layers with the activation between, the residual, the norm, for some tokens at a time.
+
+    So the inner activations, four times as wide as the rest, never exist for all tokens.  # [tokens, hidden] -> same
+    """
+    output = under(weights, "output")
+    out = np.empty_like(attended)
+    for start in range(0, len(attended), kernels.CHUNK):
+        chunk = attended[start : start + kernels.CHUNK]
+        inner = kernels.linear_activation(
+            chunk, weights["intermediate.dense.weight"], weights["intermediate.dense.bias"], config.hidden_act
+        )
+        out[start : start + kernels.CHUNK] = residual_norm(inner, chunk, output, config, kernels)
+    return out
+
+
+def attentions(
+    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, rows: list[Row], one_sided: int
+) -> tuple[Array, Array]:
+    """The probabilities of one layer in the layout of HF's `attentions` and `global_attentions`.
+
+    Returns [B, H, S, x + 2 one_sided + 1] and [B, H, S, x], x the largest number of global tokens of any row.
+    """
+    heads = config.num_attention_heads
+    query, key = (_project(hidden, weights, name, kernels) for name in ("query", "key"))
+    local = kernels.band_probabilities(query, key, [row.place for row in rows], heads, one_sided)
+    columns = local.shape[3] - 2 * one_sided - 1
+    global_ = np.zeros((*local.shape[:3], columns), hidden.dtype)
+    for i, row in enumerate(rows):
+        if len(row.globals):
+            _, probabilities = kernels.global_attention(
+                hidden[row.tokens], row.globals, row.visible, weights, heads
+            )
+            global_[i, :, :, : len(row.globals)] = probabilities.swapaxes(1, 2)
+    return local, global_
+
+
+def _project(hidden: Array, weights: Parameters, name: str, kernels: Kernels) -> Array:
+    return kernels.linear(hidden, weights[f"{name}.weight"], weights[f"{name}.bias"])

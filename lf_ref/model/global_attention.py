@@ -1,0 +1,77 @@
+"""Where global attention goes: masks to pass as `global_attention_mask`, and the default of each head."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import InputError
+from ..reference.ops import Array
+
+
+def on_first_token(input_ids: ArrayLike) -> Array:
+    """Global attention on the first token, as for classification.  # int (batch, seq) -> int64 (batch, seq)"""
+    mask = np.zeros(np.shape(input_ids), np.int64)
+    mask[..., 0] = 1
+    return mask
+
+
+def on_question(input_ids: ArrayLike, sep_token_id: int = 2) -> Array:
+    """Global attention on every token before the first separator, as for question answering.
+
+    input_ids: int (batch, seq), each row `<s> question </s></s> document </s>`. Returns int64 (batch, seq).
+
+    Raises:
+        InputError: a row does not have exactly three separators. (HF checks only the total of the batch.)
+    """
+    ids = np.asarray(input_ids)
+    return (np.arange(ids.shape[1]) < _first_separator(ids, sep_token_id)[:, None]).astype(np.int64)
+
+
+def after_question(input_ids: ArrayLike, sep_token_id: int = 2) -> Array:
+    """Global attention on every token after the first `</s></s>`, HF's default for multiple choice.
+
+    input_ids: int (batch, seq), each row `<s> question </s></s> choice </s>`. Returns int64 (batch, seq).
+
+    Raises:
+        InputError: a row does not have exactly three separators.
+    """
+    ids = np.asarray(input_ids)
+    return (np.arange(ids.shape[1]) > _first_separator(ids, sep_token_id)[:, None] + 1).astype(np.int64)
+
+
+def on_token_ids(input_ids: ArrayLike, token_ids: ArrayLike) -> Array:
+    """Global attention wherever one of `token_ids` stands.  # int (batch, seq), int (n,) -> int64 (batch, seq)"""
+    return np.isin(np.asarray(input_ids), np.asarray(token_ids)).astype(np.int64)
+
+
+def on_positions(input_ids: ArrayLike, positions: ArrayLike) -> Array:
+    """Global attention at these places of every row, counted from 0; negative ones count from the end.
+
+    input_ids: int (batch, seq); positions: int (n,). Returns int64 (batch, seq).
+
+    Raises:
+        InputError: a position lies outside the sequence.
+    """
+    mask = np.zeros(np.shape(input_ids), np.int64)
+    places = np.atleast_1d(np.asarray(positions))
+    length = mask.shape[-1]
+    if places.dtype.kind not in "iu":
+        raise InputError(f"positions must be integers, got dtype {places.dtype}")
+    outside = places[(places < -length) | (places >= length)]
+    if len(outside):
+        raise InputError(f"position {outside[0]} lies outside the sequence of {length} tokens")
+    mask[..., places] = 1
+    return mask
+
+
+def _first_separator(ids: Array, sep_token_id: int) -> Array:
+    """Position of the first separator of each row.  # int (batch, seq) -> int (batch,)"""
+    is_separator = ids == sep_token_id
+    counts = is_separator.sum(axis=1)
+    for row in np.flatnonzero(counts != 3):
+        raise InputError(
+            f"row {row} has {counts[row]} separators (id {sep_token_id}); exactly 3 are needed to find the question: "
+            "encode the texts as a pair, tokenizer(question, document), or pass global_attention_mask yourself"
+        )
+    return is_separator.argmax(axis=1)

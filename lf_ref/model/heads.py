@@ -1,0 +1,300 @@
+"""The model classes, by HF's names: the encoder alone, and with each head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..config import LongformerConfig
+from ..errors import InputError
+from ..reference import heads
+from ..reference.ops import Array
+from .base import LongformerPreTrainedModel
+from .global_attention import after_question, on_first_token, on_question
+from .inputs import check_inputs
+from .losses import answer_loss, choice_loss, classification_loss, token_loss
+from .outputs import (
+    LongformerBaseModelOutputWithPooling,
+    LongformerMaskedLMOutput,
+    LongformerMultipleChoiceModelOutput,
+    LongformerQuestionAnsweringModelOutput,
+    LongformerSequenceClassifierOutput,
+    LongformerTokenClassifierOutput,
+)
+
+
+class LongformerModel(LongformerPreTrainedModel):
+    """The encoder, with a pooler on the first token where the checkpoint has one.
+
+    add_pooling_layer: True demands the pooler's weights, False leaves the pooler out, None (default) uses it where
+    its weights are there. `pooler_output` is None without it; it is never made up.
+    """
+
+    def __init__(
+        self,
+        config: LongformerConfig,
+        state_dict: Mapping[str, Any],
+        *,
+        add_pooling_layer: bool | None = None,
+        **options: Any,
+    ) -> None:
+        if add_pooling_layer is None:
+            add_pooling_layer = any(name.endswith("pooler.dense.weight") for name in state_dict)
+        self.head = "model" if add_pooling_layer else "encoder"
+        super().__init__(config, state_dict, **options)
+
+    def __call__(
+        self,
+        input_ids: ArrayLike | None = None,
+        attention_mask: ArrayLike | None = None,
+        global_attention_mask: ArrayLike | None = None,
+        token_type_ids: ArrayLike | None = None,
+        position_ids: ArrayLike | None = None,
+        inputs_embeds: ArrayLike | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> LongformerBaseModelOutputWithPooling | tuple[Any, ...]:
+        """Encode a batch.
+
+        Args:
+            input_ids: int (batch, seq), seq at most `config.max_length`.
+            attention_mask: 0 or 1 (batch, seq); 0 hides a token (padding). All ones by default.
+            global_attention_mask: 0 or 1 (batch, seq); 1 for tokens that attend to all and are attended by all.
+                All zeros by default.
+            token_type_ids: int (batch, seq), zeros by default.
+            position_ids: int (batch, seq), counted from the input by default, padding left out.
+            inputs_embeds: float (batch, seq, hidden), word vectors in place of input_ids.
+            output_attentions, output_hidden_states, return_dict: as the config says by default.
+
+        Raises:
+            InputError: an argument does not fit; it is named with the value and its place.
+        """
+        inputs = check_inputs(
+            self.config, input_ids, attention_mask, global_attention_mask, token_type_ids, position_ids, inputs_embeds
+        )
+        with self._limit_threads():
+            encoded = self._encode(inputs, output_attentions, output_hidden_states)
+            hidden = encoded.last_hidden_state
+            pooled = heads.pooler(self._ops, hidden, self.parameters) if self.head == "model" else None
+        return self._finish(
+            LongformerBaseModelOutputWithPooling, encoded, return_dict, last_hidden_state=hidden, pooler_output=pooled
+        )
+
+
+class LongformerForMaskedLM(LongformerPreTrainedModel):
+    """The encoder with a score for every word of the vocabulary at every token."""
+
+    head = "masked_lm"
+
+    def __call__(
+        self,
+        input_ids: ArrayLike | None = None,
+        attention_mask: ArrayLike | None = None,
+        global_attention_mask: ArrayLike | None = None,
+        token_type_ids: ArrayLike | None = None,
+        position_ids: ArrayLike | None = None,
+        inputs_embeds: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> LongformerMaskedLMOutput | tuple[Any, ...]:
+        """Score the vocabulary at every token; arguments as `LongformerModel`.
+
+        labels: int (batch, seq), word ids, -100 where a token does not count. The loss is the mean cross-entropy.
+        """
+        inputs = check_inputs(
+            self.config, input_ids, attention_mask, global_attention_mask, token_type_ids, position_ids, inputs_embeds
+        )
+        with self._limit_threads():
+            encoded = self._encode(inputs, output_attentions, output_hidden_states)
+            logits = heads.masked_lm(
+                self._ops, encoded.last_hidden_state, self.parameters, self.config.layer_norm_eps
+            )
+        loss = None if labels is None else token_loss(logits, labels)
+        return self._finish(LongformerMaskedLMOutput, encoded, return_dict, loss=loss, logits=logits)
+
+
+class LongformerForSequenceClassification(LongformerPreTrainedModel):
+    """The encoder with a score for every label, from the first token, which gets global attention by default."""
+
+    head = "sequence_classification"
+
+    def __call__(
+        self,
+        input_ids: ArrayLike | None = None,
+        attention_mask: ArrayLike | None = None,
+        global_attention_mask: ArrayLike | None = None,
+        token_type_ids: ArrayLike | None = None,
+        position_ids: ArrayLike | None = None,
+        inputs_embeds: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> LongformerSequenceClassifierOutput | tuple[Any, ...]:
+        """Classify each text; arguments as `LongformerModel`, global attention on the first token by default.
+
+        labels: by `config.problem_type`: int (batch,) for single_label_classification, float (batch, num_labels) for
+            multi_label_classification, float (batch,) or (batch, num_labels) for regression. Unset, one label is
+            regression, integer labels are single-label and float labels multi-label.
+        """
+        if global_attention_mask is None:
+            global_attention_mask = _first_token_of(input_ids, inputs_embeds)
+        inputs = check_inputs(
+            self.config, input_ids, attention_mask, global_attention_mask, token_type_ids, position_ids, inputs_embeds
+        )
+        with self._limit_threads():
+            encoded = self._encode(inputs, output_attentions, output_hidden_states)
+            logits = heads.sequence_classification(self._ops, encoded.last_hidden_state, self.parameters)
+        loss = None if labels is None else classification_loss(logits, labels, self.config)
+        return self._finish(LongformerSequenceClassifierOutput, encoded, return_dict, loss=loss, logits=logits)
+
+
+class LongformerForTokenClassification(LongformerPreTrainedModel):
+    """The encoder with a score for every label at every token."""
+
+    head = "token_classification"
+
+    def __call__(
+        self,
+        input_ids: ArrayLike | None = None,
+        attention_mask: ArrayLike | None = None,
+        global_attention_mask: ArrayLike | None = None,
+        token_type_ids: ArrayLike | None = None,
+        position_ids: ArrayLike | None = None,
+        inputs_embeds: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> LongformerTokenClassifierOutput | tuple[Any, ...]:
+        """Classify each token; arguments as `LongformerModel`.
+
+        labels: int (batch, seq), -100 where a token does not count. The loss is the mean cross-entropy.
+        """
+        inputs = check_inputs(
+            self.config, input_ids, attention_mask, global_attention_mask, token_type_ids, position_ids, inputs_embeds
+        )
+        with self._limit_threads():
+            encoded = self._encode(inputs, output_attentions, output_hidden_states)
+            logits = heads.token_classification(self._ops, encoded.last_hidden_state, self.parameters)
+        loss = None if labels is None else token_loss(logits, labels)
+        return self._finish(LongformerTokenClassifierOutput, encoded, return_dict, loss=loss, logits=logits)
+
+
+class LongformerForQuestionAnswering(LongformerPreTrainedModel):
+    """The encoder with a start and an end score at every token; the question gets global attention by default."""
+
+    head = "question_answering"
+
+    def __call__(
+        self,
+        input_ids: ArrayLike | None = None,
+        attention_mask: ArrayLike | None = None,
+        global_attention_mask: ArrayLike | None = None,
+        token_type_ids: ArrayLike | None = None,
+        position_ids: ArrayLike | None = None,
+        inputs_embeds: ArrayLike | None = None,
+        start_positions: ArrayLike | None = None,
+        end_positions: ArrayLike | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> LongformerQuestionAnsweringModelOutput | tuple[Any, ...]:
+        """Score where the answer starts and ends; arguments as `LongformerModel`.
+
+        Global attention is on every token before the first separator by default, which needs input_ids with exactly
+        three separators a row: `<s> question </s></s> document </s>`.
+
+        start_positions, end_positions: int (batch,); what lies outside the sequence does not count. The loss, where
+            both are given, is the mean of the two cross-entropies.
+        """
+        if global_attention_mask is None and input_ids is not None:
+            ids = check_inputs(self.config, input_ids).input_ids
+            global_attention_mask = on_question(ids, self.config.sep_token_id)
+        inputs = check_inputs(
+            self.config, input_ids, attention_mask, global_attention_mask, token_type_ids, position_ids, inputs_embeds
+        )
+        with self._limit_threads():
+            encoded = self._encode(inputs, output_attentions, output_hidden_states)
+            start, end = heads.question_answering(self._ops, encoded.last_hidden_state, self.parameters)
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            loss = answer_loss(start, end, start_positions, end_positions)
+        return self._finish(
+            LongformerQuestionAnsweringModelOutput, encoded, return_dict, loss=loss, start_logits=start, end_logits=end
+        )
+
+
+class LongformerForMultipleChoice(LongformerPreTrainedModel):
+    """The encoder with one score for each choice of each question, from its pooled first token."""
+
+    head = "multiple_choice"
+
+    def __call__(
+        self,
+        input_ids: ArrayLike | None = None,
+        token_type_ids: ArrayLike | None = None,
+        attention_mask: ArrayLike | None = None,
+        global_attention_mask: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        position_ids: ArrayLike | None = None,
+        inputs_embeds: ArrayLike | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> LongformerMultipleChoiceModelOutput | tuple[Any, ...]:
+        """Score the choices; arguments as `LongformerModel`, each (batch, choices, seq), in HF's order for this class.
+
+        Global attention is by default on every token after the first `</s></s>`, which needs input_ids with exactly
+        three separators a choice: `<s> question </s></s> choice </s>`.
+
+        labels: int (batch,), the right choice. The loss is the mean cross-entropy.
+        """
+        choices, flat = _flatten_choices(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            global_attention_mask=global_attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+        )
+        if global_attention_mask is None and input_ids is not None:
+            ids = check_inputs(self.config, flat["input_ids"]).input_ids
+            flat["global_attention_mask"] = after_question(ids, self.config.sep_token_id)
+        inputs = check_inputs(self.config, **flat)
+        with self._limit_threads():
+            encoded = self._encode(inputs, output_attentions, output_hidden_states)
+            scores = heads.multiple_choice(self._ops, encoded.last_hidden_state, self.parameters)
+        logits = scores.reshape(-1, choices)
+        loss = None if labels is None else choice_loss(logits, labels)
+        return self._finish(LongformerMultipleChoiceModelOutput, encoded, return_dict, loss=loss, logits=logits)
+
+
+def _first_token_of(input_ids: ArrayLike | None, inputs_embeds: ArrayLike | None) -> Array | None:
+    given = input_ids if input_ids is not None else inputs_embeds
+    shape = np.shape(given)[:2] if given is not None else ()
+    return on_first_token(np.empty(shape, np.int8)) if len(shape) == 2 and shape[1] else None
+
+
+def _flatten_choices(**arguments: ArrayLike | None) -> tuple[int, dict[str, Array | None]]:
+    """Every choice as a row of its own.  # (batch, choices, seq, ...) -> (batch * choices, seq, ...)"""
+    flat: dict[str, Array | None] = {}
+    choices = 0
+    for name, value in arguments.items():
+        if value is None:
+            flat[name] = None
+            continue
+        array = np.asarray(value)
+        wanted = 4 if name == "inputs_embeds" else 3
+        if array.ndim != wanted:
+            last = ", hidden" if wanted == 4 else ""
+            raise InputError(f"{name} must be {wanted}-D (batch, choices, seq{last}), got {array.ndim}-D {array.shape}")
+        choices = choices or array.shape[1]
+        flat[name] = array.reshape(-1, *array.shape[2:])
+    return choices, flat

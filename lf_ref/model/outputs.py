@@ -1,0 +1,121 @@
+"""What a forward returns: HF's output classes with NumPy arrays in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..reference.ops import Array
+
+Arrays = tuple[Array, ...]
+
+
+class ModelOutput:
+    """A record that also answers as HF's does: `output.logits`, `output["logits"]`, `output[0]`, `output[:2]`.
+
+    Fields that are None do not count: they have no index, no key and no place in `to_tuple()`. Iterating yields the
+    names of the fields, as HF's does; to unpack the values write `loss, logits = output.to_tuple()`.
+    """
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """The values that are not None, in order."""
+        return tuple(value for _, value in self.items())
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Names and values of the fields that are not None, in order."""
+        pairs = ((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]
+        return [(name, value) for name, value in pairs if value is not None]
+
+    def keys(self) -> list[str]:
+        """Names of the fields that are not None, in order."""
+        return [name for name, _ in self.items()]
+
+    def values(self) -> list[Any]:
+        """Values of the fields that are not None, in order."""
+        return [value for _, value in self.items()]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a field, or `default` where it is None or unknown."""
+        return dict(self.items()).get(name, default)
+
+    def __getitem__(self, key: str | int | slice) -> Any:
+        return dict(self.items())[key] if isinstance(key, str) else self.to_tuple()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys()
+
+    def __len__(self) -> int:
+        return len(self.items())
+
+
+@dataclass(eq=False)
+class LongformerBaseModelOutput(ModelOutput):
+    """The encoder's output.
+
+    last_hidden_state: float (batch, seq, hidden). hidden_states: the embeddings and each layer's output, every one of
+    that shape. attentions: of each layer, (batch, heads, seq, x + attention_window + 1), x being the largest number
+    of global tokens of any row. Columns below x are a query's probabilities on the row's global tokens in order of
+    position; column x + attention_window // 2 is the token itself, with its neighbours around it. Rows of masked and
+    of global queries are 0. global_attentions: of each layer, (batch, heads, seq, x): the probabilities of each
+    global query over all tokens; None where nothing is global. `dense_attentions` puts the two together.
+    """
+
+    last_hidden_state: Array
+    hidden_states: Arrays | None = None
+    attentions: Arrays | None = None
+    global_attentions: Arrays | None = None
+
+
+@dataclass(eq=False)
+class LongformerBaseModelOutputWithPooling(ModelOutput):
+    """As `LongformerBaseModelOutput`, with pooler_output: float (batch, hidden), from the first token."""
+
+    last_hidden_state: Array
+    pooler_output: Array | None = None
+    hidden_states: Arrays | None = None
+    attentions: Arrays | None = None
+    global_attentions: Arrays | None = None
+
+
+@dataclass(eq=False)
+class _LogitsOutput(ModelOutput):
+    loss: Array | None = None
+    logits: Array | None = None
+    hidden_states: Arrays | None = None
+    attentions: Arrays | None = None
+    global_attentions: Arrays | None = None
+
+
+class LongformerMaskedLMOutput(_LogitsOutput):
+    """loss: float scalar, where labels were given; logits: float (batch, seq, vocab); the rest as the encoder's."""
+
+
+class LongformerSequenceClassifierOutput(_LogitsOutput):
+    """loss: float scalar, where labels were given; logits: float (batch, labels); the rest as the encoder's."""
+
+
+class LongformerTokenClassifierOutput(_LogitsOutput):
+    """loss: float scalar, where labels were given; logits: float (batch, seq, labels); the rest as the encoder's."""
+
+
+class LongformerMultipleChoiceModelOutput(_LogitsOutput):
+    """loss: float scalar, where labels were given; logits: float (batch, choices).
+
+    The rest is the encoder's, with a row for each choice of each question.
+    """
+
+
+@dataclass(eq=False)
+class LongformerQuestionAnsweringModelOutput(ModelOutput):
+    """loss: float scalar, where both positions were given; start_logits, end_logits: float (batch, seq)."""
+
+    loss: Array | None = None
+    start_logits: Array | None = None
+    end_logits: Array | None = None
+    hidden_states: Arrays | None = None
+    attentions: Arrays | None = None
+    global_attentions: Arrays | None = None

@@ -1,0 +1,86 @@
+"""Longformer's self-attention of one sequence, by the set rule (Beltagy et al. 2020, sections 3.1 and 3.2).
+
+Two masks over the tokens say everything: `visible` (not padding) and `is_global` (attends to all, attended by all;
+always visible too). A query's keys are a set, and one softmax runs over that set:
+
+- a local query sees the global tokens, and the local tokens at most `one_sided` positions away;
+- a global query sees every visible token, through projections of its own;
+- a query that is not visible sees nothing, and its output is zero.
+
+The score of every pair is formed here, S x S of them for each head, so that the rule can be read. The fast kernels
+never do that.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .ops import Array, Parameters, linear, masked_softmax
+
+
+def local_keys(visible: Array, is_global: Array, one_sided: int) -> Array:
+    """Which keys each local query may see.  # bool [S], [S] -> [S, S]
+
+    Rows of global and of invisible queries are all False.
+    """
+    position = np.arange(len(visible))
+    local = visible & ~is_global
+    near = np.abs(position[:, None] - position[None, :]) <= one_sided
+    return local[:, None] & (is_global[None, :] | (near & local[None, :]))
+
+
+def global_keys(visible: Array, is_global: Array) -> Array:
+    """Which keys each global query may see: all that is visible.  # bool [S], [S] -> [S, S]"""
+    return is_global[:, None] & visible[None, :]
+
+
+def attend(query: Array, key: Array, value: Array, keys: Array) -> tuple[Array, Array]:
+    """Average the values each query may see, weighted by the softmax of the scaled dot products.
+
+    query, key, value: float [S, D] of one head; keys: bool [S, S].
+    Returns the averages [S, D] and the weights [S, S].
+    """
+    scale = np.sqrt(query.dtype.type(query.shape[1]))
+    probabilities = masked_softmax(query / scale @ key.T, keys)  # [S, D], [D, S] -> [S, S]
+    return probabilities @ value, probabilities
+
+
+def self_attention(
+    hidden: Array,
+    weights: Parameters,
+    heads: int,
+    visible: Array,
+    is_global: Array,
+    one_sided: int,
+    keep_probabilities: bool = False,
+) -> tuple[Array, Array | None]:
+    """Every head attends in its own slice of the projections; the slices side by side are the context.
+
+    hidden: float [S, hidden]; weights: query, key, value and query_global, key_global, value_global, each with weight
+    and bias; visible, is_global: bool [S].
+
+    Returns the context [S, hidden] and, if they are to be kept, the probabilities of every query over every key,
+    [H, S, S]: each row sums to 1, or is 0 throughout for a query that is not visible.
+    """
+
+    def project(name: str) -> Array:
+        return linear(hidden, weights[f"{name}.weight"], weights[f"{name}.bias"])  # [S, hidden] -> [S, hidden]
+
+    local = [project(name) for name in ("query", "key", "value")]
+    keys = local_keys(visible, is_global, one_sided)
+    any_global = bool(is_global.any())
+    if any_global:
+        with_all = [project(name) for name in ("query_global", "key_global", "value_global")]
+        keys_of_global = global_keys(visible, is_global)
+
+    contexts, kept = [], []
+    for head in np.split(np.arange(hidden.shape[1]), heads):
+        context, probabilities = attend(*(x[:, head] for x in local), keys)
+        if any_global:
+            # Here the rows of global queries are zero so far, and below the rows of all others are.
+            more_context, more = attend(*(x[:, head] for x in with_all), keys_of_global)
+            context, probabilities = context + more_context, probabilities + more
+        contexts.append(context)
+        if keep_probabilities:
+            kept.append(probabilities)
+    return np.concatenate(contexts, axis=1), np.stack(kept) if keep_probabilities else None

@@ -1,0 +1,90 @@
+"""The operations a Longformer is built from, each as its formula says. Every array keeps the dtype it came with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Parameters = Mapping[str, Array]
+
+
+def under(parameters: Parameters, prefix: str) -> dict[str, Array]:
+    """The parameters of one module, by their names within it: `under(p, "pooler")["dense.weight"]`."""
+    start = len(prefix) + 1
+    return {name[start:]: array for name, array in parameters.items() if name.startswith(prefix + ".")}
+
+
+def linear(x: Array, weight: Array, bias: Array) -> Array:
+    """x W^T + b, with the weight as torch stores it.  # [..., m], [n, m], [n] -> [..., n]"""
+    return x @ weight.T + bias
+
+
+def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:
+    """Each vector shifted to mean 0 and scaled to variance 1 (biased, plus eps), then weight and bias.  # [..., n] -> [..., n]"""
+    mean = x.mean(axis=-1, keepdims=True)
+    variance = ((x - mean) ** 2).mean(axis=-1, keepdims=True)
+    return (x - mean) / np.sqrt(variance + x.dtype.type(eps)) * weight + bias
+
+
+def masked_softmax(scores: Array, allowed: Array) -> Array:
+    """Softmax over the allowed entries of the last axis; the others get 0, and a row that allows none is all 0.
+
+    scores: float [..., n]; allowed: bool, broadcastable to it.
+    """
+    scores = np.where(allowed, scores, scores.dtype.type(-np.inf))
+    top = scores.max(axis=-1, keepdims=True)
+    top = np.where(np.isfinite(top), top, scores.dtype.type(0))
+    weights = np.exp(scores - top)  # exp(-inf) = 0
+    total = weights.sum(axis=-1, keepdims=True)
+    return weights / np.where(total > 0, total, total.dtype.type(1))
+
+
+def tanh(x: Array) -> Array:
+    """The hyperbolic tangent."""
+    return np.tanh(x)
+
+
+def gelu(x: Array) -> Array:
+    """x times the normal distribution function of x, by the error function (Hendrycks and Gimpel 2016)."""
+    erf = np.frompyfunc(math.erf, 1, 1)(x / x.dtype.type(math.sqrt(2.0))).astype(x.dtype)
+    return x * (1 + erf) / 2
+
+
+def gelu_tanh(x: Array) -> Array:
+    """The tanh approximation of gelu (the same paper, section 2)."""
+    inner = x.dtype.type(math.sqrt(2.0 / math.pi)) * (x + x.dtype.type(0.044715) * x**3)
+    return x * (1 + np.tanh(inner)) / 2
+
+
+def relu(x: Array) -> Array:
+    """What is positive."""
+    return np.maximum(x, x.dtype.type(0))
+
+
+def silu(x: Array) -> Array:
+    """x times its logistic function."""
+    return x / (1 + np.exp(-np.abs(x))) * np.where(x >= 0, x.dtype.type(1), np.exp(-np.abs(x)))
+
+
+# HF's names for `hidden_act`.
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "gelu": gelu,
+    "gelu_python": gelu,
+    "gelu_new": gelu_tanh,
+    "gelu_fast": gelu_tanh,
+    "gelu_pytorch_tanh": gelu_tanh,
+    "relu": relu,
+    "silu": silu,
+    "swish": silu,
+    "tanh": tanh,
+}
+
+
+def activation(x: Array, name: str) -> Array:
+    """The activation that HF calls `name`."""
+    return ACTIVATIONS[name](x)
