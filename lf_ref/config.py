@@ -13,7 +13,17 @@ from .files import locate, write_beside
 CONFIG_NAME = "config.json"
 
 # HF's names; "gelu" is the erf form.
-ACTIVATIONS = ("gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python", "relu", "silu", "swish", "tanh")
+ACTIVATIONS = (
+    "gelu",
+    "gelu_new",
+    "gelu_fast",
+    "gelu_pytorch_tanh",
+    "gelu_python",
+    "relu",
+    "silu",
+    "swish",
+    "tanh",
+)
 
 _SIZES = (
     "vocab_size",
@@ -141,13 +151,16 @@ class LongformerConfig:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> LongformerConfig:
-        """Build a config from the fields of a `config.json`; `null` stands for HF's default where the field needs a value."""
+        """Build a config from the fields of a `config.json`; `null` stands for the default where a value is needed."""
         if not isinstance(fields, Mapping):
             raise ConfigError(f"a configuration is a JSON object of fields, got {type(fields).__name__}")
         values = {str(key): value for key, value in fields.items()}
         _refuse_other_models(values)
         values.pop("model_type", None)
-        for key in ("dtype", "torch_dtype"):  # how the weights were stored; the file of the weights says it itself
+        for key in (
+            "dtype",
+            "torch_dtype",
+        ):  # how the weights were stored; the file of the weights says it itself
             if key in values and not isinstance(values[key], str):
                 values.pop(key)
         for key in ("extra", "windows", "head_dim", "max_length"):
@@ -187,9 +200,7 @@ class LongformerConfig:
         local_files_only: bool = False,
     ) -> LongformerConfig:
         """Read the config of a folder, a repository on the Hugging Face Hub, or (by default) the bundled demo model."""
-        source = locate(
-            name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
-        )
+        source = locate(name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
         return cls.from_json_file(source.require(CONFIG_NAME))
 
     def to_dict(self) -> dict[str, Any]:
@@ -254,11 +265,12 @@ class LongformerConfig:
                     f"(num_hidden_layers), got {len(window)}: {list(window)!r}"
                 )
             self.attention_window = list(window)
-        values = self.attention_window if isinstance(self.attention_window, list) else [window]
-        for layer, value in enumerate(values):
-            where = f"attention_window[{layer}]" if isinstance(self.attention_window, list) else "attention_window"
+            named = {f"attention_window[{layer}]": value for layer, value in enumerate(window)}
+        else:
+            named = {"attention_window": window}
+        for name, value in named.items():
             if not _is_int(value) or value < 2 or value % 2:
-                raise ConfigError(f"{where} must be an even number of at least 2 (both sides together), got {value!r}")
+                raise ConfigError(f"{name} must be an even number of at least 2 (both sides together), got {value!r}")
 
     def _check_values(self) -> None:
         if not isinstance(self.hidden_act, str) or self.hidden_act not in ACTIVATIONS:
@@ -271,9 +283,6 @@ class LongformerConfig:
         kind = self.extra.get("position_embedding_type")
         if kind not in (None, "absolute"):
             raise ConfigError(f"position_embedding_type {kind!r} is not supported: Longformer's are 'absolute'")
-        mode = self.extra.get("attention_mode")
-        if mode not in (None, "longformer", "sliding_chunks", "sliding_chunks_no_overlap", "tvm", "n2"):
-            raise ConfigError(f"attention_mode {mode!r} is not known")
 
 
 def _is_int(value: object) -> bool:

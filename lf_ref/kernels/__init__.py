@@ -1,1 +1,1 @@
-"""The fast path: Numba kernels with the meaning of `lf_ref.reference`. Imported on first use; importing it loads Numba."""
+"""The fast path: Numba kernels with the meaning of `lf_ref.reference`."""

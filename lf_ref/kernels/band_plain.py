@@ -123,9 +123,7 @@ def band_block(
     seq, head_dim = query.shape
     global_count = global_positions.shape[0]
     scale = query.dtype.type(1.0 / math.sqrt(head_dim))
-    positions = _packed_positions(
-        local, global_positions, max(0, start - one_sided), min(seq, stop + one_sided)
-    )
+    positions = _packed_positions(local, global_positions, max(0, start - one_sided), min(seq, stop + one_sided))
     columns = positions.shape[0]
     keys = np.empty((head_dim, columns), query.dtype)
     values = np.empty((columns, head_dim), query.dtype)
@@ -171,9 +169,7 @@ def band_probabilities(
     seq, head_dim = query.shape
     global_count = global_positions.shape[0]
     scale = query.dtype.type(1.0 / math.sqrt(head_dim))
-    positions = _packed_positions(
-        local, global_positions, max(0, start - one_sided), min(seq, stop + one_sided)
-    )
+    positions = _packed_positions(local, global_positions, max(0, start - one_sided), min(seq, stop + one_sided))
     columns = positions.shape[0]
     keys = np.empty((head_dim, columns), query.dtype)
     for column in range(columns):

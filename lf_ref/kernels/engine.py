@@ -96,7 +96,17 @@ class Kernels:
         """
         out = np.empty_like(query)
         tasks = [
-            (query[tokens, head], key[tokens, head], value[tokens, head], local, globals_, one_sided, start, stop, out[tokens, head])
+            (
+                query[tokens, head],
+                key[tokens, head],
+                value[tokens, head],
+                local,
+                globals_,
+                one_sided,
+                start,
+                stop,
+                out[tokens, head],
+            )
             for tokens, local, globals_ in places
             for head in _heads(query, heads)
             for start, stop in _blocks(len(local))
@@ -104,9 +114,7 @@ class Kernels:
         self._threads.run(band_plain.band_block, tasks)
         return out
 
-    def band_probabilities(
-        self, query: Array, key: Array, places: list[Place], heads: int, one_sided: int
-    ) -> Array:
+    def band_probabilities(self, query: Array, key: Array, places: list[Place], heads: int, one_sided: int) -> Array:
         """The probabilities behind `band_attention`.
 
         Returns [rows, H, S, x + 2 one_sided + 1], x the largest number of global tokens of any row: see `attentions`

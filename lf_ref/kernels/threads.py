@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -27,12 +27,12 @@ def usable_cpus() -> int:
         return os.cpu_count() or 1
 
 
-@lru_cache(maxsize=None)
+@cache
 def _helpers(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix="lf_ref")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 

@@ -21,7 +21,7 @@ def dense_attentions(
 
     Args:
         attentions: float (batch, heads, seq, x + attention_window + 1), `output.attentions[layer]`.
-        global_attentions: float (batch, heads, seq, x), `output.global_attentions[layer]`, or None without global tokens.
+        global_attentions: float (batch, heads, seq, x), `output.global_attentions[layer]`, or None.
         global_attention_mask, attention_mask: 0 or 1 (batch, seq), as they were given to the model. A class that
             chooses its global attention itself: see `lf_ref.global_attention` for the masks.
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..checkpoint import bind, open_tensors, save
-from ..config import LongformerConfig
+from ..checkpoint import adapt_config, bind, open_tensors, save
+from ..config import CONFIG_NAME, LongformerConfig
 from ..errors import InputError
 from ..files import locate
 from ..reference import heads, ops
+from .definition import encode_by_definition
 from .encoder import Encoded, encode
 from .inputs import Inputs
 from .outputs import ModelOutput
@@ -46,7 +47,7 @@ class LongformerPreTrainedModel:
         CheckpointError: weights are missing, unexpected or of another shape; all of them are listed.
     """
 
-    head: ClassVar[str] = "encoder"
+    head: str = "encoder"
 
     def __init__(
         self,
@@ -101,10 +102,9 @@ class LongformerPreTrainedModel:
             CheckpointError: files are missing or damaged, or do not hold what this class needs.
             ConfigError: the config is not that of a Longformer.
         """
-        source = locate(
-            name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only
-        )
-        config = config if config is not None else LongformerConfig.from_json_file(source.require("config.json"))
+        source = locate(name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+        if config is None:
+            config = adapt_config(LongformerConfig.from_json_file(source.require(CONFIG_NAME)))
         tensors = open_tensors(source)
         return cls(config, tensors, dtype=dtype, backend=backend, num_threads=num_threads, **options)
 
@@ -119,9 +119,7 @@ class LongformerPreTrainedModel:
     def _limit_threads(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._kernels is None else self._kernels.limit_blas()
 
-    def _encode(
-        self, inputs: Inputs, output_attentions: bool | None, output_hidden_states: bool | None
-    ) -> Encoded:
+    def _encode(self, inputs: Inputs, output_attentions: bool | None, output_hidden_states: bool | None) -> Encoded:
         """Run the encoder on the engine that was chosen."""
         config, parameters = self.config, self.parameters
         keep_attentions = config.output_attentions if output_attentions is None else output_attentions
@@ -131,8 +129,6 @@ class LongformerPreTrainedModel:
         else:
             words = np.asarray(inputs.inputs_embeds, self.dtype)
         if self._kernels is None:
-            from .definition import encode_by_definition
-
             return encode_by_definition(inputs, words, parameters, config, keep_hidden, keep_attentions)
         return encode(inputs, words, parameters, config, self._kernels, keep_hidden, keep_attentions)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Encoded:
-    """What the encoder computed: see `LongformerBaseModelOutput` for the shapes. The lists are empty unless asked for."""
+    """What the encoder computed, shaped as in `LongformerBaseModelOutput`; the lists are empty unless asked for."""
 
     last_hidden_state: Array
     hidden_states: list[Array] = field(default_factory=list)
@@ -106,18 +106,28 @@ def embeddings(words: Array, inputs: Inputs, weights: Parameters, kernels: Kerne
 
 
 def encoder_layer(
-    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, rows: list[Row], one_sided: int
+    hidden: Array,
+    weights: Parameters,
+    config: LongformerConfig,
+    kernels: Kernels,
+    rows: list[Row],
+    one_sided: int,
 ) -> Array:
-    """Attention, then a feed-forward network on each token; after both, residual and norm.  # [tokens, hidden] -> same"""
+    """Attention, then a feed-forward network on each token; after both, residual and norm.  # [tokens, hidden]"""
     context = self_attention(hidden, under(weights, "attention.self"), config, kernels, rows, one_sided)
     attended = residual_norm(context, hidden, under(weights, "attention.output"), config, kernels)
     return feed_forward(attended, weights, config, kernels)
 
 
 def self_attention(
-    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, rows: list[Row], one_sided: int
+    hidden: Array,
+    weights: Parameters,
+    config: LongformerConfig,
+    kernels: Kernels,
+    rows: list[Row],
+    one_sided: int,
 ) -> Array:
-    """What each token gathers from its neighbours and from the global tokens.  # [tokens, hidden] -> [tokens, hidden]"""
+    """What each token gathers from its neighbours and from the global tokens.  # [tokens, hidden]"""
     query, key, value = (_project(hidden, weights, name, kernels) for name in ("query", "key", "value"))
     heads = config.num_attention_heads
     context = kernels.band_attention(query, key, value, [row.place for row in rows], heads, one_sided)
@@ -152,7 +162,12 @@ def feed_forward(attended: Array, weights: Parameters, config: LongformerConfig,
 
 
 def attentions(
-    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, rows: list[Row], one_sided: int
+    hidden: Array,
+    weights: Parameters,
+    config: LongformerConfig,
+    kernels: Kernels,
+    rows: list[Row],
+    one_sided: int,
 ) -> tuple[Array, Array]:
     """The probabilities of one layer in the layout of HF's `attentions` and `global_attentions`.
 
@@ -165,9 +180,7 @@ def attentions(
     global_ = np.zeros((*local.shape[:3], columns), hidden.dtype)
     for i, row in enumerate(rows):
         if len(row.globals):
-            _, probabilities = kernels.global_attention(
-                hidden[row.tokens], row.globals, row.visible, weights, heads
-            )
+            _, probabilities = kernels.global_attention(hidden[row.tokens], row.globals, row.visible, weights, heads)
             global_[i, :, :, : len(row.globals)] = probabilities.swapaxes(1, 2)
     return local, global_
 

@@ -11,7 +11,7 @@ from ..reference.ops import Array
 
 def on_first_token(input_ids: ArrayLike) -> Array:
     """Global attention on the first token, as for classification.  # int (batch, seq) -> int64 (batch, seq)"""
-    mask = np.zeros(np.shape(input_ids), np.int64)
+    mask: Array = np.zeros(np.shape(input_ids), np.int64)
     mask[..., 0] = 1
     return mask
 
@@ -53,7 +53,7 @@ def on_positions(input_ids: ArrayLike, positions: ArrayLike) -> Array:
     Raises:
         InputError: a position lies outside the sequence.
     """
-    mask = np.zeros(np.shape(input_ids), np.int64)
+    mask: Array = np.zeros(np.shape(input_ids), np.int64)
     places = np.atleast_1d(np.asarray(positions))
     length = mask.shape[-1]
     if places.dtype.kind not in "iu":

@@ -46,16 +46,9 @@ def check_inputs(
     if (input_ids is None) == (inputs_embeds is None):
         which = "neither" if input_ids is None else "both"
         raise InputError(f"give either input_ids or inputs_embeds, got {which}")
-    ids = embeds = None
-    if input_ids is not None:
-        ids = integers("input_ids", input_ids, config.vocab_size, "vocab_size")
-        shape = ids.shape
-    else:
-        embeds = _embeds(inputs_embeds, config.hidden_size)
-        shape = embeds.shape[:2]
-    if len(shape) != 2:
-        hint = "; for one text use input_ids[None]" if len(shape) == 1 else ""
-        raise InputError(f"input_ids must be 2-D (batch, seq), got {len(shape)}-D {shape}{hint}")
+    ids = None if input_ids is None else check_input_ids(config, input_ids)
+    embeds = None if inputs_embeds is None else _check_embeds(config, inputs_embeds)
+    shape = ids.shape if ids is not None else embeds.shape[:2] if embeds is not None else ()
     if 0 in shape:
         raise InputError(f"the batch has no token: its shape is {shape} (batch, seq)")
 
@@ -66,9 +59,7 @@ def check_inputs(
         types = integers("token_type_ids", token_type_ids, config.type_vocab_size, "type_vocab_size")
         _same_shape("token_type_ids", types.shape, shape)
     if position_ids is not None:
-        positions = integers(
-            "position_ids", position_ids, config.max_position_embeddings, "max_position_embeddings"
-        )
+        positions = integers("position_ids", position_ids, config.max_position_embeddings, "max_position_embeddings")
         if positions.shape == (1, shape[1]):
             positions = np.broadcast_to(positions, shape)
         _same_shape("position_ids", positions.shape, shape)
@@ -97,6 +88,39 @@ def _count_positions(config: LongformerConfig, ids: Array | None, shape: tuple[i
     return positions
 
 
+def check_input_ids(config: LongformerConfig, input_ids: Any) -> Array:
+    """Token ids of a batch.  # int (batch, seq)
+
+    Raises:
+        InputError: they are not 2-D, or not all in the vocabulary.
+    """
+    ids = integers("input_ids", input_ids, config.vocab_size, "vocab_size")
+    if ids.ndim != 2:
+        hint = "; for one text use input_ids[None]" if ids.ndim == 1 else ""
+        raise InputError(f"input_ids must be 2-D (batch, seq), got {ids.ndim}-D {ids.shape}{hint}")
+    return ids
+
+
+def check_places(name: str, value: ArrayLike, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Pairs of row and position as two index arrays.  # int (n, 2) -> int (n,), int (n,)
+
+    Raises:
+        InputError: it is not of pairs, or one lies outside the batch.
+    """
+    places = _array(name, value)
+    if places.dtype.kind not in "iu" or places.ndim != 2 or places.shape[1] != 2:
+        raise InputError(
+            f"{name} must be integers (n, 2), row and position, got {places.dtype} of shape {places.shape}"
+        )
+    outside = (places < 0) | (places >= np.array(shape))
+    if outside.any():
+        index = int(np.argwhere(outside)[0, 0])
+        raise InputError(
+            f"{name}[{index}] is {places[index].tolist()}, outside the batch of shape {shape} (batch, seq)"
+        )
+    return places[:, 0], places[:, 1]
+
+
 def integers(name: str, value: Any, limit: int, limit_name: str) -> Array:
     """An integer array with every value in 0 ... limit - 1.
 
@@ -110,9 +134,7 @@ def integers(name: str, value: Any, limit: int, limit_name: str) -> Array:
     if wrong.any():
         position = tuple(int(i) for i in np.argwhere(wrong)[0])
         where = ", ".join(map(str, position))
-        raise InputError(
-            f"{name}[{where}] is {array[position]}, outside 0 ... {limit - 1} ({limit_name} is {limit})"
-        )
+        raise InputError(f"{name}[{where}] is {array[position]}, outside 0 ... {limit - 1} ({limit_name} is {limit})")
     return array.astype(np.int64, copy=False)
 
 
@@ -128,10 +150,12 @@ def _array(name: str, value: Any) -> Array:
     return array
 
 
-def _embeds(value: Any, hidden_size: int) -> Array:
+def _check_embeds(config: LongformerConfig, value: Any) -> Array:
     array = _array("inputs_embeds", value)
-    if array.ndim != 3 or array.shape[2] != hidden_size:
-        raise InputError(f"inputs_embeds must be (batch, seq, hidden_size {hidden_size}), got {array.shape}")
+    if array.ndim != 3 or array.shape[2] != config.hidden_size:
+        raise InputError(
+            f"inputs_embeds must be (batch, seq, hidden_size {config.hidden_size}), got shape {array.shape}"
+        )
     if array.dtype.kind != "f":
         raise InputError(f"inputs_embeds must hold floats, got dtype {array.dtype}")
     return array
@@ -147,7 +171,11 @@ def _mask(name: str, value: Any, shape: tuple[int, ...], *, default: bool) -> Ar
     wrong = (array != 0) & (array != 1)
     if wrong.any():
         row, column = (int(i) for i in np.argwhere(wrong)[0])
-        hint = " (AllenAI's 2 for global tokens goes into global_attention_mask here, as 1)" if name == "attention_mask" else ""
+        hint = (
+            " (AllenAI's 2 for global tokens goes into global_attention_mask here, as 1)"
+            if name == "attention_mask"
+            else ""
+        )
         raise InputError(f"{name}[{row}, {column}] is {array[row, column]}, must be 0 or 1{hint}")
     return array.astype(bool)
 

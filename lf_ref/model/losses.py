@@ -29,19 +29,26 @@ def cross_entropy(logits: Array, labels: Array, ignored: int = IGNORED) -> Array
 
 
 def token_loss(logits: Array, labels: ArrayLike) -> Array:
-    """Cross-entropy of every token, ignoring the label -100.  # float (batch, seq, classes), int (batch, seq) -> scalar"""
+    """Cross-entropy of every token, ignoring the label -100.
+
+    logits: float (..., classes); labels: int (...).
+    """
     checked = _class_labels(labels, logits.shape[:-1], logits.shape[-1])
     return cross_entropy(logits.reshape(-1, logits.shape[-1]), checked.ravel())
 
 
 def choice_loss(logits: Array, labels: ArrayLike) -> Array:
-    """Cross-entropy over the choices, ignoring the label -100.  # float (batch, choices), int (batch,) -> scalar"""
+    """Cross-entropy over the choices, ignoring the label -100.
+
+    logits: float (batch, choices); labels: int (batch,).
+    """
     return cross_entropy(logits, _class_labels(labels, logits.shape[:1], logits.shape[1]))
 
 
 def classification_loss(logits: Array, labels: ArrayLike, config: LongformerConfig) -> Array:
-    """The loss of `config.problem_type`; unset, HF's rule: one label is regression, integer labels name one class each,
-    float labels say yes or no to every class.
+    """The loss of `config.problem_type`.
+
+    Where that is unset: one label is regression, integer labels name one class each, float labels judge every class.
 
     logits: float (batch, num_labels); labels: (batch,), or (batch, num_labels) where every class has its own.
     """
@@ -70,9 +77,7 @@ def classification_loss(logits: Array, labels: ArrayLike, config: LongformerConf
     return np.asarray(terms.mean(), logits.dtype)
 
 
-def answer_loss(
-    start_logits: Array, end_logits: Array, start_positions: ArrayLike, end_positions: ArrayLike
-) -> Array:
+def answer_loss(start_logits: Array, end_logits: Array, start_positions: ArrayLike, end_positions: ArrayLike) -> Array:
     """Mean of the cross-entropies of start and end; positions are clamped to 0 ... seq, and seq itself is ignored.
 
     logits: float (batch, seq); positions: int (batch,) or (batch, 1).

@@ -66,20 +66,24 @@ def self_attention(
     def project(name: str) -> Array:
         return linear(hidden, weights[f"{name}.weight"], weights[f"{name}.bias"])  # [S, hidden] -> [S, hidden]
 
-    local = [project(name) for name in ("query", "key", "value")]
+    query, key, value = (project(name) for name in ("query", "key", "value"))
     keys = local_keys(visible, is_global, one_sided)
     any_global = bool(is_global.any())
     if any_global:
-        with_all = [project(name) for name in ("query_global", "key_global", "value_global")]
+        query_global, key_global, value_global = (
+            project(name) for name in ("query_global", "key_global", "value_global")
+        )
         keys_of_global = global_keys(visible, is_global)
 
     contexts, kept = [], []
     for head in np.split(np.arange(hidden.shape[1]), heads):
-        context, probabilities = attend(*(x[:, head] for x in local), keys)
+        context, probabilities = attend(query[:, head], key[:, head], value[:, head], keys)
         if any_global:
             # Here the rows of global queries are zero so far, and below the rows of all others are.
-            more_context, more = attend(*(x[:, head] for x in with_all), keys_of_global)
-            context, probabilities = context + more_context, probabilities + more
+            more_context, more_probabilities = attend(
+                query_global[:, head], key_global[:, head], value_global[:, head], keys_of_global
+            )
+            context, probabilities = context + more_context, probabilities + more_probabilities
         contexts.append(context)
         if keep_probabilities:
             kept.append(probabilities)

@@ -11,9 +11,7 @@ from .attention import self_attention
 from .ops import Array, Parameters, activation, layer_norm, linear, under
 
 
-def embeddings(
-    words: Array, position_ids: Array, token_type_ids: Array, weights: Parameters, eps: float
-) -> Array:
+def embeddings(words: Array, position_ids: Array, token_type_ids: Array, weights: Parameters, eps: float) -> Array:
     """Sum of word, position and token-type vectors, normalised.  # [S, hidden], int [S], int [S] -> [S, hidden]"""
     positions = weights["position_embeddings.weight"][position_ids]
     types = weights["token_type_embeddings.weight"][token_type_ids]
@@ -67,9 +65,7 @@ def encode(
     Yields the hidden states [S, hidden] with the layer's probabilities [H, S, S] (None for the embeddings, and where
     they are not to be kept).
     """
-    hidden = embeddings(
-        words, position_ids, token_type_ids, under(parameters, "embeddings"), config.layer_norm_eps
-    )
+    hidden = embeddings(words, position_ids, token_type_ids, under(parameters, "embeddings"), config.layer_norm_eps)
     yield hidden, None
     for layer, window in enumerate(config.windows):
         weights = under(parameters, f"encoder.layer.{layer}")

@@ -41,9 +41,7 @@ def masked_lm(ops: Ops, hidden: Array, weights: Parameters, eps: float) -> Array
 
 def sequence_classification(ops: Ops, hidden: Array, weights: Parameters) -> Array:
     """A score for every label, from the first token.  # [B, S, hidden] -> [B, labels]"""
-    x = ops.tanh(
-        ops.linear(hidden[:, 0], weights["classifier.dense.weight"], weights["classifier.dense.bias"])
-    )
+    x = ops.tanh(ops.linear(hidden[:, 0], weights["classifier.dense.weight"], weights["classifier.dense.bias"]))
     return ops.linear(x, weights["classifier.out_proj.weight"], weights["classifier.out_proj.bias"])
 
 

@@ -25,7 +25,7 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
 
 
 def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:
-    """Each vector shifted to mean 0 and scaled to variance 1 (biased, plus eps), then weight and bias.  # [..., n] -> [..., n]"""
+    """Each vector shifted to mean 0 and scaled to variance 1 (biased, plus eps), then weight and bias.  # [..., n]"""
     mean = x.mean(axis=-1, keepdims=True)
     variance = ((x - mean) ** 2).mean(axis=-1, keepdims=True)
     return (x - mean) / np.sqrt(variance + x.dtype.type(eps)) * weight + bias

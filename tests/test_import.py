@@ -1,0 +1,107 @@
+"""What importing costs, and what must never be imported."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lf_ref
+
+PACKAGE = Path(lf_ref.__file__).parent
+
+
+def modules_after(code: str) -> set[str]:
+    """Top-level names of the modules that a fresh interpreter holds after `code`."""
+    script = f"{code}\nimport sys\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_import_is_cheap():
+    heavy = {
+        "numba",
+        "llvmlite",
+        "huggingface_hub",
+        "pytest",
+        "hypothesis",
+        "torch",
+        "transformers",
+        "tokenizers",
+    }
+    assert not modules_after("import lf_ref") & (heavy | {"numpy", "regex", "safetensors"})
+
+
+def test_tokenizer_needs_no_numba():
+    code = "from lf_ref import LongformerTokenizer; LongformerTokenizer.from_pretrained()('A <mask>.')"
+    loaded = modules_after(code)
+    assert "regex" in loaded
+    assert not loaded & {"numba", "llvmlite", "huggingface_hub"}
+
+
+def test_reference_needs_no_numba():
+    code = (
+        "from lf_ref import LongformerForMaskedLM\n"
+        "LongformerForMaskedLM.from_pretrained(backend='numpy')(input_ids=[[0, 4, 2]])"
+    )
+    assert not modules_after(code) & {"numba", "llvmlite", "huggingface_hub"}
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute module names that a file imports anywhere, relative ones resolved."""
+    package = ("lf_ref", *path.relative_to(PACKAGE).parts[:-1])
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            start = ".".join([*base, *((node.module,) if node.module else ())])
+            found |= {start, *(f"{start}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_peer_is_ever_imported(path):
+    if path.name != "bench.py":
+        assert not {name.partition(".")[0] for name in imports(path)} & {
+            "torch",
+            "transformers",
+            "tokenizers",
+        }
+
+
+ORDER = [
+    "errors",
+    "files",
+    "config",
+    "tokenizer",
+    "checkpoint",
+    "reference",
+    "kernels",
+    "model",
+    "pipelines",
+    "testing",
+]
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_knows_one_below_it(path):
+    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    if own not in ORDER:  # __init__, the command line
+        return
+    below = [*ORDER[ORDER.index(own) + 1 :], "cli", "bench"]
+    known = {name.split(".")[1] for name in imports(path) if name.startswith("lf_ref.")}
+    assert not known & set(below)
+    if own == "kernels":
+        assert known <= {"errors", "kernels"}
+    if own == "reference":
+        assert known <= {"errors", "config", "reference"}
+
+
+def test_public_names_resolve():
+    for name in lf_ref.__all__:
+        assert getattr(lf_ref, name) is not None
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = lf_ref.no_such_name
