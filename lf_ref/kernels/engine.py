@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,20 @@ Array = NDArray[Any]
 # Queries of one head done by one task of the band attention.
 _QUERIES = 128
 
-# One row of a batch: the place of its tokens, bool [S] local (visible and not global), int64 [g] global positions.
-Place = tuple[slice, Array, Array]
+
+class Row(Protocol):
+    """Where the tokens of one row of a batch lie, and who attends to whom.
+
+    tokens: the row's n places among the tokens of the batch. local: bool [n], visible and not global. globals:
+    int64 [g], ascending.
+    """
+
+    @property
+    def tokens(self) -> slice: ...  # noqa: D102
+    @property
+    def local(self) -> Array: ...  # noqa: D102
+    @property
+    def globals(self) -> Array: ...  # noqa: D102
 
 
 class Kernels:
@@ -71,9 +83,8 @@ class Kernels:
         """layer_norm(residual + x W^T + b).  # [rows, m], [rows, n] -> [rows, n]"""
         weight, bias = dense
         out = x @ weight.T
-        self._threads.rows(
-            rowwise.bias_residual_layer_norm, len(out), out, bias, residual, *norm, out.dtype.type(eps), out
-        )
+        eps = out.dtype.type(eps)
+        self._threads.rows(rowwise.bias_residual_layer_norm, len(out), out, bias, residual, *norm, eps)
         return out
 
     def _linear(self, x: Array, weight: Array, bias: Array, name: str) -> Array:
@@ -82,54 +93,39 @@ class Kernels:
         return out
 
     def _add_bias(self, flat: Array, bias: Array, name: str) -> None:
-        self._threads.rows(rowwise.BIAS_ACTIVATIONS[name], len(flat), flat, bias, flat)
+        self._threads.rows(rowwise.BIAS_ACTIVATIONS[name], len(flat), flat, bias)
 
     # --- attention ------------------------------------------------------------------------------------------------
 
     def band_attention(
-        self, query: Array, key: Array, value: Array, places: list[Place], heads: int, one_sided: int
+        self, query: Array, key: Array, value: Array, rows: Sequence[Row], heads: int, one_sided: int
     ) -> Array:
-        """What each local query gathers from the global tokens and from the local ones within `one_sided`.
+        """What each local query gathers from the global tokens of its row and from the local ones within `one_sided`.
 
-        query, key, value: [tokens, hidden], the query not yet scaled; places: the rows of the batch.
+        query, key, value: [tokens, hidden], the query not yet scaled.
         Returns [tokens, hidden], 0 for queries that are not local.
         """
-        out = np.empty_like(query)
-        tasks = [
-            (
-                query[tokens, head],
-                key[tokens, head],
-                value[tokens, head],
-                local,
-                globals_,
-                one_sided,
-                start,
-                stop,
-                out[tokens, head],
-            )
-            for tokens, local, globals_ in places
-            for head in _heads(query, heads)
-            for start, stop in _blocks(len(local))
-        ]
+        out = np.zeros_like(query)
+        tasks = []
+        for row in rows:
+            masks = row.local, row.globals
+            for head in _heads(query.shape[1], heads):
+                arrays = query[row.tokens, head], key[row.tokens, head], value[row.tokens, head]
+                target = out[row.tokens, head]
+                tasks += [(*arrays, *masks, one_sided, *block, target) for block in _blocks(len(row.local))]
         self._threads.run(band_plain.band_block, tasks)
         return out
 
-    def band_probabilities(self, query: Array, key: Array, places: list[Place], heads: int, one_sided: int) -> Array:
-        """The probabilities behind `band_attention`.
+    def band_probabilities(self, query: Array, key: Array, row: Row, one_sided: int, out: Array) -> None:
+        """Write the probabilities behind `band_attention` for one row.
 
-        Returns [rows, H, S, x + 2 one_sided + 1], x the largest number of global tokens of any row: see `attentions`
-        of `LongformerBaseModelOutput`.
+        out: [H, n, x + 2 one_sided + 1], laid out as `attentions` of `LongformerBaseModelOutput`.
         """
-        columns = max(len(globals_) for _, _, globals_ in places)
-        out = np.zeros((len(places), heads, len(places[0][1]), columns + 2 * one_sided + 1), query.dtype)
-        tasks = [
-            (query[tokens, head], key[tokens, head], local, globals_, one_sided, start, stop, out[row, index])
-            for row, (tokens, local, globals_) in enumerate(places)
-            for index, head in enumerate(_heads(query, heads))
-            for start, stop in _blocks(len(local))
-        ]
+        tasks = []
+        for index, head in enumerate(_heads(query.shape[1], len(out))):
+            arrays = query[row.tokens, head], key[row.tokens, head], row.local, row.globals
+            tasks += [(*arrays, one_sided, *block, out[index]) for block in _blocks(len(row.local))]
         self._threads.run(band_plain.band_probabilities, tasks)
-        return out
 
     def global_attention(
         self, hidden: Array, globals_: Array, visible: Array, weights: Mapping[str, Array], heads: int
@@ -155,9 +151,8 @@ class Kernels:
         return gathered.swapaxes(0, 1).reshape(len(globals_), -1), scores
 
 
-def _heads(projection: Array, heads: int) -> list[slice]:
-    width = projection.shape[1] // heads
-    return [slice(head * width, (head + 1) * width) for head in range(heads)]
+def _heads(width: int, heads: int) -> list[slice]:
+    return [slice(start, start + width // heads) for start in range(0, width, width // heads)]
 
 
 def _blocks(length: int) -> list[tuple[int, int]]:

@@ -124,13 +124,9 @@ class LongformerPreTrainedModel:
         config, parameters = self.config, self.parameters
         keep_attentions = config.output_attentions if output_attentions is None else output_attentions
         keep_hidden = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        if inputs.input_ids is not None:
-            words = parameters["embeddings.word_embeddings.weight"][inputs.input_ids]
-        else:
-            words = np.asarray(inputs.inputs_embeds, self.dtype)
         if self._kernels is None:
-            return encode_by_definition(inputs, words, parameters, config, keep_hidden, keep_attentions)
-        return encode(inputs, words, parameters, config, self._kernels, keep_hidden, keep_attentions)
+            return encode_by_definition(inputs, parameters, config, keep_hidden, keep_attentions)
+        return encode(inputs, parameters, config, self._kernels, keep_hidden, keep_attentions)
 
     def _finish(
         self, kind: type[Output], encoded: Encoded, return_dict: bool | None, **fields: Any

@@ -6,24 +6,26 @@ import numpy as np
 
 from ..config import LongformerConfig
 from ..reference.forward import banded, encode
-from ..reference.ops import Array, Parameters
+from ..reference.ops import Parameters
 from .encoder import Encoded
-from .inputs import Inputs
+from .inputs import Inputs, words
 
 
 def encode_by_definition(
     inputs: Inputs,
-    words: Array,
     parameters: Parameters,
     config: LongformerConfig,
     keep_hidden_states: bool,
     keep_attentions: bool,
 ) -> Encoded:
     """Run the reference encoder on a batch; arguments and results as `lf_ref.model.encoder.encode`."""
+    batch, length = inputs.visible.shape
+    vectors = words(inputs, parameters["embeddings.word_embeddings.weight"], np.arange(batch * length))
+    vectors = vectors.reshape(batch, length, -1)
     columns = int(inputs.is_global.sum(axis=1).max())
     rows = [
         encode(
-            words[i],
+            vectors[i],
             inputs.position_ids[i],
             inputs.token_type_ids[i],
             inputs.visible[i],
@@ -32,9 +34,9 @@ def encode_by_definition(
             config,
             keep_attentions,
         )
-        for i in range(len(words))
+        for i in range(batch)
     ]
-    encoded = Encoded(words)
+    encoded = Encoded(vectors)
     for layer, steps in enumerate(zip(*rows, strict=True)):
         encoded.last_hidden_state = np.stack([hidden for hidden, _ in steps])
         if keep_hidden_states:

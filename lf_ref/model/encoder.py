@@ -1,6 +1,6 @@
 """The encoder on the fast kernels: the layer as the paper draws it, for a whole batch at once.
 
-The tokens of all rows lie one after another, [tokens, hidden] with tokens = batch * seq, and nothing is padded.
+The tokens of all rows lie one after another, [tokens, hidden], and no row is padded: see `packing`.
 `lf_ref.reference.forward` is the same in plain NumPy.
 """
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from ..config import LongformerConfig
 from ..reference.ops import Array, Parameters, under
-from .inputs import Inputs
+from .inputs import Inputs, words
+from .packing import Packing, Row, pack
 
 if TYPE_CHECKING:
     from ..kernels.engine import Kernels
@@ -38,71 +39,39 @@ class Encoded:
         }
 
 
-@dataclass(frozen=True)
-class Row:
-    """Where the tokens of one row lie, and who attends to whom.
-
-    tokens: the row's place among the tokens of the batch. visible, local: bool [S]. globals: int64 [g], positions.
-    """
-
-    tokens: slice
-    visible: Array
-    local: Array
-    globals: Array
-
-    @property
-    def place(self) -> tuple[slice, Array, Array]:
-        """What the band attention needs to know."""
-        return self.tokens, self.local, self.globals
-
-
-def rows_of(inputs: Inputs) -> list[Row]:
-    """The rows of a batch, their masks derived once for all layers."""
-    length = inputs.visible.shape[1]
-    return [
-        Row(slice(i * length, (i + 1) * length), visible, visible & ~is_global, np.flatnonzero(is_global))
-        for i, (visible, is_global) in enumerate(zip(inputs.visible, inputs.is_global, strict=True))
-    ]
-
-
 def encode(
     inputs: Inputs,
-    words: Array,
     parameters: Parameters,
     config: LongformerConfig,
     kernels: Kernels,
     keep_hidden_states: bool,
     keep_attentions: bool,
 ) -> Encoded:
-    """Run the encoder on a batch.
-
-    words: float [batch, seq, hidden], the word vectors; parameters: by HF's names without the `longformer.` prefix.
-    """
-    batch, length, width = words.shape
-    rows = rows_of(inputs)
-    hidden = embeddings(words, inputs, under(parameters, "embeddings"), kernels, config.layer_norm_eps)
-    encoded = Encoded(hidden)
+    """Run the encoder on a batch; parameters by HF's names without the `longformer.` prefix."""
+    packing = pack(inputs)
+    rows = [row for _, row in packing.rows]
+    hidden = embeddings(inputs, packing, under(parameters, "embeddings"), kernels, config.layer_norm_eps)
+    hidden_states, local, global_ = [], [], []
     if keep_hidden_states:
-        encoded.hidden_states.append(hidden.reshape(batch, length, width))
+        hidden_states.append(packing.unpack(hidden))
     for layer, window in enumerate(config.windows):
         weights = under(parameters, f"encoder.layer.{layer}")
         if keep_attentions:
-            local, global_ = attentions(hidden, under(weights, "attention.self"), config, kernels, rows, window // 2)
-            encoded.attentions.append(local)
-            encoded.global_attentions.append(global_)
+            probabilities = attentions(hidden, under(weights, "attention.self"), config, kernels, packing, window // 2)
+            local.append(probabilities[0])
+            global_.append(probabilities[1])
         hidden = encoder_layer(hidden, weights, config, kernels, rows, window // 2)
         if keep_hidden_states:
-            encoded.hidden_states.append(hidden.reshape(batch, length, width))
-    encoded.last_hidden_state = hidden.reshape(batch, length, width)
-    return encoded
+            hidden_states.append(packing.unpack(hidden))
+    return Encoded(packing.unpack(hidden), hidden_states, local, global_)
 
 
-def embeddings(words: Array, inputs: Inputs, weights: Parameters, kernels: Kernels, eps: float) -> Array:
-    """Sum of word, position and token-type vectors, normalised.  # [B, S, hidden] -> [tokens, hidden]"""
-    total = words + weights["position_embeddings.weight"][inputs.position_ids]
-    total += weights["token_type_embeddings.weight"][inputs.token_type_ids]
-    flat = total.reshape(-1, total.shape[2])
-    return kernels.layer_norm(flat, weights["LayerNorm.weight"], weights["LayerNorm.bias"], eps)
+def embeddings(inputs: Inputs, packing: Packing, weights: Parameters, kernels: Kernels, eps: float) -> Array:
+    """Sum of word, position and token-type vectors, normalised.  # -> [tokens, hidden]"""
+    total = words(inputs, weights["word_embeddings.weight"], packing.source)
+    total += weights["position_embeddings.weight"][inputs.position_ids.ravel()[packing.source]]
+    total += weights["token_type_embeddings.weight"][inputs.token_type_ids.ravel()[packing.source]]
+    return kernels.layer_norm(total, weights["LayerNorm.weight"], weights["LayerNorm.bias"], eps)
 
 
 def encoder_layer(
@@ -130,7 +99,7 @@ def self_attention(
     """What each token gathers from its neighbours and from the global tokens.  # [tokens, hidden]"""
     query, key, value = (_project(hidden, weights, name, kernels) for name in ("query", "key", "value"))
     heads = config.num_attention_heads
-    context = kernels.band_attention(query, key, value, [row.place for row in rows], heads, one_sided)
+    context = kernels.band_attention(query, key, value, rows, heads, one_sided)
     for row in rows:
         if len(row.globals):
             gathered, _ = kernels.global_attention(hidden[row.tokens], row.globals, row.visible, weights, heads)
@@ -162,12 +131,7 @@ def feed_forward(attended: Array, weights: Parameters, config: LongformerConfig,
 
 
 def attentions(
-    hidden: Array,
-    weights: Parameters,
-    config: LongformerConfig,
-    kernels: Kernels,
-    rows: list[Row],
-    one_sided: int,
+    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, packing: Packing, one_sided: int
 ) -> tuple[Array, Array]:
     """The probabilities of one layer in the layout of HF's `attentions` and `global_attentions`.
 
@@ -175,13 +139,16 @@ def attentions(
     """
     heads = config.num_attention_heads
     query, key = (_project(hidden, weights, name, kernels) for name in ("query", "key"))
-    local = kernels.band_probabilities(query, key, [row.place for row in rows], heads, one_sided)
-    columns = local.shape[3] - 2 * one_sided - 1
-    global_ = np.zeros((*local.shape[:3], columns), hidden.dtype)
-    for i, row in enumerate(rows):
+    columns = max((len(row.globals) for _, row in packing.rows), default=0)
+    batch, length = packing.shape
+    local = np.zeros((batch, heads, length, columns + 2 * one_sided + 1), hidden.dtype)
+    global_ = np.zeros((batch, heads, length, columns), hidden.dtype)
+    for index, row in packing.rows:
+        span = slice(row.first, row.first + len(row.visible))
+        kernels.band_probabilities(query, key, row, one_sided, local[index, :, span])
         if len(row.globals):
             _, probabilities = kernels.global_attention(hidden[row.tokens], row.globals, row.visible, weights, heads)
-            global_[i, :, :, : len(row.globals)] = probabilities.swapaxes(1, 2)
+            global_[index, :, span, : len(row.globals)] = probabilities.swapaxes(1, 2)
     return local, global_
 
 

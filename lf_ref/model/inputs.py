@@ -29,6 +29,14 @@ class Inputs:
     is_global: Array
 
 
+def words(inputs: Inputs, table: Array, places: Array) -> Array:
+    """The word vectors of some places of the flat batch, as a new array.  # [vocab, hidden], [n] -> [n, hidden]"""
+    if inputs.inputs_embeds is not None:
+        return inputs.inputs_embeds.reshape(-1, table.shape[1])[places].astype(table.dtype, copy=False)
+    assert inputs.input_ids is not None  # check_inputs lets only one of the two be missing
+    return table[inputs.input_ids.ravel()[places]]
+
+
 def check_inputs(
     config: LongformerConfig,
     input_ids: ArrayLike | None = None,

@@ -1,0 +1,145 @@
+"""The one table from stored names to parameters, and what each class needs of it.
+
+A parameter's name here is HF's without the `longformer.` prefix, such as `encoder.layer.0.attention.self.query.weight`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from ..config import LongformerConfig
+from ..errors import ConfigError
+
+Shapes = dict[str, tuple[int, ...]]
+
+# What a model consists of, to HF's class of it. "encoder" is LongformerModel without its pooler.
+HEADS = {
+    "encoder": "LongformerModel",
+    "model": "LongformerModel",
+    "masked_lm": "LongformerForMaskedLM",
+    "sequence_classification": "LongformerForSequenceClassification",
+    "token_classification": "LongformerForTokenClassification",
+    "multiple_choice": "LongformerForMultipleChoice",
+    "question_answering": "LongformerForQuestionAnswering",
+}
+
+WORDS = "embeddings.word_embeddings.weight"
+DECODER = "lm_head.decoder.weight"
+DECODER_BIAS = "lm_head.bias"
+
+# `longformer.` before the encoder in HF's classes with a head, `roberta.` in AllenAI's; none in the bare encoder.
+PREFIXES = ("longformer.", "roberta.")
+_ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
+# What another class than the chosen one would use; it may be left over.
+_OTHER_PARTS = re.compile(
+    r"pooler\.dense\.(weight|bias)|lm_head\.(bias|decoder\.weight|(dense|layer_norm)\.(weight|bias))"
+    r"|classifier\.((dense|out_proj)\.)?(weight|bias)|qa_outputs\.(weight|bias)"
+)
+# Which field of the config an axis comes from, for messages.
+_FIELDS = {
+    WORDS: "vocab_size",
+    DECODER: "vocab_size",
+    DECODER_BIAS: "vocab_size",
+    "embeddings.position_embeddings.weight": "max_position_embeddings",
+    "embeddings.token_type_embeddings.weight": "type_vocab_size",
+    "classifier.out_proj.weight": "num_labels (id2label)",
+    "classifier.out_proj.bias": "num_labels (id2label)",
+    "classifier.weight": "num_labels (id2label)",
+    "classifier.bias": "num_labels (id2label)",
+}
+
+
+def expected_shapes(config: LongformerConfig, head: str) -> Shapes:
+    """The parameters of a model, by name, with their shapes; weights of linear maps are (out, in).
+
+    Raises:
+        ConfigError: `head` is not a key of `HEADS`.
+    """
+    if head not in HEADS:
+        raise ConfigError(f"head must be one of {', '.join(HEADS)}, got {head!r}")
+    hidden, labels = config.hidden_size, config.num_labels
+    shapes: Shapes = {
+        WORDS: (config.vocab_size, hidden),
+        "embeddings.position_embeddings.weight": (config.max_position_embeddings, hidden),
+        "embeddings.token_type_embeddings.weight": (config.type_vocab_size, hidden),
+        **_norm("embeddings.LayerNorm", hidden),
+    }
+    for index in range(config.num_hidden_layers):
+        shapes |= _layer(f"encoder.layer.{index}", hidden, config.intermediate_size)
+    if head in ("model", "multiple_choice"):
+        shapes |= _linear("pooler.dense", hidden, hidden)
+    if head == "masked_lm":
+        shapes |= _linear("lm_head.dense", hidden, hidden)
+        shapes |= _norm("lm_head.layer_norm", hidden)
+        shapes |= {DECODER: (config.vocab_size, hidden), DECODER_BIAS: (config.vocab_size,)}
+    elif head == "sequence_classification":
+        shapes |= _linear("classifier.dense", hidden, hidden)
+        shapes |= _linear("classifier.out_proj", hidden, labels)
+    elif head == "token_classification":
+        shapes |= _linear("classifier", hidden, labels)
+    elif head == "multiple_choice":
+        shapes |= _linear("classifier", hidden, 1)
+    elif head == "question_answering":
+        shapes |= _linear("qa_outputs", hidden, 2)
+    return shapes
+
+
+def parameter_name(stored: str) -> str | None:
+    """The parameter that a stored name means, or None for what is no parameter.
+
+    The result is a name of the tables, or the stored name itself where it means nothing to any Longformer.
+    """
+    if stored == "position_ids" or stored.endswith(".position_ids"):
+        return None  # a counter 0, 1, 2, ... that old versions of HF saved along
+    name = stored
+    for prefix in PREFIXES:
+        if name.startswith(prefix) and name[len(prefix) :].startswith(_ENCODER_PARTS):
+            name = name[len(prefix) :]
+            break
+    if name.endswith("LayerNorm.gamma"):  # TensorFlow's names, in checkpoints of before 2019
+        name = name[: -len("gamma")] + "weight"
+    elif name.endswith("LayerNorm.beta"):
+        name = name[: -len("beta")] + "bias"
+    return DECODER_BIAS if name == "lm_head.decoder.bias" else name
+
+
+def stored_name(parameter: str, head: str) -> str:
+    """The name that HF stores a parameter of a model under."""
+    bare = head in ("encoder", "model") or not parameter.startswith(_ENCODER_PARTS)
+    return parameter if bare else PREFIXES[0] + parameter
+
+
+def is_other_part(parameter: str) -> bool:
+    """Whether a parameter belongs to a part that some class does without: pooler, lm_head, a classifier."""
+    return _OTHER_PARTS.fullmatch(parameter) is not None
+
+
+def config_field(parameter: str) -> str | None:
+    """The field of the config that the first axis of a parameter comes from, where it has one of its own."""
+    return _FIELDS.get(parameter)
+
+
+def layers_in(parameters: Iterable[str]) -> int:
+    """How many different layers the names speak of."""
+    found = (re.match(r"encoder\.layer\.(\d{1,9})\.", name) for name in parameters)
+    return len({match[1] for match in found if match})
+
+
+def _layer(name: str, hidden: int, intermediate: int) -> Shapes:
+    shapes: Shapes = {}
+    for projection in ("query", "key", "value", "query_global", "key_global", "value_global"):
+        shapes |= _linear(f"{name}.attention.self.{projection}", hidden, hidden)
+    shapes |= _linear(f"{name}.attention.output.dense", hidden, hidden)
+    shapes |= _norm(f"{name}.attention.output.LayerNorm", hidden)
+    shapes |= _linear(f"{name}.intermediate.dense", hidden, intermediate)
+    shapes |= _linear(f"{name}.output.dense", intermediate, hidden)
+    return shapes | _norm(f"{name}.output.LayerNorm", hidden)
+
+
+def _linear(name: str, inputs: int, outputs: int) -> Shapes:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def _norm(name: str, width: int) -> Shapes:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}

@@ -1,0 +1,131 @@
+"""One tensor as it lies in a file, and how it becomes an array of the dtype that is wanted."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..errors import CheckpointError
+
+Array = NDArray[Any]
+
+# How the elements of each stored dtype lie in memory; files are little-endian. NumPy has no bfloat16: its 16 bits are
+# the upper half of a float32.
+LAYOUT: dict[str, np.dtype[Any]] = {
+    "float64": np.dtype("<f8"),
+    "float32": np.dtype("<f4"),
+    "float16": np.dtype("<f2"),
+    "bfloat16": np.dtype("<u2"),
+    "int64": np.dtype("<i8"),
+    "int32": np.dtype("<i4"),
+    "int16": np.dtype("<i2"),
+    "int8": np.dtype("i1"),
+    "uint64": np.dtype("<u8"),
+    "uint32": np.dtype("<u4"),
+    "uint16": np.dtype("<u2"),
+    "uint8": np.dtype("u1"),
+    "bool": np.dtype("?"),
+}
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor as stored: `data` holds its bits, not to be changed; `dtype`, a key of `LAYOUT`, says what they mean."""
+
+    dtype: str
+    data: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+        return self.data.shape
+
+    @property
+    def nbytes(self) -> int:
+        """Size in the file."""
+        return self.data.nbytes
+
+    @classmethod
+    def of(cls, value: Any) -> StoredTensor:
+        """Take an array of the caller's (or what NumPy makes one of), without a copy.
+
+        Raises:
+            CheckpointError: it holds no numbers.
+        """
+        if isinstance(value, cls):
+            return value
+        try:
+            array = np.asarray(value)
+        except Exception as error:  # any class may offer __array__ and fail in its own way
+            raise CheckpointError(f"got {type(value).__name__}, wanted an array: {error}") from error
+        if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":  # the latter of package ml_dtypes
+            raise CheckpointError(f"got an array of {array.dtype}, wanted one of numbers")
+        return cls("array", array)
+
+    def array(self, dtype: DTypeLike) -> Array:
+        """The values, read-only, contiguous, aligned and in native byte order; a view of the file where that fits.
+
+        float16 and bfloat16 widen exactly.
+
+        Raises:
+            CheckpointError: a finite value does not fit `dtype`.
+        """
+        data = self.data
+        if self.dtype == "bfloat16":
+            bits = data.astype(np.uint32)
+            bits <<= np.uint32(16)
+            data = bits.view(np.float32)
+        try:
+            with np.errstate(over="raise", invalid="ignore"):  # a NaN stays a NaN
+                values = np.require(data, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+        except FloatingPointError:
+            raise CheckpointError(
+                f"{self.dtype} values too large for {np.dtype(dtype)}; load with dtype='float64'"
+            ) from None
+        values = values.view()  # the caller's own array stays writable for the caller
+        values.flags.writeable = False
+        return values
+
+
+class StoredTensors(dict[str, StoredTensor]):
+    """The tensors of a checkpoint by the names they are stored under; `origin` says where they come from."""
+
+    def __init__(self, origin: str, tensors: dict[str, StoredTensor]) -> None:
+        super().__init__(tensors)
+        self.origin = origin
+
+
+def map_file(path: Path) -> mmap.mmap:
+    """Map a file into memory, read-only: nothing is read until it is used. The file must not shrink meanwhile.
+
+    Raises:
+        CheckpointError: the file cannot be read, is empty, or is plainly something else than tensors.
+    """
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise CheckpointError(f"{path} is empty: the download or copy broke off; fetch it again")
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    head = bytes(mapped[:256]).lstrip().lower()
+    if head.startswith(b"version https://git-lfs"):
+        raise CheckpointError(
+            f"{path} is a git-lfs pointer, not the file itself: run `git lfs pull` in the repository's folder"
+        )
+    if head.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise CheckpointError(f"{path} is a web page, not tensors: the download gave an error page; fetch it again")
+    return mapped
+
+
+def view(mapped: mmap.mmap, dtype: str, start: int, count: int) -> Array:
+    """`count` elements of the file from byte `start` on, 1-D and read-only, without a copy."""
+    return np.frombuffer(mapped, LAYOUT[dtype], count, start) if count else np.empty(0, LAYOUT[dtype])
