@@ -92,8 +92,8 @@ class Folder(Source):
         held = sorted(entry.name for entry in self.folder.iterdir())
         listing = ", ".join(held[:20]) + (", ..." if len(held) > 20 else "") if held else "nothing"
         return CheckpointError(
-            f"the folder {self.name} has no {what} (it holds {listing}); give the folder that save_pretrained wrote, or "
-            f"the id of a Hub repository"
+            f"the folder {self.name} has no {what} (it holds {listing}); give the folder that save_pretrained wrote, "
+            f"or the id of a Hub repository"
         )
 
 
@@ -120,7 +120,7 @@ class Repository(Source):
         self._local_files_only = local_files_only
 
     def find(self, filename: str) -> Path | None:
-        """The path of `filename` in the cache, downloaded where the cache does not have it; None if it does not exist."""
+        """The path of `filename` in the cache, downloaded where it is not there; None if it does not exist."""
         _check_plain(self.name, filename)
         known, path = self._look_up(filename)
         if not known and not self._settled(filename) and not self._offline():
@@ -138,8 +138,8 @@ class Repository(Source):
         """The error that tells a file that does not exist from one that could not be asked for."""
         if self._offline():
             return CheckpointError(
-                f"{what} of {self.name} (revision {self._asked}) is not in the cache, and asking the Hub is ruled out by "
-                f"local_files_only or HF_HUB_OFFLINE; load it once with the network, or give a folder"
+                f"{what} of {self.name} (revision {self._asked}) is not in the cache, and asking the Hub is ruled out "
+                f"by local_files_only or HF_HUB_OFFLINE; load it once with the network, or give a folder"
             )
         return CheckpointError(
             f"the Hub repository {self.name} (revision {self._asked}) has no {what}; give another revision, such as "
@@ -150,9 +150,7 @@ class Repository(Source):
         """What the cache says of a file: (is anything known, its path or None where it does not exist)."""
         from huggingface_hub import try_to_load_from_cache
 
-        cached = try_to_load_from_cache(
-            self.name, filename, cache_dir=self._cache_dir, revision=self._revision
-        )
+        cached = try_to_load_from_cache(self.name, filename, cache_dir=self._cache_dir, revision=self._revision)
         return cached is not None, Path(cached) if isinstance(cached, str) else None
 
     def _settled(self, filename: str) -> bool:
@@ -171,29 +169,35 @@ class Repository(Source):
 
     def _download(self, filename: str) -> Path | None:
         """Fetch one file into the cache; None where the Hub says that it does not exist."""
-        from huggingface_hub import errors, hf_hub_download
+        from huggingface_hub import errors
 
-        settled = (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.LocalTokenNotFoundError)
-        for attempt in (1, 2):
+        answers = (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.LocalTokenNotFoundError)
+        try:
             try:
-                with _progress_bars():
-                    path = hf_hub_download(
-                        self.name,
-                        filename,
-                        revision=self._revision,
-                        cache_dir=self._cache_dir,
-                        token=self._token,
-                        library_name="lf_ref",
-                    )
-                return Path(path)
-            except errors.LocalEntryNotFoundError as error:
-                raise self._explain(error, filename) from error
-            except errors.EntryNotFoundError:
+                return self._fetch(filename)
+            except answers:
+                raise
+            except Exception:  # broke off; the second call takes up what has arrived
+                return self._fetch(filename)
+        except Exception as error:  # versions of huggingface_hub differ in their HTTP library and its errors
+            absent = isinstance(error, errors.EntryNotFoundError)
+            if absent and not isinstance(error, errors.LocalEntryNotFoundError):
                 return None
-            except Exception as error:  # versions of huggingface_hub differ in their HTTP library and its errors
-                if isinstance(error, settled) or attempt == 2:
-                    raise self._explain(error, filename) from error
-        raise RuntimeError("unreachable: the second attempt returns or raises")
+            raise self._explain(error, filename) from error
+
+    def _fetch(self, filename: str) -> Path:
+        from huggingface_hub import hf_hub_download
+
+        with _progress_bars():
+            path = hf_hub_download(
+                self.name,
+                filename,
+                revision=self._revision,
+                cache_dir=self._cache_dir,
+                token=self._token,
+                library_name="lf_ref",
+            )
+        return Path(path)
 
     def _explain(self, error: Exception, filename: str) -> CheckpointError:
         """What went wrong with a request, and what to do about it."""
@@ -203,7 +207,8 @@ class Repository(Source):
         status = getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(error, errors.GatedRepoError):
             return CheckpointError(
-                f"{self.name} is gated: accept its conditions on {where}, then log in with `hf auth login` or give token="
+                f"{self.name} is gated: accept its conditions on {where}, then log in with `hf auth login` or give "
+                f"token="
             )
         if isinstance(error, errors.RepositoryNotFoundError):
             return CheckpointError(
@@ -222,8 +227,8 @@ class Repository(Source):
         if status is not None:
             return CheckpointError(f"{where} answered {status} for {filename}: {error}")
         return CheckpointError(
-            f"the download of {filename} from {self.name} failed: {error}; try again, and if that does not help, delete "
-            f"the repository's *.incomplete files in the cache"
+            f"the download of {filename} from {self.name} failed: {error}; try again, and if that does not help, "
+            f"delete the repository's *.incomplete files in the cache"
         )
 
 
@@ -259,7 +264,7 @@ def locate(
     if not isinstance(name, str) or text.startswith((".", "~", os.sep)):
         raise CheckpointError(f"there is no folder {text}")
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(text)
@@ -310,8 +315,7 @@ def _check_plain(name: str, filename: str) -> None:
 def _progress_bars() -> Iterator[None]:
     """huggingface_hub's progress bars, off within `quiet_downloads`; its settings are put back as they were."""
     from huggingface_hub import constants
-    from huggingface_hub.utils import disable_progress_bars
-    from huggingface_hub.utils.tqdm import progress_bar_states
+    from huggingface_hub.utils.tqdm import disable_progress_bars, progress_bar_states
 
     if not _quiet.get() or constants.HF_HUB_DISABLE_PROGRESS_BARS is not None:
         yield

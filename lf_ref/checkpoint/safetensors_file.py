@@ -64,11 +64,8 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
                 f"{path}: {name} has dtype {entry['dtype']}, which is not supported; store it as one of "
                 f"{', '.join(_DTYPES)}"
             )
-        count = 1
-        for axis in entry["shape"]:
-            count *= axis
-        flat = view(mapped, dtype, 8 + length + entry["data_offsets"][0], count)
-        tensors[name] = StoredTensor(dtype, flat.reshape(entry["shape"]))
+        start = 8 + length + entry["data_offsets"][0]
+        tensors[name] = StoredTensor(dtype, view(mapped, dtype, start, tuple(entry["shape"])))
     return tensors
 
 

@@ -88,6 +88,8 @@ class StoredTensor:
             raise CheckpointError(
                 f"{self.dtype} values too large for {np.dtype(dtype)}; load with dtype='float64'"
             ) from None
+        if not np.may_share_memory(values, self.data):
+            _release(self.data)
         values = values.view()  # the caller's own array stays writable for the caller
         values.flags.writeable = False
         return values
@@ -126,6 +128,23 @@ def map_file(path: Path) -> mmap.mmap:
     return mapped
 
 
-def view(mapped: mmap.mmap, dtype: str, start: int, count: int) -> Array:
-    """`count` elements of the file from byte `start` on, 1-D and read-only, without a copy."""
-    return np.frombuffer(mapped, LAYOUT[dtype], count, start) if count else np.empty(0, LAYOUT[dtype])
+def view(
+    mapped: mmap.mmap, dtype: str, start: int, shape: tuple[int, ...], strides: tuple[int, ...] | None = None
+) -> Array:
+    """An array of the file from byte `start` on, read-only, without a copy; `strides` in bytes, by default contiguous.
+
+    Raises:
+        ValueError: it would reach outside the file.
+    """
+    if 0 in shape:
+        return np.empty(shape, LAYOUT[dtype])
+    return np.ndarray(shape, LAYOUT[dtype], mapped, start, strides)
+
+
+def _release(data: Array) -> None:
+    """Let go of the pages of a mapped file that `data` lies in, once copied; whoever needs them again gets them back."""
+    owner: object = data
+    while isinstance(owner, np.ndarray | memoryview):
+        owner = owner.base if isinstance(owner, np.ndarray) else owner.obj
+    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED)

@@ -17,8 +17,6 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import CheckpointError
 from .stored import LAYOUT, StoredTensor, map_file, view
 from .unpickle import PICKLE_LIMIT, Tensor, unpickle
@@ -149,8 +147,7 @@ def _state_dict(value: Any) -> dict[str, Tensor]:
 
 def _locate(mapped: mmap.mmap, tensor: Tensor, starts: Starts) -> StoredTensor:
     """The view of the file that a tensor is."""
-    storage = tensor.storage
-    whole = view(mapped, storage.dtype, starts[storage.key], storage.length)
-    strides = tuple(stride * whole.itemsize for stride in tensor.strides)
-    data = np.lib.stride_tricks.as_strided(whole[tensor.offset :], tensor.shape, strides, writeable=False)
-    return StoredTensor(storage.dtype, data)
+    dtype = tensor.storage.dtype
+    start = starts[tensor.storage.key] + tensor.offset * LAYOUT[dtype].itemsize
+    strides = tuple(stride * LAYOUT[dtype].itemsize for stride in tensor.strides)
+    return StoredTensor(dtype, view(mapped, dtype, start, tensor.shape, strides))

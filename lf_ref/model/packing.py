@@ -35,19 +35,19 @@ class Packing:
     """The packed tokens of a batch.
 
     rows: number and row, of those with any visible token. shape: (batch, seq). source: int64 [tokens], the place of
-    each packed token in the flat batch. target: int64 [batch * seq], the packed token of each place.
+    each packed token in the flat batch. target: int64 [batch * seq], the packed token of each place, or None where
+    nothing was left out.
     """
 
     rows: list[tuple[int, Row]]
     shape: tuple[int, int]
     source: Array
-    target: Array
+    target: Array | None
 
     def unpack(self, packed: Array) -> Array:
         """Spread packed results over the batch.  # [tokens, n] -> [batch, seq, n]"""
-        if len(packed) == len(self.target):
-            return packed.reshape(*self.shape, -1)
-        return packed[self.target].reshape(*self.shape, -1)
+        spread = packed if self.target is None else packed[self.target]
+        return spread.reshape(*self.shape, -1)
 
 
 def pack(inputs: Inputs) -> Packing:
@@ -68,6 +68,8 @@ def pack(inputs: Inputs) -> Packing:
         rows.append((index, row))
         tokens = stop
     outside = np.flatnonzero(~inside.ravel())
+    if len(outside) == 0:
+        return Packing(rows, (batch, length), np.arange(tokens), None)
     kinds, kind_of = _kinds(inputs, outside)
     source = np.concatenate([np.flatnonzero(inside.ravel()), kinds])
     target = np.empty(batch * length, np.int64)
