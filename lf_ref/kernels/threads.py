@@ -7,10 +7,11 @@ Python threads enter it, and its OpenMP layer does after a fork.
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -37,8 +38,37 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
+class _BlasLimit:
+    """NumPy's BLAS threads, which are the process's: the first call that limits them remembers the number that stood
+    before, and the last to end restores it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._before: Any = None
+
+    @contextmanager
+    def __call__(self, count: int) -> Iterator[None]:
+        with self._lock:
+            limiter = _blas().limit(limits=count)
+            if self._calls == 0:
+                self._before = limiter
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
+                if self._calls == 0:
+                    self._before.restore_original_limits()
+
+
+_limit_blas = _BlasLimit()
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_helpers.cache_clear)  # a fork copies the pool but not its threads
+    # A fork copies the pool but not its threads, and the lock as another thread may hold it.
+    os.register_at_fork(after_in_child=_helpers.cache_clear)
+    os.register_at_fork(after_in_child=_limit_blas.__init__)  # type: ignore[misc]
 
 
 class Threads:
@@ -54,7 +84,7 @@ class Threads:
 
     def limit_blas(self) -> AbstractContextManager[Any]:
         """Hold NumPy's matrix products to the same number of threads while the context lasts."""
-        return _blas().limit(limits=self.count) if self._limits_blas else nullcontext()
+        return _limit_blas(self.count) if self._limits_blas else nullcontext()
 
     def run(self, task: Callable[..., object], arguments: Iterable[tuple[Any, ...]]) -> None:
         """Call `task` once for each tuple of arguments, in any order, on all threads; return when all are done.

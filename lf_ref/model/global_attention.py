@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..reference.ops import Array
+from .inputs import row_name
 
 
 def on_first_token(input_ids: ArrayLike) -> Array:
@@ -19,25 +20,25 @@ def on_first_token(input_ids: ArrayLike) -> Array:
 def on_question(input_ids: ArrayLike, sep_token_id: int = 2) -> Array:
     """Global attention on every token before the first separator, as for question answering.
 
-    input_ids: int (batch, seq), each row `<s> question </s></s> document </s>`. Returns int64 (batch, seq).
+    input_ids: int (..., seq), each row `<s> question </s></s> document </s>`. Returns int64 (..., seq).
 
     Raises:
         InputError: a row does not have exactly three separators. (HF checks only the total of the batch.)
     """
     ids = np.asarray(input_ids)
-    return (np.arange(ids.shape[1]) < _first_separator(ids, sep_token_id)[:, None]).astype(np.int64)
+    return (np.arange(ids.shape[-1]) < _first_separator(ids, sep_token_id)[..., None]).astype(np.int64)
 
 
 def after_question(input_ids: ArrayLike, sep_token_id: int = 2) -> Array:
     """Global attention on every token after the first `</s></s>`, HF's default for multiple choice.
 
-    input_ids: int (batch, seq), each row `<s> question </s></s> choice </s>`. Returns int64 (batch, seq).
+    input_ids: int (..., seq), each row `<s> question </s></s> choice </s>`. Returns int64 (..., seq).
 
     Raises:
         InputError: a row does not have exactly three separators.
     """
     ids = np.asarray(input_ids)
-    return (np.arange(ids.shape[1]) > _first_separator(ids, sep_token_id)[:, None] + 1).astype(np.int64)
+    return (np.arange(ids.shape[-1]) > _first_separator(ids, sep_token_id)[..., None] + 1).astype(np.int64)
 
 
 def on_token_ids(input_ids: ArrayLike, token_ids: ArrayLike) -> Array:
@@ -66,12 +67,13 @@ def on_positions(input_ids: ArrayLike, positions: ArrayLike) -> Array:
 
 
 def _first_separator(ids: Array, sep_token_id: int) -> Array:
-    """Position of the first separator of each row.  # int (batch, seq) -> int (batch,)"""
+    """Position of the first separator of each row.  # int (..., seq) -> int (...)"""
     is_separator = ids == sep_token_id
-    counts = is_separator.sum(axis=1)
-    for row in np.flatnonzero(counts != 3):
+    counts = is_separator.sum(axis=-1)
+    for row in np.argwhere(counts != 3).tolist():
         raise InputError(
-            f"row {row} has {counts[row]} separators (id {sep_token_id}); exactly 3 are needed to find the question: "
-            "encode the texts as a pair, tokenizer(question, document), or pass global_attention_mask yourself"
+            f"{row_name(row)} of the batch has {counts[tuple(row)]} separators (id {sep_token_id}); exactly 3 are "
+            "needed to find the question: encode the texts as a pair, tokenizer(question, document), or pass "
+            "global_attention_mask yourself"
         )
-    return is_separator.argmax(axis=1)
+    return is_separator.argmax(axis=-1)

@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..config import LongformerConfig
-from ..errors import InputError
 from ..reference import heads
-from ..reference.ops import Array
 from .base import LongformerPreTrainedModel
 from .global_attention import after_question, on_first_token, on_question
-from .inputs import check_input_ids, check_inputs, check_places
+from .inputs import check_inputs, check_places
 from .losses import answer_loss, choice_loss, classification_loss, token_loss
 from .outputs import (
     LongformerBaseModelOutputWithPooling,
@@ -162,8 +160,6 @@ class LongformerForSequenceClassification(LongformerPreTrainedModel):
             multi_label_classification, float (batch,) or (batch, num_labels) for regression. Unset, one label is
             regression, integer labels are single-label and float labels multi-label.
         """
-        if global_attention_mask is None:
-            global_attention_mask = _first_token_of(input_ids, inputs_embeds)
         inputs = check_inputs(
             self.config,
             input_ids,
@@ -172,6 +168,7 @@ class LongformerForSequenceClassification(LongformerPreTrainedModel):
             token_type_ids,
             position_ids,
             inputs_embeds,
+            default_global=lambda shape, ids: on_first_token(np.empty(shape, bool)),
         )
         with self._limit_threads():
             encoded = self._encode(inputs, output_attentions, output_hidden_states)
@@ -245,9 +242,6 @@ class LongformerForQuestionAnswering(LongformerPreTrainedModel):
         start_positions, end_positions: int (batch,); what lies outside the sequence does not count. The loss, where
             both are given, is the mean of the two cross-entropies.
         """
-        if global_attention_mask is None and input_ids is not None:
-            ids = check_input_ids(self.config, input_ids)
-            global_attention_mask = on_question(ids, self.config.sep_token_id)
         inputs = check_inputs(
             self.config,
             input_ids,
@@ -256,6 +250,7 @@ class LongformerForQuestionAnswering(LongformerPreTrainedModel):
             token_type_ids,
             position_ids,
             inputs_embeds,
+            default_global=lambda shape, ids: None if ids is None else on_question(ids, self.config.sep_token_id),
         )
         with self._limit_threads():
             encoded = self._encode(inputs, output_attentions, output_hidden_states)
@@ -298,45 +293,20 @@ class LongformerForMultipleChoice(LongformerPreTrainedModel):
 
         labels: int (batch,), the right choice. The loss is the mean cross-entropy.
         """
-        choices, flat = _flatten_choices(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            global_attention_mask=global_attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            inputs_embeds=inputs_embeds,
+        inputs = check_inputs(
+            self.config,
+            input_ids,
+            attention_mask,
+            global_attention_mask,
+            token_type_ids,
+            position_ids,
+            inputs_embeds,
+            axes=("batch", "choices", "seq"),
+            default_global=lambda shape, ids: None if ids is None else after_question(ids, self.config.sep_token_id),
         )
-        if global_attention_mask is None and input_ids is not None:
-            ids = check_input_ids(self.config, flat["input_ids"])
-            flat["global_attention_mask"] = after_question(ids, self.config.sep_token_id)
-        inputs = check_inputs(self.config, **flat)
         with self._limit_threads():
             encoded = self._encode(inputs, output_attentions, output_hidden_states)
             scores = heads.multiple_choice(self._ops, encoded.last_hidden_state, self.parameters)
-        logits = scores.reshape(-1, choices)
+        logits = scores.reshape(inputs.shape[:-1])
         loss = None if labels is None else choice_loss(logits, labels)
         return self._finish(LongformerMultipleChoiceModelOutput, encoded, return_dict, loss=loss, logits=logits)
-
-
-def _first_token_of(input_ids: ArrayLike | None, inputs_embeds: ArrayLike | None) -> Array | None:
-    given = input_ids if input_ids is not None else inputs_embeds
-    shape = np.shape(given)[:2] if given is not None else ()
-    return on_first_token(np.empty(shape, np.int8)) if len(shape) == 2 and shape[1] else None
-
-
-def _flatten_choices(**arguments: ArrayLike | None) -> tuple[int, dict[str, Array | None]]:
-    """Every choice as a row of its own.  # (batch, choices, seq, ...) -> (batch * choices, seq, ...)"""
-    flat: dict[str, Array | None] = {}
-    choices = 0
-    for name, value in arguments.items():
-        if value is None:
-            flat[name] = None
-            continue
-        array = np.asarray(value)
-        wanted = 4 if name == "inputs_embeds" else 3
-        if array.ndim != wanted:
-            last = ", hidden" if wanted == 4 else ""
-            raise InputError(f"{name} must be {wanted}-D (batch, choices, seq{last}), got {array.ndim}-D {array.shape}")
-        choices = choices or array.shape[1]
-        flat[name] = array.reshape(-1, *array.shape[2:])
-    return choices, flat

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +13,19 @@ from ..config import LongformerConfig
 from ..errors import InputError
 from ..reference.ops import Array
 
+Default = Callable[[tuple[int, ...], Array | None], Array | None]
+
 
 @dataclass(frozen=True)
 class Inputs:
-    """A checked batch.
+    """A checked batch, with all axes but the last made one.
 
-    input_ids: int (batch, seq), or None where inputs_embeds, float (batch, seq, hidden), were given.
-    position_ids, token_type_ids: int (batch, seq). visible, is_global: bool (batch, seq); what is global is visible.
+    shape: as it came, (batch, seq) or (batch, choices, seq). input_ids: int (rows, seq), or None where inputs_embeds,
+    float (rows, seq, hidden), were given. position_ids, token_type_ids: int (rows, seq). visible, is_global: bool
+    (rows, seq); what is global is visible.
     """
 
+    shape: tuple[int, ...]
     input_ids: Array | None
     inputs_embeds: Array | None
     position_ids: Array
@@ -45,8 +50,14 @@ def check_inputs(
     token_type_ids: ArrayLike | None = None,
     position_ids: ArrayLike | None = None,
     inputs_embeds: ArrayLike | None = None,
+    *,
+    axes: tuple[str, ...] = ("batch", "seq"),
+    default_global: Default | None = None,
 ) -> Inputs:
     """Check the arguments of a call against the config and each other.
+
+    axes: what the dimensions of input_ids are called. default_global: gives the global attention mask, where none came,
+    for the shape and the checked ids (None with inputs_embeds).
 
     Raises:
         InputError: names the argument, what came, where, and what was wanted.
@@ -54,59 +65,88 @@ def check_inputs(
     if (input_ids is None) == (inputs_embeds is None):
         which = "neither" if input_ids is None else "both"
         raise InputError(f"give either input_ids or inputs_embeds, got {which}")
-    ids = None if input_ids is None else check_input_ids(config, input_ids)
-    embeds = None if inputs_embeds is None else _check_embeds(config, inputs_embeds)
-    shape = ids.shape if ids is not None else embeds.shape[:2] if embeds is not None else ()
+    ids = None if input_ids is None else _check_ids(config, input_ids, axes)
+    embeds = None if inputs_embeds is None else _check_embeds(config, inputs_embeds, axes)
+    shape = ids.shape if ids is not None else embeds.shape[:-1] if embeds is not None else ()
     if 0 in shape:
-        raise InputError(f"the batch has no token: its shape is {shape} (batch, seq)")
-
-    visible = _mask("attention_mask", attention_mask, shape, default=True)
-    is_global = _mask("global_attention_mask", global_attention_mask, shape, default=False) & visible
+        raise InputError(f"the batch has no token: its shape is {shape} ({', '.join(axes)})")
+    visible = _mask("attention_mask", attention_mask, shape, axes)
+    if global_attention_mask is None and default_global is not None:
+        global_attention_mask = default_global(shape, ids)
+    if global_attention_mask is None:
+        is_global = np.zeros(shape, bool)
+    else:
+        is_global = _mask("global_attention_mask", global_attention_mask, shape, axes) & visible
     types = np.zeros(shape, np.int64)
     if token_type_ids is not None:
         types = integers("token_type_ids", token_type_ids, config.type_vocab_size, "type_vocab_size")
-        _same_shape("token_type_ids", types.shape, shape)
-    if position_ids is not None:
-        positions = integers("position_ids", position_ids, config.max_position_embeddings, "max_position_embeddings")
-        if positions.shape == (1, shape[1]):
-            positions = np.broadcast_to(positions, shape)
-        _same_shape("position_ids", positions.shape, shape)
-    else:
-        positions = _count_positions(config, ids, shape)
-    return Inputs(ids, embeds, positions, types, visible, is_global)
+        _same_shape("token_type_ids", types.shape, shape, axes)
+    positions = _check_positions(config, position_ids, ids, shape, axes)
+    length = shape[-1]
+    return Inputs(
+        shape,
+        None if ids is None else ids.reshape(-1, length),
+        None if embeds is None else embeds.reshape(-1, length, config.hidden_size),
+        positions.reshape(-1, length),
+        types.reshape(-1, length),
+        visible.reshape(-1, length),
+        is_global.reshape(-1, length),
+    )
+
+
+def _check_ids(config: LongformerConfig, input_ids: Any, axes: tuple[str, ...]) -> Array:
+    ids = integers("input_ids", input_ids, config.vocab_size, "vocab_size")
+    if ids.ndim != len(axes):
+        hint = "; for one text use input_ids[None]" if ids.ndim == len(axes) - 1 else ""
+        raise InputError(
+            f"input_ids must be {len(axes)}-D ({', '.join(axes)}), got {ids.ndim}-D of shape {ids.shape}{hint}"
+        )
+    return ids
+
+
+def _check_embeds(config: LongformerConfig, value: Any, axes: tuple[str, ...]) -> Array:
+    embeds = _array("inputs_embeds", value)
+    if embeds.ndim != len(axes) + 1 or embeds.shape[-1] != config.hidden_size:
+        raise InputError(
+            f"inputs_embeds must be {len(axes) + 1}-D ({', '.join(axes)}, hidden_size {config.hidden_size}), "
+            f"got {embeds.ndim}-D of shape {embeds.shape}"
+        )
+    if embeds.dtype.kind != "f":
+        raise InputError(f"inputs_embeds must hold floats, got dtype {embeds.dtype}")
+    return embeds
+
+
+def _check_positions(
+    config: LongformerConfig, position_ids: Any, ids: Array | None, shape: tuple[int, ...], axes: tuple[str, ...]
+) -> Array:
+    if position_ids is None:
+        return _count_positions(config, ids, shape)
+    limit = config.max_position_embeddings
+    positions = integers("position_ids", position_ids, limit, "max_position_embeddings")
+    if positions.shape == (1, shape[-1]):  # one row for all
+        positions = np.broadcast_to(positions, shape)
+    _same_shape("position_ids", positions.shape, shape, axes)
+    return positions
 
 
 def _count_positions(config: LongformerConfig, ids: Array | None, shape: tuple[int, ...]) -> Array:
     """Positions start at pad + 1, and padding stays at pad: fairseq, where RoBERTa comes from, reserves 0 ... pad."""
     pad = config.pad_token_id
     if ids is None:
-        positions = np.broadcast_to(np.arange(pad + 1, pad + 1 + shape[1]), shape)
+        positions = np.broadcast_to(np.arange(pad + 1, pad + 1 + shape[-1]), shape)
     else:
         present = ids != pad
-        positions = np.cumsum(present, axis=1) * present + pad
+        positions = np.cumsum(present, axis=-1) * present + pad
     longest = int(positions.max()) - pad
     if longest > config.max_length:
-        row = int(positions.max(axis=1).argmax())
+        row = row_name(np.argwhere(positions - pad == longest)[0, :-1].tolist())
         raise InputError(
-            f"row {row} of the batch has {longest} tokens, and this model takes at most {config.max_length} "
+            f"{row} of the batch has {longest} tokens, and this model takes at most {config.max_length} "
             f"(max_position_embeddings {config.max_position_embeddings} - pad_token_id {pad} - 1); shorten it, or "
             "split it into overlapping pieces: tokenizer(..., truncation=True, max_length=..., stride=..., "
             "return_overflowing_tokens=True)"
         )
     return positions
-
-
-def check_input_ids(config: LongformerConfig, input_ids: Any) -> Array:
-    """Token ids of a batch.  # int (batch, seq)
-
-    Raises:
-        InputError: they are not 2-D, or not all in the vocabulary.
-    """
-    ids = integers("input_ids", input_ids, config.vocab_size, "vocab_size")
-    if ids.ndim != 2:
-        hint = "; for one text use input_ids[None]" if ids.ndim == 1 else ""
-        raise InputError(f"input_ids must be 2-D (batch, seq), got {ids.ndim}-D {ids.shape}{hint}")
-    return ids
 
 
 def check_places(name: str, value: ArrayLike, shape: tuple[int, ...]) -> tuple[Array, Array]:
@@ -127,6 +167,12 @@ def check_places(name: str, value: ArrayLike, shape: tuple[int, ...]) -> tuple[A
             f"{name}[{index}] is {places[index].tolist()}, outside the batch of shape {shape} (batch, seq)"
         )
     return places[:, 0], places[:, 1]
+
+
+def row_name(place: Sequence[int]) -> str:
+    """How a message calls a row: "row 3", or "row 3 (choice 1)" where the batch has choices."""
+    row, *choice = place
+    return f"row {row}" + (f" (choice {choice[0]})" if choice else "")
 
 
 def integers(name: str, value: Any, limit: int, limit_name: str) -> Array:
@@ -158,36 +204,29 @@ def _array(name: str, value: Any) -> Array:
     return array
 
 
-def _check_embeds(config: LongformerConfig, value: Any) -> Array:
-    array = _array("inputs_embeds", value)
-    if array.ndim != 3 or array.shape[2] != config.hidden_size:
-        raise InputError(
-            f"inputs_embeds must be (batch, seq, hidden_size {config.hidden_size}), got shape {array.shape}"
-        )
-    if array.dtype.kind != "f":
-        raise InputError(f"inputs_embeds must hold floats, got dtype {array.dtype}")
-    return array
-
-
-def _mask(name: str, value: Any, shape: tuple[int, ...], *, default: bool) -> Array:
+def _mask(name: str, value: Any, shape: tuple[int, ...], axes: tuple[str, ...]) -> Array:
     if value is None:
-        return np.full(shape, default)
+        return np.ones(shape, bool)
     array = _array(name, value)
-    _same_shape(name, array.shape, shape)
+    _same_shape(name, array.shape, shape, axes)
     if array.dtype.kind not in "biuf":
         raise InputError(f"{name} must hold 0 and 1, got dtype {array.dtype}")
     wrong = (array != 0) & (array != 1)
     if wrong.any():
-        row, column = (int(i) for i in np.argwhere(wrong)[0])
-        hint = (
-            " (AllenAI's 2 for global tokens goes into global_attention_mask here, as 1)"
-            if name == "attention_mask"
-            else ""
-        )
-        raise InputError(f"{name}[{row}, {column}] is {array[row, column]}, must be 0 or 1{hint}")
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        hint = ""
+        if name == "attention_mask" and array[place] == 2:
+            hint = "; AllenAI's 2 for a global token is a 1 in global_attention_mask here"
+        raise InputError(f"{name}[{', '.join(map(str, place))}] is {array[place]}, must be 0 or 1{hint}")
     return array.astype(bool)
 
 
-def _same_shape(name: str, got: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-    if got != wanted:
-        raise InputError(f"{name} must have the shape of the input, {wanted} (batch, seq), got {got}")
+def _same_shape(name: str, got: tuple[int, ...], wanted: tuple[int, ...], axes: tuple[str, ...]) -> None:
+    if got == wanted:
+        return
+    if len(got) != len(wanted):
+        raise InputError(
+            f"{name} must be {len(wanted)}-D, of the shape of the input, {wanted} ({', '.join(axes)}), "
+            f"got {len(got)}-D of shape {got}"
+        )
+    raise InputError(f"{name} must have the shape of the input, {wanted} ({', '.join(axes)}), got {got}")

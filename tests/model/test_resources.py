@@ -1,0 +1,227 @@
+"""Memory, threads and processes: what a call costs and whom it may disturb."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from model.building import ENGINES, build
+from oracles.compare import assert_identical
+from oracles.weights import batch_of, fields_of, ragged_batch, ragged_marks, state_of
+from threadpoolctl import threadpool_info
+
+TESTS = Path(__file__).parents[1]
+
+MEMORY = """
+    import resource, sys, tracemalloc
+    import numpy as np
+    from model.building import build
+    from oracles.weights import fields_of, state_of
+
+    window, short, factor = 4096, 2048, 16
+    fields = fields_of(
+        hidden_size=8, num_attention_heads=2, intermediate_size=8, num_hidden_layers=1, attention_window=window,
+        max_position_embeddings=short * factor + 2,
+    )
+    state = state_of("LongformerModel", fields, seed=1)
+    model = build("LongformerModel", fields, state, "numba", "float32", num_threads=2)
+
+    def call(length):
+        ids = np.random.default_rng(2).integers(3, 53, size=(1, length))
+        is_global = np.zeros((1, length), np.int64)
+        is_global[0, :2] = 1
+        tracemalloc.start()
+        model(ids, global_attention_mask=is_global)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    call(short)  # compiles
+    small = call(short)
+    unit = 1 if sys.platform == "darwin" else 1024
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    large = call(short * factor)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before
+    band = short * factor * (window + 1) * 4  # one float32 array of sequence x window: 537 MB
+    print("peaks", small, large, "grown", grown)
+    assert large <= (factor + 1) * small, "Python's allocations grow faster than the sequence"
+    assert grown < band / 4, "the process grew as if it held an array of sequence x window"
+"""
+
+FORK = """
+    import os, signal, sys
+    import numpy as np
+    from model.building import build
+    from oracles.weights import batch_of, fields_of, ragged_marks, state_of
+
+    backend = sys.argv[1]
+    fields = fields_of(max_position_embeddings=400)
+    inputs = batch_of(fields, ragged_marks((389, 71), ({0: 2}, {})), seed=3)
+    model = build("LongformerModel", fields, state_of("LongformerModel", fields, seed=4), backend, num_threads=2)
+    before = model(**inputs).last_hidden_state.tobytes()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)  # a deadlock ends the child
+        same = model(**inputs).last_hidden_state.tobytes() == before
+        os._exit(0 if same else 3)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status == 0, f"the child ended with {status}"
+    assert model(**inputs).last_hidden_state.tobytes() == before
+"""
+
+FIRST_CALLS = """
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+    from model.building import build
+    from oracles.weights import fields_of, ragged_batch, state_of
+
+    fields = fields_of()
+    inputs = ragged_batch(fields, seed=5)
+    model = build("LongformerModel", fields, state_of("LongformerModel", fields, seed=6), "numba")
+    barrier = Barrier(3)
+
+    def call(_):
+        barrier.wait()
+        return model(**inputs).last_hidden_state.tobytes()
+
+    with ThreadPoolExecutor(3) as pool:
+        assert len(set(pool.map(call, range(3)))) == 1
+"""
+
+
+def run_python(code, *arguments):
+    """Run code in a fresh interpreter that sees the tests' helpers; its output is shown when it fails."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(TESTS)!r})\n{textwrap.dedent(code)}", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.jit
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no getrusage")
+def test_memory_is_linear_in_the_sequence():
+    run_python(MEMORY)
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system cannot fork")
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.jit)])
+def test_a_forked_child_gives_the_same_answer(backend):
+    run_python(FORK, backend)
+
+
+@pytest.mark.jit
+def test_first_calls_from_several_threads_at_once():
+    run_python(FIRST_CALLS)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_one_thread_equals_many(dtype):
+    fields = fields_of(max_position_embeddings=400, attention_window=[6, 150])
+    state = state_of("LongformerForMaskedLM", fields, seed=141)
+    inputs = batch_of(fields, ragged_marks((389, 251), ({0: 2, 200: 2, 77: 0}, {5: 2})), seed=142)
+    answers = [
+        build("LongformerForMaskedLM", fields, state, "numba", dtype, num_threads=count)(
+            **inputs, output_attentions=True, output_hidden_states=True
+        ).to_tuple()
+        for count in (1, 2, 3, 7, None)
+    ]
+    for count, answer in zip((2, 3, 7, None), answers[1:], strict=True):
+        assert_identical(answer, answers[0], f"{count} threads")
+
+
+@pytest.mark.jit
+def test_one_thread_equals_many_at_the_width_of_a_real_model():
+    """Wide enough that the matrix products themselves run on several threads."""
+    fields = fields_of(
+        hidden_size=384,
+        num_attention_heads=6,
+        intermediate_size=1536,
+        max_position_embeddings=900,
+        attention_window=64,
+        num_hidden_layers=1,
+    )
+    state = state_of("LongformerModel", fields, seed=143)
+    inputs = batch_of(fields, ragged_marks((787,), ({0: 2},)), seed=144)
+    one, two = (
+        build("LongformerModel", fields, state, "numba", "float32", num_threads=count)(**inputs).to_tuple()
+        for count in (1, 2)
+    )
+    assert_identical(two, one, "2 threads")
+
+
+@pytest.mark.parametrize(("backend", "dtype"), ENGINES)
+def test_two_python_threads_on_one_model(backend, dtype):
+    fields = fields_of()
+    model = build("LongformerModel", fields, state_of("LongformerModel", fields, seed=145), backend, dtype)
+    batches = [ragged_batch(fields, seed) for seed in range(4)]
+    alone = [model(**inputs).last_hidden_state for inputs in batches]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda turn: model(**batches[turn % 4]).last_hidden_state, range(24)))
+    for turn, answer in enumerate(together):
+        assert_identical(answer, alone[turn % 4], f"call {turn}")
+
+
+def test_two_python_threads_leave_the_thread_counts_as_they_were():
+    """Both set NumPy's BLAS to their own number during a call; whoever ends last must not restore the other's."""
+    fields = fields_of(num_hidden_layers=1, attention_window=4)
+    state = state_of("LongformerModel", fields, seed=146)
+    inputs = ragged_batch(fields, seed=147)
+    models = [build("LongformerModel", fields, state, "numba", num_threads=count) for count in (1, 3)]
+    models[0](**inputs)
+
+    def counts():
+        return [(pool["filepath"], pool["num_threads"]) for pool in threadpool_info()]
+
+    before = counts()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda turn: models[turn % 2](**inputs), range(60)))
+    assert counts() == before
+
+
+@pytest.mark.parametrize(("backend", "dtype"), ENGINES)
+@pytest.mark.parametrize("length", [1, 23, 389])
+def test_no_memory_is_read_before_it_is_written(length, backend, dtype, monkeypatch):
+    """New arrays come full of NaN instead of what lay there; rows of masked tokens are where writing is forgotten."""
+    fields = fields_of(max_position_embeddings=400)
+    model = build("LongformerModel", fields, state_of("LongformerModel", fields, seed=151), backend, dtype)
+    masked = dict.fromkeys(range(length), 0)
+    marks = ragged_marks((length, length, (length + 2) // 3), (masked, {length - 1: 2, length // 2: 0}, {}))
+    inputs = batch_of(fields, marks, seed=152)
+    embeds = np.random.default_rng(153).standard_normal((3, length, 21))
+    masks = {name: value for name, value in inputs.items() if name != "input_ids"}
+    arguments = [inputs, masks | {"inputs_embeds": embeds}]
+    plain = [model(**given, output_attentions=True, output_hidden_states=True).to_tuple() for given in arguments]
+
+    def poisoned(original):
+        def allocate(*args, **kwargs):
+            array = original(*args, **kwargs)
+            array.fill(np.nan if array.dtype.kind == "f" else 1)
+            return array
+
+        return allocate
+
+    for name in ("empty", "empty_like"):
+        monkeypatch.setattr(np, name, poisoned(getattr(np, name)))
+    for given, answer in zip(arguments, plain, strict=True):
+        again = model(**given, output_attentions=True, output_hidden_states=True).to_tuple()
+        assert_identical(again, answer, "outputs")
+
+
+def test_nothing_is_kept_between_calls():
+    """A long text and then a short one: no buffer of the first shows in the second."""
+    fields = fields_of(max_position_embeddings=400)
+    model = build("LongformerModel", fields, state_of("LongformerModel", fields, seed=148))
+    short = ragged_batch(fields, seed=149)
+    before = model(**short, output_attentions=True).to_tuple()
+    model(**batch_of(fields, ragged_marks((389, 2), ({0: 2}, {})), seed=150), output_attentions=True)
+    assert_identical(model(**short, output_attentions=True).to_tuple(), before, "second call")
+    assert np.isfinite(before[0]).all()

@@ -1,0 +1,52 @@
+"""Hypothesis strategies for small Longformers and for batches with any pattern of masked, local and global tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from oracles.longformer import ACTIVATIONS
+from oracles.weights import batch_of, fields_of
+
+SEEDS = st.integers(0, 2**16)
+
+
+@st.composite
+def configurations(draw: st.DrawFn, divides: bool = False) -> dict[str, Any]:
+    """Fields of a small config; with `divides`, windows as HF can do them.
+
+    HF needs every window to divide the largest one, and its chunking fails on a window of 2; we need neither.
+    """
+    layers = draw(st.integers(1, 3), label="layers")
+    heads, head_dim = draw(st.sampled_from([(1, 5), (2, 3), (3, 7), (5, 2), (3, 1)]), label="heads, head_dim")
+    if divides:
+        largest = draw(st.sampled_from([4, 6, 8, 12, 16]), label="largest window")
+        choices = [window for window in range(4, largest + 1, 2) if largest % window == 0]
+    else:
+        choices = [2, 4, 6, 10, 14, 64]
+    window: Any = draw(st.lists(st.sampled_from(choices), min_size=layers, max_size=layers), label="windows")
+    if len(set(window)) == 1 and draw(st.booleans(), label="one number for all layers"):
+        window = window[0]
+    pad = draw(st.sampled_from([1, 0, 3]), label="pad")
+    return fields_of(
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        hidden_size=heads * head_dim,
+        attention_window=window,
+        hidden_act=draw(st.sampled_from(sorted(ACTIVATIONS)), label="activation"),
+        pad_token_id=pad,
+        type_vocab_size=draw(st.sampled_from([1, 2, 3]), label="types"),
+        layer_norm_eps=draw(st.sampled_from([1e-5, 1e-12, 0.1]), label="eps"),
+    )
+
+
+@st.composite
+def batches(draw: st.DrawFn, fields: Mapping[str, Any], longest: int = 29, most: int = 3) -> dict[str, Any]:
+    """Inputs of 1 to `most` rows and 1 to `longest` tokens; padding, masked and global tokens anywhere."""
+    seq = draw(st.integers(1, longest), label="seq")
+    row = st.lists(st.sampled_from([1, 2, 0, 3, -1]), min_size=seq, max_size=seq)
+    plain = st.lists(st.sampled_from([1, 1, 1, 1, 1, 1, 2, 0]), min_size=seq, max_size=seq)
+    marks = draw(st.lists(st.one_of(plain, row), min_size=1, max_size=most), label="marks")
+    return batch_of(fields, marks, draw(SEEDS, label="seed of the ids"))
