@@ -107,10 +107,11 @@ class LongformerForMaskedLM(LongformerPreTrainedModel):
         position_ids: ArrayLike | None = None,
         inputs_embeds: ArrayLike | None = None,
         labels: ArrayLike | None = None,
-        logits_at: ArrayLike | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        *,
+        logits_at: ArrayLike | None = None,
     ) -> LongformerMaskedLMOutput | tuple[Any, ...]:
         """Score the vocabulary at every token; arguments as `LongformerModel`.
 
