@@ -19,16 +19,14 @@ _QUERIES = 128
 
 
 class Row(Protocol):
-    """Where the tokens of one row of a batch lie, and who attends to whom.
-
-    tokens: the row's n places among the tokens of the batch. local: bool [n], visible and not global. globals:
-    int64 [g], ascending.
-    """
+    """Where the n tokens of one row of a batch lie, and who attends to whom: see `lf_ref.model.plan.Row`."""
 
     @property
     def tokens(self) -> slice: ...  # noqa: D102
     @property
     def local(self) -> Array: ...  # noqa: D102
+    @property
+    def queries(self) -> slice: ...  # noqa: D102
     @property
     def globals(self) -> Array: ...  # noqa: D102
 
@@ -74,7 +72,7 @@ class Kernels:
         """Each vector shifted to mean 0 and scaled to variance 1, then weight and bias.  # [..., n] -> [..., n]"""
         flat = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
         out = np.empty_like(flat)
-        self._threads.rows(rowwise.layer_norm, len(flat), flat, weight, bias, flat.dtype.type(eps), out)
+        self._threads.rows(rowwise.layer_norm, len(flat), flat, weight, bias, float(eps), out)
         return out.reshape(x.shape)
 
     def linear_residual_norm(
@@ -83,8 +81,7 @@ class Kernels:
         """layer_norm(residual + x W^T + b).  # [rows, m], [rows, n] -> [rows, n]"""
         weight, bias = dense
         out = x @ weight.T
-        eps = out.dtype.type(eps)
-        self._threads.rows(rowwise.bias_residual_layer_norm, len(out), out, bias, residual, *norm, eps)
+        self._threads.rows(rowwise.bias_residual_layer_norm, len(out), out, bias, residual, *norm, float(eps))
         return out
 
     def _linear(self, x: Array, weight: Array, bias: Array, name: str) -> Array:
@@ -112,7 +109,7 @@ class Kernels:
             for head in _heads(query.shape[1], heads):
                 arrays = query[row.tokens, head], key[row.tokens, head], value[row.tokens, head]
                 target = out[row.tokens, head]
-                tasks += [(*arrays, *masks, one_sided, *block, target) for block in _blocks(len(row.local))]
+                tasks += [(*arrays, *masks, one_sided, *block, target) for block in _blocks(row.queries)]
         self._threads.run(band_plain.band_block, tasks)
         return out
 
@@ -124,7 +121,7 @@ class Kernels:
         tasks = []
         for index, head in enumerate(_heads(query.shape[1], len(out))):
             arrays = query[row.tokens, head], key[row.tokens, head], row.local, row.globals
-            tasks += [(*arrays, one_sided, *block, out[index]) for block in _blocks(len(row.local))]
+            tasks += [(*arrays, one_sided, *block, out[index]) for block in _blocks(slice(0, len(row.local)))]
         self._threads.run(band_plain.band_probabilities, tasks)
 
     def global_attention(
@@ -155,5 +152,5 @@ def _heads(width: int, heads: int) -> list[slice]:
     return [slice(start, start + width // heads) for start in range(0, width, width // heads)]
 
 
-def _blocks(length: int) -> list[tuple[int, int]]:
-    return [(start, min(start + _QUERIES, length)) for start in range(0, length, _QUERIES)]
+def _blocks(queries: slice) -> list[tuple[int, int]]:
+    return [(start, min(start + _QUERIES, queries.stop)) for start in range(queries.start, queries.stop, _QUERIES)]

@@ -15,6 +15,7 @@ from ..config import CONFIG_NAME, LongformerConfig
 from ..errors import InputError
 from ..files import locate
 from ..reference import heads, ops
+from ..reference.ops import Array
 from .definition import encode_by_definition
 from .encoder import Encoded, encode
 from .inputs import Inputs
@@ -119,14 +120,39 @@ class LongformerPreTrainedModel:
     def _limit_threads(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._kernels is None else self._kernels.limit_blas()
 
-    def _encode(self, inputs: Inputs, output_attentions: bool | None, output_hidden_states: bool | None) -> Encoded:
-        """Run the encoder on the engine that was chosen."""
+    def _encode(
+        self,
+        inputs: Inputs,
+        output_attentions: bool | None,
+        output_hidden_states: bool | None,
+        wanted: tuple[Array, Array] | None = None,
+    ) -> tuple[Array, Encoded]:
+        """Run the encoder on the engine that was chosen.
+
+        wanted: rows and positions of the tokens whose last hidden state is asked for; None for all.
+        Returns these, [n, hidden] or [rows, seq, hidden], and what else was asked for.
+        """
         config, parameters = self.config, self.parameters
         keep_attentions = config.output_attentions if output_attentions is None else output_attentions
         keep_hidden = config.output_hidden_states if output_hidden_states is None else output_hidden_states
         if self._kernels is None:
-            return encode_by_definition(inputs, parameters, config, keep_hidden, keep_attentions)
-        return encode(inputs, parameters, config, self._kernels, keep_hidden, keep_attentions)
+            encoded = encode_by_definition(inputs, parameters, config, keep_hidden, keep_attentions)
+        else:
+            # What is kept of every layer is kept of every token.
+            skip = wanted is not None and not keep_hidden and not keep_attentions
+            places = np.ravel_multi_index(wanted, inputs.visible.shape) if skip else None
+            encoded = encode(inputs, parameters, config, self._kernels, places, keep_hidden, keep_attentions)
+            if skip:
+                return encoded.last_hidden_state, encoded
+        hidden = encoded.last_hidden_state
+        return hidden if wanted is None else hidden[wanted], encoded
+
+    def _encode_first(
+        self, inputs: Inputs, output_attentions: bool | None, output_hidden_states: bool | None
+    ) -> tuple[Array, Encoded]:
+        """As `_encode`, for the first token of each row.  # -> [rows, hidden]"""
+        rows = np.arange(len(inputs.visible))
+        return self._encode(inputs, output_attentions, output_hidden_states, (rows, np.zeros_like(rows)))
 
     def _finish(
         self, kind: type[Output], encoded: Encoded, return_dict: bool | None, **fields: Any

@@ -1,6 +1,6 @@
 """The encoder on the fast kernels: the layer as the paper draws it, for a whole batch at once.
 
-The tokens of all rows lie one after another, [tokens, hidden], and no row is padded: see `packing`.
+The tokens of all rows lie one after another, [tokens, hidden], and no row is padded: see `plan`.
 `lf_ref.reference.forward` is the same in plain NumPy.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from ..config import LongformerConfig
 from ..reference.ops import Array, Parameters, under
 from .inputs import Inputs, words
-from .packing import Packing, Row, pack
+from .plan import Layer, Plan, plan
 
 if TYPE_CHECKING:
     from ..kernels.engine import Kernels
@@ -44,66 +44,72 @@ def encode(
     parameters: Parameters,
     config: LongformerConfig,
     kernels: Kernels,
+    wanted: Array | None,
     keep_hidden_states: bool,
     keep_attentions: bool,
 ) -> Encoded:
-    """Run the encoder on a batch; parameters by HF's names without the `longformer.` prefix."""
-    packing = pack(inputs)
-    rows = [row for _, row in packing.rows]
-    hidden = embeddings(inputs, packing, under(parameters, "embeddings"), kernels, config.layer_norm_eps)
+    """Run the encoder on a batch; parameters by HF's names without the `longformer.` prefix.
+
+    wanted: int64 [n], the places in the flat batch whose last hidden state is asked for: [n, hidden] comes back, and
+    what it does not depend on is left out. None: all of them.
+    """
+    shape = (*inputs.visible.shape, config.hidden_size)
+    planned = plan(inputs, [window // 2 for window in config.windows], wanted)
+    hidden = embeddings(inputs, planned.source, under(parameters, "embeddings"), kernels, config.layer_norm_eps)
     hidden_states, local, global_ = [], [], []
     if keep_hidden_states:
-        hidden_states.append(packing.unpack(hidden))
-    for layer, window in enumerate(config.windows):
-        weights = under(parameters, f"encoder.layer.{layer}")
+        hidden_states.append(planned.spread(hidden).reshape(shape))
+    for number, (layer, window) in enumerate(zip(planned.layers, config.windows, strict=True)):
+        weights = under(parameters, f"encoder.layer.{number}")
         if keep_attentions:
-            probabilities = attentions(hidden, under(weights, "attention.self"), config, kernels, packing, window // 2)
+            probabilities = attentions(hidden, under(weights, "attention.self"), config, kernels, planned, window // 2)
             local.append(probabilities[0])
             global_.append(probabilities[1])
-        hidden = encoder_layer(hidden, weights, config, kernels, rows, window // 2)
+        hidden = encoder_layer(hidden, weights, config, kernels, layer, window // 2)
         if keep_hidden_states:
-            hidden_states.append(packing.unpack(hidden))
-    return Encoded(packing.unpack(hidden), hidden_states, local, global_)
+            hidden_states.append(planned.spread(hidden).reshape(shape))
+    hidden = planned.spread(hidden)
+    return Encoded(hidden.reshape(shape) if wanted is None else hidden, hidden_states, local, global_)
 
 
-def embeddings(inputs: Inputs, packing: Packing, weights: Parameters, kernels: Kernels, eps: float) -> Array:
-    """Sum of word, position and token-type vectors, normalised.  # -> [tokens, hidden]"""
-    total = words(inputs, weights["word_embeddings.weight"], packing.source)
-    total += weights["position_embeddings.weight"][inputs.position_ids.ravel()[packing.source]]
-    total += weights["token_type_embeddings.weight"][inputs.token_type_ids.ravel()[packing.source]]
+def embeddings(inputs: Inputs, places: Array, weights: Parameters, kernels: Kernels, eps: float) -> Array:
+    """Sum of word, position and token-type vectors, normalised, of some places.  # int [tokens] -> [tokens, hidden]"""
+    total = words(inputs, weights["word_embeddings.weight"], places)
+    total += weights["position_embeddings.weight"][inputs.position_ids.ravel()[places]]
+    total += weights["token_type_embeddings.weight"][inputs.token_type_ids.ravel()[places]]
     return kernels.layer_norm(total, weights["LayerNorm.weight"], weights["LayerNorm.bias"], eps)
 
 
 def encoder_layer(
-    hidden: Array,
-    weights: Parameters,
-    config: LongformerConfig,
-    kernels: Kernels,
-    rows: list[Row],
-    one_sided: int,
+    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, layer: Layer, one_sided: int
 ) -> Array:
-    """Attention, then a feed-forward network on each token; after both, residual and norm.  # [tokens, hidden]"""
-    context = self_attention(hidden, under(weights, "attention.self"), config, kernels, rows, one_sided)
-    attended = residual_norm(context, hidden, under(weights, "attention.output"), config, kernels)
+    """Attention, then a feed-forward network on each token; after both, residual and norm.
+
+    hidden: [entering tokens, hidden]. Returns [leaving tokens, hidden].
+    """
+    context = self_attention(hidden, under(weights, "attention.self"), config, kernels, layer, one_sided)
+    residual = layer.keep(hidden)
+    attended = residual_norm(layer.keep(context), residual, under(weights, "attention.output"), config, kernels)
     return feed_forward(attended, weights, config, kernels)
 
 
 def self_attention(
-    hidden: Array,
-    weights: Parameters,
-    config: LongformerConfig,
-    kernels: Kernels,
-    rows: list[Row],
-    one_sided: int,
+    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, layer: Layer, one_sided: int
 ) -> Array:
-    """What each token gathers from its neighbours and from the global tokens.  # [tokens, hidden]"""
-    query, key, value = (_project(hidden, weights, name, kernels) for name in ("query", "key", "value"))
+    """What each token gathers from its neighbours and from the global tokens.
+
+    hidden: [entering tokens, hidden]. Returns the same shape; rows of tokens that do not leave the layer are undefined.
+    """
     heads = config.num_attention_heads
-    context = kernels.band_attention(query, key, value, rows, heads, one_sided)
-    for row in rows:
-        if len(row.globals):
-            gathered, _ = kernels.global_attention(hidden[row.tokens], row.globals, row.visible, weights, heads)
-            context[row.tokens][row.globals] = gathered
+    if any(row.local[row.queries].any() for row in layer.rows):
+        query, key, value = (_project(hidden, weights, name, kernels) for name in ("query", "key", "value"))
+        context = kernels.band_attention(query, key, value, layer.rows, heads, one_sided)
+    else:
+        context = np.zeros_like(hidden)
+    for row in layer.rows:
+        if len(row.global_queries):
+            gathered, _ = kernels.global_attention(hidden[row.tokens], row.global_queries, row.visible, weights, heads)
+            context[row.tokens][row.global_queries] = gathered
     return context
 
 
@@ -131,20 +137,20 @@ def feed_forward(attended: Array, weights: Parameters, config: LongformerConfig,
 
 
 def attentions(
-    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, packing: Packing, one_sided: int
+    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, planned: Plan, one_sided: int
 ) -> tuple[Array, Array]:
-    """The probabilities of one layer in the layout of HF's `attentions` and `global_attentions`.
+    """The probabilities of one layer that computes everything, laid out as HF's `attentions` and `global_attentions`.
 
     Returns [B, H, S, x + 2 one_sided + 1] and [B, H, S, x], x the largest number of global tokens of any row.
     """
-    heads = config.num_attention_heads
+    heads, rows, (batch, length) = config.num_attention_heads, planned.layers[0].rows, planned.shape
     query, key = (_project(hidden, weights, name, kernels) for name in ("query", "key"))
-    columns = max((len(row.globals) for _, row in packing.rows), default=0)
-    batch, length = packing.shape
+    columns = max((len(row.globals) for row in rows), default=0)
     local = np.zeros((batch, heads, length, columns + 2 * one_sided + 1), hidden.dtype)
     global_ = np.zeros((batch, heads, length, columns), hidden.dtype)
-    for index, row in packing.rows:
-        span = slice(row.first, row.first + len(row.visible))
+    for row in rows:
+        index, first = divmod(int(planned.source[row.tokens.start]), length)
+        span = slice(first, first + len(row.visible))
         kernels.band_probabilities(query, key, row, one_sided, local[index, :, span])
         if len(row.globals):
             _, probabilities = kernels.global_attention(hidden[row.tokens], row.globals, row.visible, weights, heads)

@@ -81,9 +81,8 @@ class LongformerModel(LongformerPreTrainedModel):
             inputs_embeds,
         )
         with self._limit_threads():
-            encoded = self._encode(inputs, output_attentions, output_hidden_states)
-            hidden = encoded.last_hidden_state
-            pooled = heads.pooler(self._ops, hidden, self.parameters) if self.head == "model" else None
+            hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
+            pooled = heads.pooler(self._ops, hidden[:, 0], self.parameters) if self.head == "model" else None
         return self._finish(
             LongformerBaseModelOutputWithPooling,
             encoded,
@@ -130,8 +129,7 @@ class LongformerForMaskedLM(LongformerPreTrainedModel):
         )
         chosen = None if logits_at is None else check_places("logits_at", logits_at, inputs.visible.shape)
         with self._limit_threads():
-            encoded = self._encode(inputs, output_attentions, output_hidden_states)
-            hidden = encoded.last_hidden_state if chosen is None else encoded.last_hidden_state[chosen]
+            hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states, chosen)
             logits = heads.masked_lm(self._ops, hidden, self.parameters, self.config.layer_norm_eps)
         loss = None if labels is None else token_loss(logits, labels)
         return self._finish(LongformerMaskedLMOutput, encoded, return_dict, loss=loss, logits=logits)
@@ -172,8 +170,8 @@ class LongformerForSequenceClassification(LongformerPreTrainedModel):
             default_global=lambda shape, ids: on_first_token(np.empty(shape, bool)),
         )
         with self._limit_threads():
-            encoded = self._encode(inputs, output_attentions, output_hidden_states)
-            logits = heads.sequence_classification(self._ops, encoded.last_hidden_state, self.parameters)
+            first, encoded = self._encode_first(inputs, output_attentions, output_hidden_states)
+            logits = heads.sequence_classification(self._ops, first, self.parameters)
         loss = None if labels is None else classification_loss(logits, labels, self.config)
         return self._finish(LongformerSequenceClassifierOutput, encoded, return_dict, loss=loss, logits=logits)
 
@@ -210,8 +208,8 @@ class LongformerForTokenClassification(LongformerPreTrainedModel):
             inputs_embeds,
         )
         with self._limit_threads():
-            encoded = self._encode(inputs, output_attentions, output_hidden_states)
-            logits = heads.token_classification(self._ops, encoded.last_hidden_state, self.parameters)
+            hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
+            logits = heads.token_classification(self._ops, hidden, self.parameters)
         loss = None if labels is None else token_loss(logits, labels)
         return self._finish(LongformerTokenClassifierOutput, encoded, return_dict, loss=loss, logits=logits)
 
@@ -254,8 +252,8 @@ class LongformerForQuestionAnswering(LongformerPreTrainedModel):
             default_global=lambda shape, ids: None if ids is None else on_question(ids, self.config.sep_token_id),
         )
         with self._limit_threads():
-            encoded = self._encode(inputs, output_attentions, output_hidden_states)
-            start, end = heads.question_answering(self._ops, encoded.last_hidden_state, self.parameters)
+            hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
+            start, end = heads.question_answering(self._ops, hidden, self.parameters)
         loss = None
         if start_positions is not None and end_positions is not None:
             loss = answer_loss(start, end, start_positions, end_positions)
@@ -306,8 +304,8 @@ class LongformerForMultipleChoice(LongformerPreTrainedModel):
             default_global=lambda shape, ids: None if ids is None else after_question(ids, self.config.sep_token_id),
         )
         with self._limit_threads():
-            encoded = self._encode(inputs, output_attentions, output_hidden_states)
-            scores = heads.multiple_choice(self._ops, encoded.last_hidden_state, self.parameters)
+            first, encoded = self._encode_first(inputs, output_attentions, output_hidden_states)
+            scores = heads.multiple_choice(self._ops, first, self.parameters)
         logits = scores.reshape(inputs.shape[:-1])
         loss = None if labels is None else choice_loss(logits, labels)
         return self._finish(LongformerMultipleChoiceModelOutput, encoded, return_dict, loss=loss, logits=logits)

@@ -26,9 +26,9 @@ class Ops(Protocol):
         """The hyperbolic tangent."""
 
 
-def pooler(ops: Ops, hidden: Array, weights: Parameters) -> Array:
-    """The first token's vector through a dense layer and tanh.  # [B, S, hidden] -> [B, hidden]"""
-    return ops.tanh(ops.linear(hidden[:, 0], weights["pooler.dense.weight"], weights["pooler.dense.bias"]))
+def pooler(ops: Ops, first: Array, weights: Parameters) -> Array:
+    """The first token's vector through a dense layer and tanh.  # [B, hidden] -> [B, hidden]"""
+    return ops.tanh(ops.linear(first, weights["pooler.dense.weight"], weights["pooler.dense.bias"]))
 
 
 def masked_lm(ops: Ops, hidden: Array, weights: Parameters, eps: float) -> Array:
@@ -39,9 +39,9 @@ def masked_lm(ops: Ops, hidden: Array, weights: Parameters, eps: float) -> Array
     return ops.linear(x, weights["lm_head.decoder.weight"], weights["lm_head.bias"])
 
 
-def sequence_classification(ops: Ops, hidden: Array, weights: Parameters) -> Array:
-    """A score for every label, from the first token.  # [B, S, hidden] -> [B, labels]"""
-    x = ops.tanh(ops.linear(hidden[:, 0], weights["classifier.dense.weight"], weights["classifier.dense.bias"]))
+def sequence_classification(ops: Ops, first: Array, weights: Parameters) -> Array:
+    """A score for every label, from the first token.  # [B, hidden] -> [B, labels]"""
+    x = ops.tanh(ops.linear(first, weights["classifier.dense.weight"], weights["classifier.dense.bias"]))
     return ops.linear(x, weights["classifier.out_proj.weight"], weights["classifier.out_proj.bias"])
 
 
@@ -50,9 +50,9 @@ def token_classification(ops: Ops, hidden: Array, weights: Parameters) -> Array:
     return ops.linear(hidden, weights["classifier.weight"], weights["classifier.bias"])
 
 
-def multiple_choice(ops: Ops, hidden: Array, weights: Parameters) -> Array:
-    """One score for each choice, from its pooled first token.  # [B * C, S, hidden] -> [B * C, 1]"""
-    return ops.linear(pooler(ops, hidden, weights), weights["classifier.weight"], weights["classifier.bias"])
+def multiple_choice(ops: Ops, first: Array, weights: Parameters) -> Array:
+    """One score for each choice, from its pooled first token.  # [B * C, hidden] -> [B * C, 1]"""
+    return ops.linear(pooler(ops, first, weights), weights["classifier.weight"], weights["classifier.bias"])
 
 
 def question_answering(ops: Ops, hidden: Array, weights: Parameters) -> tuple[Array, Array]:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
-from oracles.compare import assert_close
-from oracles.tolerances import FLOAT32, FLOAT64
 
 import lf_ref
+from oracles.compare import assert_close
+from oracles.tolerances import FLOAT32, FLOAT64
 
 TOLERANCE = {"float64": FLOAT64, "float32": FLOAT32}
 ENGINES = [

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from model.building import BACKENDS, TOLERANCE, build
-from oracles.compare import assert_close
 from safetensors import safe_open
+
+from oracles.compare import assert_close
 
 FOLDER = Path(__file__).parents[1] / "golden" / "model"
 NAMES = [

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 from model.building import ENGINES, TOLERANCE, build
+
+from lf_ref.errors import InputError
 from oracles.compare import assert_close, assert_identical
 from oracles.heads import cross_entropy, default_global, question_loss, run
 from oracles.weights import fields_of, labelled_batch, ragged_batch, state_of
-
-from lf_ref.errors import InputError
 
 DEFAULTS = {
     "LongformerForSequenceClassification": "the first token",
@@ -242,3 +242,41 @@ def test_positions_that_do_not_fit(positions):
         model([[0, 7, 2, 2, 8, 2]], start_positions=positions, end_positions=[3])
     with pytest.raises(InputError, match="end_positions"):
         model([[0, 7, 2, 2, 8, 2]], start_positions=[3], end_positions=positions)
+
+
+# --- logits where they are wanted -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("backend", "dtype"), ENGINES)
+def test_logits_at_chosen_tokens_equal_those_of_all(backend, dtype):
+    class_name = "LongformerForMaskedLM"
+    fields = fields_of()
+    model = build(class_name, fields, state_of(class_name, fields, seed=93), backend, dtype)
+    inputs = ragged_batch(fields, seed=94)
+    places = np.array([[2, 4], [0, 22], [0, 0], [1, 16], [0, 22], [2, 19]])
+    every = model(**inputs).logits
+    some = model(**inputs, logits_at=places, labels=[5, -100, 52, 0, 1, -100])
+    assert some.logits.shape == (6, 53)
+    assert_close(some.logits, every[places[:, 0], places[:, 1]], TOLERANCE[dtype], "logits")
+    expected = np.asarray(cross_entropy(some.logits.astype(np.float64), [5, -100, 52, 0, 1, -100]))
+    assert_close(some.loss, expected, TOLERANCE[dtype], "loss")
+    assert model(**inputs, logits_at=np.zeros((0, 2), int)).logits.shape == (0, 53)
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        ([[0, 1], [1, 0]], r"logits_at\[1\] is \[1, 0\].*\(1, 3\)"),
+        ([[0, 3]], r"logits_at\[0\] is \[0, 3\]"),
+        ([[0, -1]], r"logits_at\[0\] is \[0, -1\]"),
+        ([0, 1], r"logits_at.*\(n, 2\).*\(2,\)"),
+        ([[0, 1, 2]], r"logits_at.*\(n, 2\).*\(1, 3\)"),
+        ([[0.0, 1.0]], r"logits_at.*integers.*float64"),
+    ],
+)
+def test_logits_at_no_token(places, message):
+    class_name = "LongformerForMaskedLM"
+    fields = fields_of()
+    model = build(class_name, fields, state_of(class_name, fields, seed=95))
+    with pytest.raises(InputError, match=message):
+        model([[0, 7, 2]], logits_at=places)

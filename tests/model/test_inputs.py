@@ -7,13 +7,13 @@ import os
 import numpy as np
 import pytest
 from model.building import BACKENDS, ENGINES, build
-from oracles.compare import assert_identical
-from oracles.heads import HEADS
-from oracles.weights import fields_of, labelled_batch, ragged_batch, state_of
 from threadpoolctl import threadpool_info
 
 import lf_ref
 from lf_ref.errors import CheckpointError, InputError
+from oracles.compare import assert_identical
+from oracles.heads import HEADS
+from oracles.weights import fields_of, labelled_batch, ragged_batch, state_of
 
 SINGLE = [name for name in HEADS if name != "LongformerForMultipleChoice"]
 IDS = [[0, 7, 9, 2, 2, 8, 2], [0, 5, 6, 2, 2, 3, 2]]

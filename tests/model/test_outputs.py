@@ -8,14 +8,14 @@ import pickle
 import numpy as np
 import pytest
 from model.building import ENGINES, TOLERANCE, build
+
+import lf_ref
+from lf_ref.errors import InputError
 from oracles import attention, longformer
 from oracles.compare import assert_close, assert_identical
 from oracles.heads import HEADS, run
 from oracles.tolerances import FLOAT64, FLOAT64_SUM
 from oracles.weights import batch_of, fields_of, labelled_batch, ragged_batch, ragged_marks, state_of
-
-import lf_ref
-from lf_ref.errors import InputError
 
 EVERYTHING = {"output_attentions": True, "output_hidden_states": True}
 # HF's output class of each model, and its fields in HF's order.

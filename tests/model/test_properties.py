@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from model.building import BACKENDS, ENGINES, FEW, TOLERANCE, build
+
 from oracles.compare import assert_close
 from oracles.longformer import windows_of
 from oracles.strategies import SEEDS, batches, configurations

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from model.building import ENGINES, build
+from threadpoolctl import threadpool_info
+
 from oracles.compare import assert_identical
 from oracles.weights import batch_of, fields_of, ragged_batch, ragged_marks, state_of
-from threadpoolctl import threadpool_info
 
 TESTS = Path(__file__).parents[1]
 

@@ -1,0 +1,94 @@
+"""Computing less changes nothing: padding left out, and what the wanted tokens do not depend on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from model.building import BACKENDS, FEW, build
+from hypothesis import given
+from hypothesis import strategies as st
+from oracles.compare import assert_close
+from oracles.strategies import SEEDS, batches, configurations
+from oracles.tolerances import FLOAT64
+from oracles.weights import batch_of, fields_of, state_of
+
+from lf_ref import LongformerConfig
+from lf_ref.errors import InputError
+from lf_ref.model.inputs import check_inputs
+from lf_ref.model.plan import plan
+
+
+@FEW
+@given(data=st.data())
+def test_logits_at_chosen_places_equal_those_of_all(data: Any) -> None:
+    fields = data.draw(configurations(), label="config")
+    inputs = data.draw(batches(fields), label="inputs")
+    state = state_of("LongformerForMaskedLM", fields, data.draw(SEEDS, label="seed of the weights"))
+    model = build("LongformerForMaskedLM", fields, state)
+    rows, length = inputs["input_ids"].shape
+    place = st.tuples(st.integers(0, rows - 1), st.integers(0, length - 1))
+    places = np.array(data.draw(st.lists(place, min_size=1, max_size=4), label="places"))
+    chosen = model(**inputs, logits_at=places).logits
+    assert_close(chosen, model(**inputs).logits[tuple(places.T)], FLOAT64, "logits")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_labels_go_with_the_chosen_places(backend):
+    fields = fields_of()
+    model = build("LongformerForMaskedLM", fields, state_of("LongformerForMaskedLM", fields, seed=201), backend)
+    inputs = batch_of(fields, [[2, 1, 1, 1, 1, 0, 1], [1, 1, 1, 1, 0, 0, 0]], seed=202)
+    labels = np.full((2, 7), -100)
+    labels[0, 3], labels[1, 1] = 11, 13
+    chosen = model(**inputs, logits_at=[[0, 3], [1, 1]], labels=[11, 13])
+    assert_close(chosen.loss, model(**inputs, labels=labels).loss, FLOAT64, "loss")
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        ([[0, 7]], r"logits_at\[0\] is \[0, 7\].*\(2, 7\)"),
+        ([[0, 1], [-1, 0]], r"logits_at\[1\] is \[-1, 0\]"),
+        ([0, 3], r"logits_at.*\(n, 2\).*\(2,\)"),
+        ([[0.0, 3.0]], r"logits_at.*integers.*float64"),
+    ],
+)
+def test_places_outside_the_batch_are_refused(places, message):
+    fields = fields_of()
+    model = build("LongformerForMaskedLM", fields, state_of("LongformerForMaskedLM", fields, seed=203), "numpy")
+    with pytest.raises(InputError, match=message):
+        model(np.full((2, 7), 5), logits_at=places)
+
+
+def tokens_of_layers(inputs: dict[str, Any], one_sided: list[int], wanted: list[int]) -> list[int]:
+    """How many tokens enter each layer, and how many leave the last."""
+    config = LongformerConfig(vocab_size=97, max_position_embeddings=600)
+    planned = plan(check_inputs(config, **inputs), one_sided, np.array(wanted))
+    counts = [len(planned.source)]
+    for layer in planned.layers:
+        counts.append(counts[-1] if layer.leaving is None else len(layer.leaving))
+    return counts
+
+
+def test_a_wanted_token_needs_the_reach_of_the_layers_above():
+    ids = np.full((1, 501), 5)
+    # Each layer below looks 7, 5, 3 further to both sides, as far as there is text.
+    assert tokens_of_layers({"input_ids": ids}, [7, 5, 3], [250]) == [31, 17, 7, 1]
+    assert tokens_of_layers({"input_ids": ids}, [7, 5, 3], [2]) == [18, 11, 6, 1]
+
+
+def test_global_tokens_are_added_and_need_the_whole_text():
+    ids, mask = np.full((1, 501), 5), np.zeros((1, 501), int)
+    mask[0, [0, 400]] = 1
+    inputs = {"input_ids": ids, "global_attention_mask": mask}
+    assert tokens_of_layers(inputs, [7, 5, 3], [250]) == [501, 501, 9, 1]
+    assert tokens_of_layers(inputs, [7, 5, 3], [0]) == [501, 501, 501, 1]
+
+
+def test_padding_is_computed_once_where_it_is_wanted_and_else_not_at_all():
+    ids = np.full((2, 501), 5)
+    ids[0, 100:], ids[1, 200:] = 1, 1
+    inputs = {"input_ids": ids, "attention_mask": (ids != 1).astype(int)}
+    assert tokens_of_layers(inputs, [501], list(range(1002))) == [301, 301]
+    assert tokens_of_layers(inputs, [501], [0, 501]) == [300, 2]
