@@ -1,0 +1,80 @@
+"""Every block of the README runs as it stands.
+
+The two blocks that call pip are run by `.ci/run`, the second of them being the command that runs these tests; what the
+first does after pip is run here too. The blocks that name an official checkpoint talk to a server on loopback that
+answers as the Hub and serves the demo checkpoint under that name.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lf_ref
+from oracles.hub_server import Hub, Repository, serving
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = [(kind, text) for kind, text in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.S | re.M)]
+COMMANDS = [text for kind, text in BLOCKS if kind == "bash"]
+DEMO = Path(lf_ref.__file__).parent / "demo"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """An environment in which the Hub holds the demo checkpoint under the official name, and the cache is empty."""
+    files = {path.name: path.read_bytes() for path in DEMO.iterdir()}
+    hub = Hub({"allenai/longformer-base-4096": Repository({"main": COMMIT}, {COMMIT: files})})
+    with serving(hub):
+        yield {
+            **{name: value for name, value in os.environ.items() if not name.startswith("HF_")},
+            "HF_ENDPOINT": hub.endpoint,
+            "HF_HOME": str(tmp_path_factory.mktemp("hub")),
+            "PYTHONWARNINGS": "error",
+        }
+
+
+def run(command: list[str], environment: dict[str, str], folder: Path) -> str:
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_no_block_is_of_a_kind_that_nothing_runs():
+    assert {kind for kind, _ in BLOCKS} == {"bash", "python"}
+
+
+def test_python_blocks_run_one_after_another(environment, tmp_path):
+    script = tmp_path / "readme.py"
+    script.write_text("\n".join(text for kind, text in BLOCKS if kind == "python"), encoding="utf-8")
+    assert run([sys.executable, str(script)], environment, tmp_path)
+
+
+def with_this_interpreter(command: str) -> str:
+    return command.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+
+
+@pytest.mark.parametrize("command", [text for text in COMMANDS if "pip install" not in text])
+def test_commands_run(command, environment, tmp_path):
+    assert run(["bash", "-euo", "pipefail", "-c", with_this_interpreter(command)], environment, tmp_path)
+
+
+def test_the_first_command_runs_the_main_job(environment, tmp_path):
+    setup, job = COMMANDS[0].rsplit("&&", 1)
+    assert "pip install" in setup
+    answers = run(["bash", "-c", with_this_interpreter(job)], environment, tmp_path).splitlines()
+    assert len(answers) == 5
+
+
+def test_ci_runs_the_blocks_that_call_pip():
+    assert [i for i, text in enumerate(COMMANDS, start=1) if "pip install" in text] == [1, 2]
+    assert "pytest" in COMMANDS[1]
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert re.findall(r"\$\(block (\d+)\)", script) == ["1", "2"]
