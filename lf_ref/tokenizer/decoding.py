@@ -1,0 +1,85 @@
+"""From ids back to text."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable
+
+from ..errors import InputError
+from .sequence import TextEncoder
+from .words import BYTE_OF_CHARACTER
+
+
+def check_errors(errors: str) -> str:
+    """Let a name through that `bytes.decode(errors=...)` knows."""
+    try:
+        codecs.lookup_error(errors)
+    except (LookupError, TypeError):
+        raise InputError(f'errors must name an error handler such as "replace" or "strict", got {errors!r}') from None
+    return errors
+
+
+def token_bytes(token: str) -> bytes:
+    """The bytes of a token of the vocabulary: those its characters stand for, if all of them stand for one."""
+    try:
+        return bytes([BYTE_OF_CHARACTER[character] for character in token])
+    except KeyError:
+        return token.encode()
+
+
+def join_tokens(tokens: Iterable[str], errors: str) -> str:
+    """The text of tokens of the vocabulary."""
+    return _text(b"".join(map(token_bytes, tokens)), errors)
+
+
+class Decoder:
+    """The bytes of every id, found when first asked for.
+
+    Added tokens stand for themselves. (HF's fast tokenizer reads them in the byte alphabet as well, so that it turns
+    an added token such as "café" into "caf" and an invalid byte.)
+    """
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self.encoder = encoder
+        self._known: dict[int, bytes] = {}
+
+    def text(self, ids: list[int], errors: str, *, skip_special_tokens: bool) -> str:
+        """The text of ids.
+
+        Raises:
+            KeyError: an id that no token has.
+            InputError: invalid UTF-8, where `errors` is "strict".
+        """
+        if skip_special_tokens:
+            added = self.encoder.added
+            special = {token_id for content, token_id in added.id_of.items() if content in added.special}
+            ids = [token_id for token_id in ids if token_id not in special]
+        known = self._known
+        for token_id in set(ids) - known.keys():
+            known[token_id] = self._bytes(token_id)
+        return _text(b"".join(map(known.__getitem__, ids)), errors)
+
+    def _bytes(self, token_id: int) -> bytes:
+        if token_id in self.encoder.added.by_id:
+            return self.encoder.added.by_id[token_id].content.encode()
+        return token_bytes(self.encoder.pairs.token_of[token_id])
+
+
+def _text(content: bytes, errors: str) -> str:
+    try:
+        return content.decode("utf-8", errors)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"the tokens make {len(content)} bytes that are no UTF-8 from byte {error.start} on ({error.reason}), as "
+            'when ids end in the middle of a character; use a tokenizer with errors="replace"'
+        ) from None
+
+
+def clean_up(text: str) -> str:
+    """Take out the spaces that some tokenizations put before English punctuation and contractions."""
+    for spaced in (" .", " ?", " !", " ,"):
+        text = text.replace(spaced, spaced[1])
+    text = text.replace(" ' ", "'")
+    for spaced in (" n't", " 'm", " 's", " 've", " 're"):
+        text = text.replace(spaced, spaced[1:])
+    return text

@@ -1,0 +1,139 @@
+"""Merge very long words in whole arrays: all pairs of the lowest rank at once, round after round.
+
+A million equal letters, a genome or a blob of base64 make one word. The heap in bpe.py takes seconds for it;
+here the work of a round is a few NumPy calls, and the number of rounds is that of the different merges.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+
+_DEAD = -1  # the symbol at a position that was joined to the one before it
+
+
+class MergeTables:
+    """The merges as arrays, for looking up many pairs at a time.
+
+    Args:
+        ranks: `left * base + right` to rank.
+        results: the id of the joined token, for every rank.
+        base: larger by two than the largest id, so that `base - 1` is no token's id.
+    """
+
+    def __init__(self, ranks: dict[int, int], results: list[int], base: int) -> None:
+        keys = np.fromiter(ranks.keys(), np.int64, len(ranks))
+        by_key = np.argsort(keys)
+        self.base = base
+        self.never = len(results)
+        self.keys = keys[by_key]
+        self.ranks = np.fromiter(ranks.values(), np.int64, len(ranks))[by_key]
+        self.results = np.array(results, np.int64)
+        pairs = np.zeros(self.never, np.int64)
+        pairs[self.ranks] = self.keys
+        self.left, self.right = pairs // base, pairs % base
+        self.calm = self._calm()
+
+    def rank(self, left: Integers, right: Integers) -> Integers:
+        """The rank of every pair, `never` where there is no merge."""
+        wanted = left * self.base + right
+        at = np.minimum(np.searchsorted(self.keys, wanted), max(len(self.keys) - 1, 0))
+        return np.where(self.keys[at] == wanted, self.ranks[at], self.never)
+
+    def _calm(self) -> npt.NDArray[np.bool_]:
+        """For every rank, whether the token it makes takes part in later merges only.
+
+        Then joining one pair of this rank never makes a pair that would have to be joined before the next
+        pair of this rank, and all of them may be joined at once.
+        """
+        by_rank = np.argsort(self.ranks)
+        ranks, keys = self.ranks[by_rank], self.keys[by_rank]
+        parts = np.column_stack((keys // self.base, keys % self.base)).ravel()
+        tokens, first_seen = np.unique(parts, return_index=True)
+        at = np.minimum(np.searchsorted(tokens, self.results), len(tokens) - 1)
+        first_rank = np.where(tokens[at] == self.results, ranks[first_seen[at] // 2], self.never)
+        calm: npt.NDArray[np.bool_] = first_rank > np.arange(self.never)
+        return calm
+
+
+class _Waiting:
+    """Positions whose pair has a merge, by rank; the lowest rank comes first."""
+
+    def __init__(self, never: int) -> None:
+        self._never = never
+        self._positions: dict[int, list[Integers]] = {}
+        self._heap: list[int] = []
+
+    def add(self, positions: Integers, ranks: Integers) -> None:
+        order = np.argsort(ranks, kind="stable")
+        order = order[: np.searchsorted(ranks[order], self._never)]
+        if not len(order):
+            return
+        found, starts = np.unique(ranks[order], return_index=True)
+        for rank, group in zip(found.tolist(), np.split(positions[order], starts[1:]), strict=True):
+            if rank not in self._positions:
+                self._positions[rank] = []
+                heappush(self._heap, rank)
+            self._positions[rank].append(group)
+
+    def __bool__(self) -> bool:
+        return bool(self._heap)
+
+    def lowest(self) -> int:
+        return self._heap[0]
+
+    def take(self) -> Integers:
+        groups = self._positions.pop(heappop(self._heap))
+        return np.sort(np.concatenate(groups), kind="stable")  # a few runs that are in order already
+
+
+def merge_in_rounds(symbols: list[int], tables: MergeTables) -> tuple[list[int], bool]:
+    """Join pairs by rank, leftmost first, all pairs of one rank in one round.
+
+    Returns:
+        The ids, and whether they are final. They are not where a rank came up that is not `calm`: up to there
+        the order of merges was kept, and merging one pair at a time goes on from there.
+    """
+    count = len(symbols)
+    # The position `count` stands for both ends of the word; its symbol is in no merge.
+    symbol = np.array([*symbols, tables.base - 1], np.int64)
+    following = np.minimum(np.arange(1, count + 2), count)
+    preceding = np.arange(-1, count)
+    preceding[0] = count
+    waiting = _Waiting(tables.never)
+    waiting.add(np.arange(count), tables.rank(symbol[:-1], symbol[1:]))
+    while waiting:
+        rank = waiting.lowest()
+        if not tables.calm[rank]:
+            break
+        left = waiting.take()
+        left = left[(symbol[left] == tables.left[rank]) & (symbol[following[left]] == tables.right[rank])]
+        if not len(left):  # every entry was out of date
+            continue
+        left = left[_every_second(following[left[:-1]] == left[1:])]
+        right = following[left]
+        symbol[left], symbol[right] = tables.results[rank], _DEAD
+        following[left] = after = following[right]
+        preceding[after] = left
+        before = preceding[left]
+        waiting.add(left, tables.rank(symbol[left], symbol[after]))
+        before = before[np.concatenate((before[:1] < count, before[1:] != left[:-1]))]  # else in `left` already
+        waiting.add(before, tables.rank(symbol[before], symbol[following[before]]))
+    return symbol[:count][symbol[:count] != _DEAD].tolist(), not waiting
+
+
+def _every_second(touches: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Of pairs that overlap their neighbour, as in "aaaa", the first, third, ... of each run.
+
+    Args:
+        touches: for every pair but the first, whether it begins where the pair before it ends.
+    """
+    starts_run = np.concatenate(([True], ~touches))
+    index = np.arange(len(starts_run))
+    run_start = np.maximum.accumulate(np.where(starts_run, index, 0))
+    chosen: npt.NDArray[np.bool_] = (index - run_start) % 2 == 0
+    return chosen

@@ -1,0 +1,147 @@
+"""One text, or one list of words, turned into token ids, with the way back to its characters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ..errors import InputError
+from .added import AddedTokens, Piece
+from .bpe import BytePairEncoder, Span
+from .words import trim
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """What turns a text into ids: the merges, the added tokens and three options with HF's names.
+
+    Immutable: a tokenizer that gains a token takes a new one, and what was encoded before keeps its own.
+    """
+
+    pairs: BytePairEncoder
+    added: AddedTokens
+    add_prefix_space: bool
+    trim_offsets: bool
+    split_special_tokens: bool
+
+    def encode(self, text: str) -> TokenSequence:
+        """Turn a text into ids."""
+        return TokenSequence(self, [text], split_into_words=False)
+
+    def encode_words(self, words: Sequence[str]) -> TokenSequence:
+        """Turn a text that comes as words into ids; every word is a text of its own."""
+        return TokenSequence(self, words, split_into_words=True)
+
+    def token(self, token_id: int) -> str | None:
+        """The token of an id, as the vocabulary writes it; None where it has none."""
+        token = self.added.by_id.get(token_id)
+        return token.content if token is not None else self.pairs.token_of.get(token_id)
+
+    def prefixed(self, piece: str) -> str:
+        """A piece of plain text as the merges see it."""
+        return " " + piece if self.add_prefix_space and not piece.startswith(" ") else piece
+
+
+class TokenSequence:
+    """The ids of one text. Spans, words and token strings are worked out when they are first asked for.
+
+    Spans are (start, end) in characters (code points) of the text, or of its own word where the text came as
+    words. Words are counted in the text as the merges split it, or are those that the text came as.
+    """
+
+    def __init__(self, encoder: TextEncoder, texts: Sequence[str], *, split_into_words: bool) -> None:
+        self.ids: list[int] = []
+        self._encoder = encoder
+        self._split_into_words = split_into_words
+        self._texts: list[tuple[str, list[Piece]]] = []
+        self._added: dict[int, str] = {}  # by index in ids: the text of an added token, with its white space
+        for text in texts:
+            pieces = encoder.added.split(text, split_special_tokens=encoder.split_special_tokens)
+            self._texts.append((text, pieces))
+            for start, end, token_id in pieces:
+                if token_id is None:
+                    self.ids += self._plain_ids(text, start, end)
+                else:
+                    self._added[len(self.ids)] = text[start:end]
+                    self.ids.append(token_id)
+        self._keeps_prefix = encoder.add_prefix_space and encoder.trim_offsets
+
+    def _plain_ids(self, text: str, start: int, end: int) -> list[int]:
+        try:
+            return self._encoder.pairs.encode(self._encoder.prefixed(text[start:end]))
+        except UnicodeEncodeError:
+            at = next(at for at, character in enumerate(text) if "\ud800" <= character <= "\udfff")
+            raise InputError(
+                f"the text has a lone surrogate, U+{ord(text[at]):04X}, at position {at}: half a character, which "
+                "UTF-8 cannot write; take it out, for instance by text.encode('utf-8', 'replace').decode()"
+            ) from None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything worked out, and no reference to the vocabulary: small enough to send to another process."""
+        names = ("ids", "tokens", "words", "spans", "_keeps_prefix") + ("_untrimmed",) * self._keeps_prefix
+        return {name: getattr(self, name) for name in names}
+
+    @cached_property
+    def tokens(self) -> list[str]:
+        """The token of every id; of an added token the text it was found as."""
+        token = self._encoder.token
+        return [self._added.get(index) or token(token_id) or "" for index, token_id in enumerate(self.ids)]
+
+    @cached_property
+    def words(self) -> list[int]:
+        """The index of the word that every id is part of."""
+        return self._trace(trimmed=False)[1]
+
+    @cached_property
+    def spans(self) -> list[Span]:
+        """The span of every id, without white space at its ends if the tokenizer trims offsets."""
+        if not self._keeps_prefix:
+            return self._trace(trimmed=self._encoder.trim_offsets)[0]
+        return [
+            trim(*span, token, keep_first=span[0] == 0)
+            for span, token in zip(self._untrimmed, self.tokens, strict=True)
+        ]
+
+    def spans_from(self, start: int, stop: int) -> list[Span]:
+        """The spans of ids[start:stop], where these are encoded as a row of their own.
+
+        As in HF, the first token of a row keeps the space that `add_prefix_space` may have put there, even in
+        the middle of a text.
+        """
+        spans = self.spans[start:stop]
+        if spans and self._keeps_prefix:
+            spans[0] = trim(*self._untrimmed[start], self.tokens[start], keep_first=True)
+        return spans
+
+    @cached_property
+    def _untrimmed(self) -> list[Span]:
+        return self._trace(trimmed=False)[0]
+
+    def _trace(self, *, trimmed: bool) -> tuple[list[Span], list[int]]:
+        """Spans and words of all ids, in one walk over the texts."""
+        spans: list[Span] = []
+        words: list[int] = []
+        for number, (text, pieces) in enumerate(self._texts):
+            word = 0
+            for start, end, token_id in pieces:
+                if token_id is not None:
+                    new_spans, new_words = [(start, end)], [0]
+                    if trimmed:
+                        new_spans = [trim(start, end, text[start:end])]
+                else:
+                    plain = text[start:end]
+                    piece = self._encoder.prefixed(plain)
+                    shift = start + len(plain) - len(piece)
+                    new_spans, new_words = self._encoder.pairs.trace(piece, shift, trimmed=trimmed)
+                    # As in HF, a space that was put in front stands for the first character of the piece.
+                    first_start, first_end = new_spans[0]
+                    new_spans[0] = max(first_start, start), max(first_end, start + 1)
+                spans += new_spans
+                if self._split_into_words:
+                    words += [number] * len(new_words)
+                else:
+                    words += [word + new_word for new_word in new_words]
+                    word += new_words[-1] + 1
+        return spans, words
