@@ -15,8 +15,8 @@ from .errors import CheckpointError
 DEMO = "demo"
 _DEMO_FOLDER = Path(__file__).parent / "demo"
 
-# The parts of a checkpoint that come as a set. A cache that holds one of the sets in `_WHOLE` holds the part whole, so
-# its other files do not exist: this is what lets a cache filled by another tool do without any request.
+# Files that a checkpoint may do without. A cache that knows nothing of a file on the left but holds one of the sets on
+# the right was filled by a tool that took all there was, so the file does not exist: it needs no request either.
 _WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -24,10 +24,10 @@ _WEIGHTS = (
     "pytorch_model.bin.index.json",
 )
 _TOKENIZER_OPTIONS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-_TOKENIZER = (*_TOKENIZER_OPTIONS, "tokenizer.json", "vocab.json", "merges.txt")
-_WHOLE = {
-    _WEIGHTS: tuple((name,) for name in _WEIGHTS),
-    _TOKENIZER: (("tokenizer.json",), ("vocab.json", "merges.txt")),
+_VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+_NEEDLESS_WITH: dict[str, tuple[tuple[str, ...], ...]] = {
+    **dict.fromkeys(_WEIGHTS, tuple((name,) for name in _WEIGHTS)),
+    **dict.fromkeys((*_TOKENIZER_OPTIONS, "tokenizer.json"), _VOCABULARIES),
 }
 
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
@@ -123,9 +123,9 @@ class Repository(Source):
         """The path of `filename` in the cache, downloaded where it is not there; None if it does not exist."""
         _check_plain(self.name, filename)
         known, path = self._look_up(filename)
-        if not known and not self._settled(filename) and not self._offline():
-            if filename in _TOKENIZER and filename not in _TOKENIZER_OPTIONS:
-                # Options first: whenever the vocabulary is in the cache, an interrupted download has not lost them.
+        if not known and not self._needless(filename) and not self._offline():
+            if any(filename in vocabulary for vocabulary in _VOCABULARIES):
+                # Options first, so that a download which breaks off does not leave a vocabulary without them.
                 for option in _TOKENIZER_OPTIONS:
                     if not self._look_up(option)[0]:
                         self._download(option)
@@ -153,13 +153,10 @@ class Repository(Source):
         cached = try_to_load_from_cache(self.name, filename, cache_dir=self._cache_dir, revision=self._revision)
         return cached is not None, Path(cached) if isinstance(cached, str) else None
 
-    def _settled(self, filename: str) -> bool:
-        """Whether a file that the cache says nothing of must be absent, since its part is whole without it."""
+    def _needless(self, filename: str) -> bool:
+        """Whether the cache holds what does without a file that it knows nothing of."""
         return any(
-            all(self._look_up(name)[1] is not None for name in whole)
-            for part, sets in _WHOLE.items()
-            if filename in part
-            for whole in sets
+            all(self._look_up(name)[1] is not None for name in whole) for whole in _NEEDLESS_WITH.get(filename, ())
         )
 
     def _offline(self) -> bool:
@@ -221,8 +218,8 @@ class Repository(Source):
             )
         if isinstance(error, errors.LocalEntryNotFoundError):
             return CheckpointError(
-                f"{filename} of {self.name} is not in the cache and {constants.ENDPOINT} cannot be reached: check the "
-                f"network and HF_ENDPOINT, or give a folder"
+                f"{filename} of {self.name} is not in the cache, and {constants.ENDPOINT} did not give it "
+                f"({error.__cause__ or error}): check the network and HF_ENDPOINT, or give a folder"
             )
         if status is not None:
             return CheckpointError(f"{where} answered {status} for {filename}: {error}")

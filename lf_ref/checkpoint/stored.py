@@ -142,7 +142,7 @@ def view(
 
 
 def _release(data: Array) -> None:
-    """Let go of the pages of a mapped file that `data` lies in, once copied; whoever needs them again gets them back."""
+    """Let go of the pages of a mapped file that `data` lies in, once copied; who needs them again gets them back."""
     owner: object = data
     while isinstance(owner, np.ndarray | memoryview):
         owner = owner.base if isinstance(owner, np.ndarray) else owner.obj

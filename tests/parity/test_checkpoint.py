@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracles.weights import SMALL, state_of
 
 from lf_ref.checkpoint import HEADS, bind, open_tensors, save
 from lf_ref.config import LongformerConfig
 from lf_ref.files import locate
+from oracles.weights import SMALL, state_of
 
 pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("peer")]
 
