@@ -5,17 +5,48 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ..errors import InputError
+from ..config import CONFIG_NAME, LongformerConfig
+from ..errors import CheckpointError, InputError
+from ..files import DEMO, locate
 from ..model.base import LongformerPreTrainedModel
 from ..tokenizer import LongformerTokenizer
 from .base import Pipeline
+from .feature_extraction import FeatureExtractionPipeline
 from .fill_mask import FillMaskPipeline
+from .multiple_choice import MultipleChoicePipeline
+from .question_answering import QuestionAnsweringPipeline
+from .text_classification import TextClassificationPipeline
+from .token_classification import TokenClassificationPipeline
+from .zero_shot_classification import ZeroShotClassificationPipeline
 
-__all__ = ["TASKS", "FillMaskPipeline", "Pipeline", "pipeline"]
+__all__ = [
+    "TASKS",
+    "FeatureExtractionPipeline",
+    "FillMaskPipeline",
+    "MultipleChoicePipeline",
+    "Pipeline",
+    "QuestionAnsweringPipeline",
+    "TextClassificationPipeline",
+    "TokenClassificationPipeline",
+    "ZeroShotClassificationPipeline",
+    "pipeline",
+]
 
-TASKS: dict[str, type[Pipeline]] = {
-    "fill-mask": FillMaskPipeline,
+_KINDS: tuple[type[Pipeline[Any]], ...] = (
+    FillMaskPipeline,
+    FeatureExtractionPipeline,
+    TextClassificationPipeline,
+    ZeroShotClassificationPipeline,
+    TokenClassificationPipeline,
+    QuestionAnsweringPipeline,
+    MultipleChoicePipeline,
+)
+TASKS: dict[str, type[Pipeline[Any]]] = {
+    **{kind.task: kind for kind in _KINDS},
+    "sentiment-analysis": TextClassificationPipeline,
+    "ner": TokenClassificationPipeline,
 }
+_LOADING = ("dtype", "backend", "num_threads")
 
 
 def pipeline(
@@ -28,19 +59,21 @@ def pipeline(
     token: str | bool | None = None,
     local_files_only: bool = False,
     **options: Any,
-) -> Pipeline:
+) -> Pipeline[Any]:
     """Build the pipeline of a task.
 
     Args:
         task: one of `TASKS`.
-        model: a folder, a Hub repository id, a loaded model, or None for the bundled demo model.
+        model: a folder, a Hub repository id, a loaded model, or None for the bundled demo model, which can fill masks
+            and extract features.
         tokenizer: the same; by default that of the model.
         revision, cache_dir, token, local_files_only: as in `from_pretrained`.
-        options: dtype, backend and num_threads of the model; the task's own parameters, as defaults of its calls.
+        options: dtype, backend and num_threads of the model; batch_tokens and quiet of every pipeline; the task's own
+            options, for calls that do not give them.
 
     Raises:
-        InputError: the task is unknown, or does not fit the model.
-        CheckpointError, ConfigError: the checkpoint cannot be loaded.
+        InputError: the task is unknown or does not fit the model, or an option is not one of its options.
+        CheckpointError, ConfigError: the checkpoint cannot be loaded, or has no head for the task.
     """
     if task not in TASKS:
         raise InputError(f"unknown task {task!r}; the tasks are {', '.join(TASKS)}")
@@ -51,13 +84,33 @@ def pipeline(
         "token": token,
         "local_files_only": local_files_only,
     }
-    if tokenizer is None:
-        if isinstance(model, LongformerPreTrainedModel):
+    loading = {name: options.pop(name) for name in _LOADING if name in options}
+    if isinstance(model, LongformerPreTrainedModel):
+        if loading:
+            raise InputError(f"{', '.join(loading)}: the model is loaded already; say this when loading it")
+        if tokenizer is None:
             raise InputError("a loaded model does not say which tokenizer it goes with: pass tokenizer= too")
+    elif tokenizer is None:
         tokenizer = model
+    if model is None or model == DEMO:
+        _check_demo(kind)
     if not isinstance(tokenizer, LongformerTokenizer):
         tokenizer = LongformerTokenizer.from_pretrained(tokenizer, **source)
     if not isinstance(model, LongformerPreTrainedModel):
-        loading = {key: options.pop(key) for key in ("dtype", "backend", "num_threads") if key in options}
         model = kind.model_class.from_pretrained(model, **source, **loading)
     return kind(model, tokenizer, **options)
+
+
+def _check_demo(kind: type[Pipeline[Any]]) -> None:
+    """Refuse a task that the bundled model has no head for; the encoder every model has.
+
+    Raises:
+        CheckpointError: says what the model is and the way out.
+    """
+    held = LongformerConfig.from_json_file(locate(DEMO).require(CONFIG_NAME)).architectures or []
+    wanted = kind.model_class.__name__
+    if wanted not in ("LongformerModel", *held):
+        raise CheckpointError(
+            f"the bundled demo model is a {' and '.join(held)}, with no other head, so it cannot do {kind.task}, which "
+            f"needs a {wanted}: name a checkpoint that was trained for it (model=, or --model on the command line)"
+        )

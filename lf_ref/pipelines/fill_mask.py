@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
+from ..model.base import LongformerPreTrainedModel
 from ..model.heads import LongformerForMaskedLM
 from ..reference.ops import Array
-from .base import Pipeline, as_texts
+from ..tokenizer import LongformerTokenizer
+from .base import Pipeline, Prepared, softmax
+from .options import Options, check_count
+from .rows import Batch, Row
 
 Answer = dict[str, Any]
 
 
-class FillMaskPipeline(Pipeline):
+@dataclass(frozen=True)
+class FillMaskOptions(Options):
+    """The options of fill-mask, besides those of every task.
+
+    top_k: how many answers for each mask.
+    targets: score only these words; each must be one token of the vocabulary (" word" with its leading space is another
+        token than "word").
+    """
+
+    top_k: int = 5
+    targets: str | Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count("top_k", self.top_k)
+
+
+class FillMaskPipeline(Pipeline[FillMaskOptions]):
     """Name the most likely tokens for each mask of a text.
+
+    For a text with one mask the result is a list of answers, the best first, each a dict with `score` (probability),
+    `token` (id), `token_str` and `sequence` (the text with the answer in place); with several masks a list of such
+    lists. As in HF, a list of one text has the result of that text. No token has global attention.
 
     >>> from lf_ref import pipeline
     >>> answers = pipeline("fill-mask")("The <mask> of the leaf moved towards the light.", top_k=2)
@@ -24,93 +50,88 @@ class FillMaskPipeline(Pipeline):
     ['score', 'sequence', 'token', 'token_str']
     """
 
+    task = "fill-mask"
     model_class = LongformerForMaskedLM
+    options_class = FillMaskOptions
 
-    def __call__(
-        self,
-        inputs: str | Iterable[str],
-        *,
-        top_k: int | None = None,
-        targets: str | Sequence[str] | None = None,
-    ) -> Any:
-        """Fill the masks of one text, or of each text of a list.
+    def __init__(self, model: LongformerPreTrainedModel, tokenizer: LongformerTokenizer, **options: Any) -> None:
+        super().__init__(model, tokenizer, **options)
+        if tokenizer.mask_token_id is None:
+            raise InputError("fill-mask needs a tokenizer with a mask token, and this one has none")
 
-        Args:
-            inputs: texts, each with at least one `<mask>`.
-            top_k: how many answers for each mask (5 by default).
-            targets: score only these words; each must be one token of the vocabulary (" word" with its leading space
-                is another token than "word").
+    def __call__(self, inputs: str | Iterable[str], **options: Any) -> Any:
+        """Fill the masks of one text, or of each text of a list; see `FillMaskOptions`."""
+        results = super().__call__(inputs, **options)
+        return (
+            results[0] if not isinstance(inputs, str) and isinstance(results, list) and len(results) == 1 else results
+        )
 
-        Returns:
-            For a text with one mask a list of answers, the best first, each a dict with `score` (probability, float),
-            `token` (id), `token_str` and `sequence` (the text with the answer in place). With several masks a list of
-            such lists. For a list of texts the list of their results.
+    def _rows(self, name: str, item: str, options: FillMaskOptions) -> list[Row]:
+        ids = self._encode(name, options, item)
+        if self.tokenizer.mask_token_id not in ids:
+            cut = ", or none is left after truncation" if options.truncation else ""
+            raise InputError(f"{name} has no {self.tokenizer.mask_token}{cut}: write it where a word is to be found")
+        return [Row(ids)]
 
-        Raises:
-            InputError: a text has no mask or is too long for the model; a target is not one token.
-        """
-        top_k = self.defaults.get("top_k", 5) if top_k is None else top_k
-        if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
-            raise InputError(f"top_k must be a positive integer, got {top_k!r}")
-        targets = self.defaults.get("targets") if targets is None else targets
-        candidates = None if targets is None else self._target_ids(targets)
-        texts, single = as_texts(inputs)
-        rows = [self.tokenizer.encode(text) for text in texts]
-        for index, ids in enumerate(rows):
-            which = "the text" if single else f"text {index}"
-            if self.tokenizer.mask_token_id not in ids:
-                raise InputError(f"{which} has no {self.tokenizer.mask_token}: write it where a word is to be found")
-            self.check_length(which, len(ids))
-        results: list[Any] = [None] * len(texts)
-        for chosen, batch in self.batches(rows):
-            row_of, place_of = np.nonzero(batch["input_ids"] == self.tokenizer.mask_token_id)
-            output = self.model(**batch, logits_at=np.stack([row_of, place_of], axis=1))
-            for i, index in enumerate(chosen):
-                mine = row_of == i
-                results[index] = self._answers(rows[index], place_of[mine], output.logits[mine], top_k, candidates)
-        return results[0] if single else results
+    def _run(self, batch: Batch, options: FillMaskOptions) -> Iterable[list[tuple[int, Array, Array]]]:
+        """For each row its masks: place, the best tokens and their probabilities."""
+        candidates = self._candidates(options)
+        row_of, place_of = np.nonzero(batch.input_ids == self.tokenizer.mask_token_id)
+        output = self._call(**batch.inputs, logits_at=np.stack([row_of, place_of], axis=1))
+        found: list[list[tuple[int, Array, Array]]] = [[] for _ in batch.places]
+        for row, place, logits in zip(row_of, place_of, output.logits, strict=True):
+            probabilities = softmax(logits)[candidates]
+            best = np.argsort(-probabilities, kind="stable")[: options.top_k]
+            found[row].append((int(place), candidates[best], probabilities[best]))
+        return found
 
-    def _target_ids(self, targets: str | Sequence[str]) -> Array:
-        """The ids of words that are one token each.  # [n] -> int64 [n]"""
-        words = [targets] if isinstance(targets, str) else list(targets)
-        if not words:
-            raise InputError("targets must name at least one word, got none")
-        vocabulary = self.tokenizer.get_vocab()
-        ids = []
-        for word in words:
-            pieces = [vocabulary[word]] if word in vocabulary else self.tokenizer.encode(word, add_special_tokens=False)
-            if len(pieces) != 1:
-                tokens = self.tokenizer.convert_ids_to_tokens(pieces)
-                raise InputError(f"target {word!r} is not one token of the vocabulary but {len(pieces)}: {tokens}")
-            ids.append(pieces[0])
-        return np.array(sorted(set(ids)), np.int64)
-
-    def _answers(
-        self, ids: Sequence[int], places: Array, logits: Array, top_k: int, candidates: Array | None
-    ) -> list[Answer] | list[list[Answer]]:
-        """The answers for the masks of one text: a list for one mask, a list of lists for several."""
-        several = len(places) > 1
-        answers = []
-        for place, scores in zip(places, logits, strict=True):
-            weights = np.exp(scores - scores.max())
-            probabilities = weights / weights.sum()
-            considered = np.arange(len(scores)) if candidates is None else candidates
-            order = np.argsort(-probabilities[considered], kind="stable")[:top_k]
-            answers.append(
-                [
-                    self._answer(ids, int(place), int(word), float(probabilities[word]), several)
-                    for word in considered[order]
-                ]
-            )
+    def _finish(self, prepared: Prepared, options: FillMaskOptions) -> list[Answer] | list[list[Answer]]:
+        ids, masks = prepared.rows[0].ids, prepared.findings[0]
+        several = len(masks) > 1
+        answers = [
+            [
+                self._one(ids, place, token, score, several)
+                for token, score in zip(tokens.tolist(), scores.tolist(), strict=True)
+            ]
+            for place, tokens, scores in masks
+        ]
         return answers if several else answers[0]
 
-    def _answer(self, ids: Sequence[int], place: int, word: int, score: float, several: bool) -> Answer:
-        filled = [*ids[:place], word, *ids[place + 1 :]]
-        filled = [token for token in filled if token != self.tokenizer.pad_token_id]
+    def _one(self, ids: Array, place: int, token: int, score: float, several: bool) -> Answer:
+        filled = ids.copy()
+        filled[place] = token
         return {
             "score": score,
-            "token": word,
-            "token_str": self.tokenizer.decode([word]),
+            "token": token,
+            "token_str": self.tokenizer.decode([token]),
             # As in HF: the other masks, and with them <s> and </s>, stay where there are several.
-            "sequence": self.tokenizer.decode(filled, skip_special_tokens=not several),
+            "sequence": self.tokenizer.decode(
+                filled[filled != self.tokenizer.pad_token_id].tolist(), skip_special_tokens=not several
+            ),
         }
+
+    def _choose(self, given: Any) -> FillMaskOptions:
+        options = super()._choose(given)
+        self._candidates(options)
+        return options
+
+    def _candidates(self, options: FillMaskOptions) -> Array:
+        """The ids of the tokens that may be an answer, in order.  # int64 [n]"""
+        if options.targets is None:
+            return np.arange(len(self.tokenizer))  # the model may have room for more
+        words = [options.targets] if isinstance(options.targets, str) else list(options.targets)
+        if not words:
+            raise InputError("targets must name at least one word, got none")
+        return np.array(sorted({self._token_of(word) for word in words}), np.int64)
+
+    def _token_of(self, word: Any) -> int:
+        if not isinstance(word, str):
+            raise InputError(f"targets must be words, got {type(word).__name__}")
+        token = self.tokenizer.convert_tokens_to_ids(word)
+        if token is not None and self.tokenizer.convert_ids_to_tokens(token) == word:
+            return token
+        pieces = self.tokenizer.encode(word, add_special_tokens=False)
+        if len(pieces) != 1:
+            tokens = self.tokenizer.convert_ids_to_tokens(pieces)
+            raise InputError(f"target {word!r} is not one token of the vocabulary but {len(pieces)}: {tokens}")
+        return int(pieces[0])

@@ -1,0 +1,43 @@
+"""The `lf-ref` command. Its start imports neither NumPy nor Numba: each command loads what it needs when it runs."""
+
+from __future__ import annotations
+
+import click
+
+from .. import __version__
+from .feature_extraction import feature_extraction
+from .fill_mask import fill_mask
+from .group import Commands
+from .info import info
+from .multiple_choice import multiple_choice
+from .question_answering import question_answering
+from .text_classification import text_classification
+from .token_classification import token_classification
+from .tokenize import tokenize
+from .zero_shot_classification import zero_shot_classification
+
+__all__ = ["main"]
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lf-ref")
+def main() -> None:
+    """Longformer on a CPU, without torch.
+
+    Texts come from the command line, from a file (--file), or one from each line of a file (--lines); "-" is standard
+    input. Mistakes end in one line on standard error and exit code 2.
+    """
+
+
+for _command in (
+    fill_mask,
+    feature_extraction,
+    text_classification,
+    zero_shot_classification,
+    token_classification,
+    question_answering,
+    multiple_choice,
+    tokenize,
+    info,
+):
+    main.add_command(_command)

@@ -1,0 +1,139 @@
+"""What a checkpoint costs: parameters, memory, arithmetic, and an estimate of the time on this machine."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from ..checkpoint import HEADS, StoredTensors, expected_shapes
+from ..checkpoint.names import DECODER, WORDS, Shapes, parameter_name
+from ..config import LongformerConfig
+from ..pipelines import TASKS
+
+# Rows of the feed-forward network that are in memory at a time, and arrays of the size of the hidden states that are:
+# two of hidden states, query, key, value and context.
+_CHUNK, _ARRAYS = 512, 6
+# A measured product takes about this long, in seconds; the best of some.
+_MEASURE, _TRIALS = 0.02, 5
+
+
+def tensor_facts(tensors: StoredTensors, config: LongformerConfig, dtype: str) -> dict[str, Any]:
+    """What the tensors are, which tasks they are enough for, and the memory that they take as `dtype`."""
+    dtypes = sorted({tensor.dtype for tensor in tensors.values()})
+    shapes = _parameters(tensors, config)
+    parameters = sum(math.prod(shape) for shape in shapes.values())
+    return {
+        "tasks": fitting_tasks(shapes, config),
+        "parameters": parameters,
+        "stored_bytes": sum(tensor.nbytes for tensor in tensors.values()),
+        "stored_dtypes": dtypes,
+        "dtype": dtype,
+        "memory_bytes": parameters * np.dtype(dtype).itemsize,
+        "copied": "mapped from the file" if dtypes == [dtype] else "converted when loaded",
+        "tensors": [
+            {"name": name, "dtype": tensor.dtype, "shape": list(tensor.shape), "bytes": tensor.nbytes}
+            for name, tensor in tensors.items()
+        ],
+    }
+
+
+def _parameters(tensors: StoredTensors, config: LongformerConfig) -> Shapes:
+    """The shapes of the parameters, each once under whatever names it is stored."""
+    held = {parameter_name(name): tensor.shape for name, tensor in tensors.items()}
+    shapes = {name: shape for name, shape in held.items() if name is not None}
+    if config.tie_word_embeddings and DECODER in shapes:
+        decoder = shapes.pop(DECODER)
+        shapes.setdefault(WORDS, decoder)
+    return shapes
+
+
+def fitting_tasks(shapes: Shapes, config: LongformerConfig) -> list[str]:
+    """The tasks whose model has all its weights here, in their shapes."""
+    held = {DECODER: shapes.get(WORDS), **shapes} if config.tie_word_embeddings else shapes
+    fitting = {
+        head for head in HEADS if all(held.get(name) == shape for name, shape in expected_shapes(config, head).items())
+    }
+    return [task for task, kind in TASKS.items() if kind.model_class.head in fitting]
+
+
+def flop(config: LongformerConfig, length: int) -> int:
+    """Floating-point operations of the encoder for one text without global tokens; a multiply-add counts as two."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    linear = 2 * length * (4 * hidden * hidden + 2 * hidden * inner) * config.num_hidden_layers
+    # Scores and sums of values: two products over the hidden size for each pair of a query and a key.
+    return linear + sum(4 * hidden * pairs(length, window // 2) for window in config.windows)
+
+
+def pairs(length: int, one_sided: int) -> int:
+    """How many pairs of places are at most `one_sided` apart.
+
+    >>> pairs(4, 1), pairs(4, 9)
+    (10, 16)
+    """
+    reach = min(one_sided, length - 1)
+    return length * (2 * reach + 1) - reach * (reach + 1)
+
+
+def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_threads: int | None) -> dict[str, Any]:
+    """The arithmetic for texts of these lengths, and the seconds it takes at the measured rate of a matrix product."""
+    threads = _limited(num_threads)
+    with threads:
+        rate = measured_rate(config, dtype)
+    itemsize = np.dtype(dtype).itemsize
+    return {
+        "dtype": dtype,
+        "threads": num_threads or _usable_cpus(),
+        "gflop_per_second": rate / 1e9,
+        "lengths": [
+            {
+                "length": length,
+                "gflop": flop(config, length) / 1e9,
+                "seconds": flop(config, length) / rate,
+                "working_bytes": itemsize
+                * (_ARRAYS * length * config.hidden_size + min(length, _CHUNK) * config.intermediate_size),
+            }
+            for length in lengths
+        ],
+    }
+
+
+def measured_rate(config: LongformerConfig, dtype: str) -> float:
+    """Floating-point operations in a second of a product like those of the encoder's linear layers."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((_CHUNK, config.hidden_size)).astype(dtype)
+    weight = rng.standard_normal((config.hidden_size, config.hidden_size)).astype(dtype)
+    operations = 2 * _CHUNK * config.hidden_size**2
+    repeats = 1
+    best = _timed(x, weight, repeats)
+    while best * repeats < _MEASURE:
+        repeats *= 2
+        best = _timed(x, weight, repeats)
+    return operations / min(best, *(_timed(x, weight, repeats) for _ in range(_TRIALS - 1)))
+
+
+def _timed(x: Any, weight: Any, repeats: int) -> float:
+    """Seconds that one product takes."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        _ = x @ weight.T
+    return (time.perf_counter() - start) / repeats
+
+
+def _limited(num_threads: int | None) -> AbstractContextManager[Any]:
+    """NumPy's products on so many threads."""
+    if num_threads is None:
+        return nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(num_threads, user_api="blas")
+
+
+def _usable_cpus() -> int:
+    from ..kernels.threads import usable_cpus
+
+    return usable_cpus()

@@ -1,0 +1,98 @@
+"""`lf-ref feature-extraction`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import InputError
+from .options import length_options, load, model_options, text_options
+from .output import answer_lines, print_json
+from .texts import Lines, one_or_lines
+
+
+@click.command("feature-extraction", short_help="Vectors of a text, as JSON or a NumPy file.")
+@click.argument("text", required=False)
+@click.option(
+    "--pooling",
+    type=click.Choice(["none", "cls", "mean"]),
+    default="mean",
+    show_default=True,
+    help="A vector for each token, that of the first token, or the mean of all.",
+)
+@click.option("--out", metavar="PATH", help="Write arrays to a .npy file, or to a .npz with arr_0, arr_1, ... by text.")
+@text_options
+@length_options
+@model_options
+def feature_extraction(
+    text: str | None,
+    file: str | None,
+    lines: str | None,
+    as_json: bool,
+    pooling: str,
+    out: str | None,
+    truncation: bool,
+    max_length: int | None,
+    **source: Any,
+) -> None:
+    """Give the vectors that the model makes of TEXT, as JSON or as a NumPy file.
+
+    \b
+    Examples:
+      lf-ref feature-extraction --pooling cls "A text to compare with others."
+      lf-ref feature-extraction --pooling none --out tokens.npy "A text to compare with others."
+    """
+    given = one_or_lines(text, file, lines)
+    options = {"pooling": pooling, "truncation": truncation, "max_length": max_length}
+    if out is None:
+        pipe = load("feature-extraction", source)
+        if isinstance(given, Lines):
+            answer_lines(pipe, given.texts(), given, **options)
+        else:
+            print_json(pipe(given, **options))
+        return
+    if as_json:
+        raise InputError("give either --json or --out, not both")
+    path = _check_path(out, ragged=pooling == "none" and isinstance(given, Lines))
+    pipe = load("feature-extraction", source)
+    options["return_tensors"] = True
+    if isinstance(given, Lines):
+        found: Iterable[Any] = pipe.stream(given.texts(), name=given.name, **options)
+        count = _write(path, found if pooling != "none" else (features[0] for features in found))
+        told = f"{count} texts"
+    else:
+        features = pipe(given, **options)
+        features = features[0] if pooling == "none" else features
+        _write(path, [features], alone=True)
+        told = f"{features.dtype} {features.shape}"
+    if not source["quiet"]:
+        click.echo(f"wrote {path}: {told}", err=True)
+
+
+def _check_path(out: str, ragged: bool) -> Path:
+    """The file to write; refused before the work begins, where it can be told that it cannot be written."""
+    path = Path(out)
+    if path.suffix not in (".npy", ".npz"):
+        raise InputError(f"--out must end in .npy or .npz, got {out}")
+    if ragged and path.suffix == ".npy":
+        raise InputError("texts have different numbers of tokens, so with --pooling none --lines needs --out NAME.npz")
+    if path.is_dir():
+        raise InputError(f"--out {out} is a folder")
+    if not path.parent.is_dir():
+        raise InputError(f"--out {out}: there is no folder {path.parent}")
+    return path
+
+
+def _write(path: Path, arrays: Iterable[Any], alone: bool = False) -> int:
+    """Write arrays beside `path` as they come, then rename; how many there were."""
+    from ..files import replacing
+    from .arrays import write_npy, write_npz
+
+    try:
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            return write_npz(file, arrays) if path.suffix == ".npz" else write_npy(file, arrays, alone)
+    except OSError as error:
+        raise InputError(f"--out {path} cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,64 @@
+"""`lf-ref fill-mask`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .options import length_options, load, model_options, text_options
+from .output import answer, answer_lines, echo, table, visible
+from .texts import Lines, one_or_lines
+
+
+@click.command("fill-mask", short_help="Fill the masks of a text.")
+@click.argument("text", required=False)
+@click.option("--top-k", type=click.IntRange(min=1), default=5, show_default=True, help="Answers for each mask.")
+@click.option("--target", "targets", multiple=True, help="Score only this word; may be given several times.")
+@text_options
+@length_options
+@model_options
+def fill_mask(
+    text: str | None,
+    file: str | None,
+    lines: str | None,
+    as_json: bool,
+    top_k: int,
+    targets: tuple[str, ...],
+    truncation: bool,
+    max_length: int | None,
+    **source: Any,
+) -> None:
+    """Name the words that fit where TEXT says <mask>.
+
+    \b
+    Examples:
+      lf-ref fill-mask "He opened the <mask> and went into the room."
+      lf-ref fill-mask --target " door" --target " book" "He opened the <mask>."
+    """
+    given = one_or_lines(text, file, lines)
+    options = {
+        "top_k": top_k,
+        "targets": list(targets) or None,
+        "truncation": truncation,
+        "max_length": max_length,
+    }
+    pipe = load("fill-mask", source)
+    if isinstance(given, Lines):
+        answer_lines(pipe, given.texts(), given, **options)
+    else:
+        answer(pipe, given, as_json, _show, **options)
+
+
+def _show(answers: Any) -> None:
+    several = isinstance(answers[0], list)
+    for number, choices in enumerate(answers if several else [answers], start=1):
+        if several:
+            echo(f"{'' if number == 1 else chr(10)}mask {number}")
+        table([[f"{answer['score']:.4f}", _word(answer["token_str"])] for answer in choices])
+
+
+def _word(token: str) -> str:
+    """The word without the space before it; what is nothing but white space in quotation marks."""
+    word = token.strip()
+    return visible(word) if word else repr(token)

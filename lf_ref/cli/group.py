@@ -1,0 +1,82 @@
+"""How every command ends: errors as one line on standard error, interruptions and closed pipes quietly."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Any
+
+import click
+
+from ..errors import LfRefError
+
+BAD_INPUT = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+class Commands(click.Group):
+    """A group of commands that turns errors into a line that begins with "Error: " and an exit code."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command that the arguments name, and exit."""
+        extra["standalone_mode"] = False  # click would print errors in several lines
+        sys.exit(self._run(*args, **extra))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order they were added, not by the alphabet."""
+        return list(self.commands)
+
+    def _run(self, *args: Any, **extra: Any) -> int:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", UserWarning)
+                warnings.showwarning = _show_warning
+                code = super().main(*args, **extra)
+            _flush()
+        except (click.Abort, KeyboardInterrupt):
+            return INTERRUPTED
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message())
+            return BAD_INPUT
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else "lf-ref"
+            return _fail(f"{error.format_message()} (see {command} --help)")
+        except click.ClickException as error:
+            return _fail(error.format_message())
+        except LfRefError as error:
+            return _fail(str(error))
+        except BrokenPipeError:
+            _drop_output()
+            return BROKEN_PIPE
+        except OSError as error:
+            _drop_output()
+            return _fail(str(error))
+        return code if isinstance(code, int) else 0
+
+
+def _fail(message: str) -> int:
+    click.echo("Error: " + " ".join(message.split()), err=True)
+    return BAD_INPUT
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo("Warning: " + " ".join(str(message).split()), err=True)
+
+
+def _flush() -> None:
+    """Write out what is left now, so that a failure is met here and not when the interpreter ends."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """Let what standard output still holds go nowhere: the interpreter would try again to write it at its end."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -1,0 +1,56 @@
+"""`lf-ref multiple-choice`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..errors import InputError
+from .options import length_options, load, model_options
+from .output import answer, answer_lines, table, visible
+from .texts import Lines, argument, document
+
+
+@click.command("multiple-choice", short_help="Choose what goes with a text.")
+@click.argument("texts", metavar="[QUESTION] [CHOICE]...", nargs=-1)
+@click.option("--file", metavar="PATH|-", help="Read the question from a UTF-8 file, or from standard input.")
+@click.option(
+    "--lines",
+    metavar="PATH|-",
+    help='Read {"question": ..., "choices": [...]} from each line, and print one line of JSON for each.',
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all of the result, as JSON.")
+@length_options
+@model_options
+def multiple_choice(
+    texts: tuple[str, ...],
+    file: str | None,
+    lines: str | None,
+    as_json: bool,
+    truncation: bool,
+    max_length: int | None,
+    **source: Any,
+) -> None:
+    """Sort the CHOICEs by how well they go with QUESTION, which may be any text. With --file all TEXTs are choices.
+
+    \b
+    Example:
+      lf-ref multiple-choice --model FOLDER "The sky is" "blue." "made of bread."
+    """
+    options = {"truncation": truncation, "max_length": max_length}
+    if lines is not None:
+        if texts or file is not None:
+            raise InputError("--lines has the questions and choices in it: give neither as an argument, nor --file")
+        given = Lines(lines)
+        answer_lines(load("multiple-choice", source), given.objects(), given, **options)
+        return
+    first, choices = (None, texts) if file is not None else (next(iter(texts), None), texts[1:])
+    if not choices:
+        raise InputError("give a question (or --file PATH) and at least one choice, or --lines PATH")
+    item = {"question": document(first, file, "the question"), "choices": [argument(choice) for choice in choices]}
+    answer(load("multiple-choice", source), item, as_json, _show, **options)
+
+
+def _show(answers: list[dict[str, Any]]) -> None:
+    table([[f"{found['score']:.4f}", str(found["choice"]), visible(found["text"])] for found in answers], right=[1])

@@ -1,0 +1,88 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from ..pipelines import Pipeline
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_COUNT = click.IntRange(min=1)
+
+
+def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator; they show in this order in the help."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+checkpoint_options = _together(
+    click.option(
+        "--model",
+        metavar="FOLDER|REPO",
+        help="Folder of a checkpoint, or repository id on the Hugging Face Hub (default: the bundled demo).",
+    ),
+    click.option("--revision", help="Branch, tag or commit of the Hub repository."),
+    click.option("--cache-dir", metavar="FOLDER", help="Where downloads are kept (default: the Hub's own cache)."),
+    click.option("--local-files-only", is_flag=True, help="Never ask the Hub; use what is here."),
+    click.option("--quiet", is_flag=True, help="No progress bars."),
+)
+
+engine_options = _together(
+    click.option("--num-threads", type=_COUNT, help="Threads to compute with (default: all CPUs)."),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "float64"]),
+        default="float32",
+        show_default=True,
+        help="Of the weights and the computation.",
+    ),
+    click.option(
+        "--backend",
+        type=click.Choice(["numba", "numpy"]),
+        default="numba",
+        show_default=True,
+        help="The fast kernels, or the definition in plain NumPy.",
+    ),
+)
+
+model_options = _together(checkpoint_options, engine_options)
+
+text_options = _together(
+    click.option("--file", metavar="PATH|-", help="Read the text from a UTF-8 file, or from standard input."),
+    click.option(
+        "--lines", metavar="PATH|-", help="Read one text from each line, and print one line of JSON for each."
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print all of the result, as JSON."),
+)
+
+length_options = _together(
+    click.option("--truncation", is_flag=True, help="Cut off the end of a text that is too long."),
+    click.option("--max-length", type=_COUNT, help="Longest input in tokens (default: what the model takes)."),
+)
+
+
+def quietly(quiet: bool) -> AbstractContextManager[None]:
+    """A block without progress bars of downloads, if that is what is wanted."""
+    from ..files import quiet_downloads
+
+    return quiet_downloads() if quiet else nullcontext()
+
+
+def load(task: str, source: dict[str, Any]) -> Pipeline[Any]:
+    """The pipeline of a task, from what `model_options` gave."""
+    from ..pipelines import pipeline
+
+    with quietly(source["quiet"]):
+        return pipeline(task, **source)

@@ -1,0 +1,91 @@
+"""`lf-ref question-answering`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..errors import InputError
+from .options import length_options, load, model_options
+from .output import answer, answer_lines, echo, table, visible
+from .texts import Lines, argument, document
+
+# Characters of the document shown on either side of an answer.
+_AROUND = 40
+
+_COUNT = click.IntRange(min=1)
+
+
+@click.command("question-answering", short_help="Answer a question from a document.")
+@click.argument("question", required=False)
+@click.argument("context", metavar="[DOCUMENT]", required=False)
+@click.option("--file", metavar="PATH|-", help="Read the document from a UTF-8 file, or from standard input.")
+@click.option(
+    "--lines",
+    metavar="PATH|-",
+    help='Read {"question": ..., "context": ...} from each line, and print one line of JSON for each.',
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all of the result, as JSON.")
+@click.option("--top-k", type=_COUNT, default=1, show_default=True, help="Answers, the best first.")
+@click.option("--max-answer-len", type=_COUNT, default=15, show_default=True, help="Longest answer in tokens.")
+@click.option("--max-question-len", type=_COUNT, help="Cut the question to so many tokens.")
+@click.option("--max-seq-len", type=_COUNT, help="Length of a window in tokens (default: what the model takes).")
+@click.option("--doc-stride", type=click.IntRange(min=0), help="Tokens that windows share (default: 128 or less).")
+@click.option("--handle-impossible-answer", is_flag=True, help="Let the answer be that there is none.")
+@length_options
+@model_options
+def question_answering(
+    question: str | None,
+    context: str | None,
+    file: str | None,
+    lines: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Answer QUESTION with a passage of DOCUMENT, which may be longer than the model takes.
+
+    \b
+    Example:
+      lf-ref question-answering --model FOLDER "Where do I live?" "My name is Ada and I live in London."
+    """
+    source = {name: options.pop(name) for name in _SOURCE}
+    if lines is not None:
+        if question is not None or file is not None:
+            raise InputError("--lines has the questions and documents in it: give neither as an argument, nor --file")
+        given = Lines(lines)
+        answer_lines(load("question-answering", source), given.objects(), given, **options)
+        return
+    if question is None:
+        raise InputError("give a question and a document, or --lines PATH (- for standard input)")
+    item = {"question": argument(question), "context": document(context, file, "the document")}
+
+    def show(answers: Any) -> None:
+        _show([answers] if isinstance(answers, dict) else answers, item["context"])
+
+    answer(load("question-answering", source), item, as_json, show, **options)
+
+
+_SOURCE = (
+    "model", "revision", "cache_dir", "local_files_only", "quiet", "num_threads", "dtype", "backend",
+)  # fmt: skip
+
+
+def _show(answers: list[dict[str, Any]], context: str) -> None:
+    if not answers:
+        echo("no answer")
+        return
+    rows = []
+    for found in answers:
+        place = f"{found['start']}-{found['end']}"
+        rows.append([f"{found['score']:.4f}", place, _around(context, found["start"], found["end"])])
+    table(rows, right=[1])
+
+
+def _around(context: str, start: int, end: int) -> str:
+    """The answer in brackets, with some of the document around it."""
+    if start == end:
+        return "(no answer)"
+    before, after = context[max(0, start - _AROUND) : start], context[end : end + _AROUND]
+    shown = f"{'...' if start > _AROUND else ''}{before}[{context[start:end]}]{after}"
+    return visible(" ".join(shown.split())) + ("..." if end + _AROUND < len(context) else "")

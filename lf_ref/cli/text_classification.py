@@ -1,0 +1,61 @@
+"""`lf-ref text-classification`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .options import length_options, load, model_options, text_options
+from .output import answer, answer_lines, table, visible
+from .texts import Lines, argument, one_or_lines
+
+
+@click.command("text-classification", short_help="Score a model's labels for a text.")
+@click.argument("text", required=False)
+@click.option("--pair", help="The second text, for models that judge a pair.")
+@click.option("--top-k", type=click.IntRange(min=1), default=5, show_default=True, help="Labels, the best first.")
+@click.option(
+    "--function-to-apply",
+    type=click.Choice(["sigmoid", "softmax", "none"]),
+    help="From the model's scores to those printed (default: as the model's config says).",
+)
+@text_options
+@length_options
+@model_options
+def text_classification(
+    text: str | None,
+    file: str | None,
+    lines: str | None,
+    as_json: bool,
+    pair: str | None,
+    top_k: int,
+    function_to_apply: str | None,
+    truncation: bool,
+    max_length: int | None,
+    **source: Any,
+) -> None:
+    """Score the labels of a model for TEXT.
+
+    \b
+    Example:
+      lf-ref text-classification --model FOLDER "The soup was cold, and the waiter rude."
+    """
+    given = one_or_lines(text, file, lines)
+    options = {
+        "top_k": top_k,
+        "function_to_apply": function_to_apply,
+        "truncation": truncation,
+        "max_length": max_length,
+    }
+    second = None if pair is None else argument(pair)
+    pipe = load("text-classification", source)
+    if isinstance(given, Lines):
+        items = ({"text": line, "text_pair": second} for line in given.texts())
+        answer_lines(pipe, items, given, **options)
+    else:
+        answer(pipe, {"text": given, "text_pair": second}, as_json, _show, **options)
+
+
+def _show(answers: list[dict[str, Any]]) -> None:
+    table([[f"{answer['score']:.4f}", visible(answer["label"])] for answer in answers], right=[0])

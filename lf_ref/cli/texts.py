@@ -1,0 +1,116 @@
+"""Where the texts of a command come from: its arguments, a file, or the lines of a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A file with one text, or one JSON object, on each line; it is read as it is used up."""
+
+    path: str
+
+    def name(self, place: int) -> str:
+        """How messages call a line, by its place from 0."""
+        return f"line {place + 1} of {_name(self.path)}"
+
+    def texts(self) -> Iterator[str]:
+        """The lines, without their ends.
+
+        Raises:
+            InputError: a line is empty or not UTF-8, or the file cannot be read.
+        """
+        with _opened(self.path) as file:
+            for place, line in enumerate(file):
+                yield _text(line, self.name(place))
+
+    def objects(self) -> Iterator[Any]:
+        """The lines read as JSON.
+
+        Raises:
+            InputError: a line is empty, not UTF-8 or not JSON, or the file cannot be read.
+        """
+        for place, text in enumerate(self.texts()):
+            yield _parsed(text, self.name(place))
+
+
+def one_or_lines(text: str | None, file: str | None, lines: str | None, what: str = "a text") -> str | Lines:
+    """The text of the command line or of the file, or the lines; exactly one of the three is to be given."""
+    given = [value for value in (text, file, lines) if value is not None]
+    if len(given) != 1:
+        ways = f"{what} as an argument, --file PATH or --lines PATH (- for standard input)"
+        raise InputError(f"give {ways}" + (f", only one of them; got {len(given)}" if given else ""))
+    if lines is not None:
+        return Lines(lines)
+    return document(text, file, what)
+
+
+def document(text: str | None, file: str | None, what: str = "a text") -> str:
+    """The text of the command line or of the file; exactly one of the two is to be given."""
+    if (text is None) == (file is None):
+        raise InputError(
+            f"give either {what} as an argument or --file PATH (- for standard input)" + (", not both" if text else "")
+        )
+    if text is not None:
+        return argument(text)
+    path = str(file)
+    with _opened(path) as content:
+        return _text(content.read(), _name(path))
+
+
+def argument(text: str) -> str:
+    """A text of the command line, which must not be empty."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # bytes that are no UTF-8 come in as lone surrogates
+        raise InputError(f"the text is not UTF-8: character {error.start} is {text[error.start]!r}") from error
+    if not text.strip():
+        raise InputError("the text is empty")
+    return text
+
+
+def _parsed(text: str, name: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name} is not JSON: {error}") from error
+
+
+def _name(path: str) -> str:
+    return "standard input" if path == "-" else path
+
+
+def _text(content: bytes, name: str) -> str:
+    """Bytes as a text, without a byte order mark and without the line end that closes it."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        at = f"byte {content[error.start]:#04x} at offset {error.start}"
+        raise InputError(f"{name} is not UTF-8: {at}") from error
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text.strip():
+        raise InputError(f"{name} is empty")
+    return text
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    """The bytes of a file, or of standard input; what goes wrong with them is an InputError."""
+    try:
+        if path == "-":
+            if sys.stdin is None:
+                raise InputError("standard input is closed")
+            yield sys.stdin.buffer
+        else:
+            with open(path, "rb") as file:
+                yield file
+    except OSError as error:
+        raise InputError(f"{_name(path)} cannot be read: {error.strerror or error}") from error

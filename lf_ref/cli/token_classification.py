@@ -1,0 +1,74 @@
+"""`lf-ref token-classification`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .options import length_options, load, model_options, text_options
+from .output import answer, answer_lines, echo, table, visible
+from .texts import Lines, one_or_lines
+
+
+@click.command("token-classification", short_help="Find the names in a text, or label its tokens.")
+@click.argument("text", required=False)
+@click.option(
+    "--aggregation-strategy",
+    type=click.Choice(["none", "simple", "first", "average", "max"]),
+    default="simple",
+    show_default=True,
+    help="How tokens become names: every token for itself, neighbours of one label together, or whole words.",
+)
+@click.option(
+    "--ignore-label", "ignored", multiple=True, default=["O"], show_default=True, help="Leave this label out."
+)
+@click.option(
+    "--stride", type=click.IntRange(min=0), help="Read a long text in windows that overlap by so many tokens."
+)
+@text_options
+@length_options
+@model_options
+def token_classification(
+    text: str | None,
+    file: str | None,
+    lines: str | None,
+    as_json: bool,
+    aggregation_strategy: str,
+    ignored: tuple[str, ...],
+    stride: int | None,
+    truncation: bool,
+    max_length: int | None,
+    **source: Any,
+) -> None:
+    """Find the names in TEXT, or label its tokens.
+
+    \b
+    Example:
+      lf-ref token-classification --model FOLDER "Ada Lovelace was born in London."
+    """
+    given = one_or_lines(text, file, lines)
+    options = {
+        "aggregation_strategy": aggregation_strategy,
+        "ignore_labels": list(ignored),
+        "stride": stride,
+        "truncation": truncation,
+        "max_length": max_length,
+    }
+    pipe = load("token-classification", source)
+    if isinstance(given, Lines):
+        answer_lines(pipe, given.texts(), given, **options)
+    else:
+        answer(pipe, given, as_json, _show, **options)
+
+
+def _show(entities: list[dict[str, Any]]) -> None:
+    if not entities:
+        echo("nothing found")
+        return
+    rows = [["start", "end", "score", "label", "word"]]
+    for entity in entities:
+        label = entity.get("entity_group", entity.get("entity"))
+        place = [str(entity["start"]), str(entity["end"])]
+        rows.append([*place, f"{entity['score']:.4f}", visible(str(label)), visible(entity["word"].strip())])
+    table(rows, right=[0, 1])

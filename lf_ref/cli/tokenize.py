@@ -1,0 +1,63 @@
+"""`lf-ref tokenize`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .options import checkpoint_options, quietly, text_options
+from .output import echo, print_json, table, visible
+from .texts import Lines, argument, one_or_lines
+
+
+@click.command("tokenize", short_help="Show the tokens of a text.")
+@click.argument("text", required=False)
+@click.option("--pair", help="A second text, for the tokens of a pair.")
+@click.option("--no-special-tokens", is_flag=True, help="Leave out the <s> and </s> that a model needs.")
+@text_options
+@checkpoint_options
+def tokenize(
+    text: str | None,
+    file: str | None,
+    lines: str | None,
+    as_json: bool,
+    pair: str | None,
+    no_special_tokens: bool,
+    quiet: bool,
+    **source: Any,
+) -> None:
+    """Show the tokens of TEXT: id, token, and which characters of the text it stands for.
+
+    \b
+    Example:
+      lf-ref tokenize "A short text, and its tokens."
+    """
+    from ..tokenizer import LongformerTokenizer
+
+    given = one_or_lines(text, file, lines)
+    with quietly(quiet):
+        tokenizer = LongformerTokenizer.from_pretrained(source.pop("model"), **source)
+    second = None if pair is None else argument(pair)
+
+    def encode(one: str) -> dict[str, Any]:
+        encoded = tokenizer(one, second, add_special_tokens=not no_special_tokens, return_offsets_mapping=True)
+        ids = encoded["input_ids"]
+        offsets = [[start, end] for start, end in encoded["offset_mapping"]]
+        return {"ids": ids, "tokens": tokenizer.convert_ids_to_tokens(ids), "offsets": offsets}
+
+    if isinstance(given, Lines):
+        for line in given.texts():
+            print_json(encode(line))
+    elif as_json:
+        print_json(encode(given))
+    else:
+        _show(encode(given))
+
+
+def _show(encoded: dict[str, Any]) -> None:
+    rows = [["id", "token", "start", "end"]]
+    for token_id, token, (start, end) in zip(encoded["ids"], encoded["tokens"], encoded["offsets"], strict=True):
+        rows.append([str(token_id), visible(token), str(start), str(end)])
+    table(rows, right=[0, 2, 3])
+    echo(f"{len(rows) - 1} tokens")

@@ -1,0 +1,72 @@
+"""The hidden states of a text, token by token or as one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..model.heads import LongformerModel
+from ..reference.ops import Array
+from .base import Pipeline, Prepared, plain
+from .options import Options, check_choice, check_flag
+from .rows import Batch, Row
+
+_POOLINGS = ("none", "cls", "mean")
+
+
+@dataclass(frozen=True)
+class FeatureExtractionOptions(Options):
+    """The options of feature-extraction, besides those of every task.
+
+    pooling: "none" for a vector for each token, "cls" for that of the first token `<s>`, "mean" for the mean over
+        all tokens of the text, `<s>` and `</s>` included.
+    return_tensors: NumPy arrays in place of nested lists.
+    """
+
+    pooling: str = "none"
+    return_tensors: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("pooling", self.pooling, _POOLINGS)
+        check_flag("return_tensors", self.return_tensors)
+
+
+class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
+    """Give the last layer's hidden states of a text.
+
+    As in HF the result without pooling is (1, tokens, hidden), the first axis being a batch of one; with pooling it is
+    one vector, (hidden,). No token has global attention.
+
+    >>> from lf_ref import pipeline
+    >>> len(pipeline("feature-extraction", pooling="mean")("A short text."))
+    256
+    """
+
+    task = "feature-extraction"
+    model_class = LongformerModel
+    options_class = FeatureExtractionOptions
+
+    def __call__(self, inputs: str | Iterable[str], **options: Any) -> Any:
+        """Encode one text, or each text of a list; see `FeatureExtractionOptions`."""
+        return super().__call__(inputs, **options)
+
+    def _rows(self, name: str, item: str, options: FeatureExtractionOptions) -> list[Row]:
+        return [Row(self._encode(name, options, item))]
+
+    def _run(self, batch: Batch, options: FeatureExtractionOptions) -> Iterable[Array]:
+        states = self._call(**batch.inputs).last_hidden_state
+        for hidden, visible in zip(states, batch.attention_mask == 1, strict=True):
+            if options.pooling == "cls":
+                yield hidden[0].copy()  # a view would keep the states of the whole batch
+            elif options.pooling == "mean":
+                yield hidden[visible].mean(axis=0, dtype=np.float64).astype(hidden.dtype)
+            else:
+                yield hidden[None, visible]
+
+    def _finish(self, prepared: Prepared, options: FeatureExtractionOptions) -> Any:
+        features = prepared.findings[0]
+        return features if options.return_tensors else plain(features)

@@ -1,0 +1,101 @@
+"""Which of several choices goes with a text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..model.heads import LongformerForMultipleChoice
+from .base import Pipeline, Prepared, softmax
+from .options import Options, check_count, check_text
+from .rows import Batch, Row
+
+Answer = dict[str, Any]
+
+_KEYS = ("question", "choices")
+
+
+@dataclass(frozen=True)
+class MultipleChoiceOptions(Options):
+    """The options of multiple-choice, besides those of every task.
+
+    top_k: how many choices the result has; all by default.
+    truncation: here cuts the question, never a choice.
+    """
+
+    top_k: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.top_k is not None:
+            check_count("top_k", self.top_k)
+
+
+class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
+    """Sort the choices by how well they go with a text, a question say.
+
+    HF has no pipeline for this. The result is a list of dicts, the best first, with `choice` (its place among the
+    choices, from 0), `text` and `score`; the scores of all choices add up to 1. Each choice has global attention, as is
+    the default of HF's model.
+    """
+
+    task = "multiple-choice"
+    model_class = LongformerForMultipleChoice
+    options_class = MultipleChoiceOptions
+
+    def __call__(
+        self,
+        inputs: str | Mapping[str, Any] | Iterable[Mapping[str, Any]],
+        choices: Sequence[str] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Answer one question, given with its choices or as a dict of the two, or each of a list of such dicts."""
+        if isinstance(inputs, str):
+            if choices is None:
+                raise InputError("choices are missing: give the list of texts to choose from")
+            return super().__call__({"question": inputs, "choices": choices}, **options)
+        if choices is not None:
+            raise InputError("choices goes with a single question; dicts have theirs in them, under 'choices'")
+        return super().__call__(inputs, **options)
+
+    def _name(self, place: int) -> str:
+        return f"item {place}"
+
+    def _item(self, name: str, given: Any, options: MultipleChoiceOptions) -> tuple[str, list[str]]:
+        if not isinstance(given, Mapping):
+            raise InputError(f"{name} must be a dict with question and choices, got {type(given).__name__}")
+        if set(given) != set(_KEYS):
+            raise InputError(f"{name} must have the keys question and choices, got {', '.join(map(str, given))}")
+        question, choices = check_text(f"the question of {name}", given["question"]), given["choices"]
+        if isinstance(choices, str) or not isinstance(choices, Sequence) or len(choices) < 1:
+            raise InputError(f"the choices of {name} must be a list of at least one text, got {choices!r}")
+        for place, choice in enumerate(choices):
+            if not check_text(f"choice {place} of {name}", choice):
+                raise InputError(f"choice {place} of {name} is empty")
+        return question, list(choices)
+
+    def _rows(self, name: str, item: tuple[str, list[str]], options: MultipleChoiceOptions) -> list[Row]:
+        question, choices = item
+        rows = []
+        for place, choice in enumerate(choices):
+            which = f"{name} with choice {place}"
+            ids = self._encode(which, options, question, choice, cut="only_first")
+            # The choice and the last </s>: what follows the first </s></s>.
+            after = len(self.tokenizer.encode(choice, add_special_tokens=False)) + 1
+            rows.append(Row(ids, global_at=(len(ids) - after, len(ids))))
+        return rows
+
+    def _run(self, batch: Batch, options: MultipleChoiceOptions) -> Iterable[float]:
+        # Every row as the one choice of a question of its own.
+        output = self._call(**{name: value[:, None] for name, value in batch.inputs.items()})
+        return output.logits[:, 0].tolist()
+
+    def _finish(self, prepared: Prepared, options: MultipleChoiceOptions) -> list[Answer]:
+        _, choices = prepared.item
+        scores = softmax(np.array(prepared.findings, np.float64))
+        best = np.argsort(-scores, kind="stable")[: options.top_k].tolist()
+        return [{"choice": place, "text": choices[place], "score": float(scores[place])} for place in best]

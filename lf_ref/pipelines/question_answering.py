@@ -1,0 +1,219 @@
+"""Where a document answers a question, however long the document is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..model.heads import LongformerForQuestionAnswering
+from ..reference.ops import Array
+from .base import Pipeline, Prepared
+from .options import Options, check_count, check_flag, check_text
+from .rows import Batch, Row, windows
+from .spans import best_spans
+
+Answer = dict[str, Any]
+
+_KEYS = ("question", "context")
+_OVERLAP = 128
+# As in HF: aligned to words, several spans become one answer, so that more of them are needed.
+_SPARE = 10
+
+
+@dataclass(frozen=True)
+class QuestionAnsweringOptions(Options):
+    """The options of question-answering, besides those of every task.
+
+    top_k: how many answers. More than one make a list.
+    max_answer_len: of an answer, in tokens.
+    max_seq_len: of a window, in tokens; by default as long as the model takes. HF's default is 384.
+    doc_stride: by how many tokens neighbouring windows overlap; 128 by default, or less where windows are short.
+    max_question_len: cut the question to so many tokens; by default it stays whole.
+    handle_impossible_answer: let "no answer", an empty text at 0, compete with the answers.
+    align_to_words: widen an answer to the whole words that it begins and ends in.
+    truncation: read only the first window of a document.
+    """
+
+    top_k: int = 1
+    max_answer_len: int = 15
+    max_seq_len: int | None = None
+    doc_stride: int | None = None
+    max_question_len: int | None = None
+    handle_impossible_answer: bool = False
+    align_to_words: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("top_k", "max_answer_len"):
+            check_count(name, getattr(self, name))
+        for name, least in (("max_seq_len", 1), ("doc_stride", 0), ("max_question_len", 1)):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name), least)
+        for name in ("handle_impossible_answer", "align_to_words"):
+            check_flag(name, getattr(self, name))
+
+
+@dataclass(frozen=True)
+class Document:
+    """A question, and the document to look for the answer in.
+
+    question, ids: token ids, int64. starts, ends: for each token of the document, the characters at which an answer
+    begins or ends that does so with this token. parts: the windows, slices of the document's tokens.
+    """
+
+    text: str
+    question: Array
+    ids: Array
+    starts: list[int]
+    ends: list[int]
+    parts: list[slice]
+
+    @property
+    def before(self) -> int:
+        """How many tokens a row has before those of the document: <s> question </s></s>."""
+        return len(self.question) + 3
+
+
+class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
+    """Find the answer to a question in a document, in overlapping windows where it is longer than the model.
+
+    An answer is a dict with `score`, `start` and `end` (characters of the document as it was given) and `answer`. As in
+    HF, answers with the same letters count as one, the scores added. <s> and the question have global attention.
+    """
+
+    task = "question-answering"
+    model_class = LongformerForQuestionAnswering
+    options_class = QuestionAnsweringOptions
+
+    def __call__(
+        self,
+        inputs: str | Mapping[str, str] | Iterable[Mapping[str, str]] | None = None,
+        second: str | None = None,
+        *,
+        question: str | Sequence[str] | None = None,
+        context: str | Sequence[str] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Answer one question or several; see `QuestionAnsweringOptions`.
+
+        Give question= and context=, both texts or lists (one context may go with a list of questions); or one dict with
+        these two keys, or a list of such; or the two texts one after the other.
+
+        Returns:
+            For one question its answer, or a list of answers where there are several; for more the list of these.
+        """
+        if isinstance(inputs, str) and isinstance(second, str) and question is None and context is None:
+            question, context, inputs = inputs, second, None
+        elif second is not None:
+            raise InputError("give a question and a document as two texts, or question= and context=")
+        if (inputs is None) == (question is None and context is None):
+            raise InputError("give either question= and context=, or a dict with these keys, or a list of such dicts")
+        if inputs is None:
+            inputs = _pairs(question, context)
+        results = super().__call__(inputs, **options)
+        alone = isinstance(results, list) and not self._is_one(inputs) and len(results) == 1
+        return results[0] if alone else results
+
+    def _name(self, place: int) -> str:
+        return f"item {place}"
+
+    def _item(self, name: str, given: Any, options: QuestionAnsweringOptions) -> Document:
+        if not isinstance(given, Mapping):
+            raise InputError(f"{name} must be a dict with question and context, got {type(given).__name__}")
+        if set(given) != set(_KEYS):
+            raise InputError(f"{name} must have the keys question and context, got {', '.join(map(str, given))}")
+        question, text = (check_text(f"the {key} of {name}", given[key]) for key in _KEYS)
+        for key in _KEYS:
+            if not given[key]:
+                raise InputError(f"the {key} of {name} is empty")
+        asked = self.tokenizer(question, add_special_tokens=False)["input_ids"][: options.max_question_len]
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        starts, ends = _edges(encoded, options.align_to_words)
+        parts = self._parts(name, len(asked), len(encoded["input_ids"]), options)
+        return Document(
+            text, np.asarray(asked, np.int64), np.asarray(encoded["input_ids"], np.int64), starts, ends, parts
+        )
+
+    def _parts(self, name: str, question: int, tokens: int, options: QuestionAnsweringOptions) -> list[slice]:
+        """The windows: so long that a row holds question, window and four special tokens."""
+        limit = self.limit(options)
+        size = limit if options.max_seq_len is None else options.max_seq_len
+        if size > limit:
+            raise InputError(f"max_seq_len is {size}, but this model takes at most {limit} tokens")
+        room = size - question - 4
+        if room < 1:
+            raise InputError(
+                f"the question of {name} has {question} tokens, which leaves a window of {size} no room for the "
+                "document: shorten it, or let max_question_len= cut it"
+            )
+        if options.truncation:
+            return [slice(0, min(tokens, room))]
+        if options.doc_stride is not None:
+            return windows(tokens, room, options.doc_stride) if tokens > room else [slice(0, tokens)]
+        overlap = min(_OVERLAP, size // 2)
+        return windows(tokens, room, overlap if overlap < room else room // 2)
+
+    def _rows(self, name: str, item: Document, options: QuestionAnsweringOptions) -> list[Row]:
+        asked = (0, 1 + len(item.question))
+        return [self._row(item.question, item.ids[part], global_at=asked) for part in item.parts]
+
+    def _run(self, batch: Batch, options: QuestionAnsweringOptions) -> Iterable[tuple[Array, Array]]:
+        output = self._call(**batch.inputs)
+        for start, end, length in zip(
+            output.start_logits, output.end_logits, batch.attention_mask.sum(axis=1).tolist(), strict=True
+        ):
+            yield start[:length].copy(), end[:length].copy()
+
+    def _finish(self, prepared: Prepared, options: QuestionAnsweringOptions) -> Answer | list[Answer]:
+        item: Document = prepared.item
+        most = 2 * options.top_k + _SPARE if options.align_to_words else options.top_k
+        answers: dict[str, Answer] = {}
+        null_score = 1.0
+        for part, (start_logits, end_logits) in zip(item.parts, prepared.findings, strict=True):
+            document = slice(item.before, item.before + part.stop - part.start)
+            spans = best_spans(start_logits, end_logits, document, most, options.max_answer_len)
+            null_score = min(null_score, spans.null_score)
+            for first, last, score in zip(
+                spans.starts.tolist(), spans.ends.tolist(), spans.scores.tolist(), strict=True
+            ):
+                start, end = item.starts[part.start + first], item.ends[part.start + last]
+                answer = {"score": 0.0, "start": start, "end": end, "answer": item.text[start:end]}
+                answers.setdefault(answer["answer"].lower(), answer)["score"] += score
+        found = list(answers.values())
+        if options.handle_impossible_answer:
+            found.append({"score": null_score, "start": 0, "end": 0, "answer": ""})
+        found = sorted(found, key=lambda answer: -answer["score"])[: options.top_k]
+        return found[0] if len(found) == 1 else found
+
+
+def _pairs(question: Any, context: Any) -> Any:
+    """The questions with their documents, as dicts; one dict where both are single texts."""
+    if question is None or context is None:
+        raise InputError(f"{'question' if question is None else 'context'} is missing: give question= and context=")
+    if isinstance(question, str) and isinstance(context, str):
+        return {"question": question, "context": context}
+    if isinstance(question, str):
+        raise InputError("one question with a list of contexts: repeat it, question=[question] * len(context)")
+    questions = list(question)
+    contexts = [context] * len(questions) if isinstance(context, str) else list(context)
+    if len(questions) != len(contexts):
+        raise InputError(f"there are {len(questions)} questions and {len(contexts)} contexts; they must be as many")
+    return [{"question": one, "context": other} for one, other in zip(questions, contexts, strict=True)]
+
+
+def _edges(encoded: Any, align_to_words: bool) -> tuple[list[int], list[int]]:
+    """For each token where an answer starts that begins with it, and where one ends that ends with it."""
+    starts, ends = [start for start, _ in encoded["offset_mapping"]], [end for _, end in encoded["offset_mapping"]]
+    if align_to_words:
+        word_ids = encoded.word_ids()
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for word, start, end in zip(word_ids, starts, ends, strict=True):
+            first.setdefault(word, start)
+            last[word] = end
+        starts, ends = [first[word] for word in word_ids], [last[word] for word in word_ids]
+    return starts, ends

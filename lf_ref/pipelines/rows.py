@@ -1,0 +1,88 @@
+"""Rows of token ids: how they are put together, cut into overlapping windows, and grouped into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the model's input: token ids, int64 [S], and where global attention starts and stops."""
+
+    ids: Ids
+    global_at: tuple[int, int] = (0, 0)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of about the same length, padded: which rows of the list they are, and the model's three arguments."""
+
+    places: list[int]
+    input_ids: Ids
+    attention_mask: Ids
+    global_attention_mask: Ids
+
+    @property
+    def inputs(self) -> dict[str, Ids]:
+        """The arguments of the model, each int64 (batch, seq)."""
+        return {
+            "input_ids": self.input_ids,
+            "attention_mask": self.attention_mask,
+            "global_attention_mask": self.global_attention_mask,
+        }
+
+
+def batches(rows: Sequence[Row], budget: int, pad_token_id: int) -> Iterator[Batch]:
+    """Group rows by length, the longest first, so that no batch has more than `budget` tokens, padding included.
+
+    A row longer than the budget is a batch of its own.
+    """
+    order = sorted(range(len(rows)), key=lambda place: len(rows[place]), reverse=True)
+    start = 0
+    while start < len(order):
+        longest = len(rows[order[start]])
+        places = order[start : start + max(1, budget // longest)]
+        start += len(places)
+        yield _pad([rows[place] for place in places], places, longest, pad_token_id)
+
+
+def _pad(rows: Sequence[Row], places: list[int], length: int, pad_token_id: int) -> Batch:
+    shape = (len(rows), length)
+    batch = Batch(places, np.full(shape, pad_token_id, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64))
+    for index, one in enumerate(rows):
+        batch.input_ids[index, : len(one)] = one.ids
+        batch.attention_mask[index, : len(one)] = 1
+        batch.global_attention_mask[index, slice(*one.global_at)] = 1
+    return batch
+
+
+def windows(length: int, size: int, overlap: int) -> list[slice]:
+    """Slices of at most `size` that together cover `length`, neighbours sharing `overlap`; one even for no length.
+
+    >>> windows(10, 4, 1)
+    [slice(0, 4, None), slice(3, 7, None), slice(6, 10, None)]
+
+    Raises:
+        InputError: the overlap leaves a window nothing of its own.
+    """
+    if not 0 <= overlap < size:
+        raise InputError(
+            f"windows with room for {size} tokens of text cannot overlap by {overlap}: the stride must lie in 0 ... "
+            f"{size - 1}"
+        )
+    slices = [slice(0, min(size, length))]
+    while slices[-1].stop < length:
+        start = slices[-1].start + size - overlap
+        slices.append(slice(start, min(start + size, length)))
+    return slices

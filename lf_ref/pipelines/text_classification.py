@@ -1,0 +1,103 @@
+"""The label of a text, or of a pair of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..model.heads import LongformerForSequenceClassification
+from ..reference.ops import Array
+from .base import Pipeline, Prepared, softmax
+from .options import Options, check_choice, check_count, check_text
+from .rows import Batch, Row
+
+_FUNCTIONS = ("sigmoid", "softmax", "none")
+BEST = "best"
+FIRST_TOKEN = (0, 1)
+
+
+@dataclass(frozen=True)
+class TextClassificationOptions(Options):
+    """The options of text-classification, besides those of every task.
+
+    top_k: how many labels, the best first, in a list; None for all. "best" (the default) is the best one alone, as if
+        it were not said: as in HF, 1 is a list of one.
+    function_to_apply: from the model's scores to those of the result: "sigmoid", "softmax" or "none". By default (None)
+        the config decides: none for regression, sigmoid for several labels at a time or a single one, else softmax.
+    """
+
+    top_k: int | str | None = BEST
+    function_to_apply: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.top_k not in (None, BEST):
+            check_count("top_k", self.top_k)
+        if self.function_to_apply is not None:
+            check_choice("function_to_apply", self.function_to_apply, _FUNCTIONS)
+
+
+class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
+    """Score the labels for a text, or for a pair given as {"text": ..., "text_pair": ...}.
+
+    The results nest as in HF. Without top_k an input has one dict with `label` and `score`, in a list where the input
+    is a single text; with top_k it has a list of such dicts. (A top_k given when the pipeline is built puts the list of
+    a single text into another list.) The first token has global attention.
+    """
+
+    task = "text-classification"
+    model_class = LongformerForSequenceClassification
+    options_class = TextClassificationOptions
+
+    def __call__(self, inputs: str | Mapping[str, str] | Iterable[str | Mapping[str, str]], **options: Any) -> Any:
+        """Classify one text or pair, or each of a list; see `TextClassificationOptions`."""
+        results = super().__call__(inputs, **options)
+        return [results] if isinstance(inputs, str) and options.get("top_k", BEST) == BEST else results
+
+    def _item(self, name: str, given: Any, options: TextClassificationOptions) -> tuple[str, ...]:
+        if not isinstance(given, Mapping):
+            if isinstance(given, list | tuple):
+                raise InputError(
+                    f'{name} is a {type(given).__name__}; a pair is given as {{"text": ..., "text_pair": ...}}'
+                )
+            return (check_text(name, given),)
+        if "text" not in given or not given.keys() <= {"text", "text_pair"}:
+            raise InputError(
+                f"{name} must have the keys text and text_pair, got {', '.join(map(str, given)) or 'none'}"
+            )
+        keys = ("text",) if given.get("text_pair") is None else ("text", "text_pair")
+        return tuple(check_text(f"{key} of {name}", given[key]) for key in keys)
+
+    def _rows(self, name: str, item: tuple[str, ...], options: TextClassificationOptions) -> list[Row]:
+        return [Row(self._encode(name, options, *item), FIRST_TOKEN)]
+
+    def _run(self, batch: Batch, options: TextClassificationOptions) -> Iterable[Array]:
+        return self._call(**batch.inputs).logits
+
+    def _finish(self, prepared: Prepared, options: TextClassificationOptions) -> Any:
+        config = self.model.config
+        scores = apply(options.function_to_apply or self._default_function(), prepared.findings[0])
+        most = 1 if options.top_k == BEST else options.top_k
+        best = np.argsort(-scores, kind="stable")[:most]
+        answers = [{"label": config.id2label[int(index)], "score": float(scores[index])} for index in best]
+        return answers[0] if options.top_k == BEST else answers
+
+    def _default_function(self) -> str:
+        config = self.model.config
+        if config.problem_type == "regression":
+            return "none"
+        return "sigmoid" if config.problem_type == "multi_label_classification" or config.num_labels == 1 else "softmax"
+
+
+def apply(function: str, logits: Array) -> Array:
+    """The scores that a function makes of a model's, in float64.  # [labels] -> [labels]"""
+    if function == "softmax":
+        return softmax(logits)
+    scores = logits.astype(np.float64)
+    # exp of a negative number only, which cannot overflow.
+    small = np.exp(-np.abs(scores))
+    return np.where(scores < 0, small, 1.0) / (1.0 + small) if function == "sigmoid" else scores

@@ -1,0 +1,163 @@
+"""The labels of the tokens of a text, or of its words and the names they make up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..model.heads import LongformerForTokenClassification
+from ..reference.ops import Array
+from .base import Pipeline, Prepared, softmax
+from .entities import STRATEGIES, Piece, continues_word, groups, labelled, merge_windows, words
+from .options import Options, check_choice, check_count, check_flag, check_text
+from .rows import Batch, Row, windows
+
+Entity = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TokenClassificationOptions(Options):
+    """The options of token-classification, besides those of every task.
+
+    aggregation_strategy: "none" for every token; "simple" for neighbours of one label put together; "first", "max" and
+        "average" for the same with whole words, labelled by their first token, their surest, or the mean of the scores.
+    ignore_labels: what is left out of the result.
+    stride: take a text that is too long in windows that overlap by so many tokens; of names that overlap the longest
+        counts. Needs a strategy other than "none".
+    is_split_into_words: each input is a list of words.
+    delimiter: what stands between words that came as a list, in the text that start and end count in.
+    """
+
+    aggregation_strategy: str = "none"
+    ignore_labels: Sequence[str] = ("O",)
+    stride: int | None = None
+    is_split_into_words: bool = False
+    delimiter: str = " "
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("aggregation_strategy", self.aggregation_strategy, STRATEGIES)
+        check_flag("is_split_into_words", self.is_split_into_words)
+        check_text("delimiter", self.delimiter)
+        if isinstance(self.ignore_labels, str) or not all(isinstance(label, str) for label in self.ignore_labels):
+            raise InputError(f"ignore_labels must be a list of labels, got {self.ignore_labels!r}")
+        if self.stride is None:
+            return
+        check_count("stride", self.stride, least=0)
+        if self.aggregation_strategy == "none":
+            raise InputError("stride needs an aggregation_strategy other than 'none', such as 'simple'")
+        if self.truncation:
+            raise InputError("give either stride, to read the whole text, or truncation, to cut it off; not both")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A text and its tokens, special ones left out.
+
+    ids: int64 [n]. offsets: n pairs of character positions in `text`. parts: the windows, slices of the n tokens.
+    """
+
+    text: str
+    ids: Array
+    offsets: list[tuple[int, int]]
+    parts: list[slice]
+
+
+class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
+    """Label the tokens of a text, or the names in it.
+
+    The result of a text is a list of dicts. Without aggregation: `entity` (the label), `score`, `index` (of the token),
+    `word` (as in the vocabulary), `start` and `end` (characters of the text). With aggregation: `entity_group` in place
+    of `entity`, `word` decoded, and no `index`. Words end at white space, which is told from the offsets. No token has
+    global attention.
+    """
+
+    task = "token-classification"
+    model_class = LongformerForTokenClassification
+    options_class = TokenClassificationOptions
+
+    def __call__(self, inputs: str | Iterable[str] | Iterable[Sequence[str]], **options: Any) -> Any:
+        """Label one text, or each text of a list; see `TokenClassificationOptions`."""
+        chosen = self._choose(options)
+        if chosen.is_split_into_words and isinstance(inputs, list) and all(isinstance(word, str) for word in inputs):
+            inputs = [inputs]  # as in HF: a single text of words is a list of one
+        return self._answer(inputs, chosen)
+
+    def _item(self, name: str, given: Any, options: TokenClassificationOptions) -> Tokens:
+        if options.is_split_into_words:
+            if isinstance(given, str) or not isinstance(given, Sequence):
+                raise InputError(f"{name} must be a list of words (is_split_into_words), got {type(given).__name__}")
+            text, ids, offsets = self._encode_words([check_text(f"a word of {name}", word) for word in given], options)
+        else:
+            text = check_text(name, given)
+            encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            ids, offsets = encoded["input_ids"], [(start, end) for start, end in encoded["offset_mapping"]]
+        return Tokens(text, np.asarray(ids, np.int64), offsets, self._parts(name, len(ids), options))
+
+    def _encode_words(
+        self, given: list[str], options: TokenClassificationOptions
+    ) -> tuple[str, list[int], list[tuple[int, int]]]:
+        """The words as one text, and their tokens with offsets in it."""
+        encoded = self.tokenizer(given, is_split_into_words=True, add_special_tokens=False, return_offsets_mapping=True)
+        starts = np.cumsum([0, *(len(word) + len(options.delimiter) for word in given)]).tolist()
+        shifts = [starts[word] for word in encoded.word_ids()]
+        offsets = [
+            (start + shift, end + shift) for (start, end), shift in zip(encoded["offset_mapping"], shifts, strict=True)
+        ]
+        return options.delimiter.join(given), encoded["input_ids"], offsets
+
+    def _parts(self, name: str, tokens: int, options: TokenClassificationOptions) -> list[slice]:
+        limit = self.limit(options)
+        room = limit - 2  # for <s> and </s>
+        if options.truncation:
+            return [slice(0, max(0, min(tokens, room)))]
+        if options.stride is None:
+            self._check_length(name, tokens + 2, limit, ways_out=", or let stride= read it in overlapping windows")
+            return [slice(0, tokens)]
+        return windows(tokens, room, options.stride)
+
+    def _rows(self, name: str, item: Tokens, options: TokenClassificationOptions) -> list[Row]:
+        return [self._row(item.ids[part]) for part in item.parts]
+
+    def _run(self, batch: Batch, options: TokenClassificationOptions) -> Iterable[Array]:
+        """For each row the logits of its text's tokens, [n, labels]."""
+        logits = self._call(**batch.inputs).logits
+        for scores, length in zip(logits, batch.attention_mask.sum(axis=1).tolist(), strict=True):
+            yield scores[1 : length - 1].copy()
+
+    def _finish(self, prepared: Prepared, options: TokenClassificationOptions) -> list[Entity]:
+        item: Tokens = prepared.item
+        entities: list[Entity] = []
+        for part, logits in zip(item.parts, prepared.findings, strict=True):
+            pieces: Iterable[Piece] = self._pieces(item, part, softmax(logits))
+            if options.aggregation_strategy not in ("none", "simple"):
+                pieces = words(pieces, options.aggregation_strategy, self.model.config.id2label)
+            if options.aggregation_strategy != "none":
+                pieces = groups(pieces)
+            entities += [self._entity(piece, options) for piece in pieces if piece.label not in options.ignore_labels]
+        return entities if len(item.parts) == 1 else merge_windows(entities)
+
+    def _pieces(self, item: Tokens, part: slice, scores: Array) -> Iterable[Piece]:
+        """The tokens of one window, each with its best label."""
+        before = None
+        tokens = self.tokenizer.convert_ids_to_tokens(item.ids[part].tolist())
+        for index, token in enumerate(tokens):
+            start, end = item.offsets[part.start + index]
+            continues = continues_word(item.text, start, before)
+            # Position 0 of the row is <s>.
+            piece = Piece((token,), scores[index], "", 0.0, start, end, index + 1, continues)
+            yield labelled(piece, scores[index], self.model.config.id2label)
+            before = end
+
+    def _entity(self, piece: Piece, options: TokenClassificationOptions) -> Entity:
+        place = {"start": piece.start, "end": piece.end}
+        if options.aggregation_strategy == "none":
+            return {
+                "entity": piece.label, "score": piece.score, "index": piece.index, "word": piece.tokens[0], **place
+            }  # fmt: skip
+        word = self.tokenizer.convert_tokens_to_string(list(piece.tokens))
+        return {"entity_group": piece.label, "score": piece.score, "word": word, **place}

@@ -1,0 +1,127 @@
+"""The labels of your own that fit a text, asked of a model that was trained on inference between sentences."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..model.base import LongformerPreTrainedModel
+from ..model.heads import LongformerForSequenceClassification
+from ..reference.ops import Array
+from ..tokenizer import LongformerTokenizer
+from .base import Pipeline, Prepared, softmax
+from .options import Options, check_flag
+from .rows import Batch, Row
+from .text_classification import FIRST_TOKEN
+
+
+@dataclass(frozen=True)
+class ZeroShotClassificationOptions(Options):
+    """The options of zero-shot-classification, besides those of every task.
+
+    candidate_labels: a list, or one text with commas between them.
+    hypothesis_template: the sentence whose truth is judged, with {} for the label.
+    multi_label: judge each label for itself, entailment against contradiction, in place of dividing 1 among them.
+    truncation: here cuts the text, never the hypothesis.
+    """
+
+    candidate_labels: str | Sequence[str] | None = None
+    hypothesis_template: str = "This example is {}."
+    multi_label: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_flag("multi_label", self.multi_label)
+        if not isinstance(self.hypothesis_template, str):
+            raise InputError(f"hypothesis_template must be a text, got {type(self.hypothesis_template).__name__}")
+        if self.hypothesis("a") == self.hypothesis("b"):
+            raise InputError(f"hypothesis_template must have {{}} for the label, got {self.hypothesis_template!r}")
+        if self.candidate_labels is not None:
+            if not self.labels:
+                raise InputError("candidate_labels must name at least one label, got none")
+            for label in self.labels:
+                if not isinstance(label, str):
+                    raise InputError(f"candidate_labels must be texts, got {type(label).__name__}")
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels one by one."""
+        given = self.candidate_labels
+        if isinstance(given, str):
+            return [label.strip() for label in given.split(",") if label.strip()]
+        return list(given or ())
+
+    def hypothesis(self, label: str) -> str:
+        """The sentence that says that the label is right."""
+        try:
+            return self.hypothesis_template.format(label)
+        except (LookupError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"hypothesis_template must have {{}} for the label and no other field, got {self.hypothesis_template!r}"
+            ) from error
+
+
+class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
+    """Sort labels by how well they fit a text, by asking whether the text entails "This example is LABEL.".
+
+    Each result is a dict with `sequence` (the text), `labels`, the best first, and their `scores`. The entailment score
+    is that of the model's label that begins with "entail"; where there is none, of the last, with a warning, as in HF.
+    The first token has global attention.
+    """
+
+    task = "zero-shot-classification"
+    model_class = LongformerForSequenceClassification
+    options_class = ZeroShotClassificationOptions
+
+    def __init__(self, model: LongformerPreTrainedModel, tokenizer: LongformerTokenizer, **options: Any) -> None:
+        super().__init__(model, tokenizer, **options)
+        config = model.config
+        if config.num_labels < 2:
+            raise InputError(
+                f"{self.task} needs a model trained on inference, with labels for entailment and contradiction; this "
+                f"one has the label {config.id2label[0]!r} alone"
+            )
+        entailing = [index for index, label in config.id2label.items() if label.lower().startswith("entail")]
+        if not entailing:
+            warnings.warn(
+                f"none of the model's labels ({', '.join(config.id2label.values())}) begins with 'entail', so the last "
+                "is taken for entailment; name them in id2label of its config.json to be sure",
+                stacklevel=2,
+            )
+        self.entailment_id = entailing[0] if entailing else config.num_labels - 1
+        self.contradiction_id = config.num_labels - 1 if self.entailment_id == 0 else 0
+
+    def __call__(
+        self, inputs: str | Iterable[str], candidate_labels: str | Sequence[str] | None = None, **options: Any
+    ) -> Any:
+        """Classify one text, or each text of a list; see `ZeroShotClassificationOptions`."""
+        if candidate_labels is not None:
+            options["candidate_labels"] = candidate_labels
+        return super().__call__(inputs, **options)
+
+    def _rows(self, name: str, item: str, options: ZeroShotClassificationOptions) -> list[Row]:
+        if not options.labels:
+            raise InputError("candidate_labels are missing: name the labels to choose from")
+        pairs = [(item, options.hypothesis(label)) for label in options.labels]
+        return [Row(self._encode(name, options, *pair, cut="only_first"), FIRST_TOKEN) for pair in pairs]
+
+    def _run(self, batch: Batch, options: ZeroShotClassificationOptions) -> Iterable[Array]:
+        return self._call(**batch.inputs).logits
+
+    def _finish(self, prepared: Prepared, options: ZeroShotClassificationOptions) -> dict[str, Any]:
+        logits = np.stack(prepared.findings)  # [candidates, labels of the model]
+        if options.multi_label or len(logits) == 1:
+            scores = softmax(logits[:, [self.contradiction_id, self.entailment_id]])[:, 1]
+        else:
+            scores = softmax(logits[:, self.entailment_id])
+        order = np.argsort(-scores, kind="stable")
+        return {
+            "sequence": prepared.item,
+            "labels": [options.labels[index] for index in order],
+            "scores": scores[order].tolist(),
+        }

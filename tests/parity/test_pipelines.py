@@ -1,0 +1,272 @@
+"""Our pipelines give what those of transformers 4 give: the same structure, the same answers, scores to 1e-4."""
+
+from __future__ import annotations
+
+import json
+import numbers
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from parity.peers import peer_modules
+
+import lf_ref
+
+pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("peer")]
+
+DEMO = Path(lf_ref.__file__).parent / "demo"
+SCORE = 1e-4  # float32 on both sides, on logits of about 10
+LIMIT = 96
+SEEDS = [1, 2, 3]
+NER = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+TEXTS = [
+    "The old gardener of Königsberg walked slowly along the river.",
+    "Nobody's answer: 42, or so.",
+    "He came, he saw - and he went home to London with Mr. Smith, who hadn't been there.",
+]
+DOCUMENT = (
+    "Anna Karenina lived in a white house near the river. Her brother, who was a doctor, had moved to Petersburg in "
+    "the winter. She wrote him a letter every week, and he answered when he could. In the spring he came home again, "
+    "and they walked together along the water, talking of their childhood and of the years that lay behind them. "
+    "The doctor said that the city was too loud. Anna laughed and pointed at the birds in the wood: they were loud too."
+)
+QUESTION = "Where did her brother live?"
+
+
+def assert_same(got, expected, where="result"):
+    """The same nesting and keys, equal values, floats to `SCORE`; ours are plain Python values."""
+    if isinstance(expected, dict):
+        assert isinstance(got, dict), where
+        assert sorted(got) == sorted(expected), where
+        for key, value in expected.items():
+            assert_same(got[key], value, f"{where}[{key!r}]")
+    elif isinstance(expected, list | tuple):
+        assert isinstance(got, list), where
+        assert len(got) == len(expected), (where, got, expected)
+        for index, (one, other) in enumerate(zip(got, expected, strict=True)):
+            assert_same(one, other, f"{where}[{index}]")
+    elif isinstance(expected, numbers.Integral | str):
+        assert got == expected, (where, got, expected)
+        assert type(got) in (int, str), where
+    else:
+        assert type(got) is float, where
+        assert abs(got - float(expected)) <= SCORE, (where, got, expected)
+
+
+class Peer:
+    """HF's pipeline, its warnings turned off; an iterator of results is used up."""
+
+    def __init__(self, transformers, task, model, tokenizer, **options):
+        self.model = model
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.pipeline = transformers.pipeline(task, model=model, tokenizer=tokenizer, device="cpu", **options)
+        self.transformers, self.task, self.tokenizer = transformers, task, tokenizer
+
+    def __call__(self, *args, **options):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            results = self.pipeline(*args, **options)
+            return results if isinstance(results, list | dict) or hasattr(results, "shape") else list(results)
+
+    def built_with(self, **changes):
+        """The same with other arguments of `transformers.pipeline`."""
+        arguments = {"model": self.model, "tokenizer": self.tokenizer} | changes
+        return Peer(self.transformers, self.task, **arguments)
+
+
+@pytest.fixture(scope="module")
+def both(peer, tmp_path_factory):
+    """Builds HF's pipeline and ours for a task, from one random checkpoint that HF wrote."""
+    torch, transformers = peer_modules()
+    kept = {}
+
+    def build(task, class_name, seed, **fields):
+        key = (class_name, seed, json.dumps(fields, default=str))
+        if key not in kept:
+            folder = tmp_path_factory.mktemp("checkpoint")
+            torch.manual_seed(seed)
+            config = transformers.LongformerConfig(
+                **{
+                    "vocab_size": 8192, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+                    "intermediate_size": 48, "attention_window": [8, 16], "max_position_embeddings": LIMIT + 2,
+                    "type_vocab_size": 1, "initializer_range": 0.3, "pad_token_id": 1, "bos_token_id": 0,
+                    "eos_token_id": 2, "sep_token_id": 2, **fields,
+                }
+            )  # fmt: skip
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = getattr(transformers, class_name)(config).eval()
+                model.save_pretrained(folder)
+                tokenizer = transformers.LongformerTokenizerFast.from_pretrained(DEMO, model_max_length=LIMIT)
+                tokenizer.save_pretrained(folder)
+            kept[key] = folder, model, tokenizer
+        folder, model, tokenizer = kept[key]
+
+        return Peer(transformers, task, model, tokenizer), lf_ref.pipeline(task, model=folder)
+
+    return build
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_fill_mask(seed, both):
+    theirs, ours = both("fill-mask", "LongformerForMaskedLM", seed)
+    one, two = "The <mask> of the king.", "A <mask> for the <mask>, and <mask>."
+    for inputs in (one, two, [one], [two], [one, two]):
+        assert_same(ours(inputs), theirs(inputs))
+    assert_same(list(ours(text for text in [two, one])), theirs(text for text in [two, one]))
+    assert_same(ours(one, top_k=7), theirs(one, top_k=7))
+    targets = [" door", " book", " house"]
+    assert_same(ours(two, targets=targets), theirs(two, targets=targets))
+    assert_same(ours(one, targets=" door"), theirs(one, targets=" door"))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_feature_extraction(seed, both):
+    theirs, ours = both("feature-extraction", "LongformerModel", seed)
+    for inputs in (TEXTS[0], TEXTS[:1], TEXTS):
+        assert_same(ours(inputs), theirs(inputs))
+    expected = theirs(TEXTS[2], return_tensors=True)
+    got = ours(TEXTS[2], return_tensors=True)
+    assert got.shape == tuple(expected.shape)
+    np.testing.assert_allclose(got, expected.numpy(), atol=SCORE)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"num_labels": 3},
+        {"num_labels": 1},
+        {"num_labels": 4, "problem_type": "multi_label_classification"},
+        {"num_labels": 2, "problem_type": "regression"},
+    ],
+    ids=str,
+)
+def test_text_classification(fields, seed, both):
+    theirs, ours = both("text-classification", "LongformerForSequenceClassification", seed, **fields)
+    pair = {"text": TEXTS[0], "text_pair": TEXTS[1]}
+    for inputs in (TEXTS[0], TEXTS[:1], TEXTS, pair, [pair], [pair, {"text": TEXTS[2]}]):
+        for options in ({}, {"top_k": 1}, {"top_k": 2}, {"top_k": None}):
+            assert_same(ours(inputs, **options), theirs(inputs, **options))
+    for function in ("sigmoid", "softmax", "none"):
+        assert_same(
+            ours(TEXTS, function_to_apply=function, top_k=None), theirs(TEXTS, function_to_apply=function, top_k=None)
+        )
+
+
+def test_text_classification_with_top_k_of_the_pipeline(both):
+    theirs, ours = both("text-classification", "LongformerForSequenceClassification", 1, num_labels=3)
+    theirs = theirs.built_with(top_k=2)
+    ours = lf_ref.pipeline("sentiment-analysis", model=ours.model, tokenizer=ours.tokenizer, top_k=2)
+    for inputs in (TEXTS[0], TEXTS):
+        assert_same(ours(inputs), theirs(inputs))
+    assert_same(ours(TEXTS[0], top_k=1), theirs(TEXTS[0], top_k=1))
+
+
+def test_truncation(both):
+    theirs, ours = both("text-classification", "LongformerForSequenceClassification", 2, num_labels=3)
+    pairs = [{"text": DOCUMENT, "text_pair": QUESTION}, {"text": DOCUMENT, "text_pair": DOCUMENT}]
+    for inputs in (DOCUMENT, *pairs):
+        for length in (LIMIT, 31):
+            options = {"truncation": True, "max_length": length, "top_k": None}
+            assert_same(ours(inputs, **options), theirs(inputs, **options))
+
+
+@pytest.mark.parametrize("labels", [["contradiction", "neutral", "entailment"], ["Entailed", "not"]], ids=str)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_zero_shot_classification(seed, labels, both):
+    theirs, ours = both(
+        "zero-shot-classification",
+        "LongformerForSequenceClassification",
+        seed,
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+    )
+    candidates = ["politics", "sport and games", "the river"]
+    for inputs in (TEXTS[0], TEXTS[:1], TEXTS):
+        for options in ({}, {"multi_label": True}, {"hypothesis_template": "It is about {}, surely."}):
+            assert_same(ours(inputs, candidates, **options), theirs(inputs, candidates, **options))
+    assert_same(ours(TEXTS[0], "a river, a house"), theirs(TEXTS[0], "a river, a house"))
+    assert_same(ours(TEXTS[0], candidate_labels=["one"]), theirs(TEXTS[0], candidate_labels=["one"]))
+    assert_same(ours(DOCUMENT, candidates, truncation=True), theirs(DOCUMENT, candidates))  # HF always cuts
+
+
+@pytest.mark.parametrize("strategy", ["none", "simple", "first", "average", "max"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_token_classification(seed, strategy, both):
+    theirs, ours = both(
+        "token-classification",
+        "LongformerForTokenClassification",
+        seed,
+        id2label=dict(enumerate(NER)),
+        label2id={label: index for index, label in enumerate(NER)},
+    )
+    options = {"aggregation_strategy": strategy}
+    for inputs in (TEXTS[0], TEXTS[:1], TEXTS):
+        assert_same(ours(inputs, **options), theirs(inputs, **options))
+    for ignored in ([], ["O", "PER", "B-PER"]):
+        assert_same(
+            ours(TEXTS[2], ignore_labels=ignored, **options), theirs(TEXTS[2], ignore_labels=ignored, **options)
+        )
+    if strategy != "none":
+        for stride in (0, 5, 40):
+            assert_same(ours(DOCUMENT, stride=stride, **options), theirs(DOCUMENT, stride=stride, **options))
+    assert_same(ours(DOCUMENT, truncation=True, **options), theirs(DOCUMENT, **options))  # HF always cuts
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_token_classification_of_words(seed, both):
+    theirs, ours = both("ner", "LongformerForTokenClassification", seed, num_labels=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        their_tokenizer = type(theirs.tokenizer).from_pretrained(DEMO, add_prefix_space=True)
+    theirs = theirs.built_with(tokenizer=their_tokenizer)
+    tokenizer = lf_ref.LongformerTokenizer.from_pretrained("demo", add_prefix_space=True)
+    ours = lf_ref.pipeline("ner", model=ours.model, tokenizer=tokenizer)
+    words = [text.split() for text in TEXTS]
+    for inputs in (words[0], words):
+        for delimiter in (" ", " / "):
+            options = {"is_split_into_words": True, "aggregation_strategy": "simple", "delimiter": delimiter}
+            assert_same(ours(inputs, **options), theirs(inputs, **options))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_question_answering(seed, both):
+    theirs, ours = both("question-answering", "LongformerForQuestionAnswering", seed)
+    short = DOCUMENT[:203]
+    asked = {"question": QUESTION, "context": short}
+    again = {"question": "Who was a doctor?", "context": short[30:]}
+    assert_same(ours(**asked), theirs(**asked))
+    for inputs in (asked, [asked], [asked, again]):
+        assert_same(ours(inputs), theirs(inputs))
+    assert_same(ours(QUESTION, short), theirs(QUESTION, short))
+    questions = [QUESTION, again["question"]]
+    for contexts in (short, [short, DOCUMENT[:150]]):
+        assert_same(ours(question=questions, context=contexts), theirs(question=questions, context=contexts))
+    assert_same(list(ours(item for item in [asked, again])), theirs(item for item in [asked, again]))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"top_k": 4},
+        {"top_k": 3, "align_to_words": False},
+        {"top_k": 5, "max_answer_len": 3},
+        {"top_k": 2, "handle_impossible_answer": True},
+        {"handle_impossible_answer": True, "max_answer_len": 1},
+        {"top_k": 3, "max_seq_len": 40, "doc_stride": 11},
+        {"top_k": 3, "max_seq_len": 33},
+    ],
+    ids=str,
+)
+def test_question_answering_over_windows(options, seed, both):
+    theirs, ours = both("question-answering", "LongformerForQuestionAnswering", seed)
+    assert len(ours.tokenizer(DOCUMENT)["input_ids"]) > LIMIT
+    # Windows begin and end between words here, where HF and we align alike.
+    assert_same(
+        ours(question=QUESTION, context=DOCUMENT, **options), theirs(question=QUESTION, context=DOCUMENT, **options)
+    )
