@@ -36,8 +36,9 @@ def assert_close(got: Any, expected: Any, tolerance: float, name: str) -> None:
         worst = np.unravel_index(int(off.argmax()), off.shape)
         where = tuple(int(index) for index in worst)
         raise AssertionError(
-            f"{name}{list(where)}: got {float(got[where])!r}, expected {float(expected[where])!r}: off by {off[where]:.3g}, "
-            f"allowed {tolerance:g} x {scale:.3g}; {int((off > tolerance * scale).sum())} of {off.size} differ"
+            f"{name}{list(where)}: got {float(got[where])!r}, expected {float(expected[where])!r}: "
+            f"off by {off[where]:.3g}, allowed {tolerance:g} x {scale:.3g}; "
+            f"{int((off > tolerance * scale).sum())} of {off.size} differ"
         )
 
 

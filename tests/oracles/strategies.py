@@ -27,6 +27,8 @@ def configurations(draw: st.DrawFn, divides: bool = False) -> dict[str, Any]:
     else:
         choices = [2, 4, 6, 10, 14, 64]
     window: Any = draw(st.lists(st.sampled_from(choices), min_size=layers, max_size=layers), label="windows")
+    if divides:
+        window[draw(st.integers(0, layers - 1), label="layer of the largest")] = largest
     if len(set(window)) == 1 and draw(st.booleans(), label="one number for all layers"):
         window = window[0]
     pad = draw(st.sampled_from([1, 0, 3]), label="pad")

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model.building import ENGINES, TOLERANCE, assert_outputs_match, build
+from parity.peers import as_documented, build_peer, call_peer
+
 from oracles.compare import assert_close
 from oracles.heads import HEADS, default_global
 from oracles.longformer import ACTIVATIONS
 from oracles.strategies import batches, configurations
 from oracles.tolerances import FLOAT64
 from oracles.weights import batch_of, fields_of, labelled_batch, ragged_batch, ragged_marks, state_of
-from parity.peers import as_documented, build_peer, call_peer
 
 pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("peer")]
 
@@ -51,10 +52,15 @@ def check(class_name, fields, state, inputs, backend="numba", dtype="float64", *
     assert_outputs_match(output, peer_answer(class_name, fields, state, inputs, dtype, **options), TOLERANCE[dtype])
 
 
+def fields_for(class_name):
+    """A small config with five labels, but two for question answering, whose outputs HF counts by the labels."""
+    return fields_of(attention_window=WINDOWS, num_labels=2 if "QuestionAnswering" in class_name else 5)
+
+
 @pytest.mark.parametrize(("backend", "dtype"), ENGINES)
 @pytest.mark.parametrize("class_name", HEADS)
 def test_every_output_of_every_class(class_name, backend, dtype):
-    fields = fields_of(num_labels=5, attention_window=WINDOWS)
+    fields = fields_for(class_name)
     state = state_of(class_name, fields, seed=201)
     check(class_name, fields, state, labelled_batch(class_name, fields, seed=202), backend, dtype)
 
@@ -73,7 +79,8 @@ def test_any_small_encoder_on_any_batch(data):
 @given(st.data())
 def test_any_small_head_on_any_batch(data):
     class_name = data.draw(st.sampled_from(HEADS[1:]), label="class")
-    fields = data.draw(configurations(divides=True)) | {"num_labels": data.draw(st.integers(2, 4), label="labels")}
+    labels = 2 if class_name == "LongformerForQuestionAnswering" else data.draw(st.integers(2, 4), label="labels")
+    fields = data.draw(configurations(divides=True)) | {"num_labels": labels}
     inputs = data.draw(batches(fields, longest=17, most=4))
     rng = np.random.default_rng(data.draw(st.integers(0, 99), label="seed"))
     shape = inputs["input_ids"].shape
@@ -197,7 +204,7 @@ def test_everything_ignored(class_name):
 
 @pytest.mark.parametrize("class_name", HEADS)
 def test_tuples_in_hf_order(class_name):
-    fields = fields_of(attention_window=WINDOWS, num_labels=5)
+    fields = fields_for(class_name)
     state = state_of(class_name, fields, seed=221)
     inputs = labelled_batch(class_name, fields, seed=222)
     theirs = call_peer(build_peer(class_name, fields, state), inputs, output_hidden_states=True, return_dict=False)
@@ -216,7 +223,7 @@ def test_arguments_and_records_have_hf_names_in_hf_order(class_name):
     theirs = list(inspect.signature(getattr(transformers, class_name).forward).parameters)[1:]
     ours = list(inspect.signature(getattr(lf_ref, class_name).__call__).parameters)[1:]
     theirs.remove("head_mask")  # a tool for pruning studies
-    assert ours == theirs
+    assert ours[: len(theirs)] == theirs, "what only we have comes last"
     fields = fields_of(attention_window=WINDOWS)
     model = build(class_name, fields, state_of(class_name, fields, seed=223), backend="numpy")
     ids = ragged_batch(fields, seed=224)

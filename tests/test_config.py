@@ -1,0 +1,365 @@
+"""The configuration: HF's fields and defaults, every rule with its message, files in and out."""
+
+from __future__ import annotations
+
+import json
+import stat
+import warnings
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lf_ref import ConfigError, LongformerConfig
+
+SMALL = {"hidden_size": 21, "num_attention_heads": 3, "num_hidden_layers": 2, "vocab_size": 53}
+
+
+# --- what a config says ---------------------------------------------------------------------------------------------
+
+
+def test_defaults_are_those_of_the_documentation():
+    config = LongformerConfig()
+    assert (config.vocab_size, config.hidden_size, config.num_hidden_layers) == (30522, 768, 12)
+    assert (config.num_attention_heads, config.intermediate_size, config.hidden_act) == (12, 3072, "gelu")
+    assert (config.max_position_embeddings, config.type_vocab_size, config.layer_norm_eps) == (512, 2, 1e-12)
+    assert config.attention_window == 512
+    assert (config.bos_token_id, config.pad_token_id, config.eos_token_id, config.sep_token_id) == (0, 1, 2, 2)
+    assert config.id2label == {0: "LABEL_0", 1: "LABEL_1"}
+    assert config.label2id == {"LABEL_0": 0, "LABEL_1": 1}
+    assert config.problem_type is None
+    assert (config.output_attentions, config.output_hidden_states, config.return_dict) == (False, False, True)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"num_labels": 5},
+        {"id2label": {"0": "no", "1": "yes", "2": "perhaps"}, "label2id": {"no": 0, "yes": 1, "perhaps": 2}},
+        {"attention_window": [4, 8], "num_hidden_layers": 2, "problem_type": "regression", "num_labels": 1},
+    ],
+)
+def test_fields_equal_those_of_hf(fields):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import transformers
+
+        theirs = transformers.LongformerConfig(**fields)
+    ours = LongformerConfig(**fields)
+    names = [name for name in vars(ours) if name != "extra"]
+    assert len(names) > 20
+    for name in (*names, "label2id", "num_labels", "model_type"):
+        assert getattr(ours, name, None) == getattr(theirs, name, None), name
+    # The whole of HF's config, as older versions wrote it to the file: everything comes back.
+    stored = json.loads(theirs.to_json_string(use_diff=False))
+    written = LongformerConfig.from_dict(stored).to_dict()
+    for name, value in stored.items():
+        assert written.get(name) == value, name
+    assert transformers.LongformerConfig(**written).to_dict() == theirs.to_dict()
+
+
+def test_windows_are_one_for_each_layer_and_the_field_stays_as_given():
+    for window, expected in ((6, (6, 6)), ([4, 6], (4, 6)), ((4, 6), (4, 6))):
+        config = LongformerConfig(**SMALL, attention_window=window)
+        assert config.windows == expected
+        assert config.attention_window == (window if isinstance(window, int) else list(window))
+
+
+def test_window_list_of_the_caller_is_neither_kept_nor_changed():
+    windows = [4, 6]
+    config = LongformerConfig(**SMALL, attention_window=windows)
+    windows[0] = 3
+    assert config.windows == (4, 6)
+
+
+def test_what_follows_from_the_fields():
+    config = LongformerConfig(**SMALL, max_position_embeddings=4098)
+    assert config.head_dim == 7
+    assert config.max_length == 4096
+    assert LongformerConfig(**SMALL, max_position_embeddings=4098, pad_token_id=0).max_length == 4097
+
+
+# --- labels ---------------------------------------------------------------------------------------------------------
+
+
+def test_labels_from_their_number():
+    config = LongformerConfig(num_labels=3)
+    assert config.id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
+    assert config.num_labels == 3
+
+
+def test_id2label_wins_over_a_contradicting_label2id():
+    config = LongformerConfig(id2label={"1": "yes", "0": "no"}, label2id={"yes": 0, "maybe": 5})
+    assert config.id2label == {0: "no", 1: "yes"}
+    assert list(config.id2label) == [0, 1]
+    assert config.label2id == {"no": 0, "yes": 1}
+    assert config.num_labels == 2
+
+
+def test_label2id_alone_with_numbers_as_text():
+    config = LongformerConfig(label2id={"yes": "1", "no": "0", "maybe": 2})
+    assert config.id2label == {0: "no", 1: "yes", 2: "maybe"}
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{0: "a", 2: "b"}, {1: "a"}, {}, {"zero": "a"}, ["a", "b"], {None: "a"}, 7],
+)
+def test_labels_that_do_not_number_themselves(labels):
+    with pytest.raises(ConfigError, match="id2label"):
+        LongformerConfig(id2label=labels)
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.0, "3", True])
+def test_number_of_labels_that_is_none(count):
+    with pytest.raises(ConfigError, match=f"num_labels.*{count!r}"):
+        LongformerConfig(num_labels=count)
+
+
+# --- rules ----------------------------------------------------------------------------------------------------------
+
+SIZES = [
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+]
+
+
+@pytest.mark.parametrize("value", [0, -3, 12.0, "12", None, True, [12]])
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_are_positive_integers(name, value):
+    with pytest.raises(ConfigError) as raised:
+        LongformerConfig(**{name: value})
+    assert str(raised.value).startswith(f"{name} must be a positive integer, got {value!r}")
+
+
+@pytest.mark.parametrize("name", ["pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id"])
+@pytest.mark.parametrize("value", [-1, 1.0, "1", False])
+def test_token_ids_are_integers_from_0(name, value):
+    with pytest.raises(ConfigError, match=f"{name}.*{value!r}"):
+        LongformerConfig(**{name: value})
+
+
+WRONG = {
+    "heads that do not divide the width": ({"hidden_size": 22, "num_attention_heads": 3}, "multiple.*22 and 3"),
+    "padding past the vocabulary": ({"vocab_size": 53, "pad_token_id": 53}, "pad_token_id.*53.*53"),
+    "no place for a token": ({"max_position_embeddings": 2}, "pad_token_id \\+ 2 = 3.*2"),
+    "an odd window": ({"attention_window": 511}, "attention_window must be an even.*511"),
+    "no window": ({"attention_window": 0}, "attention_window.*0"),
+    "a negative window": ({"attention_window": -4}, "attention_window.*-4"),
+    "a window that is not whole": ({"attention_window": 4.0}, r"attention_window.*4\.0"),
+    "a window of text": ({"attention_window": "512"}, "attention_window.*'512'"),
+    "a window of True": ({"attention_window": True}, "attention_window.*True"),
+    "one odd window": ({"num_hidden_layers": 2, "attention_window": [4, 5]}, r"attention_window\[1\].*5"),
+    "a boolean window": ({"num_hidden_layers": 2, "attention_window": [True, 4]}, r"attention_window\[0\].*True"),
+    "too few windows": ({"num_hidden_layers": 3, "attention_window": [4, 6]}, "3 layers.*got 2"),
+    "too many windows": ({"num_hidden_layers": 1, "attention_window": [4, 6]}, "1 layers.*got 2"),
+    "no windows": ({"num_hidden_layers": 1, "attention_window": []}, "attention_window.*got 0"),
+    "an unknown activation": ({"hidden_act": "swoosh"}, "hidden_act.*gelu.*tanh.*'swoosh'"),
+    "an activation that is no name": ({"hidden_act": ["gelu"]}, "hidden_act.*gelu"),
+    "eps of 0": ({"layer_norm_eps": 0}, "layer_norm_eps.*0"),
+    "a negative eps": ({"layer_norm_eps": -1e-5}, "layer_norm_eps.*-1e-05"),
+    "eps that is no number": ({"layer_norm_eps": float("nan")}, "layer_norm_eps.*nan"),
+    "eps of text": ({"layer_norm_eps": "1e-5"}, "layer_norm_eps.*'1e-5'"),
+    "an unknown problem": ({"problem_type": "guessing"}, "problem_type.*regression.*'guessing'"),
+    "relative positions": ({"position_embedding_type": "relative_key"}, "position_embedding_type 'relative_key'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_rules(case):
+    fields, message = WRONG[case]
+    with pytest.raises(ConfigError, match=message) as raised:
+        LongformerConfig(**fields)
+    assert isinstance(raised.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    "name", ["gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "gelu_python", "relu", "silu", "swish", "tanh"]
+)
+def test_activations_that_are_known(name):
+    assert LongformerConfig(hidden_act=name).hidden_act == name
+
+
+# --- other models ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["roberta", "led", "bigbird", "", 7])
+def test_other_models_are_refused_by_name(kind):
+    with pytest.raises(ConfigError, match=f"model_type must be 'longformer', got {kind!r}"):
+        LongformerConfig.from_dict({"model_type": kind})
+
+
+def test_longcoder_is_refused_although_it_says_longformer():
+    with pytest.raises(ConfigError, match="LongCoder"):
+        LongformerConfig.from_dict({"model_type": "longformer", "is_decoder_only": True})
+    assert LongformerConfig.from_dict({"is_decoder_only": False}).extra == {"is_decoder_only": False}
+
+
+def test_without_model_type_it_is_a_longformer():
+    assert LongformerConfig.from_dict({"vocab_size": 53}).vocab_size == 53
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+UNKNOWN = {
+    "attention_mode": "longformer",
+    "ignore_attention_mask": False,
+    "gradient_checkpointing": True,
+    "onnx_export": False,
+    "something_new": {"deep": [1, 2, None]},
+    "_name_or_path": "somewhere",
+    "transformers_version": "4.0.0",
+    "max_length": 20,
+}
+
+
+def test_unknown_keys_are_kept_and_written_back():
+    config = LongformerConfig.from_dict({**SMALL, **UNKNOWN})
+    for written in (config.to_dict(), json.loads(config.to_json_string())):
+        for key, value in UNKNOWN.items():
+            assert written[key] == value, key
+
+
+def test_from_dict_leaves_its_argument_alone():
+    fields = {**SMALL, **UNKNOWN, "model_type": "longformer", "id2label": {"0": "a"}, "torch_dtype": None}
+    kept = json.loads(json.dumps(fields))
+    LongformerConfig.from_dict(fields)
+    assert fields == kept
+
+
+def test_null_stands_for_the_default():
+    fields = dict.fromkeys(["pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "problem_type", "id2label"])
+    config = LongformerConfig.from_dict(fields)
+    assert config == LongformerConfig()
+
+
+def test_json_is_plain():
+    written = json.loads(LongformerConfig(**SMALL, attention_window=(4, 6), num_labels=3).to_json_string())
+    assert written["model_type"] == "longformer"
+    assert written["attention_window"] == [4, 6]
+    assert written["id2label"] == {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}
+    assert written["label2id"] == {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2}
+
+
+@settings(max_examples=50, deadline=None, derandomize=True, database=None)
+@given(
+    layers=st.integers(1, 4),
+    heads=st.integers(1, 5),
+    head_dim=st.integers(1, 9),
+    data=st.data(),
+    labels=st.lists(st.text(max_size=5), min_size=1, max_size=4, unique=True),
+    extra=st.dictionaries(st.sampled_from(sorted(UNKNOWN)[2:]), st.none() | st.booleans() | st.text(max_size=5)),
+)
+def test_round_trip_through_dict_and_file(tmp_path_factory, layers, heads, head_dim, data, labels, extra):
+    even = st.integers(1, 300).map(lambda half: 2 * half)
+    config = LongformerConfig(
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        hidden_size=heads * head_dim,
+        attention_window=data.draw(even | st.lists(even, min_size=layers, max_size=layers), label="window"),
+        id2label=dict(enumerate(labels)),
+        layer_norm_eps=data.draw(st.sampled_from([1e-5, 1e-12]), label="eps"),
+        **extra,
+    )
+    assert LongformerConfig.from_dict(config.to_dict()) == config
+    folder = tmp_path_factory.mktemp("config")
+    config.save_pretrained(folder)
+    again = LongformerConfig.from_pretrained(folder)
+    assert again == config
+    assert again.windows == config.windows
+    assert again.id2label == config.id2label
+    assert again.to_json_string() == config.to_json_string()
+
+
+def test_equality_and_text():
+    config = LongformerConfig(**SMALL)
+    assert config == LongformerConfig(**SMALL)
+    assert config != LongformerConfig(**SMALL, num_labels=3)
+    assert config != LongformerConfig(**SMALL, something_new=1)
+    assert config != SMALL
+    assert '"hidden_size": 21' in repr(config)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(config)
+
+
+def test_save_makes_the_folder_and_leaves_nothing_else(tmp_path):
+    folder = tmp_path / "a" / "b"
+    LongformerConfig(**SMALL).save_pretrained(folder)
+    LongformerConfig(**SMALL, num_labels=3).save_pretrained(str(folder))
+    assert [path.name for path in folder.iterdir()] == ["config.json"]
+    assert LongformerConfig.from_pretrained(folder).num_labels == 3
+    assert stat.S_IMODE((folder / "config.json").stat().st_mode) & 0o444 == 0o444
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "not valid JSON"),
+        (b"", "not valid JSON"),
+        (b"[1, 2]", "JSON object.*list"),
+        (b"null", "JSON object.*NoneType"),
+        (b"\xff\xfe{}", "not valid JSON"),
+        (b'{"vocab_size": -1}', "vocab_size.*-1"),
+        (b'{"model_type": "bert"}', "'bert'"),
+        (b"[" * 100_000, "not valid JSON"),
+    ],
+)
+def test_files_that_are_no_config_are_named(tmp_path, content, message):
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message) as raised:
+        LongformerConfig.from_json_file(path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    path = tmp_path / "config.json"
+    with pytest.raises(ConfigError, match="cannot be read") as raised:
+        LongformerConfig.from_json_file(path)
+    assert str(path) in str(raised.value)
+
+
+def test_demo_is_the_default():
+    config = LongformerConfig.from_pretrained()
+    assert config == LongformerConfig.from_pretrained("demo")
+    assert len(config.windows) == config.num_hidden_layers
+    assert config.max_length >= 512
+
+
+def test_fields_of_a_published_config():
+    """The config of allenai/longformer-base-4096, as its repository has it."""
+    config = LongformerConfig.from_dict(
+        {
+            "attention_mode": "longformer",
+            "attention_probs_dropout_prob": 0.1,
+            "attention_window": [512] * 12,
+            "bos_token_id": 0,
+            "eos_token_id": 2,
+            "gradient_checkpointing": False,
+            "hidden_act": "gelu",
+            "hidden_dropout_prob": 0.1,
+            "hidden_size": 768,
+            "ignore_attention_mask": False,
+            "initializer_range": 0.02,
+            "intermediate_size": 3072,
+            "layer_norm_eps": 1e-05,
+            "max_position_embeddings": 4098,
+            "model_type": "longformer",
+            "num_attention_heads": 12,
+            "num_hidden_layers": 12,
+            "pad_token_id": 1,
+            "sep_token_id": 2,
+            "type_vocab_size": 1,
+            "vocab_size": 50265,
+        }
+    )
+    assert config.max_length == 4096
+    assert config.windows == (512,) * 12
+    assert sorted(config.extra) == ["attention_mode", "gradient_checkpointing", "ignore_attention_mask"]
