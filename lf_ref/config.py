@@ -59,6 +59,7 @@ class LongformerConfig:
 
     def __init__(
         self,
+        /,
         attention_window: int | list[int] | tuple[int, ...] = 512,
         sep_token_id: int = 2,
         pad_token_id: int = 1,
@@ -163,8 +164,6 @@ class LongformerConfig:
         ):  # how the weights were stored; the file of the weights says it itself
             if key in values and not isinstance(values[key], str):
                 values.pop(key)
-        for key in ("extra", "windows", "head_dim", "max_length"):
-            values.pop(key, None)
         for key in (*_TOKEN_IDS, "problem_type", "classifier_dropout", "num_labels", "id2label", "label2id"):
             if key in values and values[key] is None:
                 values.pop(key)

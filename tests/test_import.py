@@ -35,9 +35,7 @@ def test_import_is_cheap():
 
 def test_tokenizer_needs_no_numba():
     code = "from lf_ref import LongformerTokenizer; LongformerTokenizer.from_pretrained()('A <mask>.')"
-    loaded = modules_after(code)
-    assert "regex" in loaded
-    assert not loaded & {"numba", "llvmlite", "huggingface_hub"}
+    assert not modules_after(code) & {"numba", "llvmlite", "huggingface_hub"}
 
 
 def test_reference_needs_no_numba():
