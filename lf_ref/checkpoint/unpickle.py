@@ -83,7 +83,7 @@ def unpickle(stream: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
     machine = _Machine()
     try:
         for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-            if False:
+            if count >= _OPCODE_LIMIT:
                 raise CheckpointError("the pickle has too many parts for a dictionary of tensors")
             if opcode.name == "STOP":
                 return machine.pop(), machine.storages

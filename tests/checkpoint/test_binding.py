@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lf_ref.checkpoint import HEADS, StoredTensors, bind, expected_shapes
+from lf_ref.checkpoint import HEADS, StoredTensor, StoredTensors, bind, expected_shapes
 from lf_ref.config import LongformerConfig
 from lf_ref.errors import CheckpointError, ConfigError
 from oracles.weights import SMALL, state_of
@@ -153,6 +153,18 @@ def test_ties_hold_across_dtypes_and_nan():
     weights["lm_head.bias"][2] = np.nan
     weights["lm_head.decoder.bias"] = weights["lm_head.bias"].astype(np.float64)
     assert np.isnan(bind(weights, CONFIG, "masked_lm")["lm_head.bias"][2])
+
+
+def test_ties_hold_across_the_dtypes_of_files():
+    weights = state("masked_lm")
+    bits = np.arange(53, dtype=np.uint16) + 0x3F80
+    bits[2] = 0x7FC0  # NaN
+    values = (bits.astype(np.uint32) << 16).view(np.float32)
+    weights["lm_head.bias"] = StoredTensor("bfloat16", bits)
+    weights["lm_head.decoder.bias"] = StoredTensor("float32", values)
+    np.testing.assert_array_equal(bind(weights, CONFIG, "masked_lm")["lm_head.bias"], values)
+    weights["lm_head.decoder.bias"] = StoredTensor("float32", values + 1)
+    assert "must be equal" in error_of(weights, "masked_lm")
 
 
 def test_one_name_with_two_prefixes_must_agree():

@@ -46,9 +46,20 @@ def configurations(draw: st.DrawFn, divides: bool = False) -> dict[str, Any]:
 
 @st.composite
 def batches(draw: st.DrawFn, fields: Mapping[str, Any], longest: int = 29, most: int = 3) -> dict[str, Any]:
-    """Inputs of 1 to `most` rows and 1 to `longest` tokens; padding, masked and global tokens anywhere."""
+    """Inputs of 1 to `most` rows and 1 to `longest` tokens; padding, masked and global tokens anywhere.
+
+    A row is either mixed, or mostly local, or a text with padding around it and a few other tokens in it.
+    """
     seq = draw(st.integers(1, longest), label="seq")
-    row = st.lists(st.sampled_from([1, 2, 0, 3, -1]), min_size=seq, max_size=seq)
-    plain = st.lists(st.sampled_from([1, 1, 1, 1, 1, 1, 2, 0]), min_size=seq, max_size=seq)
-    marks = draw(st.lists(st.one_of(plain, row), min_size=1, max_size=most), label="marks")
+    mixed = st.lists(st.sampled_from([1, 2, 0, 3, -1]), min_size=seq, max_size=seq)
+    local = st.lists(st.sampled_from([1, 1, 1, 1, 1, 1, 2, 0]), min_size=seq, max_size=seq)
+    place = st.integers(0, seq - 1)
+    few = st.dictionaries(place, st.sampled_from([2, 0, 3]), max_size=3)
+    text = st.tuples(place, place, few).map(lambda drawn: _text(seq, *drawn))
+    marks = draw(st.lists(st.one_of(local, mixed, text), min_size=1, max_size=most), label="marks")
     return batch_of(fields, marks, draw(SEEDS, label="seed of the ids"))
+
+
+def _text(seq: int, one: int, other: int, few: Mapping[int, int]) -> list[int]:
+    first, last = sorted((one, other))
+    return [few.get(place, 1) if first <= place <= last else -1 for place in range(seq)]

@@ -110,7 +110,7 @@ def batch_of(fields: Mapping[str, Any], merged: Sequence[Sequence[int]], seed: i
         "input_ids": np.where(marks == -1, fields["pad_token_id"], ids),
         "attention_mask": np.isin(marks, (1, 2)).astype(np.int64),
         "global_attention_mask": np.isin(marks, (2, 3)).astype(np.int64),
-        "token_type_ids": np.where(marks == -1, 0, types),
+        "token_type_ids": types,
     }
 
 
