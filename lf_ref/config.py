@@ -34,6 +34,7 @@ _SIZES = (
     "max_position_embeddings",
     "type_vocab_size",
 )
+_MOST_LAYERS = 10_000  # a file from a stranger could name a number whose list of windows fills the memory
 _TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
 _PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
@@ -238,6 +239,8 @@ class LongformerConfig:
             value = getattr(self, name)
             if not _is_int(value) or value < 1:
                 raise ConfigError(f"{name} must be a positive integer, got {value!r}")
+        if self.num_hidden_layers > _MOST_LAYERS:
+            raise ConfigError(f"num_hidden_layers must be at most {_MOST_LAYERS}, got {self.num_hidden_layers}")
         if self.hidden_size % self.num_attention_heads:
             raise ConfigError(
                 f"hidden_size must be a multiple of num_attention_heads, got {self.hidden_size} and "
@@ -290,6 +293,8 @@ def _is_int(value: object) -> bool:
 
 def _refuse_other_models(fields: Mapping[str, Any]) -> None:
     model_type = fields.get("model_type", "longformer")
+    if model_type == "roberta" and "attention_dilation" in fields:
+        return  # as AllenAI's own code writes it, whose config class inherits RoBERTa's name
     if model_type != "longformer":
         raise ConfigError(f"model_type must be 'longformer', got {model_type!r}: this is another kind of model")
     if fields.get("is_decoder_only"):

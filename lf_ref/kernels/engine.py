@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from . import band_plain, rowwise
+from .global_rows import global_rows
+from .products import linear_product
 from .threads import Threads
 
 Array = NDArray[Any]
+
+_numba_config: Any = numba.config  # which has no type annotations
 
 # Queries of one head done by one task of the band attention.
 _QUERIES = 128
@@ -80,14 +85,14 @@ class Kernels:
     ) -> Array:
         """layer_norm(residual + x W^T + b).  # [rows, m], [rows, n] -> [rows, n]"""
         weight, bias = dense
-        out = x @ weight.T
+        out = linear_product(x, weight)
         self._threads.rows(rowwise.bias_residual_layer_norm, len(out), out, bias, residual, *norm, float(eps))
         return out
 
     def _linear(self, x: Array, weight: Array, bias: Array, name: str) -> Array:
-        out = x @ weight.T
-        self._add_bias(out.reshape(-1, out.shape[-1]), bias, name)
-        return out
+        out = linear_product(x.reshape(-1, x.shape[-1]), weight)
+        self._add_bias(out, bias, name)
+        return out.reshape(*x.shape[:-1], len(weight))
 
     def _add_bias(self, flat: Array, bias: Array, name: str) -> None:
         self._threads.rows(rowwise.BIAS_ACTIVATIONS[name], len(flat), flat, bias)
@@ -110,7 +115,7 @@ class Kernels:
                 arrays = query[row.tokens, head], key[row.tokens, head], value[row.tokens, head]
                 target = out[row.tokens, head]
                 tasks += [(*arrays, *masks, one_sided, *block, target) for block in _blocks(row.queries)]
-        self._threads.run(band_plain.band_block, tasks)
+        self._threads.run(_band_block(query.dtype), tasks)
         return out
 
     def band_probabilities(self, query: Array, key: Array, row: Row, one_sided: int, out: Array) -> None:
@@ -125,27 +130,33 @@ class Kernels:
         self._threads.run(band_plain.band_probabilities, tasks)
 
     def global_attention(
-        self, hidden: Array, globals_: Array, visible: Array, weights: Mapping[str, Array], heads: int
-    ) -> tuple[Array, Array]:
-        """What the global queries of one row gather from all its visible tokens, through projections of their own.
+        self,
+        hidden: Array,
+        queries: Array,
+        visible: Array,
+        weights: Mapping[str, Array],
+        heads: int,
+        probabilities: Array | None = None,
+    ) -> Array:
+        """What global queries of one row gather from all its visible tokens, through projections of their own.
 
-        hidden: [S, hidden]; globals_: int64 [g]; visible: bool [S]; weights: `query_global.weight` and so on.
-        Returns [g, hidden] and the probabilities [H, g, S].
+        hidden: [S, hidden]; queries: int64 [q], positions; visible: bool [S]; weights: `query_global.weight` and so on;
+        probabilities: [H, q, S] to write them to, if wanted. Returns [q, hidden].
         """
 
-        def project(x: Array, name: str) -> Array:  # [n, hidden] -> [H, n, D]
-            projected = self.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
-            return projected.reshape(len(x), heads, -1).swapaxes(0, 1)
+        def softmax(scores: Array) -> None:
+            self._threads.rows(rowwise.masked_softmax, len(scores), scores, visible)
 
-        query = project(hidden[globals_], "query_global")
-        query /= np.sqrt(query.dtype.type(query.shape[2]))
-        scores = query @ project(hidden, "key_global").swapaxes(1, 2)  # [H, g, D], [H, D, S] -> [H, g, S]
-        scores[:, :, ~visible] = -np.inf
-        scores -= scores.max(axis=2, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=2, keepdims=True)
-        gathered = scores @ project(hidden, "value_global")  # [H, g, S], [H, S, D] -> [H, g, D]
-        return gathered.swapaxes(0, 1).reshape(len(globals_), -1), scores
+        return global_rows(hidden, queries, weights, heads, softmax, probabilities)
+
+
+def _band_block(dtype: np.dtype[Any]) -> Callable[..., None]:
+    """The kernel on register tiles where it can be had: it is written for float32, and in LLVM, which needs the JIT."""
+    if dtype == np.float32 and not _numba_config.DISABLE_JIT:
+        from . import band_tiles  # compiles, or loads from the cache, at import
+
+        return band_tiles.band_block
+    return band_plain.band_block
 
 
 def _heads(width: int, heads: int) -> list[slice]:

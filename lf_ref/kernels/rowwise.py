@@ -1,8 +1,8 @@
 """Operations on the rows of a matrix in one pass: bias and activation; bias, residual and norm; softmax.
 
 Every kernel takes `start, stop` first, so that threads can share the rows, then C-contiguous arrays of one
-float dtype. It works on the rows [start, stop) and leaves the others alone. What replaces its input does so in
-place: with a second array that might be the same one, the compiler would have to fall back to scalar code.
+float dtype. It works on the rows [start, stop) and leaves the others alone. What replaces its input does so
+in place: with a second array that might be the same, the compiled code would have to be scalar.
 
 For float32 the exponential is written out as a polynomial, which becomes vector code; a call to the C library
 for each number would cost more than everything else. float64 calls the C library. Sums are taken in float64.
@@ -46,7 +46,7 @@ _GELU_FAST_SCALE = 2.0 * 0.7978845608
 _GELU_TANH_SCALE_32, _GELU_TANH_CUBE_32 = np.float32(_GELU_TANH_SCALE), np.float32(_GELU_TANH_CUBE)
 
 # With Numba's other error model every division tests for zero, and such a loop does not become vector code.
-_OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 # A multiply and an add may become one fused instruction: that only saves a rounding.
 _FUSE = {"contract"}
 # A sum may be taken in any order, so it can be kept in several partial sums, which also rounds less.
@@ -92,7 +92,7 @@ def _times_logistic_64(x: Any, y: Any) -> Any:
     return x * (small if y < 0.0 else 1.0) / (1.0 + small)
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(cache=True, **_OPTIONS)
 def bias_identity(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
     """x := x + bias.  # [rows, n], [n] -> [rows, n]"""
     for row in range(start, stop):
@@ -100,7 +100,7 @@ def bias_identity(start: int, stop: int, x: FloatArray, bias: FloatArray) -> Non
             x[row, column] = x[row, column] + bias[column]
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(cache=True, **_OPTIONS)
 def bias_relu(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
     """x := max(x + bias, 0).  # [rows, n], [n] -> [rows, n]"""
     zero = x.dtype.type(0)
@@ -110,7 +110,7 @@ def bias_relu(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
             x[row, column] = zero if y < zero else y
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(cache=True, **_OPTIONS)
 def bias_gelu(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
     """x := y (1 + erf(y / sqrt(2))) / 2, y = x + bias.  # [rows, n], [n] -> [rows, n]"""
     for row in range(start, stop):
@@ -123,7 +123,7 @@ def bias_gelu(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
                 x[row, column] = y * (0.5 * math.erfc(-y * math.sqrt(0.5)))
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(cache=True, **_OPTIONS)
 def bias_gelu_tanh(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
     """x := y (1 + tanh(sqrt(2 / pi) (y + 0.044715 y^3))) / 2, y = x + bias.  # [rows, n], [n] -> [rows, n]"""
     # (1 + tanh(u)) / 2 is the logistic function of 2u, which keeps its digits where u is far below 0.
@@ -139,7 +139,7 @@ def bias_gelu_tanh(start: int, stop: int, x: FloatArray, bias: FloatArray) -> No
                 x[row, column] = _times_logistic_64(y, _GELU_TANH_SCALE * y * (1.0 + _GELU_TANH_CUBE * y * y))
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(cache=True, **_OPTIONS)
 def bias_gelu_fast(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
     """As `bias_gelu_tanh`, with sqrt(2 / pi) cut to ten digits as in HF, which only float64 can tell."""
     if x.itemsize == 4:
@@ -151,7 +151,7 @@ def bias_gelu_fast(start: int, stop: int, x: FloatArray, bias: FloatArray) -> No
                 x[row, column] = _times_logistic_64(y, _GELU_FAST_SCALE * y * (1.0 + _GELU_TANH_CUBE * y * y))
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(cache=True, **_OPTIONS)
 def bias_silu(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
     """x := y / (1 + exp(-y)), y = x + bias.  # [rows, n], [n] -> [rows, n]"""
     for row in range(start, stop):
@@ -165,7 +165,7 @@ def bias_silu(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
                 x[row, column] = _times_logistic_64(y, y)
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(cache=True, **_OPTIONS)
 def bias_tanh(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
     """x := tanh(x + bias).  # [rows, n], [n] -> [rows, n]"""
     for row in range(start, stop):
@@ -215,7 +215,7 @@ def _normalise(values: FloatArray, weight: FloatArray, bias: FloatArray, eps: An
         values[index] = (values[index] - mean) * scale * weight[index] + bias[index]
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(cache=True, **_OPTIONS)
 def layer_norm(
     start: int, stop: int, x: FloatArray, weight: FloatArray, bias: FloatArray, eps: Any, out: FloatArray
 ) -> None:
@@ -228,7 +228,7 @@ def layer_norm(
         _normalise(out[row], weight, bias, eps)
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(cache=True, **_OPTIONS)
 def bias_residual_layer_norm(
     start: int,
     stop: int,
@@ -255,7 +255,7 @@ def _masked_maximum(scores: FloatArray, allowed: NDArray[np.bool_]) -> Any:
     return maximum
 
 
-@numba.njit(**_OPTIONS)
+@numba.njit(cache=True, **_OPTIONS)
 def masked_softmax(start: int, stop: int, x: FloatArray, allowed: NDArray[np.bool_]) -> None:
     """x := softmax over the allowed entries of each row, 0 for the others; all 0 where nothing is allowed.
 
@@ -266,8 +266,7 @@ def masked_softmax(start: int, stop: int, x: FloatArray, allowed: NDArray[np.boo
         maximum = _masked_maximum(x[row], allowed)
         if x.itemsize == 4:
             for column in range(x.shape[1]):
-                share = _exp(x[row, column] - maximum)
-                x[row, column] = share if allowed[column] else zero
+                x[row, column] = _exp(x[row, column] - maximum if allowed[column] else _LOWEST)
         else:
             for column in range(x.shape[1]):
                 x[row, column] = math.exp(x[row, column] - maximum) if allowed[column] else zero

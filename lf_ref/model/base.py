@@ -139,10 +139,11 @@ class LongformerPreTrainedModel:
             encoded = encode_by_definition(inputs, parameters, config, keep_hidden, keep_attentions)
         else:
             # What is kept of every layer is kept of every token.
-            skip = wanted is not None and not keep_hidden and not keep_attentions
-            places = np.ravel_multi_index(wanted, inputs.visible.shape) if skip else None
+            places = None
+            if wanted is not None and not keep_hidden and not keep_attentions:
+                places = wanted[0] * inputs.visible.shape[1] + wanted[1]
             encoded = encode(inputs, parameters, config, self._kernels, places, keep_hidden, keep_attentions)
-            if skip:
+            if places is not None:
                 return encoded.last_hidden_state, encoded
         hidden = encoded.last_hidden_state
         return hidden if wanted is None else hidden[wanted], encoded

@@ -108,8 +108,9 @@ def self_attention(
         context = np.zeros_like(hidden)
     for row in layer.rows:
         if len(row.global_queries):
-            gathered, _ = kernels.global_attention(hidden[row.tokens], row.global_queries, row.visible, weights, heads)
-            context[row.tokens][row.global_queries] = gathered
+            context[row.tokens][row.global_queries] = kernels.global_attention(
+                hidden[row.tokens], row.global_queries, row.visible, weights, heads
+            )
     return context
 
 
@@ -153,7 +154,8 @@ def attentions(
         span = slice(first, first + len(row.visible))
         kernels.band_probabilities(query, key, row, one_sided, local[index, :, span])
         if len(row.globals):
-            _, probabilities = kernels.global_attention(hidden[row.tokens], row.globals, row.visible, weights, heads)
+            probabilities = np.empty((heads, len(row.globals), len(row.visible)), hidden.dtype)
+            kernels.global_attention(hidden[row.tokens], row.globals, row.visible, weights, heads, probabilities)
             global_[index, :, span, : len(row.globals)] = probabilities.swapaxes(1, 2)
     return local, global_
 

@@ -105,7 +105,7 @@ def _check_ids(config: LongformerConfig, input_ids: Any, axes: tuple[str, ...]) 
 
 
 def _check_embeds(config: LongformerConfig, value: Any, axes: tuple[str, ...]) -> Array:
-    embeds = _array("inputs_embeds", value)
+    embeds = as_array("inputs_embeds", value)
     if embeds.ndim != len(axes) + 1 or embeds.shape[-1] != config.hidden_size:
         raise InputError(
             f"inputs_embeds must be {len(axes) + 1}-D ({', '.join(axes)}, hidden_size {config.hidden_size}), "
@@ -155,7 +155,7 @@ def check_places(name: str, value: ArrayLike, shape: tuple[int, ...]) -> tuple[A
     Raises:
         InputError: it is not of pairs, or one lies outside the batch.
     """
-    places = _array(name, value)
+    places = as_array(name, value)
     if places.dtype.kind not in "iu" or places.ndim != 2 or places.shape[1] != 2:
         raise InputError(
             f"{name} must be integers (n, 2), row and position, got {places.dtype} of shape {places.shape}"
@@ -181,7 +181,7 @@ def integers(name: str, value: Any, limit: int, limit_name: str) -> Array:
     Raises:
         InputError: it is ragged, not of integers, or holds a value outside the range; the first such is named.
     """
-    array = _array(name, value)
+    array = as_array(name, value)
     if array.dtype.kind not in "iu":
         raise InputError(f"{name} must hold integers, got dtype {array.dtype}")
     wrong = (array < 0) | (array >= limit)
@@ -192,7 +192,12 @@ def integers(name: str, value: Any, limit: int, limit_name: str) -> Array:
     return array.astype(np.int64, copy=False)
 
 
-def _array(name: str, value: Any) -> Array:
+def as_array(name: str, value: Any) -> Array:
+    """An argument as an array of numbers.
+
+    Raises:
+        InputError: it is ragged, or holds something else than numbers.
+    """
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:  # ragged nested lists
@@ -207,7 +212,7 @@ def _array(name: str, value: Any) -> Array:
 def _mask(name: str, value: Any, shape: tuple[int, ...], axes: tuple[str, ...]) -> Array:
     if value is None:
         return np.ones(shape, bool)
-    array = _array(name, value)
+    array = as_array(name, value)
     _same_shape(name, array.shape, shape, axes)
     if array.dtype.kind not in "biuf":
         raise InputError(f"{name} must hold 0 and 1, got dtype {array.dtype}")

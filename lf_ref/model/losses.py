@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from ..config import LongformerConfig
 from ..errors import InputError
 from ..reference.ops import Array
+from .inputs import as_array
 
 IGNORED = -100  # torch's ignore_index
 
@@ -52,7 +53,7 @@ def classification_loss(logits: Array, labels: ArrayLike, config: LongformerConf
 
     logits: float (batch, num_labels); labels: (batch,), or (batch, num_labels) where every class has its own.
     """
-    array = np.asarray(labels)
+    array = as_array("labels", labels)
     problem = config.problem_type
     if problem is None:
         if config.num_labels == 1:
@@ -85,7 +86,7 @@ def answer_loss(start_logits: Array, end_logits: Array, start_positions: ArrayLi
     batch, length = start_logits.shape
 
     def one(name: str, logits: Array, positions: Any) -> Array:
-        array = np.asarray(positions)
+        array = as_array(name, positions)
         if array.dtype.kind not in "iu" or array.shape not in ((batch,), (batch, 1)):
             raise InputError(f"{name} must be {batch} integers, one a row, got {array.dtype} of shape {array.shape}")
         return cross_entropy(logits, np.clip(array.reshape(batch), 0, length), ignored=length)
@@ -97,7 +98,7 @@ def answer_loss(start_logits: Array, end_logits: Array, start_positions: ArrayLi
 
 def _class_labels(labels: Any, shape: tuple[int, ...], classes: int) -> Array:
     """Integer labels of the wanted shape, each -100 or a class; the first that is neither is named in an InputError."""
-    array = np.asarray(labels)
+    array = as_array("labels", labels)
     if array.dtype.kind not in "iu":
         raise InputError(f"labels must hold integers, got dtype {array.dtype}")
     if array.shape != shape:

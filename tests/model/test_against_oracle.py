@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model.building import BACKENDS, ENGINES, FEW, TOLERANCE, assert_outputs_match, build
 
@@ -12,9 +12,10 @@ from oracles.compare import assert_close
 from oracles.heads import HEADS, run
 from oracles.longformer import ACTIVATIONS
 from oracles.strategies import batches, configurations
-from oracles.tolerances import FLOAT32_AGAINST_FLOAT64, FLOAT64
+from oracles.tolerances import FLOAT32_AGAINST_FLOAT64, FLOAT64, FLOAT64_OTHER_SHAPE
 from oracles.weights import batch_of, fields_of, labelled_batch, ragged_batch, ragged_marks, state_of
 
+CLASSIFIERS = ["LongformerForSequenceClassification", "LongformerForMultipleChoice"]
 EVERYTHING = {"output_attentions": True, "output_hidden_states": True}
 
 
@@ -41,6 +42,39 @@ def test_any_small_model_on_any_batch(backend, data):
     state = state_of("LongformerModel", fields, seed=23)
     output = build("LongformerModel", fields, state, backend)(**inputs, **EVERYTHING)
     assert_outputs_match(output, run("LongformerModel", fields, state, inputs), FLOAT64)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@settings(FEW, max_examples=60)
+@given(st.data())
+def test_heads_that_look_at_some_tokens_only(backend, data):
+    """A classifier reads one token and `logits_at` names a few: what may then be left out must not have mattered."""
+    fields = data.draw(configurations()) | {"num_labels": 5}
+    inputs = data.draw(batches(fields, longest=61))
+    class_name = data.draw(st.sampled_from(["LongformerForMaskedLM", *CLASSIFIERS]), label="class")
+    state = state_of(class_name, fields, seed=42)
+    if class_name == "LongformerForMultipleChoice":
+        inputs = {name: value[:, None] for name, value in inputs.items()}
+    logits = run(class_name, fields, state, inputs)["logits"]
+    model = build(class_name, fields, state, backend)
+    if class_name == "LongformerForMaskedLM":
+        rows, seq = inputs["input_ids"].shape
+        pair = st.tuples(st.integers(0, rows - 1), st.integers(0, seq - 1)).map(list)
+        places = np.array(data.draw(st.lists(pair, min_size=1, max_size=4), label="logits_at"))
+        some = model(**inputs, logits_at=places).logits
+        assert_close(some, logits[places[:, 0], places[:, 1]], FLOAT64, "logits")
+    else:
+        assert_close(model(**inputs).logits, logits, FLOAT64, "logits")
+
+
+@pytest.mark.parametrize("class_name", ["LongformerForMaskedLM", *CLASSIFIERS])
+def test_asking_for_more_outputs_does_not_change_the_logits(class_name):
+    fields = fields_of(num_labels=5, num_hidden_layers=3, attention_window=[2, 4, 6])
+    inputs = labelled_batch(class_name, fields, seed=43)
+    model = build(class_name, fields, state_of(class_name, fields, seed=44))
+    alone = model(**inputs).logits
+    for asked in ("output_hidden_states", "output_attentions"):
+        assert_close(model(**inputs, **{asked: True}).logits, alone, FLOAT64_OTHER_SHAPE, asked)
 
 
 @pytest.mark.parametrize(("backend", "dtype"), ENGINES)
@@ -81,6 +115,17 @@ def test_several_query_blocks(backend, dtype):
     assert_outputs_match(output, expected, FLOAT64 if dtype == "float64" else FLOAT32_AGAINST_FLOAT64)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("length", [31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257])
+def test_lengths_around_powers_of_two(length, dtype):
+    """Where a block or a vector of the kernels ends with the text, one before it or one after it."""
+    fields = fields_of(num_hidden_layers=1, attention_window=16, max_position_embeddings=300)
+    inputs = batch_of(fields, ragged_marks((length,), ({length // 2: 2},)), seed=40)
+    state = state_of("LongformerModel", fields, seed=41)
+    output = build("LongformerModel", fields, state, "numba", dtype)(**inputs, **EVERYTHING)
+    assert_outputs_match(output, run("LongformerModel", fields, state, inputs), TOLERANCE[dtype])
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_head_dim_of_real_checkpoints(backend):
     """64 columns a head, where vector code has no remainder to hide behind."""
@@ -106,9 +151,10 @@ def test_many_global_tokens(backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("pad", [0, 1, 3])
 @pytest.mark.parametrize("given", ["position_ids", "inputs_embeds"])
-def test_given_positions_and_embeddings(given, backend):
-    fields = fields_of()
+def test_given_positions_and_embeddings(given, pad, backend):
+    fields = fields_of(pad_token_id=pad)
     state = state_of("LongformerModel", fields, seed=33)
     inputs = ragged_batch(fields, seed=34)
     rng = np.random.default_rng(35)

@@ -130,7 +130,7 @@ def test_sequence_classification_losses(kind, backend, dtype):
     fields = fields_of(**changes)
     class_name = "LongformerForSequenceClassification"
     state = state_of(class_name, fields, seed=81)
-    state["classifier.out_proj.weight"] *= 20  # logits far from 0, where a naive sigmoid or softmax loses its digits
+    state["classifier.out_proj.weight"] *= 2000  # logits in the thousands: a naive sigmoid or softmax overflows
     inputs = ragged_batch(fields, seed=82) | {"labels": labels}
     model = build(class_name, fields, state, backend, dtype)
     before = model.config.to_dict()
@@ -217,6 +217,8 @@ def test_one_position_alone_gives_no_loss():
         ("LongformerForMaskedLM", [[3, 53, 1]], r"labels\[0, 1\] is 53"),
         ("LongformerForMaskedLM", [[3, 1, -1]], r"labels\[0, 2\] is -1"),
         ("LongformerForMaskedLM", [[3, 1]], r"labels.*\(1, 3\).*\(1, 2\)"),
+        ("LongformerForMaskedLM", [[3, 1, 1], [1]], r"labels.*rectangular"),
+        ("LongformerForSequenceClassification", [[3], 1], r"labels.*rectangular"),
         ("LongformerForMaskedLM", [[0.5, 1.0, 2.0]], r"labels.*integers.*float"),
         ("LongformerForTokenClassification", [[0, 5, 0]], r"labels\[0, 1\] is 5"),
         ("LongformerForTokenClassification", [0, 1, 2], r"labels.*\(1, 3\)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -95,13 +96,14 @@ FIRST_CALLS = """
 """
 
 
-def run_python(code, *arguments):
+def run_python(code, *arguments, **environment):
     """Run code in a fresh interpreter that sees the tests' helpers; its output is shown when it fails."""
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(TESTS)!r})\n{textwrap.dedent(code)}", *arguments],
         capture_output=True,
         text=True,
         timeout=300,
+        env={**os.environ, **environment},
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
@@ -113,15 +115,15 @@ def test_memory_is_linear_in_the_sequence():
     run_python(MEMORY)
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system cannot fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.jit)])
 def test_a_forked_child_gives_the_same_answer(backend):
     run_python(FORK, backend)
 
 
 @pytest.mark.jit
-def test_first_calls_from_several_threads_at_once():
-    run_python(FIRST_CALLS)
+def test_first_calls_from_several_threads_at_once(tmp_path):
+    run_python(FIRST_CALLS, NUMBA_CACHE_DIR=str(tmp_path))  # empty, so that all of them compile
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -1,0 +1,247 @@
+"""Both band kernels against scalar loops, for any mask, any global tokens, any window and any block."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lf_ref.kernels import band_plain
+from oracles.band import averages_of, band_layout, shares_of
+from oracles.compare import assert_close, assert_identical
+
+# Sums of at most a few thousand products of numbers around 1, and an exponential: a few last places.
+FLOAT64 = 1e-13
+FLOAT32 = 2e-6
+
+PLAIN_64 = pytest.param("plain", np.float64, id="plain-float64")
+PLAIN_32 = pytest.param("plain", np.float32, id="plain-float32")
+TILES = pytest.param("tiles", np.float32, id="tiles", marks=pytest.mark.jit)
+every_kernel = pytest.mark.parametrize(("kernel", "dtype"), [PLAIN_64, PLAIN_32, TILES])
+
+
+@dataclass
+class Case:
+    """One head of one text; the arrays are views into wider ones, as a head of a projection is."""
+
+    query: Any
+    key: Any
+    value: Any
+    local: Any
+    global_positions: Any
+    one_sided: int
+
+    def run(self, kernel: str, cuts: tuple[int, ...] = (), dirt: float = np.nan) -> Any:
+        """The whole result, computed in blocks that end at `cuts`."""
+        seq, head_dim = self.query.shape
+        wide = np.full((seq, 3 * head_dim), dirt, self.query.dtype)
+        out = wide[:, head_dim : 2 * head_dim]
+        for start, stop in zip((0, *cuts), (*cuts, seq), strict=True):
+            self.run_block(kernel, start, stop, out)
+        untouched = np.delete(wide, np.s_[head_dim : 2 * head_dim], axis=1)
+        assert_identical(untouched, np.full_like(untouched, dirt), "the other heads")
+        return out
+
+    def run_block(self, kernel: str, start: int, stop: int, out: Any) -> None:
+        block_of(kernel)(
+            self.query,
+            self.key,
+            self.value,
+            self.local,
+            self.global_positions,
+            self.one_sided,
+            start,
+            stop,
+            out,
+        )
+
+    def expected(self) -> Any:
+        shares = shares_of(self.query, self.key, self.local, self.global_positions.tolist(), self.one_sided)
+        return averages_of(shares, self.value)
+
+
+def block_of(kernel: str) -> Any:
+    if kernel == "plain":
+        return band_plain.band_block
+    from lf_ref.kernels import band_tiles
+
+    return band_tiles.band_block
+
+
+def make_case(marks: Any, head_dim: int, one_sided: int, seed: int, dtype: Any) -> Case:
+    """marks: for each token 0 masked, 1 local, 2 global."""
+    marks = np.asarray(marks)
+    rng = np.random.default_rng(seed)
+    wide = rng.normal(size=(3, len(marks), 3 * head_dim)).astype(dtype)
+    wide.flags.writeable = False
+    query, key, value = wide[:, :, head_dim : 2 * head_dim]
+    return Case(query, key, value, marks == 1, np.flatnonzero(marks == 2), one_sided)
+
+
+def marks_of(seq: int, masked: float, globals_: int, seed: int) -> Any:
+    rng = np.random.default_rng(seed)
+    marks = np.where(rng.random(seq) < masked, 0, 1)
+    marks[rng.choice(seq, globals_, replace=False)] = 2
+    return marks
+
+
+def check(case: Case, got: Any) -> None:
+    tolerance = FLOAT64 if got.dtype == np.float64 else FLOAT32
+    assert_close(got, case.expected(), tolerance, "averages")
+
+
+@every_kernel
+@pytest.mark.parametrize(
+    ("seq", "head_dim", "one_sided", "masked", "globals_"),
+    [
+        (1, 7, 3, 0.0, 0),
+        (2, 5, 1, 0.0, 1),
+        (13, 1, 1, 0.2, 2),
+        (37, 7, 5, 0.2, 3),
+        (41, 67, 200, 0.0, 0),
+        (83, 64, 17, 0.1, 29),
+        (97, 31, 11, 0.9, 1),
+        (53, 17, 7, 0.0, 53),
+        (59, 13, 7, 1.0, 0),
+    ],
+)
+def test_equals_scalar_loops(
+    kernel: str, dtype: Any, seq: int, head_dim: int, one_sided: int, masked: float, globals_: int
+) -> None:
+    case = make_case(marks_of(seq, masked, globals_, seed=3), head_dim, one_sided, seed=5, dtype=dtype)
+    check(case, case.run(kernel))
+    check(case, case.run(kernel, cuts=(seq // 3, seq // 2)))
+
+
+@every_kernel
+@settings(deadline=None, max_examples=60)
+@given(
+    marks=st.lists(st.sampled_from([1, 1, 1, 0, 2]), min_size=1, max_size=43),
+    head_dim=st.sampled_from([1, 2, 3, 7, 8, 16, 19]),
+    one_sided=st.sampled_from([1, 2, 3, 7, 23, 64]),
+    seed=st.integers(0, 2**16),
+    cut=st.floats(0, 1),
+)
+def test_equals_scalar_loops_whatever_the_masks(
+    kernel: str, dtype: Any, marks: list[int], head_dim: int, one_sided: int, seed: int, cut: float
+) -> None:
+    case = make_case(marks, head_dim, one_sided, seed, dtype)
+    check(case, case.run(kernel, cuts=(int(cut * len(marks)),)))
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize(
+    ("seq", "one_sided", "globals_"),
+    [(2503, 1301, 0), (2503, 61, 1999), (1301, 1301, 7), (1103, 40, 1031)],
+    ids=["window", "globals", "whole text", "border within globals"],
+)
+def test_more_keys_than_one_chunk(seq: int, one_sided: int, globals_: int) -> None:
+    """The sums over chunks of keys are joined; the plain kernel, checked above, is the judge in float64."""
+    marks = marks_of(seq, 0.05, globals_, seed=11)
+    case = make_case(marks, 19, one_sided, seed=13, dtype=np.float32)
+    exact = make_case(marks, 19, one_sided, seed=13, dtype=np.float64)
+    for name in ("query", "key", "value"):
+        setattr(exact, name, getattr(case, name).astype(np.float64))
+    assert_close(case.run("tiles", cuts=(seq // 2,)), exact.run("plain"), FLOAT32, "averages")
+
+
+@every_kernel
+def test_other_rows_are_left_alone(kernel: str, dtype: Any) -> None:
+    case = make_case(marks_of(29, 0.2, 2, seed=17), 7, 4, seed=19, dtype=dtype)
+    out = np.full((29, 7), 3.0, dtype)
+    case.run_block(kernel, 11, 17, out)
+    assert_identical(out[:11], np.full((11, 7), 3.0, dtype), "rows before the block")
+    assert_identical(out[17:], np.full((12, 7), 3.0, dtype), "rows after the block")
+    assert_close(out[11:17], case.expected()[11:17], 1e-5, "the block")
+
+
+@every_kernel
+def test_what_cannot_be_seen_has_no_influence(kernel: str, dtype: Any) -> None:
+    """Masked tokens may hold anything, even no numbers; so may the queries of global tokens."""
+    marks = marks_of(61, 0.3, 5, seed=23)
+    case = make_case(marks, 11, 9, seed=29, dtype=dtype)
+    before = case.run(kernel)
+    query, key, value = (np.array(array) for array in (case.query, case.key, case.value))
+    for array in (query, key, value):
+        array[marks == 0] = np.nan
+    query[marks == 2] = np.inf
+    case.query, case.key, case.value = query, key, value
+    assert_identical(case.run(kernel), before, "averages")
+    assert_identical(before[marks != 1], np.zeros((int((marks != 1).sum()), 11), dtype), "queries that are not local")
+
+
+@every_kernel
+@pytest.mark.parametrize("height", [88.0, 1e4, 1e30])
+def test_scores_of_any_size(kernel: str, dtype: Any, height: float) -> None:
+    """A key outside the window must not take the maximum, one inside takes all weight without overflow."""
+    case = make_case([1] * 47, 5, 3, seed=31, dtype=dtype)
+    query, key = np.full((47, 5), 5**-0.5, dtype), np.zeros((47, 5), dtype)
+    key[20] = height  # the score of token 20 is `height`, all others are 0
+    case.query, case.key = query, key
+    expected = case.expected()
+    assert np.isfinite(expected).all()
+    # Reading a score of 88 to float32's last place already costs 5e-6 of the exponential.
+    assert_close(case.run(kernel), expected, FLOAT64 * 100 if dtype == np.float64 else 1e-5, "averages")
+
+
+@every_kernel
+def test_equal_scores_average_exactly(kernel: str, dtype: Any) -> None:
+    """Where all scores are equal, each query gets the mean of what it sees, here 1."""
+    case = make_case([1] * 37, 3, 4, seed=37, dtype=dtype)
+    case.query, case.value = np.zeros((37, 3), dtype), np.ones((37, 3), dtype)
+    assert_close(case.run(kernel), np.ones((37, 3)), np.finfo(dtype).eps * 4, "averages")
+
+
+@every_kernel
+def test_a_query_that_is_not_a_number_stays_so(kernel: str, dtype: Any) -> None:
+    case = make_case([1] * 31, 5, 3, seed=41, dtype=dtype)
+    before = case.run(kernel)
+    case.query = np.array(case.query)
+    case.query[13] = np.nan
+    got = case.run(kernel)
+    assert np.isnan(got[13]).all()
+    assert_identical(np.delete(got, 13, axis=0), np.delete(before, 13, axis=0), "the other queries")
+
+
+@every_kernel
+def test_same_bits_on_any_number_of_threads(kernel: str, dtype: Any) -> None:
+    case = make_case(marks_of(211, 0.1, 3, seed=43), 13, 29, seed=47, dtype=dtype)
+    blocks = [(start, min(start + 64, 211)) for start in range(0, 211, 64)]
+    results = []
+    for threads in (1, 3):
+        out = np.empty((211, 13), dtype)
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda block, out=out: case.run_block(kernel, *block, out), blocks))
+        results.append(out)
+    assert_identical(results[1], results[0], "averages")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@settings(deadline=None, max_examples=40)
+@given(
+    marks=st.lists(st.sampled_from([1, 1, 1, 0, 2]), min_size=1, max_size=31),
+    one_sided=st.sampled_from([1, 3, 7, 40]),
+    extra=st.integers(0, 3),
+    seed=st.integers(0, 2**16),
+)
+def test_probabilities_in_the_layout_of_attentions(
+    dtype: Any, marks: list[int], one_sided: int, extra: int, seed: int
+) -> None:
+    case = make_case(marks, 7, one_sided, seed, dtype)
+    globals_ = case.global_positions.tolist()
+    columns = len(globals_) + extra
+    seq = len(marks)
+    out = np.full((seq, columns + 2 * one_sided + 1), np.nan, dtype)
+    for start, stop in ((0, seq // 2), (seq // 2, seq)):
+        band_plain.band_probabilities(
+            case.query, case.key, case.local, case.global_positions, one_sided, start, stop, out
+        )
+    shares = shares_of(case.query, case.key, case.local, globals_, one_sided)
+    expected = band_layout(shares, globals_, columns, one_sided)
+    assert_close(out, expected, FLOAT64 if dtype == np.float64 else FLOAT32, "probabilities")
+    assert_identical(out == 0, expected == 0, "zeros")

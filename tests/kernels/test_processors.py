@@ -1,0 +1,95 @@
+"""The band kernel on processors other than the host, and its place in Numba's disk cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from oracles.band import averages_of, shares_of
+from oracles.compare import assert_close
+
+pytestmark = pytest.mark.jit
+
+FLOAT32 = 2e-6  # as in test_band.py
+
+PROGRAM = """
+import json, sys
+import numba, numpy as np
+from lf_ref.kernels import band_tiles, tile
+
+@numba.njit
+def lanes():
+    return tile.vector_lanes("")
+
+arrays = np.load(sys.argv[1])
+out = np.empty_like(arrays["value"])
+band_tiles.band_block(
+    arrays["query"], arrays["key"], arrays["value"], arrays["local"], arrays["globals"], 11, 0, len(out), out
+)
+hits = sum(band_tiles.band_block.stats.cache_hits.values())
+print(json.dumps({"lanes": lanes(), "hits": hits, "out": out.tolist()}))
+"""
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> dict[str, Any]:
+    rng = np.random.default_rng(7)
+    query, key, value = rng.normal(size=(3, 103, 29)).astype(np.float32)
+    marks = rng.choice([0, 1, 1, 1, 2], size=103)
+    named = {
+        "query": query,
+        "key": key,
+        "value": value,
+        "local": marks == 1,
+        "globals": np.flatnonzero(marks == 2),
+    }
+    np.savez(tmp_path / "arrays.npz", **named)
+    return named
+
+
+def run(folder: Path, **variables: str) -> Any:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    environment |= {"NUMBA_CACHE_DIR": str(folder / "cache")} | variables
+    command = [sys.executable, "-c", PROGRAM, str(folder / "arrays.npz")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the names are those of x86 processors")
+def test_any_processor_from_one_cache(tmp_path: Path, arrays: dict[str, Any]) -> None:
+    """Each processor gets tiles of its own shape, also from a cache that others have filled before."""
+    shares = shares_of(arrays["query"], arrays["key"], arrays["local"], arrays["globals"].tolist(), 11)
+    expected = averages_of(shares, arrays["value"])
+    host = run(tmp_path)
+    assert host["hits"] == 0
+    for name, lanes in (("haswell", 8), ("nehalem", 4)):
+        other = run(tmp_path, NUMBA_CPU_NAME=name)
+        assert (other["lanes"], other["hits"]) == (lanes, 0)
+        assert_close(np.array(other["out"]), expected, FLOAT32, name)
+    again = run(tmp_path)
+    assert again["hits"] == 1
+    assert again["out"] == host["out"]
+    assert_close(np.array(again["out"]), expected, FLOAT32, "host")
+
+
+def test_the_cache_notices_a_change_of_the_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numba's key holds what a kernel closes over: here a hash of the sources of its intrinsics."""
+    from lf_ref.kernels import band_tiles, tile, vectors
+
+    fingerprint = tile.fingerprint()
+    assert [cell.cell_contents for cell in band_tiles.band_block.py_func.__closure__] == [fingerprint]
+    for changed in (tile, vectors):
+        sources = {module.__name__: Path(module.__file__).read_text() for module in (tile, vectors)}
+        sources[changed.__name__] += "# a change\n"
+        with monkeypatch.context() as patch:
+            patch.setattr("inspect.getsource", lambda module, sources=sources: sources[module.__name__])
+            assert tile.fingerprint() != fingerprint
