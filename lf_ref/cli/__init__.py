@@ -19,14 +19,17 @@ from .zero_shot_classification import zero_shot_classification
 __all__ = ["main"]
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lf-ref")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Longformer on a CPU, without torch.
 
     Texts come from the command line, from a file (--file), or one from each line of a file (--lines); "-" is standard
     input. Mistakes end in one line on standard error and exit code 2.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 for _command in (

@@ -16,6 +16,14 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
+class _Ended(Exception):  # noqa: N818 - no error
+    """The command is over early, and all is said. (click would print an empty line for an interruption.)"""
+
+    def __init__(self, code: int) -> None:
+        super().__init__()
+        self.code = code
+
+
 class Commands(click.Group):
     """A group of commands that turns errors into a line that begins with "Error: " and an exit code."""
 
@@ -28,6 +36,17 @@ class Commands(click.Group):
         """The commands in the order they were added, not by the alphabet."""
         return list(self.commands)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, and write out all that it printed."""
+        try:
+            result = super().invoke(ctx)
+            _flush()
+        except KeyboardInterrupt:
+            raise _Ended(INTERRUPTED) from None
+        except BrokenPipeError:
+            raise _Ended(BROKEN_PIPE) from None
+        return result
+
     def _run(self, *args: Any, **extra: Any) -> int:
         try:
             with warnings.catch_warnings():
@@ -35,11 +54,9 @@ class Commands(click.Group):
                 warnings.showwarning = _show_warning
                 code = super().main(*args, **extra)
             _flush()
-        except (click.Abort, KeyboardInterrupt):
-            return INTERRUPTED
-        except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message())
-            return BAD_INPUT
+        except _Ended as end:
+            _drop_output()
+            return end.code
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else "lf-ref"
             return _fail(f"{error.format_message()} (see {command} --help)")
@@ -47,12 +64,11 @@ class Commands(click.Group):
             return _fail(error.format_message())
         except LfRefError as error:
             return _fail(str(error))
-        except BrokenPipeError:
-            _drop_output()
-            return BROKEN_PIPE
+        except click.Abort:
+            return INTERRUPTED
         except OSError as error:
             _drop_output()
-            return _fail(str(error))
+            return BROKEN_PIPE if isinstance(error, BrokenPipeError) else _fail(str(error))
         return code if isinstance(code, int) else 0
 
 

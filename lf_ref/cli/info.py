@@ -114,7 +114,7 @@ def _show_estimates(estimates: dict[str, Any]) -> None:
     table(rows, right=[0, 1, 2, 3])
     rate, threads = f"{estimates['gflop_per_second']:.0f} GFLOP/s", f"{estimates['threads']} thread(s)"
     echo(f"  As if all of it ran at the {rate} that a {estimates['dtype']} matrix product just reached here")
-    echo(f"  with {threads}. Real runs take longer, and whatever else this machine does counts.")
+    echo(f"  with {threads}. No run is quite like that: attention is slower, and other work on the machine counts.")
 
 
 def _size(count: int) -> str:

@@ -28,6 +28,8 @@ def answer(pipe: Pipeline[Any], given: Any, as_json: bool, show: Show, **options
 
 def answer_lines(pipe: Pipeline[Any], items: Iterable[Any], lines: Lines, **options: Any) -> None:
     """Run a pipeline on many inputs and print each result as a line of JSON as it comes."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        pipe.quiet = True  # the lines themselves show the progress, and a bar would stand between them
     for result in pipe.stream(items, name=lines.name, **options):
         print_json(result)
 

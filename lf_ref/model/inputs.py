@@ -205,7 +205,8 @@ def as_array(name: str, value: Any) -> Array:
             f"{name} is not a rectangular array: {error}; pad the rows to one length: tokenizer(..., padding=True)"
         ) from error
     if array.dtype.kind == "O":
-        raise InputError(f"{name} must hold numbers, got objects such as {type(array.flat[0]).__name__}")
+        kinds = sorted({type(item).__name__ for item in array.flat})
+        raise InputError(f"{name} must hold numbers, got objects of {', '.join(kinds) or 'no type'}")
     return array
 
 

@@ -21,8 +21,8 @@ from .rows import Batch, Row, batches
 Chosen = TypeVar("Chosen", bound=Options)
 Name = Callable[[int], str]
 
-# How many batches' worth of tokens are read ahead from an iterator, so that texts of one length can go together.
-_READ_AHEAD = 16
+# What is read ahead from an iterator, so that texts of one length can go together: so many batches, or so many inputs.
+_BATCHES_AHEAD, _INPUTS_AHEAD = 16, 1024
 # Seconds of work after which a progress bar appears.
 _PATIENCE = 2.0
 
@@ -200,7 +200,7 @@ class Pipeline(Generic[Chosen]):
             for place, given in enumerate(inputs):
                 waiting.append(self._prepare(name(place), given, options))
                 tokens += sum(map(len, waiting[-1].rows))
-                if tokens >= _READ_AHEAD * self.batch_tokens:
+                if tokens >= _BATCHES_AHEAD * self.batch_tokens or len(waiting) == _INPUTS_AHEAD:
                     yield waiting, None
                     waiting, tokens = [], 0
         except InputError as error:
@@ -251,7 +251,12 @@ class Pipeline(Generic[Chosen]):
         limit = self.limit(options)
         ids = self.tokenizer(text, pair)["input_ids"]
         if len(ids) > limit and options.truncation:
-            ids = self.tokenizer(text, pair, truncation=cut, max_length=limit)["input_ids"]
+            try:
+                ids = self.tokenizer(text, pair, truncation=cut, max_length=limit)["input_ids"]
+            except InputError as error:
+                raise InputError(
+                    f"{name} has {len(ids)} tokens and cannot be cut to {limit}: that would leave nothing of it"
+                ) from error
         self._check_length(name, len(ids), limit)
         return np.asarray(ids, np.int64)
 
@@ -263,14 +268,3 @@ class Pipeline(Generic[Chosen]):
             f"{name} has {tokens} tokens, and {whose} at most {limit}: shorten it or split it into pieces, or let "
             f"truncation=True cut its end off{ways_out}"
         )
-
-
-def plain(values: Array) -> Any:
-    """An array as nested lists of Python numbers, which JSON can write."""
-    return np.asarray(values).tolist()
-
-
-def softmax(scores: Array) -> Array:
-    """Probabilities along the last axis, in float64.  # [..., n] -> [..., n]"""
-    weights = np.exp(scores.astype(np.float64) - scores.max(axis=-1, keepdims=True))
-    return weights / weights.sum(axis=-1, keepdims=True)

@@ -38,18 +38,21 @@ def labelled(piece: Piece, scores: Array, labels: dict[int, str]) -> Piece:
     return replace(piece, scores=scores, label=labels[best], score=float(scores[best]))
 
 
-def continues_word(text: str, start: int, before: int | None) -> bool:
-    """Whether a token that starts at `start` belongs to the word of the token that ended at `before`.
+def continues_word(text: str, start: int, before: tuple[int, int] | None) -> bool:
+    """Whether a token that starts at `start` belongs to the word of the token before it, which has the span `before`.
 
-    It does unless white space stands where it starts or before that. Pieces of one character share its place.
+    It does unless white space stands where it starts or right before that. Tokens that are pieces of one character
+    belong together, and so do a token that is a space and nothing else, of which no span is left, and what follows it.
 
     >>> text = "New York's end"
-    >>> [continues_word(text, start, before) for start, before in [(0, None), (4, 3), (8, 8), (11, 10)]]
+    >>> [continues_word(text, start, before) for start, before in [(0, None), (4, (0, 3)), (8, (4, 8)), (11, (8, 10))]]
     [False, False, True, False]
     """
     if before is None:
         return False
-    return start < before or not any(letter.isspace() for letter in text[max(start - 1, 0) : start + 1])
+    if start < before[1] or before == (start, start):
+        return True
+    return not any(letter.isspace() for letter in text[max(start - 1, 0) : start + 1])
 
 
 def words(pieces: Iterable[Piece], strategy: str, labels: dict[int, str]) -> Iterator[Piece]:

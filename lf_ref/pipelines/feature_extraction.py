@@ -10,7 +10,7 @@ import numpy as np
 
 from ..model.heads import LongformerModel
 from ..reference.ops import Array
-from .base import Pipeline, Prepared, plain
+from .base import Pipeline, Prepared
 from .options import Options, check_choice, check_flag
 from .rows import Batch, Row
 
@@ -69,4 +69,4 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
 
     def _finish(self, prepared: Prepared, options: FeatureExtractionOptions) -> Any:
         features = prepared.findings[0]
-        return features if options.return_tensors else plain(features)
+        return features if options.return_tensors else features.tolist()

@@ -13,9 +13,10 @@ from ..model.base import LongformerPreTrainedModel
 from ..model.heads import LongformerForMaskedLM
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
-from .base import Pipeline, Prepared, softmax
+from .base import Pipeline, Prepared
 from .options import Options, check_count
 from .rows import Batch, Row
+from .scores import best, softmax
 
 Answer = dict[str, Any]
 
@@ -81,8 +82,8 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         found: list[list[tuple[int, Array, Array]]] = [[] for _ in batch.places]
         for row, place, logits in zip(row_of, place_of, output.logits, strict=True):
             probabilities = softmax(logits)[candidates]
-            best = np.argsort(-probabilities, kind="stable")[: options.top_k]
-            found[row].append((int(place), candidates[best], probabilities[best]))
+            chosen = best(probabilities, options.top_k)
+            found[row].append((int(place), candidates[chosen], probabilities[chosen]))
         return found
 
     def _finish(self, prepared: Prepared, options: FillMaskOptions) -> list[Answer] | list[list[Answer]]:

@@ -10,9 +10,10 @@ import numpy as np
 
 from ..errors import InputError
 from ..model.heads import LongformerForMultipleChoice
-from .base import Pipeline, Prepared, softmax
+from .base import Pipeline, Prepared
 from .options import Options, check_count, check_text
 from .rows import Batch, Row
+from .scores import best, softmax
 
 Answer = dict[str, Any]
 
@@ -97,5 +98,5 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
     def _finish(self, prepared: Prepared, options: MultipleChoiceOptions) -> list[Answer]:
         _, choices = prepared.item
         scores = softmax(np.array(prepared.findings, np.float64))
-        best = np.argsort(-scores, kind="stable")[: options.top_k].tolist()
-        return [{"choice": place, "text": choices[place], "score": float(scores[place])} for place in best]
+        order = best(scores, options.top_k).tolist()
+        return [{"choice": place, "text": choices[place], "score": float(scores[place])} for place in order]

@@ -81,6 +81,9 @@ class Document:
 class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
     """Find the answer to a question in a document, in overlapping windows where it is longer than the model.
 
+    HF's windows have 384 tokens unless told otherwise; these are as long as the model takes, which is what a Longformer
+    is for. Answers are aligned to whole words also where the edge of a window cuts through one.
+
     An answer is a dict with `score`, `start` and `end` (characters of the document as it was given) and `answer`. As in
     HF, answers with the same letters count as one, the scores added. <s> and the question have global attention.
     """
@@ -150,12 +153,17 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
                 f"the question of {name} has {question} tokens, which leaves a window of {size} no room for the "
                 "document: shorten it, or let max_question_len= cut it"
             )
-        if options.truncation:
+        if options.truncation or tokens <= room:
             return [slice(0, min(tokens, room))]
-        if options.doc_stride is not None:
-            return windows(tokens, room, options.doc_stride) if tokens > room else [slice(0, tokens)]
-        overlap = min(_OVERLAP, size // 2)
-        return windows(tokens, room, overlap if overlap < room else room // 2)
+        if options.doc_stride is None:
+            overlap = min(_OVERLAP, size // 2)
+            return windows(tokens, room, overlap if overlap < room else room // 2)
+        if options.doc_stride >= room:
+            raise InputError(
+                f"doc_stride is {options.doc_stride}, but beside the question of {name} a window of {size} tokens has "
+                f"room for only {room} of the document, so that it would not move on"
+            )
+        return windows(tokens, room, options.doc_stride)
 
     def _rows(self, name: str, item: Document, options: QuestionAnsweringOptions) -> list[Row]:
         asked = (0, 1 + len(item.question))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..reference.ops import Array
-from .base import softmax
+from .scores import best, softmax
 
 # How many lengths of answers are looked at together.
 _LENGTHS = 64
@@ -47,7 +47,7 @@ def best_spans(start_logits: Array, end_logits: Array, document: slice, most: in
         extras = range(shortest, min(shortest + _LENGTHS, longest))
         places = np.concatenate([places, *(extra * tokens + np.arange(tokens - extra) for extra in extras)])
         scores = np.concatenate([scores, *(start[: tokens - extra] * end[extra:] for extra in extras)])
-        best = np.argsort(-scores, kind="stable")[:most]
-        places, scores = places[best], scores[best]
+        kept = best(scores, most)
+        places, scores = places[kept], scores[kept]
     lengths, starts = np.divmod(places, max(1, tokens))
     return Spans(starts, starts + lengths, scores, null_score)

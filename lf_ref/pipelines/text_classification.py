@@ -11,9 +11,10 @@ import numpy as np
 from ..errors import InputError
 from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
-from .base import Pipeline, Prepared, softmax
+from .base import Pipeline, Prepared
 from .options import Options, check_choice, check_count, check_text
 from .rows import Batch, Row
+from .scores import best, sigmoid, softmax
 
 _FUNCTIONS = ("sigmoid", "softmax", "none")
 BEST = "best"
@@ -81,9 +82,10 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
     def _finish(self, prepared: Prepared, options: TextClassificationOptions) -> Any:
         config = self.model.config
         scores = apply(options.function_to_apply or self._default_function(), prepared.findings[0])
-        most = 1 if options.top_k == BEST else options.top_k
-        best = np.argsort(-scores, kind="stable")[:most]
-        answers = [{"label": config.id2label[int(index)], "score": float(scores[index])} for index in best]
+        most = 1 if isinstance(options.top_k, str) else options.top_k
+        answers = [
+            {"label": config.id2label[int(label)], "score": float(scores[label])} for label in best(scores, most)
+        ]
         return answers[0] if options.top_k == BEST else answers
 
     def _default_function(self) -> str:
@@ -95,9 +97,6 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
 
 def apply(function: str, logits: Array) -> Array:
     """The scores that a function makes of a model's, in float64.  # [labels] -> [labels]"""
-    if function == "softmax":
-        return softmax(logits)
-    scores = logits.astype(np.float64)
-    # exp of a negative number only, which cannot overflow.
-    small = np.exp(-np.abs(scores))
-    return np.where(scores < 0, small, 1.0) / (1.0 + small) if function == "sigmoid" else scores
+    if function == "none":
+        return logits.astype(np.float64)
+    return softmax(logits) if function == "softmax" else sigmoid(logits)

@@ -11,10 +11,11 @@ import numpy as np
 from ..errors import InputError
 from ..model.heads import LongformerForTokenClassification
 from ..reference.ops import Array
-from .base import Pipeline, Prepared, softmax
+from .base import Pipeline, Prepared
 from .entities import STRATEGIES, Piece, continues_word, groups, labelled, merge_windows, words
 from .options import Options, check_choice, check_count, check_flag, check_text
 from .rows import Batch, Row, windows
+from .scores import softmax
 
 Entity = dict[str, Any]
 
@@ -72,8 +73,9 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
 
     The result of a text is a list of dicts. Without aggregation: `entity` (the label), `score`, `index` (of the token),
     `word` (as in the vocabulary), `start` and `end` (characters of the text). With aggregation: `entity_group` in place
-    of `entity`, `word` decoded, and no `index`. Words end at white space, which is told from the offsets. No token has
-    global attention.
+    of `entity`, `word` decoded, and no `index`. Words end at white space of any kind, which is told from the offsets.
+    (HF knows only the space, and takes the pieces of a letter such as "Å" for several words.) No token has global
+    attention.
     """
 
     task = "token-classification"
@@ -151,7 +153,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
             # Position 0 of the row is <s>.
             piece = Piece((token,), scores[index], "", 0.0, start, end, index + 1, continues)
             yield labelled(piece, scores[index], self.model.config.id2label)
-            before = end
+            before = start, end
 
     def _entity(self, piece: Piece, options: TokenClassificationOptions) -> Entity:
         place = {"start": piece.start, "end": piece.end}

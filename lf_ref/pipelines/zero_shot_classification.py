@@ -14,9 +14,10 @@ from ..model.base import LongformerPreTrainedModel
 from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
-from .base import Pipeline, Prepared, softmax
+from .base import Pipeline, Prepared
 from .options import Options, check_flag
 from .rows import Batch, Row
+from .scores import best, softmax
 from .text_classification import FIRST_TOKEN
 
 
@@ -119,7 +120,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
             scores = softmax(logits[:, [self.contradiction_id, self.entailment_id]])[:, 1]
         else:
             scores = softmax(logits[:, self.entailment_id])
-        order = np.argsort(-scores, kind="stable")
+        order = best(scores)
         return {
             "sequence": prepared.item,
             "labels": [options.labels[index] for index in order],

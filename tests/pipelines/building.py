@@ -84,7 +84,7 @@ def options_for(task: str) -> dict[str, Any]:
     return {
         "zero-shot-classification": {"candidate_labels": ["sport", "the news of the day"]},
         "token-classification": {"aggregation_strategy": "none", "ignore_labels": []},
-        "question-answering": {"top_k": 3, "max_seq_len": 29, "doc_stride": 5},
+        "question-answering": {"top_k": 3, "max_seq_len": 37, "doc_stride": 5},
         "text-classification": {"top_k": None},
         "fill-mask": {"top_k": 4},
     }.get(task, {})

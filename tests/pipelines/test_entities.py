@@ -18,7 +18,7 @@ def pieces(*given):
         array = np.array(scores)
         piece = Piece((TEXT[start:end],), array, "", 0.0, start, end, index, continues_word(TEXT, start, before))
         found.append(labelled(piece, array, LABELS))
-        before = end
+        before = start, end
     return found
 
 
@@ -30,15 +30,16 @@ def summary(found):
     ("start", "before", "continues"),
     [
         (0, None, False),
-        (4, 3, False),  # a space between
-        (3, 3, False),  # the token begins with its space
-        (6, 6, True),  # Yo|rk
-        (8, 8, True),  # an apostrophe ends no word
-        (11, 10, False),  # a line end between
-        (11, 11, False),  # after a token that is the line end
-        (15, 14, False),
-        (15, 16, True),  # the second piece of one character
-        (16, 16, True),
+        (4, (0, 3), False),  # a space between
+        (3, (0, 3), False),  # the token begins with its space
+        (6, (4, 6), True),  # Yo|rk
+        (8, (6, 8), True),  # an apostrophe ends no word
+        (11, (8, 10), False),  # a line end between
+        (11, (10, 11), False),  # after a token that is the line end
+        (15, (11, 14), False),
+        (15, (15, 15), True),  # after a space whose span is trimmed away
+        (15, (15, 16), True),  # the second piece of one character
+        (16, (15, 16), True),
     ],
 )
 def test_where_words_begin(start, before, continues):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -48,7 +50,7 @@ def test_windows_cover_everything_and_overlap_as_told(length, size, data):
     assert sorted({place for window in places for place in window}) == list(range(length))
     assert all(len(window) == size for window in places[:-1])
     assert len(places[-1]) <= size
-    for before, after in zip(places[:-1], places[1:], strict=True):
+    for before, after in pairwise(places):
         assert len(set(before) & set(after)) == overlap
         assert after[-1] > before[-1]
 

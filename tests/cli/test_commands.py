@@ -1,0 +1,348 @@
+"""What each command prints, against the pipelines that it runs; and the examples of its help."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from pipelines.building import CLASSES, DEMO, TEXTS, assert_alike, save_checkpoint
+
+import lf_ref
+from lf_ref.cli import main
+
+PLAIN = ["--backend", "numpy", "--num-threads", "1"]
+DOCUMENT = "My name is Ada,\nand I live in London with the old gardener, who came from Königsberg by the river."
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A small random checkpoint for each task."""
+    return {task: str(save_checkpoint(task, tmp_path_factory.mktemp(task), seed=2)) for task in CLASSES}
+
+
+def run(*arguments, stdin=None, code=0):
+    """Standard output of a command that ends with `code`."""
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin, prog_name="lf-ref")
+    assert done.exit_code == code, (done.output, done.exception)
+    return done.stdout
+
+
+def on(task, folders):
+    """The arguments that choose a task and its small model."""
+    return [task, "--model", folders[task], *PLAIN]
+
+
+def pipe_on(task, folders, **options):
+    return lf_ref.pipeline(task, folders[task], backend="numpy", num_threads=1, **options)
+
+
+# --- help -------------------------------------------------------------------------------------------------------------
+
+COMMANDS = [*CLASSES, "tokenize", "info"]
+
+
+def examples(command):
+    """The example lines of a command's help."""
+    return re.findall(r"^ +(lf-ref .+)$", run(command, "--help"), re.M)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_of_the_help_run(command, folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = examples(command)
+    assert lines
+    for line in lines:
+        words = [folders[command] if word == "FOLDER" else word for word in shlex.split(line)]
+        assert words[:2] == ["lf-ref", command]
+        assert run(*words[1:]) or list(tmp_path.iterdir())
+
+
+def test_help_lists_every_command_in_order():
+    text = run("--help")
+    listed = re.findall(r"^  ([a-z-]+) {2,}\S.*[^.]\.$", text.partition("Commands:")[2], re.M)
+    assert listed == COMMANDS
+    assert run("-h") == text == run()
+
+
+def test_version():
+    assert run("--version") == f"lf-ref, version {lf_ref.__version__}\n"
+
+
+# --- every text command -----------------------------------------------------------------------------------------------
+
+TEXT_COMMANDS = {
+    "fill-mask": ["--top-k", "3"],
+    "feature-extraction": ["--pooling", "cls"],
+    "text-classification": ["--top-k", "2"],
+    "zero-shot-classification": ["--label", "sport", "--label", "the news"],
+    "token-classification": ["--aggregation-strategy", "first", "--ignore-label", "B-PER"],
+}
+OPTIONS = {
+    "fill-mask": {"top_k": 3},
+    "feature-extraction": {"pooling": "cls"},
+    "text-classification": {"top_k": 2},
+    "zero-shot-classification": {"candidate_labels": ["sport", "the news"]},
+    "token-classification": {"aggregation_strategy": "first", "ignore_labels": ["B-PER"]},
+}
+PAIRS = ["text-classification"]
+LINES = ["A <mask> of the <mask>.", "The <mask> of Königsberg went home.", "<mask>"]
+
+
+@pytest.mark.parametrize("command", TEXT_COMMANDS)
+def test_json_is_the_pipelines_result(command, folders, tmp_path):
+    expected = pipe_on(command, folders)({"text": LINES[1]} if command in PAIRS else LINES[1], **OPTIONS[command])
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + LINES[1].encode() + b"\r\n")
+    arguments = [*on(command, folders), *TEXT_COMMANDS[command], "--json"]
+    for printed in (
+        run(*arguments, LINES[1]),
+        run(*arguments, "--file", path),
+        run(*arguments, "--file", "-", stdin=LINES[1] + "\n"),
+    ):
+        assert_alike(json.loads(printed), expected, 1e-6)
+
+
+@pytest.mark.parametrize("command", TEXT_COMMANDS)
+def test_lines_in_json_lines_out(command, folders, tmp_path):
+    pipe = pipe_on(command, folders, **OPTIONS[command])
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join(LINES), encoding="utf-8")
+    arguments = [*on(command, folders), *TEXT_COMMANDS[command], "--lines"]
+    for printed in (run(*arguments, path), run(*arguments, "-", stdin="".join(f"{line}\r\n" for line in LINES))):
+        results = [json.loads(line) for line in printed.splitlines()]
+        assert len(results) == len(LINES)
+        for result, line in zip(results, LINES, strict=True):
+            [expected] = pipe.stream([line])
+            assert_alike(result, expected, 1e-6)
+
+
+# --- for people -------------------------------------------------------------------------------------------------------
+
+
+def test_fill_mask_for_people(folders):
+    [answers, others] = pipe_on("fill-mask", folders)(LINES[0], top_k=2)
+    shown = run(*on("fill-mask", folders), "--top-k", "2", LINES[0]).splitlines()
+    assert shown[0] == "mask 1"
+    assert shown[3:5] == ["", "mask 2"]
+    for line, answer in zip((*shown[1:3], *shown[5:7]), (*answers, *others), strict=True):
+        assert line == f"{answer['score']:.4f}  {answer['token_str'].strip()}"
+    only = run(*on("fill-mask", folders), "--target", " door", "--target", " book", LINES[1])
+    assert sorted(line.split()[1] for line in only.splitlines()) == ["book", "door"]
+
+
+def test_classification_for_people(folders):
+    [best, *_] = pipe_on("text-classification", folders)(TEXTS[0], top_k=None)
+    shown = run(*on("text-classification", folders), TEXTS[0]).splitlines()
+    assert shown[0].split(maxsplit=1) == [f"{best['score']:.4f}", best["label"]]
+    assert len(shown) == 3
+    pair = {"text": TEXTS[0], "text_pair": TEXTS[1]}
+    printed = run(*on("text-classification", folders), "--pair", TEXTS[1], "--json", TEXTS[0])
+    assert_alike(json.loads(printed), pipe_on("text-classification", folders)(pair, top_k=5), 1e-6)
+    raw = run(*on("text-classification", folders), "--function-to-apply", "none", "--json", TEXTS[0])
+    assert sum(label["score"] for label in json.loads(raw)) != pytest.approx(1.0)
+
+
+def test_zero_shot_for_people(folders):
+    result = pipe_on("zero-shot-classification", folders)(TEXTS[0], ["sport", "the news"], multi_label=True)
+    shown = run(
+        *on("zero-shot-classification", folders), "--label", "sport", "--label", "the news", "--multi-label", TEXTS[0]
+    )
+    assert shown == "".join(
+        f"{score:.4f}  {label}\n" for label, score in zip(result["labels"], result["scores"], strict=True)
+    )
+
+
+def test_token_classification_for_people(folders):
+    entities = pipe_on("token-classification", folders)(TEXTS[2], aggregation_strategy="simple")
+    shown = run(*on("token-classification", folders), TEXTS[2]).splitlines()
+    assert shown[0].split() == ["start", "end", "score", "label", "word"]
+    assert len(shown) == 1 + len(entities) > 2
+    for line, entity in zip(shown[1:], entities, strict=True):
+        start, end, score, label, word = line.split(maxsplit=4)
+        assert (int(start), int(end)) == (entity["start"], entity["end"])
+        assert (score, label, word) == (f"{entity['score']:.4f}", entity["entity_group"], entity["word"].strip())
+    assert len({line.index(entity["entity_group"]) for line, entity in zip(shown[1:], entities, strict=True)}) == 1
+    every = [word for label in ("O", "B-PER", "I-PER", "B-LOC", "I-LOC") for word in ("--ignore-label", label)]
+    nothing = run(*on("token-classification", folders), "--aggregation-strategy", "none", *every, TEXTS[2])
+    assert nothing == "nothing found\n"
+
+
+def test_question_answering_for_people(folders):
+    answers = pipe_on("question-answering", folders)("Where?", DOCUMENT, top_k=3)
+    arguments = [*on("question-answering", folders), "--top-k", "3", "Where?"]
+    shown = run(*arguments, DOCUMENT).splitlines()
+    for line, answer in zip(shown, answers, strict=True):
+        score, place, text = line.split(maxsplit=2)
+        assert score == f"{answer['score']:.4f}"
+        assert place == f"{answer['start']}-{answer['end']}"
+        assert " ".join(f"[{answer['answer']}]".split()) in text
+        assert "\n" not in text
+    printed = run(*arguments, "--json", "--file", "-", stdin=DOCUMENT)
+    assert_alike(json.loads(printed), answers, 1e-6)
+    items = [{"question": "Where?", "context": text} for text in (DOCUMENT, TEXTS[0])]
+    lines = run(
+        *on("question-answering", folders), "--lines", "-", stdin="".join(json.dumps(item) + "\n" for item in items)
+    )
+    for line, item in zip(lines.splitlines(), items, strict=True):
+        assert_alike(json.loads(line), pipe_on("question-answering", folders)(item), 1e-6)
+
+
+def test_question_answering_may_find_nothing(folders):
+    shown = run(
+        *on("question-answering", folders), "--handle-impossible-answer", "--top-k", "999", "Where?", "In London."
+    )
+    assert re.search(r"^0\.\d{4} +0-0  \(no answer\)$", shown, re.M)
+
+
+def test_multiple_choice_for_people(folders):
+    choices = ["blue as ever.", "made of bread."]
+    answers = pipe_on("multiple-choice", folders)("The sky is", choices)
+    arguments = on("multiple-choice", folders)
+    shown = run(*arguments, "The sky is", *choices)
+    assert shown == "".join(f"{one['score']:.4f}  {one['choice']}  {one['text']}\n" for one in answers)
+    assert_alike(json.loads(run(*arguments, "--json", "--file", "-", *choices, stdin="The sky is\n")), answers, 1e-6)
+    line = json.dumps({"question": "The sky is", "choices": choices})
+    assert_alike(json.loads(run(*arguments, "--lines", "-", stdin=line)), answers, 1e-6)
+
+
+def test_tokenize():
+    tokenizer = lf_ref.LongformerTokenizer.from_pretrained()
+    text, second = "Königsberg's\tend <mask>", "And more."
+    encoded = tokenizer(text, second, return_offsets_mapping=True)
+    expected = {
+        "ids": encoded["input_ids"],
+        "tokens": tokenizer.convert_ids_to_tokens(encoded["input_ids"]),
+        "offsets": [list(span) for span in encoded["offset_mapping"]],
+    }
+    assert json.loads(run("tokenize", text, "--pair", second, "--json")) == expected
+    rows = [line.split() for line in run("tokenize", text, "--pair", second).splitlines()]
+    assert rows[0] == ["id", "token", "start", "end"]
+    assert [[int(row[0]), row[1], int(row[2]), int(row[3])] for row in rows[1:-1]] == [
+        [*row[:2], *row[2]] for row in zip(*expected.values(), strict=True)
+    ]
+    assert rows[-1] == [str(len(expected["ids"])), "tokens"]
+    bare = [
+        json.loads(line) for line in run("tokenize", "--no-special-tokens", "--lines", "-", stdin="a\nb").splitlines()
+    ]
+    assert [one["ids"] for one in bare] == [tokenizer.encode(letter, add_special_tokens=False) for letter in "ab"]
+
+
+def load_all(path):
+    """The rows of a .npy file, or the arrays of a .npz file."""
+    loaded = np.load(path)
+    if path.suffix == ".npy":
+        return list(loaded)
+    with loaded:
+        return [loaded[f"arr_{index}"] for index in range(len(loaded.files))]
+
+
+# --- arrays -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("pooling", ["none", "cls", "mean"])
+def test_features_of_one_text_in_a_file(suffix, pooling, folders, tmp_path):
+    path = tmp_path / f"out{suffix}"
+    path.write_bytes(b"something old")
+    expected = pipe_on("feature-extraction", folders)(TEXTS[0], pooling=pooling, return_tensors=True)
+    expected = expected[0] if pooling == "none" else expected
+    assert run(*on("feature-extraction", folders), "--pooling", pooling, "--out", path, TEXTS[0]) == ""
+    got = np.load(path) if suffix == ".npy" else load_all(path)[0]
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(("suffix", "pooling"), [(".npy", "cls"), (".npy", "mean"), (".npz", "mean"), (".npz", "none")])
+def test_features_of_many_texts_in_a_file(suffix, pooling, folders, tmp_path):
+    path = tmp_path / f"out{suffix}"
+    pipe = pipe_on("feature-extraction", folders)
+    expected = [pipe(text, pooling=pooling, return_tensors=True) for text in LINES]
+    run(*on("feature-extraction", folders), "--pooling", pooling, "--out", path, "--lines", "-", stdin="\n".join(LINES))
+    got = load_all(path)
+    assert len(got) == len(LINES)
+    for one, other in zip(got, expected, strict=True):
+        np.testing.assert_allclose(one, other[0] if pooling == "none" else other, atol=1e-6)
+
+
+def test_features_of_no_texts_in_a_file(folders, tmp_path):
+    run(*on("feature-extraction", folders), "--out", tmp_path / "out.npy", "--lines", "-", stdin="")
+    assert np.load(tmp_path / "out.npy").shape[0] == 0
+
+
+def test_a_mistake_leaves_the_old_file(folders, tmp_path):
+    path = tmp_path / "out.npy"
+    path.write_bytes(b"something old")
+    run(*on("feature-extraction", folders), "--out", path, "--lines", "-", stdin="good\n\nafter an empty line", code=2)
+    assert path.read_bytes() == b"something old"
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_quiet_says_nothing(folders, tmp_path):
+    arguments = [*on("feature-extraction", folders), "--out", tmp_path / "out.npy", "x"]
+    assert CliRunner().invoke(main, [*map(str, arguments), "--quiet"]).stderr == ""
+    assert f"wrote {tmp_path / 'out.npy'}: float32 (21,)" in CliRunner().invoke(main, [*map(str, arguments)]).stderr
+
+
+# --- info -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("task", "tasks"),
+    [
+        ("fill-mask", ["fill-mask", "feature-extraction"]),
+        ("multiple-choice", ["feature-extraction", "multiple-choice"]),
+        ("question-answering", ["feature-extraction", "question-answering"]),
+        ("token-classification", ["feature-extraction", "token-classification", "ner"]),
+        (
+            "text-classification",
+            ["feature-extraction", "text-classification", "zero-shot-classification", "sentiment-analysis"],
+        ),
+    ],
+)
+def test_info_says_what_the_weights_are_enough_for(task, tasks, folders):
+    assert json.loads(run("info", "--json", folders[task]))["tasks"] == tasks
+
+
+def test_info_of_the_demo():
+    from safetensors import safe_open
+
+    facts = json.loads(run("info", "--json", "--length", "100", "--length", "7", "--dtype", "float64"))
+    with safe_open(DEMO / "model.safetensors", "np") as file:
+        shapes = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    assert {tensor["name"]: tensor["shape"] for tensor in facts["tensors"]} == shapes
+    total = sum(int(np.prod(shape)) for shape in shapes.values())
+    assert facts["parameters"] == total
+    assert facts["stored_bytes"] == 2 * total
+    assert facts["memory_bytes"] == 8 * total
+    assert facts["config"] == lf_ref.LongformerConfig.from_json_file(DEMO / "config.json").to_dict()
+    assert [one["length"] for one in facts["estimates"]["lengths"]] == [100, 7]
+    for one in facts["estimates"]["lengths"]:
+        assert one["gflop"] * 1e9 == pytest.approx(counted(one["length"]))
+        assert one["seconds"] == pytest.approx(one["gflop"] / facts["estimates"]["gflop_per_second"])
+
+
+def counted(length):
+    """Operations of the demo's encoder, the pairs of the band counted one by one."""
+    config = lf_ref.LongformerConfig.from_json_file(DEMO / "config.json")
+    total = 0
+    for window in config.windows:
+        weights = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
+        pairs = sum(abs(i - j) <= window // 2 for i in range(length) for j in range(length))
+        total += 2 * length * weights + 2 * 2 * config.hidden_size * pairs
+    return total
+
+
+def test_info_for_people(folders):
+    shown = run("info", "--length", "50", "--model", folders["question-answering"])
+    assert re.search(r"^tasks +feature-extraction, question-answering$", shown, re.M)
+    assert re.search(r"^in memory +[\d.]+ kB as float32, mapped from the file$", shown, re.M)
+    assert re.search(r"qa_outputs\.weight +float32 +\(2, 21\) +168 B$", shown, re.M)
+    assert re.search(r"^ +50 +0\.\d+ +\S+ +[\d.]+ kB$", shown, re.M)
+    assert "No run is quite like that" in shown
+    assert Path(folders["question-answering"]).name in shown

@@ -1,0 +1,294 @@
+"""Whatever is wrong with the input ends in one line on standard error and exit code 2; nothing else is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+from pipelines.building import CLASSES, DEMO, save_checkpoint
+
+from lf_ref.cli import main
+
+LONG = "word " * 5000
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A small random checkpoint for some tasks."""
+    tasks = ["question-answering", "multiple-choice", "feature-extraction", "text-classification"]
+    return {task: str(save_checkpoint(task, tmp_path_factory.mktemp(task))) for task in tasks}
+
+
+def fails(arguments, stdin=None):
+    """The one line that a command ends with."""
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin, prog_name="lf-ref")
+    assert done.exit_code == 2, (done.output, done.exception)
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("Error: ")
+    return line
+
+
+FILES = {
+    "empty.txt": b"",
+    "blank.txt": b" \n\t\n",
+    "latin1.txt": "A <mask> für Königsberg".encode("latin-1"),
+    "lines.txt": b"A <mask>.\n\nA <mask>.\n",
+    "nomask.txt": b"A <mask>.\nnothing here\n",
+    "broken.jsonl": b'{"question": "a", "context": "b"}\n{"question": \n',
+    "other.jsonl": b'{"question": "a"}\n',
+    "array.jsonl": b"[1, 2]\n",
+}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with files that cannot be used, which is where commands run."""
+    for name, content in FILES.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "config.json").write_text("{")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "noweights").mkdir()
+    for name in ("config.json", "vocab.json", "merges.txt"):
+        (tmp_path / "noweights" / name).write_bytes((DEMO / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fill-mask"], "give a text as an argument, --file PATH or --lines PATH (- for standard input)"),
+        (["fill-mask", "A <mask>.", "--file", "lines.txt"], "only one of them; got 2"),
+        (["fill-mask", "A <mask>.", "--lines", "lines.txt"], "only one of them; got 2"),
+        (["fill-mask", ""], "the text is empty"),
+        (["fill-mask", " \t"], "the text is empty"),
+        (["fill-mask", "no mask here"], "the text has no <mask>: write it where a word is to be found"),
+        (["fill-mask", "<mask> " + LONG], "this model takes at most 2048: shorten it or split it"),
+        (["fill-mask", "A <mask>.", "--target", "Konstantinopolis"], "is not one token of the vocabulary"),
+        (["fill-mask", "--file", "missing.txt"], "missing.txt cannot be read: No such file"),
+        (["fill-mask", "--file", "folder"], "folder cannot be read: Is a directory"),
+        (["fill-mask", "--lines", "folder"], "folder cannot be read: Is a directory"),
+        (["fill-mask", "--file", "empty.txt"], "empty.txt is empty"),
+        (["fill-mask", "--file", "blank.txt"], "blank.txt is empty"),
+        (["fill-mask", "--file", "latin1.txt"], "latin1.txt is not UTF-8: byte 0xfc at offset 10"),
+        (["fill-mask", "--lines", "latin1.txt"], "line 1 of latin1.txt is not UTF-8"),
+        (["fill-mask", "--model", "folder", "A <mask>."], "the folder folder has no"),
+        (["fill-mask", "--model", "bad", "A <mask>."], "the folder bad has no"),
+        (["fill-mask", "--model", "noweights", "A <mask>."], "the folder noweights has no model.safetensors"),
+        (["fill-mask", "--model", "./missing", "A <mask>."], "there is no folder ./missing"),
+        (["fill-mask", "--model", "lines.txt", "A <mask>."], "lines.txt is not a folder"),
+        (["fill-mask", "--model", "some/repository", "A <mask>."], "not in the cache"),
+        (["fill-mask", "--model", "a b c", "A <mask>."], "neither a folder here nor the id of a Hub repository"),
+        (["fill-mask", "--top-k", "0", "A <mask>."], "(see lf-ref fill-mask --help)"),
+        (["fill-mask", "--top-q", "3", "A <mask>."], "--top-q"),
+        (["fill-mask", "--dtype", "float16", "A <mask>."], "float16"),
+        (["fill-mask", "--num-threads", "none", "A <mask>."], "none"),
+        (["fill-mask", "--max-length", "3000", "A <mask>."], "max_length is 3000, but this model takes at most 2048"),
+        (["fill-masks", "A <mask>."], "fill-masks"),
+        (["text-classification", "A text."], "the bundled demo model is a LongformerForMaskedLM"),
+        (["question-answering", "Where?", "Here."], "name a checkpoint that was trained for it"),
+        (["question-answering"], "give a question and a document"),
+        (["question-answering", "Where?"], "the document as an argument or --file PATH"),
+        (["question-answering", "Where?", "Here.", "--file", "lines.txt"], "not both"),
+        (["question-answering", "Where?", "--lines", "broken.jsonl"], "--lines has the questions and documents in it"),
+        (["question-answering", "Where?", "  "], "the text is empty"),
+        (["multiple-choice", "--lines", "broken.jsonl", "a"], "--lines has the questions and choices in it"),
+        (["multiple-choice", "A question"], "at least one choice"),
+        (["multiple-choice"], "at least one choice"),
+        (["multiple-choice", "A question", ""], "the text is empty"),
+        (["zero-shot-classification", "A text."], "--label"),
+        (["token-classification", "--aggregation-strategy", "last", "A text."], "last"),
+        (["feature-extraction", "--out", "x.txt", "A text."], "--out must end in .npy or .npz, got x.txt"),
+        (["feature-extraction", "--out", "missing/x.npy", "A text."], "there is no folder missing"),
+        (["feature-extraction", "--out", "folder.npy", "A text."], "--out folder.npy is a folder"),
+        (["feature-extraction", "--out", "x.npy", "--json", "A text."], "either --json or --out"),
+        (["feature-extraction", "--out", "x.npy", "--pooling", "none", "--lines", "lines.txt"], "--out NAME.npz"),
+        (["feature-extraction", "--out", "/proc/x.npy", "A text."], "--out /proc/x.npy cannot be written"),
+        (["tokenize"], "give a text"),
+        (["tokenize", "--model", "other", "A text."], "the folder other has no"),
+        (["info", "missing/model/folder"], "missing/model/folder"),
+        (["info", "other"], "model_type must be 'longformer', got 'bert'"),
+        (["info", "bad"], "not valid JSON"),
+        (["info", "--length", "9999"], "--length 9999 is more than the 2048 tokens"),
+        (["info", "demo", "--model", "demo"], "give the checkpoint once"),
+        (["--no-such-option"], "--no-such-option"),
+    ],
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else "",
+)
+def test_one_line(arguments, message, place):
+    if "folder.npy" in arguments:
+        (place / "folder.npy").mkdir()
+    assert message in fails(arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("broken.jsonl", "line 2 of broken.jsonl is not JSON"),
+        ("other.jsonl", "line 1 of other.jsonl must have the keys question and context, got question"),
+        ("array.jsonl", "line 1 of array.jsonl must be a dict with question and context, got list"),
+    ],
+)
+def test_lines_of_json_that_do_not_fit(name, message, place, folders):
+    done = CliRunner().invoke(main, ["question-answering", "--model", folders["question-answering"], "--lines", name])
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert len(done.stdout.splitlines()) == (1 if name == "broken.jsonl" else 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("lines.txt", "line 2 of lines.txt is empty"), ("nomask.txt", "line 2 of nomask.txt has no <mask>")],
+)
+def test_lines_before_a_mistake_are_answered(name, message, place):
+    done = CliRunner().invoke(main, ["fill-mask", "--backend", "numpy", "--lines", name])
+    assert done.exit_code == 2
+    assert done.stderr == f"Error: {message}" + (
+        "\n" if "empty" in message else ": write it where a word is to be found\n"
+    )
+    assert [len(json.loads(line)) for line in done.stdout.splitlines()] == [5]
+
+
+def test_weights_that_do_not_fit_are_one_line(folders):
+    line = fails(["fill-mask", "--model", folders["question-answering"], "A <mask>."])
+    assert "lm_head.dense.weight" in line
+    assert "These weights do fit" in line
+
+
+def test_warnings_are_one_line_too(folders):
+    arguments = ["--model", folders["text-classification"], "--label", "a", "--label", "b", "A text."]
+    done = CliRunner().invoke(main, ["zero-shot-classification", "--backend", "numpy", *arguments])
+    assert done.exit_code == 0
+    [line] = done.stderr.splitlines()
+    assert line.startswith("Warning: none of the model's labels")
+    assert len(done.stdout.splitlines()) == 2
+
+
+# --- a process of its own ---------------------------------------------------------------------------------------------
+
+COMMAND = [sys.executable, "-c", "from lf_ref.cli import main; main(prog_name='lf-ref')"]
+
+
+def process(*arguments, **options):
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, timeout=60, check=False, **options)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], [], *([task, "--help"] for task in CLASSES), ["info", "-h"]]
+)
+def test_help_loads_neither_numpy_nor_numba(arguments):
+    script = (
+        "import sys\n"
+        "from lf_ref.cli import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    assert not {"numpy", "numba", "llvmlite", "huggingface_hub", "safetensors", "regex"} & set(done.stderr.split())
+    assert done.stdout
+
+
+def test_errors_of_a_real_process():
+    done = process("fill-mask", "no mask")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"Error: the text has no <mask>: write it where a word is to be found\n"
+
+
+def test_arguments_that_are_not_utf8():
+    done = process("fill-mask", b"A <mask> f\xfcr")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"Error: the text is not UTF-8: character 10 is '\\udcfc'\n"
+
+
+def test_closed_standard_input():
+    script = f'exec {sys.executable} -c "from lf_ref.cli import main; main()" fill-mask --file - <&-'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"Error: standard input ")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_output_that_cannot_be_written_in_the_encoding(encoding):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = process("tokenize", "Königsberg 🙂", "--json", env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout) == json.loads(process("tokenize", "Königsberg 🙂", "--json").stdout)
+    for_people = process("tokenize", "Königsberg 🙂", env=environment)
+    assert (for_people.returncode, for_people.stderr) == (0, b"")
+    assert for_people.stdout.decode(encoding)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk():
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "tokenize", "A text."], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"Error: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_a_reader_that_goes_away():
+    """Results of an endless input come out before its end, and when nobody reads them any more all is over quietly."""
+    writer = subprocess.Popen(["sh", "-c", "yes 'A short line, and another.'"], stdout=subprocess.PIPE)
+    command = subprocess.Popen(
+        [*COMMAND, "tokenize", "--lines", "-"], stdin=writer.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    writer.stdout.close()
+    try:
+        assert json.loads(command.stdout.readline())["ids"][0] == 0
+        command.stdout.close()
+        assert command.wait(timeout=60) == 141
+        assert command.stderr.read() == b""
+    finally:
+        writer.kill()
+        writer.wait()
+        command.kill()
+        command.stderr.close()
+
+
+def test_results_of_an_endless_input_come_before_its_end():
+    writer = subprocess.Popen(["sh", "-c", "yes 'A <mask>.'"], stdout=subprocess.PIPE)
+    command = subprocess.Popen(
+        [*COMMAND, "fill-mask", "--max-length", "5", "--lines", "-"],
+        stdin=writer.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    writer.stdout.close()
+    try:
+        assert len(json.loads(command.stdout.readline())) == 5
+        command.stdout.close()
+        assert command.wait(timeout=60) == 141
+        assert command.stderr.read() == b""
+    finally:
+        writer.kill()
+        writer.wait()
+        command.kill()
+        command.stderr.close()
+
+
+def test_interruption():
+    command = subprocess.Popen(
+        [*COMMAND, "tokenize", "--lines", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    command.stdin.write(b"A line.\n" * 2000)
+    command.stdin.flush()
+    assert command.stdout.readline()  # so it has begun, and waits for more
+    time.sleep(0.2)
+    command.send_signal(signal.SIGINT)
+    _, errors = command.communicate(timeout=60)
+    assert command.returncode == 130
+    assert errors == b""
