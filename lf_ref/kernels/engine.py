@@ -20,7 +20,7 @@ Array = NDArray[Any]
 _numba_config: Any = numba.config  # which has no type annotations
 
 # Queries of one head done by one task of the band attention.
-_QUERIES = 128
+_QUERIES = 256
 
 
 class Row(Protocol):

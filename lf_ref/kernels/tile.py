@@ -200,10 +200,9 @@ def mask_and_maximum(typing_context: Any, scores: Any, begin: Any, end: Any, nea
                     e.store(part, data, at)
                 builder.store(e.larger(part, builder.load(best)), best)
 
-        # Only vectors that hold an edge need the mask.
+        # Only vectors that hold an edge need the mask; one that holds both is visited twice, to no harm.
         first = builder.add(begin, e.whole(builder.sub(builder.add(near, e.index(e.lanes - 1)), begin)))
         last = builder.add(begin, e.whole(builder.sub(far, begin)))
-        last = builder.select(builder.icmp_signed("<", last, first), first, last)
         visit(begin, first, masked=True)
         visit(first, last, masked=False)
         visit(last, end, masked=True)
