@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model.building import BACKENDS, ENGINES, FEW, TOLERANCE, assert_outputs_match, build
 
+from model.building import BACKENDS, ENGINES, FEW, TOLERANCE, assert_outputs_match, build
 from oracles.compare import assert_close
 from oracles.heads import HEADS, run
 from oracles.longformer import ACTIVATIONS

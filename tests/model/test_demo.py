@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model.building import ENGINES
 from safetensors.numpy import load_file
 
 import lf_ref
+from model.building import ENGINES
 from oracles.compare import assert_close
 from oracles.heads import run
 from oracles.tolerances import FLOAT32_AGAINST_FLOAT64, FLOAT64

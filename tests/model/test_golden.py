@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from model.building import BACKENDS, TOLERANCE, build
 from safetensors import safe_open
 
+from model.building import BACKENDS, TOLERANCE, build
 from oracles.compare import assert_close
 
 FOLDER = Path(__file__).parents[1] / "golden" / "model"

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from model.building import ENGINES, TOLERANCE, build
 
 from lf_ref.errors import InputError
+from model.building import ENGINES, TOLERANCE, build
 from oracles.compare import assert_close, assert_identical
 from oracles.heads import cross_entropy, default_global, question_loss, run
 from oracles.weights import fields_of, labelled_batch, ragged_batch, state_of

@@ -6,11 +6,11 @@ import os
 
 import numpy as np
 import pytest
-from model.building import BACKENDS, ENGINES, build
 from threadpoolctl import threadpool_info
 
 import lf_ref
 from lf_ref.errors import CheckpointError, InputError
+from model.building import BACKENDS, ENGINES, build
 from oracles.compare import assert_identical
 from oracles.heads import HEADS
 from oracles.weights import fields_of, labelled_batch, ragged_batch, state_of

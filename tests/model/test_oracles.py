@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model.building import FEW
 
+from model.building import FEW
 from oracles import attention, longformer
 from oracles.compare import assert_close, assert_identical
 from oracles.strategies import batches, configurations

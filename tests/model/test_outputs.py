@@ -7,10 +7,10 @@ import pickle
 
 import numpy as np
 import pytest
-from model.building import ENGINES, TOLERANCE, build
 
 import lf_ref
 from lf_ref.errors import InputError
+from model.building import ENGINES, TOLERANCE, build
 from oracles import attention, longformer
 from oracles.compare import assert_close, assert_identical
 from oracles.heads import HEADS, run

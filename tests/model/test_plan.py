@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model.building import BACKENDS, FEW, build
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles.compare import assert_close
-from oracles.strategies import SEEDS, batches, configurations
-from oracles.tolerances import FLOAT64
-from oracles.weights import batch_of, fields_of, state_of
 
 from lf_ref import LongformerConfig
 from lf_ref.errors import InputError
 from lf_ref.model.inputs import check_inputs
 from lf_ref.model.plan import plan
+from model.building import BACKENDS, FEW, build
+from oracles.compare import assert_close
+from oracles.strategies import SEEDS, batches, configurations
+from oracles.tolerances import FLOAT64
+from oracles.weights import batch_of, fields_of, state_of
 
 
 @FEW

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from model.building import BACKENDS, ENGINES, FEW, TOLERANCE, build
 
+from model.building import BACKENDS, ENGINES, FEW, TOLERANCE, build
 from oracles.compare import assert_close
 from oracles.longformer import windows_of
 from oracles.strategies import SEEDS, batches, configurations

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model.building import ENGINES, build
 from threadpoolctl import threadpool_info
 
+from model.building import ENGINES, build
 from oracles.compare import assert_identical
 from oracles.weights import batch_of, fields_of, ragged_batch, ragged_marks, state_of
 
@@ -25,13 +25,14 @@ MEMORY = """
     from model.building import build
     from oracles.weights import fields_of, state_of
 
+    dtype = sys.argv[1]
     window, short, factor = 4096, 2048, 16
     fields = fields_of(
         hidden_size=8, num_attention_heads=2, intermediate_size=8, num_hidden_layers=1, attention_window=window,
         max_position_embeddings=short * factor + 2,
     )
     state = state_of("LongformerModel", fields, seed=1)
-    model = build("LongformerModel", fields, state, "numba", "float32", num_threads=2)
+    model = build("LongformerModel", fields, state, "numba", dtype, num_threads=2)
 
     def call(length):
         ids = np.random.default_rng(2).integers(3, 53, size=(1, length))
@@ -49,7 +50,7 @@ MEMORY = """
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     large = call(short * factor)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before
-    band = short * factor * (window + 1) * 4  # one float32 array of sequence x window: 537 MB
+    band = short * factor * (window + 1) * np.dtype(dtype).itemsize  # an array of sequence x window: 537 MB or twice
     print("peaks", small, large, "grown", grown)
     assert large <= (factor + 1) * small, "Python's allocations grow faster than the sequence"
     assert grown < band / 4, "the process grew as if it held an array of sequence x window"
@@ -111,8 +112,9 @@ def run_python(code, *arguments, **environment):
 
 @pytest.mark.jit
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no getrusage")
-def test_memory_is_linear_in_the_sequence():
-    run_python(MEMORY)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_memory_is_linear_in_the_sequence(dtype):
+    run_python(MEMORY, dtype)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")

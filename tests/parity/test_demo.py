@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from parity.peers import call_peer, peer_modules
 
 import lf_ref
 from oracles.compare import assert_close
 from oracles.tolerances import DEMO_SCORE, FLOAT32, FLOAT64
+from parity.peers import call_peer, peer_modules
 
 pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("peer")]
 

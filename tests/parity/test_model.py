@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model.building import ENGINES, TOLERANCE, assert_outputs_match, build
-from parity.peers import as_documented, build_peer, call_peer
 
+from model.building import ENGINES, TOLERANCE, assert_outputs_match, build
 from oracles.compare import assert_close
 from oracles.heads import HEADS, default_global
 from oracles.longformer import ACTIVATIONS
 from oracles.strategies import batches, configurations
 from oracles.tolerances import FLOAT64
 from oracles.weights import batch_of, fields_of, labelled_batch, ragged_batch, ragged_marks, state_of
+from parity.peers import as_documented, build_peer, call_peer
 
 pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("peer")]
 

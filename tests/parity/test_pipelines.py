@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from parity.peers import peer_modules
 
 import lf_ref
+from parity.peers import peer_modules
 
 pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("peer")]
 

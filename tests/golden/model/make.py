@@ -21,9 +21,8 @@ FOLDER = Path(__file__).resolve().parent
 if __name__ == "__main__":
     sys.path.insert(0, str(FOLDER.parents[1]))
 
-from parity.peers import as_documented, build_peer, call_peer, peer_modules  # noqa: E402
-
 from oracles.weights import fields_of, labelled_batch, state_of  # noqa: E402
+from parity.peers import as_documented, build_peer, call_peer, peer_modules  # noqa: E402
 
 # file name -> class, seed, what differs from the small config. Every activation and every kind of padding id occurs.
 CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
