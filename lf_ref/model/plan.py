@@ -160,10 +160,7 @@ class _Text:
         """The text as a layer sees it, its tokens laid out from `offset` on."""
         positions = entering.positions
         globals_ = positions[self.is_global[positions]]
-        globals_.sort()
-        asked = leaving.positions
-        asked = asked[self.is_global[asked]]
-        asked.sort()
+        asked = leaving.positions[self.is_global[leaving.positions]]
         local = self.visible[positions] & ~self.is_global[positions]
         queries = slice(max(0, leaving.start - entering.start), leaving.stop - entering.start)
         return Row(

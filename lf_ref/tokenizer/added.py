@@ -113,7 +113,8 @@ class AddedTokens:
             token_id = self.id_of[match[0]]
             token = self.by_id[token_id]
             first, last = match.span()
-            if literal and token.content in self.special:
+            # A token that begins with white space may have lost it to the token before. (tokenizers counts it twice.)
+            if first < done or (literal and token.content in self.special):
                 continue
             if token.single_word and _touches_word(
                 text[max(first - 1, start) : first] + text[last : min(last + 1, end)]

@@ -44,10 +44,10 @@ class _WordCache(dict[str, Any]):
 
 def _merge_ids(vocab: Mapping[str, int], merges: Sequence[str]) -> tuple[list[int], list[int], list[int]]:
     """The ids of the left part, the right part and the join of every merge."""
-    parts = " ".join(merges).split(" ") if merges else []
-    if any(count != 1 for count in map(str.count, merges, repeat(" "))):
+    if not set(map(str.count, merges, repeat(" "))) <= {1}:
         number, merge = next((n, m) for n, m in enumerate(merges) if m.count(" ") != 1)
         raise CheckpointError(f"merge {number}, {merge[:80]!r}, is not two tokens with one space between them")
+    parts = " ".join(merges).split(" ") if merges else []
     lefts, rights, id_of = parts[::2], parts[1::2], vocab.__getitem__
     try:
         return list(map(id_of, lefts)), list(map(id_of, rights)), list(map(id_of, map(add, lefts, rights)))
@@ -101,20 +101,24 @@ class BytePairEncoder:
         """
         return list(chain.from_iterable(map(self._ids.__getitem__, split_words(text))))
 
-    def trace(self, text: str, shift: int, *, trimmed: bool) -> tuple[list[Span], list[int]]:
-        """For every id of `encode(text)` its span of characters, moved by `shift`, and the index of its word.
+    def spans(self, text: str, shift: int, *, trimmed: bool) -> list[Span]:
+        """For every id of `encode(text)` its characters (start, end), moved by `shift`.
 
         A character whose bytes lie in several tokens belongs to all of them. `trimmed` leaves out white space.
         """
         words = split_words(text)
-        spans_of = self._trimmed if trimmed else self._spans
         starts = accumulate(map(len, words), initial=shift)
-        spans = [
+        inner = map((self._trimmed if trimmed else self._spans).__getitem__, words)
+        return [
             (start + first, start + last)
-            for start, word in zip(starts, words, strict=False)  # starts has the end of the text as well
-            for first, last in spans_of[word]
+            for start, of_word in zip(starts, inner, strict=False)  # starts has the end of the text as well
+            for first, last in of_word
         ]
-        return spans, [index for index, word in enumerate(words) for _ in self._ids[word]]
+
+    def words(self, text: str, first: int) -> list[int]:
+        """For every id of `encode(text)` the number of its word; they are counted from `first` on."""
+        inner = map(self._ids.__getitem__, split_words(text))
+        return [number for number, of_word in enumerate(inner, first) for _ in of_word]
 
     def _word_ids(self, word: str) -> tuple[int, ...]:
         byte_ids = self._byte_ids
@@ -129,18 +133,22 @@ class BytePairEncoder:
         return tuple(self.merge(known))
 
     def _word_spans(self, word: str) -> tuple[Span, ...]:
-        lengths = [len(self.token_of[token]) for token in self._ids[word]]
-        ends = list(accumulate(lengths))
+        return self._spans_of([self.token_of[token] for token in self._ids[word]], word)
+
+    def _word_trimmed(self, word: str) -> tuple[Span, ...]:
+        tokens = [self.token_of[token] for token in self._ids[word]]
+        spans = zip(self._spans_of(tokens, word), tokens, strict=True)
+        return tuple(trim(*span, token) for span, token in spans)
+
+    def _spans_of(self, tokens: Sequence[str], word: str) -> tuple[Span, ...]:
+        """The characters of every token of a word; a token has a character for each of its bytes."""
+        ends = list(accumulate(map(len, tokens)))
         starts = [0, *ends[:-1]]
         if not word.isascii():
             character_of = [index for index, character in enumerate(word) for _ in character.encode()]
             starts = [character_of[start] for start in starts]
             ends = [character_of[end - 1] + 1 for end in ends]
         return tuple(zip(starts, ends, strict=True))
-
-    def _word_trimmed(self, word: str) -> tuple[Span, ...]:
-        spans = zip(self._ids[word], self._spans[word], strict=True)
-        return tuple(trim(*span, self.token_of[token]) for token, span in spans)
 
     def merge(self, symbols: list[int]) -> list[int]:
         """Join neighbours until no pair has a merge: always the pair of lowest rank, of these the leftmost.

@@ -42,6 +42,8 @@ class Decoder:
     def __init__(self, encoder: TextEncoder) -> None:
         self.encoder = encoder
         self._known: dict[int, bytes] = {}
+        added = encoder.added
+        self._special = {token_id for content, token_id in added.id_of.items() if content in added.special}
 
     def text(self, ids: list[int], errors: str, *, skip_special_tokens: bool) -> str:
         """The text of ids.
@@ -51,9 +53,7 @@ class Decoder:
             InputError: invalid UTF-8, where `errors` is "strict".
         """
         if skip_special_tokens:
-            added = self.encoder.added
-            special = {token_id for content, token_id in added.id_of.items() if content in added.special}
-            ids = [token_id for token_id in ids if token_id not in special]
+            ids = [token_id for token_id in ids if token_id not in self._special]
         known = self._known
         for token_id in set(ids) - known.keys():
             known[token_id] = self._bytes(token_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
-from typing import SupportsIndex
 
 from ..errors import InputError
 from .truncation import STRATEGIES
@@ -77,9 +76,13 @@ def check_limits(
 
 def check_count(name: str, value: object, least: int = 1) -> int:
     """Let integers through, NumPy's too, that are at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex) or index(value) < least:
+    try:
+        number = index(value)  # type: ignore[arg-type]  # what has no index is the error
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
         raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")
-    return index(value)
+    return number
 
 
 def check_side(name: str, side: str) -> str:

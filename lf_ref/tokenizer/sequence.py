@@ -92,13 +92,22 @@ class TokenSequence:
     @cached_property
     def words(self) -> list[int]:
         """The index of the word that every id is part of."""
-        return self._trace(trimmed=False)[1]
+        words: list[int] = []
+        for number, (text, pieces) in enumerate(self._texts):
+            word = 0
+            for start, end, token_id in pieces:
+                new = [word]
+                if token_id is None:
+                    new = self._encoder.pairs.words(self._encoder.prefixed(text[start:end]), word)
+                words += [number] * len(new) if self._split_into_words else new
+                word = new[-1] + 1
+        return words
 
     @cached_property
     def spans(self) -> list[Span]:
         """The span of every id, without white space at its ends if the tokenizer trims offsets."""
         if not self._keeps_prefix:
-            return self._trace(trimmed=self._encoder.trim_offsets)[0]
+            return self._trace(trimmed=self._encoder.trim_offsets)
         return [
             trim(*span, token, keep_first=span[0] == 0)
             for span, token in zip(self._untrimmed, self.tokens, strict=True)
@@ -117,31 +126,20 @@ class TokenSequence:
 
     @cached_property
     def _untrimmed(self) -> list[Span]:
-        return self._trace(trimmed=False)[0]
+        return self._trace(trimmed=False)
 
-    def _trace(self, *, trimmed: bool) -> tuple[list[Span], list[int]]:
-        """Spans and words of all ids, in one walk over the texts."""
+    def _trace(self, *, trimmed: bool) -> list[Span]:
         spans: list[Span] = []
-        words: list[int] = []
-        for number, (text, pieces) in enumerate(self._texts):
-            word = 0
+        for text, pieces in self._texts:
             for start, end, token_id in pieces:
                 if token_id is not None:
-                    new_spans, new_words = [(start, end)], [0]
-                    if trimmed:
-                        new_spans = [trim(start, end, text[start:end])]
-                else:
-                    plain = text[start:end]
-                    piece = self._encoder.prefixed(plain)
-                    shift = start + len(plain) - len(piece)
-                    new_spans, new_words = self._encoder.pairs.trace(piece, shift, trimmed=trimmed)
-                    # As in HF, a space that was put in front stands for the first character of the piece.
-                    first_start, first_end = new_spans[0]
-                    new_spans[0] = max(first_start, start), max(first_end, start + 1)
-                spans += new_spans
-                if self._split_into_words:
-                    words += [number] * len(new_words)
-                else:
-                    words += [word + new_word for new_word in new_words]
-                    word += new_words[-1] + 1
-        return spans, words
+                    spans.append(trim(start, end, text[start:end]) if trimmed else (start, end))
+                    continue
+                piece = self._encoder.prefixed(text[start:end])
+                shift = end - len(piece)
+                new = self._encoder.pairs.spans(piece, shift, trimmed=trimmed)
+                if shift < start:
+                    # As in HF, the space that was put in front stands for the first character of the piece.
+                    new[0] = start, max(new[0][1], start + 1)
+                spans += new
+        return spans

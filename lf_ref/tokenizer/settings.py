@@ -76,6 +76,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "model_max_length": _length,
     "model_input_names": _strings,
 }
+_SPECIAL = (*ROLES, "additional_special_tokens")
 _OLD_NAMES = {"max_len": "model_max_length", "extra_special_tokens": "additional_special_tokens"}
 # Keys that name files or repeat what others say; saving writes its own.
 _DROPPED = ("added_tokens_decoder", "tokenizer_class", "name_or_path", "tokenizer_file", "special_tokens_map_file")
@@ -85,7 +86,8 @@ def read_settings(source: Source) -> Settings:
     """Read the files that are there, as HF 4 combines them.
 
     tokenizer_config.json comes first. If it has an `added_tokens_decoder`, the older files are not looked at;
-    else special_tokens_map.json overrides what it says of special tokens, and added_tokens.json adds to it.
+    else special_tokens_map.json overrides the roles and adds to the additional special tokens, and added_tokens.json
+    adds its tokens.
 
     Raises:
         CheckpointError: an entry of a wrong type, with its file and key.
@@ -100,16 +102,16 @@ def read_settings(source: Source) -> Settings:
         return settings
     special_path = source.find(SPECIAL_FILE)
     if special_path is not None:
-        special = {name: value for name, value in read_json(special_path).items() if name in _special_names()}
+        before = settings.options.get("additional_special_tokens", [])
+        special = {name: value for name, value in read_json(special_path).items() if name in _SPECIAL}
         _read_options(special, str(special_path), settings)
+        additional = settings.options.get("additional_special_tokens", [])
+        if additional is not before:
+            settings.options["additional_special_tokens"] = list(dict.fromkeys(before + additional))
     added_path = source.find(ADDED_FILE)
     if added_path is not None:
         settings.added = _added_file(read_json(added_path), str(added_path), settings.options)
     return settings
-
-
-def _special_names() -> tuple[str, ...]:
-    return (*ROLES, "additional_special_tokens")
 
 
 def _read_options(values: Mapping[str, Any], path: str, settings: Settings) -> None:

@@ -162,8 +162,8 @@ class Vocabulary:
         Raises:
             InputError: an id that no token has (HF gives None).
         """
-        if isinstance(ids, SupportsIndex) and not isinstance(ids, Iterable):
-            return self._tokens([index(ids)])[0]
+        if not isinstance(ids, Iterable):
+            return self._tokens(as_ids([ids]))[0]
         numbers = as_ids(ids)
         if skip_special_tokens:
             left_out = set(self.all_special_ids)
@@ -286,23 +286,22 @@ class Vocabulary:
         self._register([*(token for token in self.roles.values() if token is not None), *self._additional])
 
     def _register(self, tokens: Iterable[AddedToken]) -> int:
-        """Make these added tokens, in order."""
-        pairs = self._encoder.pairs
-        by_id, id_of = dict(self._encoder.added.by_id), dict(self._encoder.added.id_of)
+        """Make these added tokens, in order; of one that came before, with the same options, nothing is made."""
+        pairs, added = self._encoder.pairs, self._encoder.added
+        by_id, id_of, seen = dict(added.by_id), dict(added.id_of), set(added.by_id.values())
         free = max(len(pairs.vocab), max(by_id, default=-1) + 1)
-        count = 0
-        for token in tokens:
+        fresh = [token for token in dict.fromkeys(tokens) if token not in seen]
+        for token in fresh:
             token_id = id_of.get(token.content, pairs.vocab.get(token.content))
             if token_id is None:
                 while free in pairs.token_of:  # only where the ids of the vocabulary have gaps
                     free += 1
                 token_id, free = free, free + 1
-            if by_id.get(token_id) != token:
-                by_id[token_id] = token
-                id_of[token.content] = token_id
-                count += 1
-        self._encoder = replace(self._encoder, added=AddedTokens(by_id, self._encoder.added.special))
-        return count
+            by_id[token_id] = token
+            id_of[token.content] = token_id
+        special = added.special.union(token.content for token in fresh if token.special)
+        self._encoder = replace(self._encoder, added=AddedTokens(by_id, special))
+        return len(fresh)
 
 
 def as_ids(ids: Any) -> list[int]:

@@ -97,11 +97,11 @@ _TRIMMED = WHITE_SPACE + SPACE
 def trim(start: int, end: int, token: str, *, keep_first: bool = False) -> tuple[int, int]:
     """Shorten the span of a token by the white space at its ends, as far as there is any span.
 
-    `keep_first` leaves the first white space of the token in: it was put there by `add_prefix_space`.
+    `keep_first` leaves a single white space at the beginning in: `add_prefix_space` may have put it there.
     """
     leading = len(token) - len(token.lstrip(_TRIMMED))
     trailing = len(token) - len(token.rstrip(_TRIMMED))
-    if leading and keep_first:
-        leading -= 1
+    if leading == 1 and keep_first:
+        leading = 0
     start = min(start + leading, end)
     return start, max(end - trailing, start)
