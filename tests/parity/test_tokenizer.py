@@ -324,7 +324,13 @@ def decoder_without_roles(folder: Path) -> None:
     write(folder, tokenizer_config={"added_tokens_decoder": decoder})
 
 
+def role_beside_a_decoder(folder: Path) -> None:
+    decoder = {"0": {"content": "<s>", "special": True}}
+    write(folder, tokenizer_config={"added_tokens_decoder": decoder, "mask_token": "<mask>"})
+
+
 FOLDERS = [
+    role_beside_a_decoder,
     vocabulary_alone,
     settings_in_the_config,
     roles_in_both_files,

@@ -1,0 +1,218 @@
+"""Ids against the naive definition, and back again; runs of a million characters; caches that stay small."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizer.vocabularies import NASTY, WHITE_SPACE, old_texts, texts, unhurried
+
+from lf_ref.errors import InputError
+from lf_ref.tokenizer import LongformerTokenizer, words
+from lf_ref.tokenizer.bpe import BytePairEncoder
+from lf_ref.tokenizer.words import BYTE_ALPHABET, split_by_tables, split_words
+from oracles import naive_bpe
+from oracles.naive_bpe import NaiveBPE
+
+
+@pytest.fixture(scope="session")
+def oracle(folder: Path) -> NaiveBPE:
+    return NaiveBPE.from_folder(folder)
+
+
+@unhurried
+@given(text=old_texts)
+def test_ids_are_those_of_the_definition(both, oracle, text):
+    assert both.encode(text, add_special_tokens=False) == oracle.ids(text)
+
+
+@unhurried
+@given(text=old_texts)
+def test_words_are_those_of_the_definition(text):
+    assert split_words(text) == naive_bpe.words(text)
+    assert split_by_tables()(text) == naive_bpe.words(text)
+
+
+def test_the_fast_patterns_agree_with_the_tables():
+    characters = [chr(point) for point in range(sys.maxunicode + 1) if not 0xD800 <= point < 0xE000]
+    settled = [character for character in characters if not words._unsettled().search(character)]
+    assert len(settled) > 90_000
+    for pattern, chosen in ((words._split_ascii, characters[:128]), (words._split_settled(), settled)):
+        text = "".join(f"a{character}a 1{character}1 !{character}! '{character} " for character in chosen)
+        assert pattern(text) == split_by_tables()(text)
+
+
+@unhurried
+@given(text=texts)
+def test_decoding_gives_the_text_back(both, text):
+    ids = both.encode(text, add_special_tokens=False, split_special_tokens=True)
+    assert both.decode(ids) == text
+
+
+@unhurried
+@given(text=texts)
+def test_decoding_loses_no_more_than_the_white_space_before_masks(demo, text):
+    expected = re.sub(f"[{WHITE_SPACE}]+<mask>", "<mask>", text)
+    assert demo.decode(demo.encode(text, add_special_tokens=False)) == expected
+
+
+def test_the_byte_alphabet_is_that_of_the_definition():
+    assert list(BYTE_ALPHABET) == naive_bpe.byte_characters()
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        (" Hello world", [0, 20920, 232, 2]),
+        ("Hello world", [0, 31414, 232, 2]),
+        ("A, <mask> AllenNLP sentence.", [0, 250, 6, 50264, 3823, 487, 21992, 3645, 4, 2]),
+        ("A,\u3000\n\xa0<mask> AllenNLP sentence.", [0, 250, 6, 50264, 3823, 487, 21992, 3645, 4, 2]),
+        ("", [0, 2]),
+    ],
+)
+def test_published_ids_of_the_full_vocabulary(roberta, text, ids):
+    assert roberta(text).input_ids == ids
+    assert roberta("Hello world", " Hello world").input_ids == [0, 31414, 232, 2, 2, 20920, 232, 2]
+    assert (roberta.bos_token_id, roberta.pad_token_id, roberta.eos_token_id) == (0, 1, 2)
+    assert (roberta.unk_token_id, roberta.mask_token_id) == (3, 50264)
+
+
+@pytest.mark.parametrize("separator", ["\x1c", "\x1f", "\u200b", "\ufeff", "\u180e"])
+def test_what_is_no_white_space_stays_before_a_mask(demo, separator):
+    assert demo.tokenize(f"a{separator}<mask>")[-1] == "<mask>"
+    assert demo.decode(demo.encode(f"a{separator}<mask>", add_special_tokens=False)) == f"a{separator}<mask>"
+
+
+SYMBOLS = st.one_of(
+    st.lists(st.sampled_from(NASTY), max_size=40).map("".join),
+    st.text("ab", max_size=300),
+    st.text("thein ", max_size=300),
+)
+
+
+@unhurried
+@given(word=SYMBOLS)
+def test_the_three_ways_to_merge_agree(both, word):
+    pairs = both._encoder.pairs
+    symbols = [pairs.vocab[BYTE_ALPHABET[byte]] for byte in word.encode()]
+    expected = pairs.merge_by_scan(symbols)
+    assert pairs.merge_by_heap(symbols) == expected
+    assert pairs.merge_in_rounds(symbols) == expected
+
+
+@st.composite
+def vocabularies(draw: st.DrawFn) -> tuple[dict[str, int], list[str]]:
+    """Merges in any order, so that a token may take part in a merge that ranks before the one that makes it."""
+    tokens = ["a", "b", "c"]
+    merges: list[str] = []
+    for _ in range(draw(st.integers(1, 13))):
+        left, right = draw(st.sampled_from(tokens)), draw(st.sampled_from(tokens))
+        merges.append(f"{left} {right}")
+        if left + right not in tokens:
+            tokens.append(left + right)
+    ids = draw(st.permutations(range(len(tokens))))
+    return dict(zip(tokens, ids, strict=True)), draw(st.permutations(merges))
+
+
+@unhurried
+@given(vocabulary=vocabularies(), word=st.text("abc", max_size=90))
+def test_merges_in_any_order(vocabulary, word):
+    vocab, merges = vocabulary
+    pairs = BytePairEncoder(vocab, merges)
+    naive = NaiveBPE(vocab, [tuple(merge.split(" ")) for merge in merges], [], "<mask>")
+    expected = [vocab[symbol] for symbol in naive.merge(list(word))]
+    symbols = [vocab[letter] for letter in word]
+    assert pairs.merge_by_scan(symbols) == expected
+    assert pairs.merge_by_heap(symbols) == expected
+    assert pairs.merge_in_rounds(symbols) == expected
+
+
+def test_a_merge_that_ranks_before_the_one_that_makes_its_part():
+    vocab = {"a": 0, "b": 1, "ab": 2, "aba": 3}
+    pairs = BytePairEncoder(vocab, ["ab a", "a b"])
+    # The first "ab" makes a pair of a lower rank, which goes before the second "ab".
+    for merge in (pairs.merge_by_scan, pairs.merge_by_heap, pairs.merge_in_rounds):
+        assert merge([0, 1, 0, 1]) == [3, 1]
+
+
+@pytest.mark.parametrize("letters", ["a", "ab", " ", "é", "acgt"])
+def test_lengths_around_every_change_of_method(both, letters):
+    rng = random.Random(11)
+    pairs = both._encoder.pairs
+    for count in (98, 99, 100, 101, 16383, 16384, 16385):
+        text = "".join(rng.choices(letters, k=count))
+        ids = both.encode(text, add_special_tokens=False)
+        assert both.decode(ids) == text
+        if letters != " ":  # one word
+            assert ids == pairs.merge_by_heap([pairs.vocab[BYTE_ALPHABET[byte]] for byte in text.encode()])
+
+
+@pytest.mark.parametrize("text", ["a" * 10**6, " " * 10**6, "\n" * 10**6, "é" * 10**6, "<mask>" * 10**5, "-" * 10**6])
+def test_a_million_equal_characters_are_soon_done(both, text):
+    started = time.process_time()
+    ids = both.encode(text, add_special_tokens=False)
+    took = time.process_time() - started
+    assert both.decode(ids) == text
+    assert took < 3  # a tenth of that on an idle machine; anything quadratic takes hours
+
+
+def test_offsets_of_a_long_word(both):
+    encoded = both("é" * 20000, return_offsets_mapping=True, add_special_tokens=False)
+    covered = [at for start, end in encoded.offset_mapping for at in range(start, end)]
+    assert sorted(set(covered)) == list(range(20000))
+
+
+def test_the_caches_stay_small(demo):
+    pairs = LongformerTokenizer.from_pretrained()._encoder.pairs
+    for number in range(70000):
+        pairs.encode(f" {number:x}q")
+    assert len(pairs._ids) <= 1 << 16
+    pairs.encode("x" * 5000)
+    assert max(map(len, pairs._ids)) <= 40
+
+
+def test_a_lone_surrogate_is_an_error_with_its_position(demo):
+    with pytest.raises(InputError, match=r"text 1: .*U\+D83D, at position 8"):
+        demo(["fine", "a <mask>\ud83d b"])
+    with pytest.raises(InputError, match=r"U\+DC00, at position 0"):
+        demo.encode("\udc00")
+    # A pair of surrogates is as little a character in Python.
+    with pytest.raises(InputError, match=r"U\+D83D, at position 2"):
+        demo.encode("é \ud83d\ude00")
+
+
+def test_a_byte_without_a_token_is_an_error_that_names_it():
+    tokenizer = LongformerTokenizer({"<s>": 0, "</s>": 2, "a": 3, "b": 4, "ab": 5}, ["a b"])
+    assert tokenizer.encode("aba") == [0, 5, 3, 2]
+    with pytest.raises(InputError, match="no token for byte 0x63"):
+        tokenizer.encode("abc")
+
+
+def test_a_copy_by_pickle_encodes_the_same(both):
+    copy = pickle.loads(pickle.dumps(both))
+    text = "A, <mask> sentence\u2009that isn't easy. 👩‍👩‍👧"
+    assert copy(text, return_offsets_mapping=True) == both(text, return_offsets_mapping=True)
+    assert len(pickle.dumps(both(text))) < 5000  # a result does not carry the vocabulary along
+    result = pickle.loads(pickle.dumps(both(text)))
+    assert (result.tokens(), result.word_ids()) == (both(text).tokens(), both(text).word_ids())
+    assert result[0].offsets == both(text, return_offsets_mapping=True).offset_mapping
+
+
+def test_importing_the_tokenizer_brings_in_nothing_heavy():
+    code = """
+import sys
+import lf_ref.tokenizer
+tokenizer = lf_ref.tokenizer.LongformerTokenizer.from_pretrained()
+tokenizer("Plain English needs nothing more.")
+print(sorted({"numba", "numpy", "huggingface_hub", "regex", "torch", "transformers", "tokenizers"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
