@@ -26,6 +26,7 @@ _HOME = {
     "LongformerForTokenClassification": "model.heads",
     "LongformerForMultipleChoice": "model.heads",
     "LongformerForQuestionAnswering": "model.heads",
+    "LongformerPreTrainedModel": "model.base",
     "dense_attentions": "model.attentions",
     "LongformerBaseModelOutput": "model.outputs",
     "LongformerBaseModelOutputWithPooling": "model.outputs",
@@ -38,6 +39,18 @@ _HOME = {
 }
 _MODULES = {"global_attention": "model.global_attention"}
 
+# HF's names for "whichever class the checkpoint needs": here there is but one.
+_SAME = {
+    "AutoConfig": "LongformerConfig",
+    "AutoTokenizer": "LongformerTokenizer",
+    "AutoModel": "LongformerModel",
+    "AutoModelForMaskedLM": "LongformerForMaskedLM",
+    "AutoModelForSequenceClassification": "LongformerForSequenceClassification",
+    "AutoModelForTokenClassification": "LongformerForTokenClassification",
+    "AutoModelForMultipleChoice": "LongformerForMultipleChoice",
+    "AutoModelForQuestionAnswering": "LongformerForQuestionAnswering",
+}
+
 __all__ = [
     "CheckpointError",
     "ConfigError",
@@ -46,12 +59,14 @@ __all__ = [
     "__version__",
     *_HOME,
     *_MODULES,
+    *_SAME,
 ]
 
 if _TYPE_CHECKING:
     from .config import LongformerConfig
     from .model import global_attention
     from .model.attentions import dense_attentions
+    from .model.base import LongformerPreTrainedModel
     from .model.heads import (
         LongformerForMaskedLM,
         LongformerForMultipleChoice,
@@ -72,10 +87,20 @@ if _TYPE_CHECKING:
     from .pipelines import pipeline
     from .tokenizer import LongformerTokenizer, LongformerTokenizerFast
 
+    AutoConfig = LongformerConfig
+    AutoTokenizer = LongformerTokenizer
+    AutoModel = LongformerModel
+    AutoModelForMaskedLM = LongformerForMaskedLM
+    AutoModelForSequenceClassification = LongformerForSequenceClassification
+    AutoModelForTokenClassification = LongformerForTokenClassification
+    AutoModelForMultipleChoice = LongformerForMultipleChoice
+    AutoModelForQuestionAnswering = LongformerForQuestionAnswering
+
 
 def __getattr__(name: str) -> _Any:
     if name in _MODULES:
         return _import_module(f".{_MODULES[name]}", __name__)
+    name = _SAME.get(name, name)
     if name in _HOME:
         return getattr(_import_module(f".{_HOME[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

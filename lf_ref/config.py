@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .allenai import two_sided
 from .errors import ConfigError
 from .files import locate, write_beside
 
@@ -124,7 +125,8 @@ class LongformerConfig:
 
     @property
     def windows(self) -> tuple[int, ...]:
-        """Two-sided attention window of each layer, in tokens."""
+        """Two-sided attention window of each layer, in tokens; checked anew, since the field may have been set."""
+        self._check_windows()
         if isinstance(self.attention_window, int):
             return (self.attention_window,) * self.num_hidden_layers
         return tuple(self.attention_window)
@@ -156,7 +158,7 @@ class LongformerConfig:
         """Build a config from the fields of a `config.json`; `null` stands for the default where a value is needed."""
         if not isinstance(fields, Mapping):
             raise ConfigError(f"a configuration is a JSON object of fields, got {type(fields).__name__}")
-        values = {str(key): value for key, value in fields.items()}
+        values = two_sided({str(key): value for key, value in fields.items()})
         _refuse_other_models(values)
         values.pop("model_type", None)
         for key in (
@@ -198,10 +200,40 @@ class LongformerConfig:
         cache_dir: str | Path | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
+        **fields: Any,
     ) -> LongformerConfig:
-        """Read the config of a folder, a repository on the Hugging Face Hub, or (by default) the bundled demo model."""
+        """Read the config of a folder, a repository on the Hugging Face Hub, or (by default) the bundled demo model.
+
+        fields: fields of the config to replace, such as `attention_window=64`.
+
+        Raises:
+            ConfigError: a field is not known, or breaks a rule.
+            CheckpointError: there is no config to be found.
+        """
         source = locate(name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
-        return cls.from_json_file(source.require(CONFIG_NAME))
+        return cls.from_json_file(source.require(CONFIG_NAME)).replaced(**fields)
+
+    def replaced(self, **fields: Any) -> LongformerConfig:
+        """This config, checked anew, with some fields replaced; a new number of labels replaces their names too.
+
+        Raises:
+            ConfigError: a field is not known, or breaks a rule.
+        """
+        known = self.field_names()
+        unknown = [name for name in fields if name not in known]
+        if unknown:
+            raise ConfigError(
+                f"{', '.join(unknown)}: no field of a LongformerConfig; the fields are {', '.join(known)}"
+            )
+        values = self.to_dict()
+        if "num_labels" in fields or "id2label" in fields or "label2id" in fields:
+            del values["id2label"], values["label2id"]
+        return self.from_dict({**values, **fields})
+
+    @classmethod
+    def field_names(cls) -> list[str]:
+        """The names of the fields, without those that a file may have beside them."""
+        return sorted({*vars(cls()), "num_labels", "label2id"} - {"extra"})
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON values, the unknown ones of the source included."""
@@ -223,6 +255,12 @@ class LongformerConfig:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_beside(folder / CONFIG_NAME, self.to_json_string().encode())
+
+    def __getattr__(self, name: str) -> Any:
+        extra = vars(self).get("extra", {})
+        if name in extra:
+            return extra[name]
+        raise AttributeError(f"a LongformerConfig has no {name!r}")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LongformerConfig) and self.to_dict() == other.to_dict()
@@ -293,8 +331,6 @@ def _is_int(value: object) -> bool:
 
 def _refuse_other_models(fields: Mapping[str, Any]) -> None:
     model_type = fields.get("model_type", "longformer")
-    if model_type == "roberta" and "attention_dilation" in fields:
-        return  # as AllenAI's own code writes it, whose config class inherits RoBERTa's name
     if model_type != "longformer":
         raise ConfigError(f"model_type must be 'longformer', got {model_type!r}: this is another kind of model")
     if fields.get("is_decoder_only"):

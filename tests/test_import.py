@@ -73,6 +73,7 @@ def test_no_peer_is_ever_imported(path):
 ORDER = [
     "errors",
     "files",
+    "allenai",
     "config",
     "tokenizer",
     "checkpoint",

@@ -1,6 +1,5 @@
 """Checkpoints: the tensors in their files, their names, and the parameters of a model."""
 
-from .allenai import adapt_config
 from .binding import bind
 from .names import HEADS, expected_shapes
 from .saving import save
@@ -11,7 +10,6 @@ __all__ = [
     "HEADS",
     "StoredTensor",
     "StoredTensors",
-    "adapt_config",
     "bind",
     "expected_shapes",
     "open_tensors",

@@ -23,7 +23,7 @@ def save(folder: str | os.PathLike[str], parameters: Mapping[str, Array], config
 
     Args:
         parameters: by the names of `expected_shapes`; their dtype is kept.
-        config: is written with `architectures` naming the class of `head`.
+        config: is written with `architectures` naming the class of `head`, and `dtype` that of the weights.
 
     Raises:
         OSError: the folder cannot be written.
@@ -38,4 +38,6 @@ def save(folder: str | os.PathLike[str], parameters: Mapping[str, Array], config
     }
     with replacing(folder / SAFETENSORS) as temporary:
         save_file(stored, temporary, metadata={"format": "pt"})  # HF refuses a file that does not say so
-    LongformerConfig.from_dict({**config.to_dict(), "architectures": [HEADS[head]]}).save_pretrained(folder)
+    fields = {name: value for name, value in config.to_dict().items() if name != "torch_dtype"}
+    said = {"architectures": [HEADS[head]], "dtype": str(parameters[WORDS].dtype)}
+    LongformerConfig.from_dict({**fields, **said}).save_pretrained(folder)

@@ -49,7 +49,7 @@ def info(
     Example:
       lf-ref info --length 1024
     """
-    from ..checkpoint import adapt_config, open_tensors
+    from ..checkpoint import open_tensors
     from ..config import CONFIG_NAME, LongformerConfig
     from ..errors import InputError
     from ..files import locate
@@ -59,7 +59,7 @@ def info(
         raise InputError("give the checkpoint once, as an argument or with --model")
     with quietly(quiet):
         place = locate(folder if model is None else model, **source)
-        config = adapt_config(LongformerConfig.from_json_file(place.require(CONFIG_NAME)))
+        config = LongformerConfig.from_json_file(place.require(CONFIG_NAME))
         tensors = open_tensors(place)
     lengths = lengths or (config.max_length,)
     for length in lengths:

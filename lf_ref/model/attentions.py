@@ -7,11 +7,12 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..reference.ops import Array
+from .inputs import as_array
 
 
 def dense_attentions(
-    attentions: Array,
-    global_attentions: Array | None = None,
+    attentions: ArrayLike,
+    global_attentions: ArrayLike | None = None,
     global_attention_mask: ArrayLike | None = None,
     attention_mask: ArrayLike | None = None,
 ) -> Array:
@@ -29,29 +30,56 @@ def dense_attentions(
         float (batch, heads, seq, seq), of the dtype of `attentions`.
 
     Raises:
-        InputError: the shapes do not belong together, or the masks have more global tokens than the attentions.
+        InputError: shapes, masks and attentions do not belong together.
     """
-    batch, heads, length, width = np.shape(attentions)
-    columns = 0 if global_attentions is None else global_attentions.shape[-1]
-    one_sided, odd = divmod(width - columns - 1, 2)
-    is_global = np.zeros((batch, length), bool)
-    if global_attention_mask is not None:
-        is_global = np.asarray(global_attention_mask, bool)
-        if attention_mask is not None:
-            is_global = is_global & np.asarray(attention_mask, bool)
-    if odd or one_sided < 1 or is_global.shape != (batch, length) or is_global.sum(axis=1).max() != columns:
+    local = as_array("attentions", attentions)
+    if local.ndim != 4:
         raise InputError(
-            f"attentions of shape {np.shape(attentions)} with {columns} columns of global_attentions do not belong to "
-            f"masks of shape {is_global.shape} with {int(is_global.sum(axis=-1).max())} global tokens in a row"
+            f"attentions must be those of one layer, 4-D (batch, heads, seq, columns), got {local.ndim}-D of shape "
+            f"{local.shape}; pass output.attentions[layer]"
         )
-    dense = np.zeros((batch, heads, length, length), attentions.dtype)
+    batch, heads, length, width = local.shape
+    visible = _mask("attention_mask", attention_mask, (batch, length), True)
+    is_global = _mask("global_attention_mask", global_attention_mask, (batch, length), False) & visible
+    columns = int(is_global.sum(axis=1).max())
+    shape = (batch, heads, length, columns)
+    global_ = np.zeros(shape) if global_attentions is None else as_array("global_attentions", global_attentions)
+    one_sided, odd = divmod(width - columns - 1, 2)
+    if global_.shape != shape or odd or one_sided < 1:
+        raise InputError(
+            f"masks with {columns} global tokens in a row go with global_attentions of shape {shape} and attentions of"
+            f" {columns} + attention_window + 1 columns, got shapes {global_.shape} and {local.shape}"
+        )
+    dense = _put_together(local, global_, is_global, one_sided)
+    sums = dense.sum(axis=3)
+    expected = sums > 0.5 if attention_mask is None else visible[:, None]
+    if not np.allclose(sums, expected, rtol=0, atol=1e-3):
+        raise InputError(
+            "the attentions of a token do not add up to 1 (to 0 where it is masked): these masks are not those that the "
+            "model was given, or chose by default"
+        )
+    return dense
+
+
+def _put_together(local: Array, global_: Array, is_global: Array, one_sided: int) -> Array:
+    batch, heads, length, _ = local.shape
+    columns = global_.shape[3]
+    dense = np.zeros((batch, heads, length, length), local.dtype)
     query = np.arange(length)
     for offset in range(-min(one_sided, length - 1), min(one_sided, length - 1) + 1):
         rows = query[max(0, -offset) : length - max(0, offset)]
-        dense[:, :, rows, rows + offset] = attentions[:, :, rows, columns + one_sided + offset]
+        dense[:, :, rows, rows + offset] = local[:, :, rows, columns + one_sided + offset]
     for row, mask in enumerate(is_global):
         globals_ = np.flatnonzero(mask)
-        dense[row][:, :, globals_] = attentions[row, :, :, : len(globals_)]
-        if global_attentions is not None:
-            dense[row][:, globals_] = global_attentions[row, :, :, : len(globals_)].swapaxes(1, 2)
+        dense[row][:, :, globals_] = local[row, :, :, : len(globals_)]
+        dense[row][:, globals_] = global_[row, :, :, : len(globals_)].swapaxes(1, 2)
     return dense
+
+
+def _mask(name: str, value: ArrayLike | None, shape: tuple[int, int], default: bool) -> Array:
+    if value is None:
+        return np.full(shape, default)
+    mask = as_array(name, value)
+    if mask.shape != shape:
+        raise InputError(f"{name} must be of shape {shape} (batch, seq), got {mask.shape}")
+    return mask.astype(bool)

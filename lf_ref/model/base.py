@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..checkpoint import adapt_config, bind, open_tensors, save
+from ..checkpoint import bind, open_tensors, save
 from ..config import CONFIG_NAME, LongformerConfig
 from ..errors import InputError
 from ..files import locate
@@ -49,11 +49,12 @@ class LongformerPreTrainedModel:
     """
 
     head: str = "encoder"
+    own_options: ClassVar[tuple[str, ...]] = ()  # what a class takes beyond the arguments of this one
 
     def __init__(
         self,
         config: LongformerConfig,
-        state_dict: Mapping[str, Any],
+        state_dict: Mapping[str, Any] | None = None,
         *,
         dtype: DTypeLike = "float32",
         backend: str = "numba",
@@ -61,7 +62,9 @@ class LongformerPreTrainedModel:
     ) -> None:
         if not isinstance(config, LongformerConfig):
             raise InputError(f"config must be a LongformerConfig, got {type(config).__name__}")
-        self.config = config
+        self.config = config.replaced()  # checked anew, and the caller's own stays apart
+        if state_dict is None:
+            raise InputError(f"{type(self).__name__} needs weights: pass a state_dict, or use from_pretrained()")
         self.dtype = _check_dtype(dtype)
         if backend not in BACKENDS:
             raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
@@ -97,7 +100,7 @@ class LongformerPreTrainedModel:
             config: in place of the checkpoint's own `config.json`.
             dtype, backend, num_threads: as for the class.
             revision, cache_dir, token, local_files_only: as in `huggingface_hub`.
-            options: further arguments of the class.
+            options: fields of the config to replace, such as `attention_window=64`; further arguments of the class.
 
         Raises:
             CheckpointError: files are missing or damaged, or do not hold what this class needs.
@@ -105,9 +108,23 @@ class LongformerPreTrainedModel:
         """
         source = locate(name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
         if config is None:
-            config = adapt_config(LongformerConfig.from_json_file(source.require(CONFIG_NAME)))
+            config = LongformerConfig.from_json_file(source.require(CONFIG_NAME))
+        known = LongformerConfig.field_names()
+        fields = {name: options.pop(name) for name in list(options) if name in known}
+        cls._check_options(options)
+        if fields:
+            config = config.replaced(**fields)
         tensors = open_tensors(source)
         return cls(config, tensors, dtype=dtype, backend=backend, num_threads=num_threads, **options)
+
+    @classmethod
+    def _check_options(cls, options: Mapping[str, Any]) -> None:
+        """Refuse what is neither an argument of the class nor a field of the config."""
+        for name in options:
+            if name in cls.own_options:
+                continue
+            hint = "; the argument is called dtype" if name == "torch_dtype" else ""
+            raise InputError(f"{cls.__name__}.from_pretrained() does not take {name!r}{hint}")
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write `config.json` and `model.safetensors` into `folder`, readable by HF; existing ones are replaced."""

@@ -7,12 +7,16 @@ from numpy.typing import ArrayLike
 
 from ..errors import InputError
 from ..reference.ops import Array
-from .inputs import row_name
+from .inputs import as_array, row_name
 
 
 def on_first_token(input_ids: ArrayLike) -> Array:
-    """Global attention on the first token, as for classification.  # int (batch, seq) -> int64 (batch, seq)"""
-    mask: Array = np.zeros(np.shape(input_ids), np.int64)
+    """Global attention on the first token, as for classification.  # int (..., seq) -> int64 (..., seq)
+
+    Raises:
+        InputError: the rows are not of one length, or have no token.
+    """
+    mask: Array = np.zeros(_ids(input_ids).shape, np.int64)
     mask[..., 0] = 1
     return mask
 
@@ -25,7 +29,7 @@ def on_question(input_ids: ArrayLike, sep_token_id: int = 2) -> Array:
     Raises:
         InputError: a row does not have exactly three separators. (HF checks only the total of the batch.)
     """
-    ids = np.asarray(input_ids)
+    ids = _ids(input_ids)
     return (np.arange(ids.shape[-1]) < _first_separator(ids, sep_token_id)[..., None]).astype(np.int64)
 
 
@@ -37,33 +41,46 @@ def after_question(input_ids: ArrayLike, sep_token_id: int = 2) -> Array:
     Raises:
         InputError: a row does not have exactly three separators.
     """
-    ids = np.asarray(input_ids)
+    ids = _ids(input_ids)
     return (np.arange(ids.shape[-1]) > _first_separator(ids, sep_token_id)[..., None] + 1).astype(np.int64)
 
 
 def on_token_ids(input_ids: ArrayLike, token_ids: ArrayLike) -> Array:
-    """Global attention wherever one of `token_ids` stands.  # int (batch, seq), int (n,) -> int64 (batch, seq)"""
-    return np.isin(np.asarray(input_ids), np.asarray(token_ids)).astype(np.int64)
+    """Global attention wherever one of `token_ids` stands.  # int (..., seq), int (n,) -> int64 (..., seq)
+
+    Raises:
+        InputError: the rows are not of one length, or have no token.
+    """
+    return np.isin(_ids(input_ids), as_array("token_ids", token_ids)).astype(np.int64)
 
 
 def on_positions(input_ids: ArrayLike, positions: ArrayLike) -> Array:
     """Global attention at these places of every row, counted from 0; negative ones count from the end.
 
-    input_ids: int (batch, seq); positions: int (n,). Returns int64 (batch, seq).
+    input_ids: int (..., seq); positions: int (n,), or one. Returns int64 (..., seq).
 
     Raises:
-        InputError: a position lies outside the sequence.
+        InputError: the rows are not of one length, or have no token; a position lies outside the sequence.
     """
-    mask: Array = np.zeros(np.shape(input_ids), np.int64)
-    places = np.atleast_1d(np.asarray(positions))
+    mask: Array = np.zeros(_ids(input_ids).shape, np.int64)
+    places = np.atleast_1d(as_array("positions", positions))
     length = mask.shape[-1]
-    if places.dtype.kind not in "iu":
-        raise InputError(f"positions must be integers, got dtype {places.dtype}")
+    if len(places) == 0:
+        return mask
+    if places.dtype.kind not in "iu" or places.ndim != 1:
+        raise InputError(f"positions must be integers (n,), got {places.dtype} of shape {places.shape}")
     outside = places[(places < -length) | (places >= length)]
     if len(outside):
         raise InputError(f"position {outside[0]} lies outside the sequence of {length} tokens")
     mask[..., places] = 1
     return mask
+
+
+def _ids(input_ids: ArrayLike) -> Array:
+    ids = as_array("input_ids", input_ids)
+    if ids.dtype.kind not in "iub" or ids.ndim == 0 or ids.shape[-1] == 0:
+        raise InputError(f"input_ids must be integers (..., seq) with a token at least, got {ids.dtype} of {ids.shape}")
+    return ids
 
 
 def _first_separator(ids: Array, sep_token_id: int) -> Array:

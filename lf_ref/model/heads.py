@@ -13,7 +13,7 @@ from ..reference import heads
 from .base import LongformerPreTrainedModel
 from .global_attention import after_question, on_first_token, on_question
 from .inputs import check_inputs, check_places
-from .losses import answer_loss, choice_loss, classification_loss, token_loss
+from .losses import answer_loss, classification_loss, token_loss
 from .outputs import (
     LongformerBaseModelOutputWithPooling,
     LongformerMaskedLMOutput,
@@ -31,16 +31,18 @@ class LongformerModel(LongformerPreTrainedModel):
     its weights are there. `pooler_output` is None without it; it is never made up.
     """
 
+    own_options = ("add_pooling_layer",)
+
     def __init__(
         self,
         config: LongformerConfig,
-        state_dict: Mapping[str, Any],
+        state_dict: Mapping[str, Any] | None = None,
         *,
         add_pooling_layer: bool | None = None,
         **options: Any,
     ) -> None:
         if add_pooling_layer is None:
-            add_pooling_layer = any(name.endswith("pooler.dense.weight") for name in state_dict)
+            add_pooling_layer = any(str(name).endswith("pooler.dense.weight") for name in state_dict or ())
         self.head = "model" if add_pooling_layer else "encoder"
         super().__init__(config, state_dict, **options)
 
@@ -49,6 +51,7 @@ class LongformerModel(LongformerPreTrainedModel):
         input_ids: ArrayLike | None = None,
         attention_mask: ArrayLike | None = None,
         global_attention_mask: ArrayLike | None = None,
+        *,
         token_type_ids: ArrayLike | None = None,
         position_ids: ArrayLike | None = None,
         inputs_embeds: ArrayLike | None = None,
@@ -102,6 +105,7 @@ class LongformerForMaskedLM(LongformerPreTrainedModel):
         input_ids: ArrayLike | None = None,
         attention_mask: ArrayLike | None = None,
         global_attention_mask: ArrayLike | None = None,
+        *,
         token_type_ids: ArrayLike | None = None,
         position_ids: ArrayLike | None = None,
         inputs_embeds: ArrayLike | None = None,
@@ -109,7 +113,6 @@ class LongformerForMaskedLM(LongformerPreTrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-        *,
         logits_at: ArrayLike | None = None,
     ) -> LongformerMaskedLMOutput | tuple[Any, ...]:
         """Score the vocabulary at every token; arguments as `LongformerModel`.
@@ -128,11 +131,12 @@ class LongformerForMaskedLM(LongformerPreTrainedModel):
             inputs_embeds,
         )
         chosen = None if logits_at is None else check_places("logits_at", logits_at, inputs.visible.shape)
+        shape = inputs.shape if chosen is None else chosen[0].shape
+        loss_of = token_loss(labels, shape, self.config.vocab_size)
         with self._limit_threads():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states, chosen)
             logits = heads.masked_lm(self._ops, hidden, self.parameters, self.config.layer_norm_eps)
-        loss = None if labels is None else token_loss(logits, labels)
-        return self._finish(LongformerMaskedLMOutput, encoded, return_dict, loss=loss, logits=logits)
+        return self._finish(LongformerMaskedLMOutput, encoded, return_dict, loss=loss_of(logits), logits=logits)
 
 
 class LongformerForSequenceClassification(LongformerPreTrainedModel):
@@ -145,6 +149,7 @@ class LongformerForSequenceClassification(LongformerPreTrainedModel):
         input_ids: ArrayLike | None = None,
         attention_mask: ArrayLike | None = None,
         global_attention_mask: ArrayLike | None = None,
+        *,
         token_type_ids: ArrayLike | None = None,
         position_ids: ArrayLike | None = None,
         inputs_embeds: ArrayLike | None = None,
@@ -169,10 +174,11 @@ class LongformerForSequenceClassification(LongformerPreTrainedModel):
             inputs_embeds,
             default_global=lambda shape, ids: on_first_token(np.empty(shape, bool)),
         )
+        loss_of = classification_loss(labels, inputs.shape[:1], self.config)
         with self._limit_threads():
             first, encoded = self._encode_first(inputs, output_attentions, output_hidden_states)
             logits = heads.sequence_classification(self._ops, first, self.parameters)
-        loss = None if labels is None else classification_loss(logits, labels, self.config)
+        loss = loss_of(logits)
         return self._finish(LongformerSequenceClassifierOutput, encoded, return_dict, loss=loss, logits=logits)
 
 
@@ -186,6 +192,7 @@ class LongformerForTokenClassification(LongformerPreTrainedModel):
         input_ids: ArrayLike | None = None,
         attention_mask: ArrayLike | None = None,
         global_attention_mask: ArrayLike | None = None,
+        *,
         token_type_ids: ArrayLike | None = None,
         position_ids: ArrayLike | None = None,
         inputs_embeds: ArrayLike | None = None,
@@ -207,10 +214,11 @@ class LongformerForTokenClassification(LongformerPreTrainedModel):
             position_ids,
             inputs_embeds,
         )
+        loss_of = token_loss(labels, inputs.shape, self.config.num_labels)
         with self._limit_threads():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
             logits = heads.token_classification(self._ops, hidden, self.parameters)
-        loss = None if labels is None else token_loss(logits, labels)
+        loss = loss_of(logits)
         return self._finish(LongformerTokenClassifierOutput, encoded, return_dict, loss=loss, logits=logits)
 
 
@@ -224,6 +232,7 @@ class LongformerForQuestionAnswering(LongformerPreTrainedModel):
         input_ids: ArrayLike | None = None,
         attention_mask: ArrayLike | None = None,
         global_attention_mask: ArrayLike | None = None,
+        *,
         token_type_ids: ArrayLike | None = None,
         position_ids: ArrayLike | None = None,
         inputs_embeds: ArrayLike | None = None,
@@ -251,12 +260,11 @@ class LongformerForQuestionAnswering(LongformerPreTrainedModel):
             inputs_embeds,
             default_global=lambda shape, ids: None if ids is None else on_question(ids, self.config.sep_token_id),
         )
+        loss_of = answer_loss(start_positions, end_positions, inputs.shape)
         with self._limit_threads():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
             start, end = heads.question_answering(self._ops, hidden, self.parameters)
-        loss = None
-        if start_positions is not None and end_positions is not None:
-            loss = answer_loss(start, end, start_positions, end_positions)
+        loss = loss_of((start, end))
         return self._finish(
             LongformerQuestionAnsweringModelOutput,
             encoded,
@@ -278,6 +286,7 @@ class LongformerForMultipleChoice(LongformerPreTrainedModel):
         token_type_ids: ArrayLike | None = None,
         attention_mask: ArrayLike | None = None,
         global_attention_mask: ArrayLike | None = None,
+        *,
         labels: ArrayLike | None = None,
         position_ids: ArrayLike | None = None,
         inputs_embeds: ArrayLike | None = None,
@@ -303,9 +312,10 @@ class LongformerForMultipleChoice(LongformerPreTrainedModel):
             axes=("batch", "choices", "seq"),
             default_global=lambda shape, ids: None if ids is None else after_question(ids, self.config.sep_token_id),
         )
+        loss_of = token_loss(labels, inputs.shape[:1], inputs.shape[1])
         with self._limit_threads():
             first, encoded = self._encode_first(inputs, output_attentions, output_hidden_states)
             scores = heads.multiple_choice(self._ops, first, self.parameters)
         logits = scores.reshape(inputs.shape[:-1])
-        loss = None if labels is None else choice_loss(logits, labels)
+        loss = loss_of(logits)
         return self._finish(LongformerMultipleChoiceModelOutput, encoded, return_dict, loss=loss, logits=logits)

@@ -80,7 +80,7 @@ def check_inputs(
     types = np.zeros(shape, np.int64)
     if token_type_ids is not None:
         types = integers("token_type_ids", token_type_ids, config.type_vocab_size, "type_vocab_size")
-        _same_shape("token_type_ids", types.shape, shape, axes)
+        types = _for_each_row("token_type_ids", types, shape, axes)
     positions = _check_positions(config, position_ids, ids, shape, axes)
     length = shape[-1]
     return Inputs(
@@ -123,10 +123,15 @@ def _check_positions(
         return _count_positions(config, ids, shape)
     limit = config.max_position_embeddings
     positions = integers("position_ids", position_ids, limit, "max_position_embeddings")
-    if positions.shape == (1, shape[-1]):  # one row for all
-        positions = np.broadcast_to(positions, shape)
-    _same_shape("position_ids", positions.shape, shape, axes)
-    return positions
+    return _for_each_row("position_ids", positions, shape, axes)
+
+
+def _for_each_row(name: str, array: Array, shape: tuple[int, ...], axes: tuple[str, ...]) -> Array:
+    """An array of the input's shape; one row, (seq,) or (1, seq), stands for all."""
+    if array.shape in ((shape[-1],), (1, shape[-1])):
+        return np.broadcast_to(array, shape)
+    _same_shape(name, array.shape, shape, axes)
+    return array
 
 
 def _count_positions(config: LongformerConfig, ids: Array | None, shape: tuple[int, ...]) -> Array:

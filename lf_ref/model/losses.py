@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from ..config import LongformerConfig
 from ..errors import InputError
 from ..reference.ops import Array
 from .inputs import as_array
+
+# Labels are checked when the loss is made, before the model runs; it is then called with the logits.
+Loss = Callable[[Any], Array | None]
 
 IGNORED = -100  # torch's ignore_index
 
@@ -29,30 +33,31 @@ def cross_entropy(logits: Array, labels: Array, ignored: int = IGNORED) -> Array
     return np.asarray((log_total - shifted[np.arange(len(labels)), labels]).mean(), logits.dtype)
 
 
-def token_loss(logits: Array, labels: ArrayLike) -> Array:
-    """Cross-entropy of every token, ignoring the label -100.
+def no_loss(logits: Any) -> None:
+    """What there is without labels."""
 
-    logits: float (..., classes); labels: int (...).
+
+def token_loss(labels: ArrayLike | None, shape: tuple[int, ...], classes: int) -> Loss:
+    """Mean cross-entropy, ignoring the label -100; of tokens, or of the choices of a question.
+
+    labels: int of this shape. The loss takes logits: float (*shape, classes).
     """
-    checked = _class_labels(labels, logits.shape[:-1], logits.shape[-1])
-    return cross_entropy(logits.reshape(-1, logits.shape[-1]), checked.ravel())
+    if labels is None:
+        return no_loss
+    checked = _class_labels(labels, shape, classes)
+    return lambda logits: cross_entropy(logits.reshape(-1, classes), checked.ravel())
 
 
-def choice_loss(logits: Array, labels: ArrayLike) -> Array:
-    """Cross-entropy over the choices, ignoring the label -100.
-
-    logits: float (batch, choices); labels: int (batch,).
-    """
-    return cross_entropy(logits, _class_labels(labels, logits.shape[:1], logits.shape[1]))
-
-
-def classification_loss(logits: Array, labels: ArrayLike, config: LongformerConfig) -> Array:
+def classification_loss(labels: ArrayLike | None, shape: tuple[int, ...], config: LongformerConfig) -> Loss:
     """The loss of `config.problem_type`.
 
     Where that is unset: one label is regression, integer labels name one class each, float labels judge every class.
 
-    logits: float (batch, num_labels); labels: (batch,), or (batch, num_labels) where every class has its own.
+    labels: (batch,), or (batch, num_labels) where every class has its own; shape: (batch,). The loss takes logits:
+    float (batch, num_labels).
     """
+    if labels is None:
+        return no_loss
     array = as_array("labels", labels)
     problem = config.problem_type
     if problem is None:
@@ -61,39 +66,49 @@ def classification_loss(logits: Array, labels: ArrayLike, config: LongformerConf
         else:
             problem = "single_label_classification" if array.dtype.kind in "iu" else "multi_label_classification"
     if problem == "single_label_classification":
-        if array.ndim == 2 and array.shape[1] == 1:
-            array = array[:, 0]
-        return cross_entropy(logits, _class_labels(array, logits.shape[:1], logits.shape[1]))
+        return token_loss(array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array, shape, config.num_labels)
     if array.dtype.kind not in "fiub":
         raise InputError(f"labels must hold numbers for {problem}, got dtype {array.dtype}")
-    if problem == "regression" and config.num_labels == 1:
-        array = array.reshape(-1, 1) if array.size == len(logits) else array
-    if array.shape != logits.shape:
-        raise InputError(f"labels must have the shape of the logits, {logits.shape}, for {problem}, got {array.shape}")
-    target = array.astype(logits.dtype)
-    if problem == "regression":
-        return np.asarray(((logits - target) ** 2).mean(), logits.dtype)
-    # Binary cross-entropy of a logit, in the form that cannot overflow.
-    terms = np.maximum(logits, 0) - logits * target + np.log1p(np.exp(-np.abs(logits)))
-    return np.asarray(terms.mean(), logits.dtype)
+    wanted = (*shape, config.num_labels)
+    if problem == "regression" and config.num_labels == 1 and array.size == shape[0]:
+        array = array.reshape(wanted)
+    if array.shape != wanted:
+        raise InputError(f"labels must have the shape of the logits, {wanted}, for {problem}, got {array.shape}")
+    error = _squared_error if problem == "regression" else _binary_cross_entropy
+    return lambda logits: np.asarray(error(logits, array.astype(logits.dtype)).mean(), logits.dtype)
 
 
-def answer_loss(start_logits: Array, end_logits: Array, start_positions: ArrayLike, end_positions: ArrayLike) -> Array:
+def answer_loss(start_positions: ArrayLike | None, end_positions: ArrayLike | None, shape: tuple[int, ...]) -> Loss:
     """Mean of the cross-entropies of start and end; positions are clamped to 0 ... seq, and seq itself is ignored.
 
-    logits: float (batch, seq); positions: int (batch,) or (batch, 1).
+    positions: int (batch,) or (batch, 1); shape: (batch, seq). The loss takes the pair of logits, float (batch, seq).
     """
-    batch, length = start_logits.shape
+    if start_positions is None or end_positions is None:
+        return no_loss
+    batch, length = shape
 
-    def one(name: str, logits: Array, positions: Any) -> Array:
+    def clamped(name: str, positions: ArrayLike) -> Array:
         array = as_array(name, positions)
         if array.dtype.kind not in "iu" or array.shape not in ((batch,), (batch, 1)):
             raise InputError(f"{name} must be {batch} integers, one a row, got {array.dtype} of shape {array.shape}")
-        return cross_entropy(logits, np.clip(array.reshape(batch), 0, length), ignored=length)
+        return np.clip(array.reshape(batch), 0, length)
 
-    start = one("start_positions", start_logits, start_positions)
-    end = one("end_positions", end_logits, end_positions)
-    return np.asarray((start + end) / 2, start_logits.dtype)
+    start, end = clamped("start_positions", start_positions), clamped("end_positions", end_positions)
+
+    def loss(logits: tuple[Array, Array]) -> Array:
+        of_start, of_end = cross_entropy(logits[0], start, length), cross_entropy(logits[1], end, length)
+        return np.asarray((of_start + of_end) / 2, logits[0].dtype)
+
+    return loss
+
+
+def _squared_error(logits: Array, target: Array) -> Array:
+    return (logits - target) ** 2
+
+
+def _binary_cross_entropy(logits: Array, target: Array) -> Array:
+    """Of a logit, in the form that cannot overflow."""
+    return np.maximum(logits, 0) - logits * target + np.log1p(np.exp(-np.abs(logits)))
 
 
 def _class_labels(labels: Any, shape: tuple[int, ...], classes: int) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,45 +11,30 @@ from ..reference.ops import Array
 Arrays = tuple[Array, ...]
 
 
-class ModelOutput:
+class ModelOutput(Mapping[str, Any]):
     """A record that also answers as HF's does: `output.logits`, `output["logits"]`, `output[0]`, `output[:2]`.
 
-    Fields that are None do not count: they have no index, no key and no place in `to_tuple()`. Iterating yields the
-    names of the fields, as HF's does; to unpack the values write `loss, logits = output.to_tuple()`.
+    Fields that are None do not count: they have no index, no key and no place in `to_tuple()`. It is a mapping, so
+    iterating yields the names of the fields, as HF's does; `loss, logits = output.to_tuple()` unpacks the values.
     """
 
     def to_tuple(self) -> tuple[Any, ...]:
         """The values that are not None, in order."""
-        return tuple(value for _, value in self.items())
-
-    def items(self) -> list[tuple[str, Any]]:
-        """Names and values of the fields that are not None, in order."""
-        pairs = ((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]
-        return [(name, value) for name, value in pairs if value is not None]
-
-    def keys(self) -> list[str]:
-        """Names of the fields that are not None, in order."""
-        return [name for name, _ in self.items()]
-
-    def values(self) -> list[Any]:
-        """Values of the fields that are not None, in order."""
-        return [value for _, value in self.items()]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The value of a field, or `default` where it is None or unknown."""
-        return dict(self.items()).get(name, default)
+        return tuple(getattr(self, name) for name in self)
 
     def __getitem__(self, key: str | int | slice) -> Any:
-        return dict(self.items())[key] if isinstance(key, str) else self.to_tuple()[key]
+        if not isinstance(key, str):
+            return self.to_tuple()[key]
+        if key not in list(self):
+            raise KeyError(key)
+        return getattr(self, key)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.keys()
+        names = (field.name for field in fields(self))  # type: ignore[arg-type]
+        return (name for name in names if getattr(self, name) is not None)
 
     def __len__(self) -> int:
-        return len(self.items())
+        return len(list(iter(self)))
 
 
 @dataclass(eq=False)

@@ -282,3 +282,11 @@ def test_logits_at_no_token(places, message):
     model = build(class_name, fields, state_of(class_name, fields, seed=95))
     with pytest.raises(InputError, match=message):
         model([[0, 7, 2]], logits_at=places)
+
+
+def test_labels_are_checked_before_the_model_runs(monkeypatch):
+    fields = fields_of()
+    model = build("LongformerForMaskedLM", fields, state_of("LongformerForMaskedLM", fields, seed=99))
+    monkeypatch.setattr(type(model), "_encode", lambda *_: pytest.fail("the model ran"))
+    with pytest.raises(InputError, match="labels"):
+        model([[0, 5, 2]], labels=[[0, 5, 10**6]])

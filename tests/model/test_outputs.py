@@ -226,6 +226,12 @@ def test_dense_view_refuses_what_does_not_belong_together():
         (local, wide, np.zeros_like(marked), visible),
         (local, wide, marked[:, :-1], visible[:, :-1]),
         (local[..., :-1], wide, marked, visible),
+        (local[..., :-2], wide, marked, visible),
+        (local, wide, np.roll(marked, 1, axis=1), np.ones_like(visible)),
+        (output.attentions, wide, marked, visible),
+        (None, wide, marked, visible),
+        (local, wide[:, :, :-1], marked, visible),
+        (local, wide, marked[0], visible[0]),
     ):
-        with pytest.raises(InputError, match="attentions"):
+        with pytest.raises(InputError, match="attention"):
             lf_ref.dense_attentions(*arguments)
