@@ -78,3 +78,10 @@ def test_ci_runs_the_blocks_that_call_pip():
     assert "pytest" in COMMANDS[1]
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert re.findall(r"\$\(block (\d+)\)", script) == ["1", "2"]
+
+
+def test_every_test_that_the_readme_names_exists():
+    named = set(re.findall(r"`(tests/\S+\.py)::(\w+)`", README))
+    assert len(named) > 50
+    for path, name in sorted(named):
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{name}"

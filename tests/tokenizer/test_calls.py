@@ -251,6 +251,9 @@ def test_pad_takes_rows_batches_and_arrays(demo):
     assert arrays.input_ids.tolist() == expected.input_ids
     single = demo.pad(demo("a"), padding="max_length", max_length=5, padding_side="left")
     assert single == {"input_ids": [1, 1, *demo.encode("a")], "attention_mask": [0, 0, 1, 1, 1]}
+    masks = demo.pad(demo(["a", "a b"], return_special_tokens_mask=True, return_token_type_ids=True))
+    assert masks.special_tokens_mask == [[1, 0, 1, 1], [1, 0, 0, 1]]
+    assert masks.token_type_ids == [[0] * 4] * 2
     more = {**demo(["a", "a b"]), "global_attention_mask": [[1, 0, 0], [1, 0, 0, 0]], "label": [7, 8]}
     assert demo.pad(more).global_attention_mask == [[1, 0, 0, 0], [1, 0, 0, 0]]
     assert demo.pad(more).label == [7, 8]

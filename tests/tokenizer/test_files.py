@@ -149,6 +149,14 @@ def test_roles_by_string_take_the_flags_of_the_file(alone):
     assert LongformerTokenizer.from_pretrained(alone).tokenize("a <mask>") == ["a", " <mask>"]
 
 
+def test_additional_special_tokens_of_both_files(folder):
+    edit(folder / "tokenizer_config.json", {"additional_special_tokens": ["<x>", "<y>"]})
+    edit(folder / "special_tokens_map.json", {"additional_special_tokens": ["<y>", {"content": "<z>"}]})
+    assert LongformerTokenizer.from_pretrained(folder).additional_special_tokens == ["<x>", "<y>", "<z>"]
+    overridden = LongformerTokenizer.from_pretrained(folder, additional_special_tokens=["<q>"])
+    assert overridden.additional_special_tokens == ["<q>"]
+
+
 def test_added_tokens_from_every_file(folder, demo):
     size = len(demo)
     (folder / "added_tokens.json").write_text(json.dumps({"<new>": size + 1, "<x>": size}))
@@ -174,12 +182,12 @@ def test_tokens_that_the_vocabulary_lacks_are_added_in_hfs_order():
 
 
 def test_gaps_between_ids_are_no_fault():
-    tokenizer = LongformerTokenizer({"<s>": 0, "</s>": 9, "<pad>": 2, "<unk>": 3, "<mask>": 5, "a": 7}, [])
-    assert tokenizer.encode("aa<mask>") == [0, 7, 7, 5, 9]
-    assert tokenizer.add_tokens(["new", "newer", "newest", "last"]) == 4
+    tokenizer = LongformerTokenizer({"<s>": 0, "</s>": 2, "<pad>": 3, "<unk>": 4, "<mask>": 5, "a": 7, "b": 9}, [])
+    assert tokenizer.encode("ab<mask>") == [0, 7, 9, 5, 2]
+    assert tokenizer.add_tokens(["new", "newer", "newest"]) == 3
     # As in HF from the number of tokens on, but never an id that is taken.
-    assert [tokenizer.convert_tokens_to_ids(t) for t in ("new", "newer", "newest", "last")] == [10, 11, 12, 13]
-    assert tokenizer.encode("anewera") == [0, 7, 11, 7, 9]
+    assert tokenizer.convert_tokens_to_ids(["new", "newer", "newest"]) == [8, 10, 11]
+    assert tokenizer.encode("anewera") == [0, 7, 10, 7, 2]
 
 
 def deep(text: str) -> str:

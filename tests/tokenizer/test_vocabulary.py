@@ -127,6 +127,12 @@ def test_stripping_takes_white_space_of_its_side_only(stripping, left, right, be
     assert tokenizer.tokenize(f"<R>{left}<L>") == [f"<R>{left}", "<L>"]  # the first to come takes it
 
 
+def test_a_token_that_lost_its_white_space_is_not_found(tokenizer):
+    tokenizer.add_tokens([AddedToken("<R>", rstrip=True), "\tx"])
+    assert tokenizer.tokenize("<R>\tx") == ["<R>\t", "x"]
+    assert tokenizer.tokenize("a\tx") == ["a", "\tx"]
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [("a <w> b", 1), ("a<w> b", 0), ("a <w>b", 0), ("<w>", 1), (".<w>,", 1), ("é<w>", 0), ("1<w>", 0), ("_<w>", 0),
