@@ -35,8 +35,12 @@ _SIZES = (
     "max_position_embeddings",
     "type_vocab_size",
 )
-_MOST_LAYERS = 10_000  # a file from a stranger could name a number whose list of windows fills the memory
+# A file from a stranger could name numbers whose lists fill the memory, or that do not fit the kernels' integers.
+_MOST_LAYERS = 10_000
+_MOST_LABELS = 1_000_000
+_MOST_WINDOW = 2**30
 _TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
+_FLAGS = ("tie_word_embeddings", "output_attentions", "output_hidden_states", "return_dict")
 _PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
@@ -148,8 +152,13 @@ class LongformerConfig:
 
     @property
     def num_labels(self) -> int:
-        """Number of labels of a classification head."""
+        """Number of labels of a classification head; setting it gives them HF's names LABEL_0, LABEL_1, ..."""
         return len(self.id2label)
+
+    @num_labels.setter
+    def num_labels(self, number: int) -> None:
+        if number != len(self.id2label):
+            self.id2label = _id_to_label(None, None, number)
 
     # --- files ----------------------------------------------------------------------------------------------------
 
@@ -309,12 +318,17 @@ class LongformerConfig:
         else:
             named = {"attention_window": window}
         for name, value in named.items():
-            if not _is_int(value) or value < 2 or value % 2:
-                raise ConfigError(f"{name} must be an even number of at least 2 (both sides together), got {value!r}")
+            if not _is_int(value) or not 2 <= value <= _MOST_WINDOW or value % 2:
+                raise ConfigError(
+                    f"{name} must be an even number (both sides together) from 2 to {_MOST_WINDOW}, got {value!r}"
+                )
 
     def _check_values(self) -> None:
         if not isinstance(self.hidden_act, str) or self.hidden_act not in ACTIVATIONS:
             raise ConfigError(f"hidden_act must be one of {', '.join(ACTIVATIONS)}, got {self.hidden_act!r}")
+        for name in _FLAGS:
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be true or false, got {getattr(self, name)!r}")
         eps = self.layer_norm_eps
         if isinstance(eps, bool) or not isinstance(eps, int | float) or not 0 < eps < 1:
             raise ConfigError(f"layer_norm_eps must be a number between 0 and 1, got {eps!r}")
@@ -345,8 +359,8 @@ def _id_to_label(
     id2label: Mapping[int | str, str] | None, label2id: Mapping[str, int | str] | None, num_labels: int | None
 ) -> dict[int, str]:
     """The labels in order of their id; ids may come as strings, as JSON keys do."""
-    if num_labels is not None and (not _is_int(num_labels) or num_labels < 1):
-        raise ConfigError(f"num_labels must be a positive integer, got {num_labels!r}")
+    if num_labels is not None and (not _is_int(num_labels) or not 1 <= num_labels <= _MOST_LABELS):
+        raise ConfigError(f"num_labels must be an integer from 1 to {_MOST_LABELS}, got {num_labels!r}")
     try:
         if id2label is not None:
             labels = {int(index): str(label) for index, label in id2label.items()}

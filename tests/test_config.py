@@ -363,3 +363,26 @@ def test_fields_of_a_published_config():
     assert config.max_length == 4096
     assert config.windows == (512,) * 12
     assert sorted(config.extra) == ["attention_mode", "gradient_checkpointing", "ignore_attention_mask"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_labels": 10**9}, "num_labels"),
+        ({"attention_window": 2**64 - 2}, "attention_window"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers"),
+        ({"tie_word_embeddings": "false"}, "tie_word_embeddings"),
+        ({"output_attentions": "no"}, "output_attentions"),
+    ],
+)
+def test_what_would_fill_the_memory_or_mean_something_else_is_refused(fields, message):
+    with pytest.raises(ConfigError, match=message):
+        LongformerConfig.from_dict(fields)
+
+
+def test_setting_the_number_of_labels_gives_them_new_names():
+    config = LongformerConfig(id2label={0: "no", 1: "yes"})
+    config.num_labels = 2
+    assert config.id2label == {0: "no", 1: "yes"}
+    config.num_labels = 3
+    assert config.label2id == {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2}

@@ -11,7 +11,7 @@ import lf_ref
 ROOT = Path(__file__).parent.parent
 TOP_LEVEL = {"pyproject.toml", "lf_ref", "tests", "notebooks", "README.md", "LICENSE"}
 # What tools and users leave in a checkout without asking: .gitignore keeps it out of commits.
-LEFT_BEHIND = {"build", "dist", "__pycache__"}
+LEFT_BEHIND = {"build", "dist", "__pycache__", "PKG-INFO"}
 
 
 def test_top_level_is_what_it_says():

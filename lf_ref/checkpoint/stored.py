@@ -103,6 +103,10 @@ class StoredTensors(dict[str, StoredTensor]):
         self.origin = origin
 
 
+class _MappedFile(mmap.mmap):
+    """A mapping that is ours alone, so that its pages may be let go."""
+
+
 def map_file(path: Path) -> mmap.mmap:
     """Map a file into memory, read-only: nothing is read until it is used. The file must not shrink meanwhile.
 
@@ -113,7 +117,7 @@ def map_file(path: Path) -> mmap.mmap:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise CheckpointError(f"{path} is empty: the download or copy broke off; fetch it again")
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped = _MappedFile(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
@@ -146,5 +150,5 @@ def _release(data: Array) -> None:
     owner: object = data
     while isinstance(owner, np.ndarray | memoryview):
         owner = owner.base if isinstance(owner, np.ndarray) else owner.obj
-    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+    if isinstance(owner, _MappedFile) and hasattr(mmap, "MADV_DONTNEED"):
         owner.madvise(mmap.MADV_DONTNEED)

@@ -20,6 +20,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from .jit import kernel
+
 __all__ = ["band_block", "band_probabilities"]
 
 FloatArray = NDArray[np.floating[Any]]
@@ -100,7 +102,7 @@ def _attend(
     _softmax_parts(everywhere, nearby)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FLAGS)
+@kernel(fastmath=_FLAGS)
 def band_block(
     query: FloatArray,
     key: FloatArray,
@@ -149,7 +151,7 @@ def band_block(
         out[row] = average
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FLAGS)
+@kernel(fastmath=_FLAGS)
 def band_probabilities(
     query: FloatArray,
     key: FloatArray,

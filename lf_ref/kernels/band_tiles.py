@@ -19,6 +19,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from .jit import kernel
 from .tile import (
     CHUNK,
     ROWS,
@@ -182,7 +183,7 @@ def _attend(
 def _compile(tile_source: str) -> Any:
     """Make the kernel. That it names `tile_source` puts it into the key of Numba's disk cache."""
 
-    @numba.njit(_SIGNATURE, cache=True, **_OPTIONS)
+    @kernel(_SIGNATURE, error_model="numpy")
     def band_block(
         query: FloatArray,
         key: FloatArray,

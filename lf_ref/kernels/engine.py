@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numba
@@ -40,18 +39,14 @@ class Kernels:
     """The operations of the fast path.
 
     Arrays are float32 or float64 and C-contiguous in their last axis. Results are new arrays; arguments are not
-    changed. The result does not depend on `num_threads`.
+    changed. The result does not depend on the number of threads.
     """
 
     # Rows of the feed-forward network done at a time, so that its inner activations are small beside the rest.
     CHUNK = 512
 
-    def __init__(self, num_threads: int | None = None) -> None:
-        self._threads = Threads(num_threads)
-
-    def limit_blas(self) -> AbstractContextManager[Any]:
-        """Hold NumPy's matrix products to the same number of threads while the context lasts."""
-        return self._threads.limit_blas()
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
 
     # --- row by row ---------------------------------------------------------------------------------------------
 

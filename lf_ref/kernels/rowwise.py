@@ -18,6 +18,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from .jit import kernel
+
 __all__ = ["BIAS_ACTIVATIONS", "bias_residual_layer_norm", "layer_norm", "masked_softmax"]
 
 FloatArray = NDArray[np.floating[Any]]
@@ -92,7 +94,7 @@ def _times_logistic_64(x: Any, y: Any) -> Any:
     return x * (small if y < 0.0 else 1.0) / (1.0 + small)
 
 
-@numba.njit(cache=True, **_OPTIONS)
+@kernel(error_model="numpy")
 def bias_identity(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
     """x := x + bias.  # [rows, n], [n] -> [rows, n]"""
     for row in range(start, stop):
@@ -100,7 +102,7 @@ def bias_identity(start: int, stop: int, x: FloatArray, bias: FloatArray) -> Non
             x[row, column] = x[row, column] + bias[column]
 
 
-@numba.njit(cache=True, **_OPTIONS)
+@kernel(error_model="numpy")
 def bias_relu(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
     """x := max(x + bias, 0).  # [rows, n], [n] -> [rows, n]"""
     zero = x.dtype.type(0)
@@ -110,7 +112,7 @@ def bias_relu(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
             x[row, column] = zero if y < zero else y
 
 
-@numba.njit(cache=True, **_OPTIONS)
+@kernel(error_model="numpy")
 def bias_gelu(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
     """x := y (1 + erf(y / sqrt(2))) / 2, y = x + bias.  # [rows, n], [n] -> [rows, n]"""
     for row in range(start, stop):
@@ -123,7 +125,7 @@ def bias_gelu(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
                 x[row, column] = y * (0.5 * math.erfc(-y * math.sqrt(0.5)))
 
 
-@numba.njit(cache=True, **_OPTIONS)
+@kernel(error_model="numpy")
 def bias_gelu_tanh(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
     """x := y (1 + tanh(sqrt(2 / pi) (y + 0.044715 y^3))) / 2, y = x + bias.  # [rows, n], [n] -> [rows, n]"""
     # (1 + tanh(u)) / 2 is the logistic function of 2u, which keeps its digits where u is far below 0.
@@ -139,7 +141,7 @@ def bias_gelu_tanh(start: int, stop: int, x: FloatArray, bias: FloatArray) -> No
                 x[row, column] = _times_logistic_64(y, _GELU_TANH_SCALE * y * (1.0 + _GELU_TANH_CUBE * y * y))
 
 
-@numba.njit(cache=True, **_OPTIONS)
+@kernel(error_model="numpy")
 def bias_gelu_fast(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
     """As `bias_gelu_tanh`, with sqrt(2 / pi) cut to ten digits as in HF, which only float64 can tell."""
     if x.itemsize == 4:
@@ -151,7 +153,7 @@ def bias_gelu_fast(start: int, stop: int, x: FloatArray, bias: FloatArray) -> No
                 x[row, column] = _times_logistic_64(y, _GELU_FAST_SCALE * y * (1.0 + _GELU_TANH_CUBE * y * y))
 
 
-@numba.njit(cache=True, **_OPTIONS)
+@kernel(error_model="numpy")
 def bias_silu(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
     """x := y / (1 + exp(-y)), y = x + bias.  # [rows, n], [n] -> [rows, n]"""
     for row in range(start, stop):
@@ -165,7 +167,7 @@ def bias_silu(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
                 x[row, column] = _times_logistic_64(y, y)
 
 
-@numba.njit(cache=True, **_OPTIONS)
+@kernel(error_model="numpy")
 def bias_tanh(start: int, stop: int, x: FloatArray, bias: FloatArray) -> None:
     """x := tanh(x + bias).  # [rows, n], [n] -> [rows, n]"""
     for row in range(start, stop):
@@ -215,7 +217,7 @@ def _normalise(values: FloatArray, weight: FloatArray, bias: FloatArray, eps: An
         values[index] = (values[index] - mean) * scale * weight[index] + bias[index]
 
 
-@numba.njit(cache=True, **_OPTIONS)
+@kernel(error_model="numpy")
 def layer_norm(
     start: int, stop: int, x: FloatArray, weight: FloatArray, bias: FloatArray, eps: Any, out: FloatArray
 ) -> None:
@@ -228,7 +230,7 @@ def layer_norm(
         _normalise(out[row], weight, bias, eps)
 
 
-@numba.njit(cache=True, **_OPTIONS)
+@kernel(error_model="numpy")
 def bias_residual_layer_norm(
     start: int,
     stop: int,
@@ -255,7 +257,7 @@ def _masked_maximum(scores: FloatArray, allowed: NDArray[np.bool_]) -> Any:
     return maximum
 
 
-@numba.njit(cache=True, **_OPTIONS)
+@kernel(error_model="numpy")
 def masked_softmax(start: int, stop: int, x: FloatArray, allowed: NDArray[np.bool_]) -> None:
     """x := softmax over the allowed entries of each row, 0 for the others; all 0 where nothing is allowed.
 

@@ -6,13 +6,14 @@ Python threads enter it, and its OpenMP layer does after a fork.
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -28,7 +29,7 @@ def usable_cpus() -> int:
         return os.cpu_count() or 1
 
 
-@cache
+@lru_cache(maxsize=4)  # one that falls out ends its threads once nobody uses it
 def _helpers(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix="lf_ref")
 
@@ -75,11 +76,13 @@ class Threads:
     """A number of threads to run tasks with; None stands for one per usable CPU, and leaves NumPy's BLAS alone."""
 
     def __init__(self, num_threads: int | None = None) -> None:
-        if num_threads is not None and (
-            isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1
-        ):
+        try:
+            count = usable_cpus() if num_threads is None else operator.index(num_threads)
+        except TypeError:
+            count = 0
+        if count < 1 or isinstance(num_threads, bool):
             raise InputError(f"num_threads must be a positive integer or None, got {num_threads!r}")
-        self.count = usable_cpus() if num_threads is None else num_threads
+        self.count = count
         self._limits_blas = num_threads is not None
 
     def limit_blas(self) -> AbstractContextManager[Any]:

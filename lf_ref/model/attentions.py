@@ -55,8 +55,8 @@ def dense_attentions(
     expected = sums > 0.5 if attention_mask is None else visible[:, None]
     if not np.allclose(sums, expected, rtol=0, atol=1e-3):
         raise InputError(
-            "the attentions of a token do not add up to 1 (to 0 where it is masked): these masks are not those that the "
-            "model was given, or chose by default"
+            "the attentions of a token do not add up to 1 (to 0 where it is masked): these masks are not those "
+            "that the model was given, or chose by default"
         )
     return dense
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from ..checkpoint import bind, open_tensors, save
 from ..config import CONFIG_NAME, LongformerConfig
 from ..errors import InputError
 from ..files import locate
+from ..kernels.threads import Threads
 from ..reference import heads, ops
 from ..reference.ops import Array
 from .definition import encode_by_definition
@@ -40,8 +40,8 @@ class LongformerPreTrainedModel:
             arrays of the wanted dtype are used as they are, without a copy.
         dtype: "float32" or "float64", of all weights and results.
         backend: "numba" for the fast kernels, "numpy" for the definition in `lf_ref.reference`.
-        num_threads: threads of the fast kernels and of NumPy's BLAS during a call; None for one per usable CPU. The
-            results do not depend on it.
+        num_threads: threads of the fast kernels, and of NumPy's BLAS during a call; None for one per usable CPU, which
+            leaves BLAS as it is. The results do not depend on it.
 
     Raises:
         InputError: an unknown dtype, backend or number of threads.
@@ -69,12 +69,12 @@ class LongformerPreTrainedModel:
         if backend not in BACKENDS:
             raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
         self.backend = backend
+        self._threads = Threads(num_threads)
         self._kernels: Kernels | None = None
         if backend == "numba":
             from ..kernels.engine import Kernels  # loads Numba
 
-            self._kernels = Kernels(num_threads)
-        self.num_threads = num_threads
+            self._kernels = Kernels(self._threads)
         self.parameters = bind(state_dict, config, self.head, self.dtype)
 
     @classmethod
@@ -134,9 +134,6 @@ class LongformerPreTrainedModel:
     def _ops(self) -> heads.Ops:
         return ops if self._kernels is None else self._kernels
 
-    def _limit_threads(self) -> AbstractContextManager[Any]:
-        return nullcontext() if self._kernels is None else self._kernels.limit_blas()
-
     def _encode(
         self,
         inputs: Inputs,
@@ -183,9 +180,10 @@ class LongformerPreTrainedModel:
 
 def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     try:
-        checked = np.dtype(dtype)
+        given = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
     except TypeError:
-        checked = None
-    if checked is None or checked.name not in DTYPES:
-        raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    return checked
+        given = None
+    for name in DTYPES:
+        if given is not None and given == np.dtype(name):
+            return np.dtype(name)
+    raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,6 +187,8 @@ def integers(name: str, value: Any, limit: int, limit_name: str) -> Array:
         InputError: it is ragged, not of integers, or holds a value outside the range; the first such is named.
     """
     array = as_array(name, value)
+    if array.size == 0:
+        raise InputError(f"{name} has no token: its shape is {array.shape}")
     if array.dtype.kind not in "iu":
         raise InputError(f"{name} must hold integers, got dtype {array.dtype}")
     wrong = (array < 0) | (array >= limit)
@@ -203,6 +205,8 @@ def as_array(name: str, value: Any) -> Array:
     Raises:
         InputError: it is ragged, or holds something else than numbers.
     """
+    if isinstance(value, Mapping):
+        raise InputError(f"{name} is a mapping; pass what is in it: model(**inputs)")
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:  # ragged nested lists

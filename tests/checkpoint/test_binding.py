@@ -263,3 +263,15 @@ def test_a_hostile_number_of_layers_makes_no_list_without_end():
     assert "holds 2 layers, but num_hidden_layers of the config is 10000" in error_of(
         state("encoder"), "encoder", config
     )
+
+
+def test_a_mapping_of_the_callers_is_left_alone(tmp_path):
+    """Pages of files that we mapped are let go once copied; those of the caller may hold what is nowhere else."""
+    stored = state("encoder")
+    name = next(name for name, array in stored.items() if array.size > 100)
+    path = tmp_path / "weights"
+    np.zeros(stored[name].shape, np.float16).tofile(path)
+    mapped = np.memmap(path, np.float16, mode="c", shape=stored[name].shape)
+    mapped[:] = 0.5
+    bind({**stored, name: mapped}, CONFIG, "encoder", "float32")
+    assert (mapped == 0.5).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -69,8 +70,13 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatc
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
 
 
-def test_the_files_are_readable_by_others(tmp_path):
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_files_have_the_mode_that_the_umask_leaves(tmp_path, umask, mode):
     config = LongformerConfig(**FIELDS)
-    save(tmp_path, bind(state_of("LongformerModel", FIELDS, 5), config, "model"), config, "model")
-    assert all(path.stat().st_mode & 0o777 == 0o644 for path in tmp_path.iterdir())
+    before = os.umask(umask)
+    try:
+        save(tmp_path, bind(state_of("LongformerModel", FIELDS, 5), config, "model"), config, "model")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {mode}
     assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "longformer"
