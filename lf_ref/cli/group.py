@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from typing import Any
@@ -45,6 +46,9 @@ class Commands(click.Group):
             raise _Ended(INTERRUPTED) from None
         except BrokenPipeError:
             raise _Ended(BROKEN_PIPE) from None
+        except LfRefError as error:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            raise click.ClickException(in_flags(str(error), command)) from error
         return result
 
     def _run(self, *args: Any, **extra: Any) -> int:
@@ -62,14 +66,29 @@ class Commands(click.Group):
             return _fail(f"{error.format_message()} (see {command} --help)")
         except click.ClickException as error:
             return _fail(error.format_message())
-        except LfRefError as error:
-            return _fail(str(error))
         except click.Abort:
             return INTERRUPTED
         except OSError as error:
             _drop_output()
             return BROKEN_PIPE if isinstance(error, BrokenPipeError) else _fail(str(error))
         return code if isinstance(code, int) else 0
+
+
+def in_flags(message: str, command: click.Command | None) -> str:
+    """A message with the options of a command as the command line spells them, where it names them as Python does.
+
+    >>> command = click.Command("cut", params=[click.Option(["--truncation"]), click.Option(["--word", "words"])])
+    >>> in_flags("let truncation=True cut it, or words= name it (words='it', revision=)", command)
+    "let --truncation cut it, or --word name it (--word 'it', revision=)"
+    """
+    options = [option for option in command.params if isinstance(option, click.Option)] if command else []
+    flags = {option.name: option.opts[0] for option in options}
+
+    def spell(found: re.Match[str]) -> str:
+        flag = flags.get(found["name"])
+        return found[0] if flag is None else f"{flag} " if found["valued"] is not None else flag
+
+    return re.sub(r"\b(?P<name>[a-z_]+)=(True\b|(?P<valued>(?=[\w'\"]))|)", spell, message)
 
 
 def _fail(message: str) -> int:

@@ -7,24 +7,20 @@ from typing import Any
 import click
 
 from ..errors import InputError
-from .options import length_options, load, model_options
-from .output import answer, answer_lines, table, visible
+from .options import input_options, length_options, load, model_options
+from .output import answer, answer_records, table, visible
 from .texts import Lines, argument, document
 
 
 @click.command("multiple-choice", short_help="Choose what goes with a text.")
 @click.argument("texts", metavar="[QUESTION] [CHOICE]...", nargs=-1)
-@click.option("--file", metavar="PATH|-", help="Read the question from a UTF-8 file, or from standard input.")
-@click.option(
-    "--lines",
-    metavar="PATH|-",
-    help='Read {"question": ..., "choices": [...]} from each line, and print one line of JSON for each.',
-)
-@click.option("--json", "as_json", is_flag=True, help="Print all of the result, as JSON.")
+@click.option("--top-k", type=click.IntRange(min=1), help="Choices, the best first (default: all).")
+@input_options('{"question": ..., "choices": [...]} from each line', "the question")
 @length_options
 @model_options
 def multiple_choice(
     texts: tuple[str, ...],
+    top_k: int | None,
     file: str | None,
     lines: str | None,
     as_json: bool,
@@ -34,16 +30,18 @@ def multiple_choice(
 ) -> None:
     """Sort the CHOICEs by how well they go with QUESTION, which may be any text. With --file all TEXTs are choices.
 
+    What else an object of --lines holds, an "id" say, is printed with its answer, which then is under "result".
+
     \b
     Example:
       lf-ref multiple-choice --model FOLDER "The sky is" "blue." "made of bread."
     """
-    options = {"truncation": truncation, "max_length": max_length}
+    options = {"top_k": top_k, "truncation": truncation, "max_length": max_length}
     if lines is not None:
         if texts or file is not None:
             raise InputError("--lines has the questions and choices in it: give neither as an argument, nor --file")
         given = Lines(lines)
-        answer_lines(load("multiple-choice", source), given.objects(), given, **options)
+        answer_records(load("multiple-choice", source), given.records(("question", "choices")), given, **options)
         return
     first, choices = (None, texts) if file is not None else (next(iter(texts), None), texts[1:])
     if not choices:

@@ -34,6 +34,9 @@ checkpoint_options = _together(
         help="Folder of a checkpoint, or repository id on the Hugging Face Hub (default: the bundled demo).",
     ),
     click.option("--revision", help="Branch, tag or commit of the Hub repository."),
+    click.option(
+        "--token", help="The Hub's token, for private repositories (default: $HF_TOKEN, or that of the login)."
+    ),
     click.option("--cache-dir", metavar="FOLDER", help="Where downloads are kept (default: the Hub's own cache)."),
     click.option("--local-files-only", is_flag=True, help="Never ask the Hub; use what is here."),
     click.option("--quiet", is_flag=True, help="No progress bars."),
@@ -57,15 +60,34 @@ engine_options = _together(
     ),
 )
 
-model_options = _together(checkpoint_options, engine_options)
-
-text_options = _together(
-    click.option("--file", metavar="PATH|-", help="Read the text from a UTF-8 file, or from standard input."),
+model_options = _together(
+    checkpoint_options,
+    engine_options,
     click.option(
-        "--lines", metavar="PATH|-", help="Read one text from each line, and print one line of JSON for each."
+        "--batch-tokens",
+        type=_COUNT,
+        default=4096,
+        show_default=True,
+        help="Tokens to run at once, padding included; lines of about the same length go together.",
     ),
-    click.option("--json", "as_json", is_flag=True, help="Print all of the result, as JSON."),
 )
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print all of the result, as JSON.")
+
+
+def input_options(lines: str, what: str = "the text") -> Callable[[Command], Command]:
+    """Where the input comes from, if not from the command line, and JSON in place of lines for people.
+
+    lines: what stands on each line of the file that --lines names; what: what the file holds that --file names.
+    """
+    return _together(
+        click.option("--file", metavar="PATH|-", help=f"Read {what} from a UTF-8 file, or from standard input."),
+        click.option("--lines", metavar="PATH|-", help=f"Read {lines}, and print one line of JSON for each."),
+        json_option,
+    )
+
+
+text_options = input_options("one text from each line")
 
 length_options = _together(
     click.option("--truncation", is_flag=True, help="Cut off the end of a text that is too long."),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .texts import Lines
+from .texts import RESULT, Lines, Record
 
 if TYPE_CHECKING:
     from ..pipelines import Pipeline
@@ -26,12 +27,28 @@ def answer(pipe: Pipeline[Any], given: Any, as_json: bool, show: Show, **options
         show(result)
 
 
-def answer_lines(pipe: Pipeline[Any], items: Iterable[Any], lines: Lines, **options: Any) -> None:
-    """Run a pipeline on many inputs and print each result as a line of JSON as it comes."""
+def answer_lines(pipe: Pipeline[Any], texts: Iterable[str], lines: Lines, **options: Any) -> None:
+    """Run a pipeline on many texts and print each result as a line of JSON as it comes."""
+    answer_records(pipe, ((text, {}) for text in texts), lines, **options)
+
+
+def answer_records(pipe: Pipeline[Any], records: Iterable[Record], lines: Lines, **options: Any) -> None:
+    """The same for inputs that may have other values with them: these are printed too, so that answers can be joined.
+
+    Where there are such values, the line is an object of them and, under `RESULT`, the result; else the result alone.
+    """
     if sys.stdout is not None and sys.stdout.isatty():
         pipe.quiet = True  # the lines themselves show the progress, and a bar would stand between them
-    for result in pipe.stream(items, name=lines.name, **options):
-        print_json(result)
+    waiting: deque[dict[str, Any]] = deque()  # a pipeline reads ahead
+
+    def inputs() -> Iterator[Any]:
+        for given, rest in records:
+            waiting.append(rest)
+            yield given
+
+    for result in pipe.stream(inputs(), name=lines.name, **options):
+        rest = waiting.popleft()
+        print_json({**rest, RESULT: result} if rest else result)
 
 
 def print_json(value: Any, indent: int | None = None) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from ..errors import InputError
-from .options import length_options, load, model_options
-from .output import answer, answer_lines, echo, table, visible
+from .options import input_options, length_options, load, model_options
+from .output import answer, answer_records, echo, table, visible
 from .texts import Lines, argument, document
 
 # Characters of the document shown on either side of an answer.
@@ -20,13 +20,7 @@ _COUNT = click.IntRange(min=1)
 @click.command("question-answering", short_help="Answer a question from a document.")
 @click.argument("question", required=False)
 @click.argument("context", metavar="[DOCUMENT]", required=False)
-@click.option("--file", metavar="PATH|-", help="Read the document from a UTF-8 file, or from standard input.")
-@click.option(
-    "--lines",
-    metavar="PATH|-",
-    help='Read {"question": ..., "context": ...} from each line, and print one line of JSON for each.',
-)
-@click.option("--json", "as_json", is_flag=True, help="Print all of the result, as JSON.")
+@input_options('{"question": ..., "context": ...} from each line', "the document")
 @click.option("--top-k", type=_COUNT, default=1, show_default=True, help="Answers, the best first.")
 @click.option("--max-answer-len", type=_COUNT, default=15, show_default=True, help="Longest answer in tokens.")
 @click.option("--max-question-len", type=_COUNT, help="Cut the question to so many tokens.")
@@ -41,20 +35,39 @@ def question_answering(
     file: str | None,
     lines: str | None,
     as_json: bool,
-    **options: Any,
+    top_k: int,
+    max_answer_len: int,
+    max_question_len: int | None,
+    max_seq_len: int | None,
+    doc_stride: int | None,
+    handle_impossible_answer: bool,
+    truncation: bool,
+    max_length: int | None,
+    **source: Any,
 ) -> None:
     """Answer QUESTION with a passage of DOCUMENT, which may be longer than the model takes.
+
+    What else an object of --lines holds, an "id" say, is printed with its answer, which then is under "result".
 
     \b
     Example:
       lf-ref question-answering --model FOLDER "Where do I live?" "My name is Ada and I live in London."
     """
-    source = {name: options.pop(name) for name in _SOURCE}
+    options = {
+        "top_k": top_k,
+        "max_answer_len": max_answer_len,
+        "max_question_len": max_question_len,
+        "max_seq_len": max_seq_len,
+        "doc_stride": doc_stride,
+        "handle_impossible_answer": handle_impossible_answer,
+        "truncation": truncation,
+        "max_length": max_length,
+    }
     if lines is not None:
         if question is not None or file is not None:
             raise InputError("--lines has the questions and documents in it: give neither as an argument, nor --file")
         given = Lines(lines)
-        answer_lines(load("question-answering", source), given.objects(), given, **options)
+        answer_records(load("question-answering", source), given.records(("question", "context")), given, **options)
         return
     if question is None:
         raise InputError("give a question and a document, or --lines PATH (- for standard input)")
@@ -64,11 +77,6 @@ def question_answering(
         _show([answers] if isinstance(answers, dict) else answers, item["context"])
 
     answer(load("question-answering", source), item, as_json, show, **options)
-
-
-_SOURCE = (
-    "model", "revision", "cache_dir", "local_files_only", "quiet", "num_threads", "dtype", "backend",
-)  # fmt: skip
 
 
 def _show(answers: list[dict[str, Any]], context: str) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ..errors import InputError
+
+# An input, and what else its JSON object holds, which is copied to the output with the answer under this key.
+Record = tuple[Any, dict[str, Any]]
+RESULT = "result"
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,32 @@ class Lines:
             for place, line in enumerate(file):
                 yield _text(line, self.name(place))
 
-    def objects(self) -> Iterator[Any]:
-        """The lines read as JSON.
+    def records(self, keys: Sequence[str], plain: str | None = None) -> Iterator[Record]:
+        """The lines as JSON objects, cut in two: what stands under these keys, and the rest.
+
+        plain: the key under which the whole line goes if it does not start with "{"; by default every line is JSON.
+            What is JSON but no object comes whole, for the pipeline to refuse.
 
         Raises:
-            InputError: a line is empty, not UTF-8 or not JSON, or the file cannot be read.
+            InputError: a line is empty, not UTF-8 or not JSON, or the file cannot be read; or the rest has the key that
+                the answer goes under.
         """
         for place, text in enumerate(self.texts()):
-            yield _parsed(text, self.name(place))
+            name = self.name(place)
+            if plain is not None and not text.lstrip().startswith("{"):
+                yield {plain: text}, {}
+                continue
+            hint = "" if plain is None else f'; a text that starts with {{ is written as {{"{plain}": ...}}'
+            given = _parsed(text, name, hint)
+            if not isinstance(given, dict):
+                yield given, {}
+                continue
+            rest = {key: value for key, value in given.items() if key not in keys}
+            if RESULT in rest:
+                raise InputError(
+                    f'{name} has the key "{RESULT}", under which the answer is printed: give it another name'
+                )
+            yield {key: value for key, value in given.items() if key in keys}, rest
 
 
 def one_or_lines(text: str | None, file: str | None, lines: str | None, what: str = "a text") -> str | Lines:
@@ -77,11 +99,11 @@ def argument(text: str) -> str:
     return text
 
 
-def _parsed(text: str, name: str) -> Any:
+def _parsed(text: str, name: str, hint: str = "") -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{name} is not JSON: {error}") from error
+        raise InputError(f"{name} is not JSON: {error}{hint}") from error
 
 
 def _name(path: str) -> str:

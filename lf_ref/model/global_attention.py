@@ -49,9 +49,12 @@ def on_token_ids(input_ids: ArrayLike, token_ids: ArrayLike) -> Array:
     """Global attention wherever one of `token_ids` stands.  # int (..., seq), int (n,) -> int64 (..., seq)
 
     Raises:
-        InputError: the rows are not of one length, or have no token.
+        InputError: the rows are not of one length, or have no token; token_ids are no integers.
     """
-    return np.isin(_ids(input_ids), as_array("token_ids", token_ids)).astype(np.int64)
+    tokens = as_array("token_ids", token_ids)
+    if tokens.size and tokens.dtype.kind not in "iu":
+        raise InputError(f"token_ids must be integers, got dtype {tokens.dtype}")
+    return np.isin(_ids(input_ids), tokens).astype(np.int64)
 
 
 def on_positions(input_ids: ArrayLike, positions: ArrayLike) -> Array:

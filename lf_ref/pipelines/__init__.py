@@ -14,6 +14,7 @@ from .base import Pipeline
 from .feature_extraction import FeatureExtractionPipeline
 from .fill_mask import FillMaskPipeline
 from .multiple_choice import MultipleChoicePipeline
+from .options import choose
 from .question_answering import QuestionAnsweringPipeline
 from .text_classification import TextClassificationPipeline
 from .token_classification import TokenClassificationPipeline
@@ -58,6 +59,8 @@ def pipeline(
     cache_dir: str | os.PathLike[str] | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
+    batch_tokens: int = 4096,
+    quiet: bool = False,
     **options: Any,
 ) -> Pipeline[Any]:
     """Build the pipeline of a task.
@@ -68,8 +71,8 @@ def pipeline(
             and extract features.
         tokenizer: the same; by default that of the model.
         revision, cache_dir, token, local_files_only: as in `from_pretrained`.
-        options: dtype, backend and num_threads of the model; batch_tokens and quiet of every pipeline; the task's own
-            options, for calls that do not give them.
+        batch_tokens, quiet: as for `Pipeline`.
+        options: dtype, backend and num_threads of the model; the task's own options, for calls that do not give them.
 
     Raises:
         InputError: the task is unknown or does not fit the model, or an option is not one of its options.
@@ -85,6 +88,7 @@ def pipeline(
         "local_files_only": local_files_only,
     }
     loading = {name: options.pop(name) for name in _LOADING if name in options}
+    choose(kind.options_class, task, options)  # before anything is downloaded
     if isinstance(model, LongformerPreTrainedModel):
         if loading:
             raise InputError(f"{', '.join(loading)}: the model is loaded already; say this when loading it")
@@ -98,7 +102,7 @@ def pipeline(
         tokenizer = LongformerTokenizer.from_pretrained(tokenizer, **source)
     if not isinstance(model, LongformerPreTrainedModel):
         model = kind.model_class.from_pretrained(model, **source, **loading)
-    return kind(model, tokenizer, **options)
+    return kind(model, tokenizer, batch_tokens=batch_tokens, quiet=quiet, **options)
 
 
 def _check_demo(kind: type[Pipeline[Any]]) -> None:
@@ -112,5 +116,5 @@ def _check_demo(kind: type[Pipeline[Any]]) -> None:
     if wanted not in ("LongformerModel", *held):
         raise CheckpointError(
             f"the bundled demo model is a {' and '.join(held)}, with no other head, so it cannot do {kind.task}, which "
-            f"needs a {wanted}: name a checkpoint that was trained for it (model=, or --model on the command line)"
+            f"needs a {wanted}: name a checkpoint that was trained for it with model="
         )

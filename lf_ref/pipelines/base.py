@@ -51,7 +51,8 @@ class Pipeline(Generic[Chosen]):
         model: of the class that the task needs.
         tokenizer: the one the model was trained with.
         batch_tokens: how many tokens, padding included, are run through the model at once. Inputs of about the same
-            length go together. It changes speed and memory, not the results.
+            length go together. It changes speed and memory, and the results only by rounding: a product of matrices of
+            another shape may add up in another order.
         quiet: no progress bar. By default one shows on standard error, if that is a terminal, for longer work.
         options: of the task, for calls that do not give them.
 
@@ -90,13 +91,13 @@ class Pipeline(Generic[Chosen]):
         self.defaults = options
         self._choose({})
 
-    def __call__(self, inputs: Any, **options: Any) -> Any:
-        """Answer for one input, for each of a list, or one by one for any other iterable.
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """Answer for one input, for each of a list, or one by one for any other iterable; each task names its own.
 
         Raises:
             InputError: an input or an option does not fit; inputs of a list are named by their place, from 0.
         """
-        return self._answer(inputs, self._choose(options))
+        raise NotImplementedError
 
     def stream(self, inputs: Iterable[Any], *, name: Name | None = None, **options: Any) -> Iterator[Any]:
         """Yield the result of each input in order, holding a bounded number of them at a time.
@@ -237,7 +238,7 @@ class Pipeline(Generic[Chosen]):
         if options.max_length is None:
             return most
         if options.max_length > most:
-            raise InputError(f"max_length is {options.max_length}, but this model takes at most {most} tokens")
+            raise InputError(f"max_length={options.max_length} is too much: this model takes at most {most} tokens")
         return options.max_length
 
     def _encode(
@@ -263,7 +264,7 @@ class Pipeline(Generic[Chosen]):
     def _check_length(self, name: str, tokens: int, limit: int, ways_out: str = "") -> None:
         if tokens <= limit:
             return
-        whose = "this model takes" if limit == self.model.config.max_length else "max_length allows"
+        whose = "this model takes" if limit == self.model.config.max_length else "max_length= allows"
         raise InputError(
             f"{name} has {tokens} tokens, and {whose} at most {limit}: shorten it or split it into pieces, or let "
             f"truncation=True cut its end off{ways_out}"

@@ -52,7 +52,7 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
 
     def __call__(self, inputs: str | Iterable[str], **options: Any) -> Any:
         """Encode one text, or each text of a list; see `FeatureExtractionOptions`."""
-        return super().__call__(inputs, **options)
+        return self._answer(inputs, self._choose(options))
 
     def _rows(self, name: str, item: str, options: FeatureExtractionOptions) -> list[Row]:
         return [Row(self._encode(name, options, item))]

@@ -62,7 +62,7 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
 
     def __call__(self, inputs: str | Iterable[str], **options: Any) -> Any:
         """Fill the masks of one text, or of each text of a list; see `FillMaskOptions`."""
-        results = super().__call__(inputs, **options)
+        results = self._answer(inputs, self._choose(options))
         return (
             results[0] if not isinstance(inputs, str) and isinstance(results, list) and len(results) == 1 else results
         )
@@ -134,5 +134,17 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         pieces = self.tokenizer.encode(word, add_special_tokens=False)
         if len(pieces) != 1:
             tokens = self.tokenizer.convert_ids_to_tokens(pieces)
-            raise InputError(f"target {word!r} is not one token of the vocabulary but {len(pieces)}: {tokens}")
+            raise InputError(
+                f"target {word!r} is not one token of the vocabulary but {len(pieces)}: {tokens}" + self._way_out(word)
+            )
         return int(pieces[0])
+
+    def _way_out(self, word: str) -> str:
+        """What to ask for in place of a word that is not one token; nothing where there is no word."""
+        pieces = self.tokenizer.encode(word, add_special_tokens=False)
+        if not pieces:
+            return ""
+        if len(self.tokenizer.encode(f" {word}", add_special_tokens=False)) == 1:
+            return f"; with a space before it, targets={' ' + word!r}, it is one"
+        first = self.tokenizer.convert_ids_to_tokens(pieces)[0]
+        return f"; targets={first!r} scores the first of them, which is what HF takes for the word"

@@ -50,18 +50,26 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
 
     def __call__(
         self,
-        inputs: str | Mapping[str, Any] | Iterable[Mapping[str, Any]],
+        inputs: str | Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
         choices: Sequence[str] | None = None,
+        *,
+        question: str | None = None,
         **options: Any,
     ) -> Any:
         """Answer one question, given with its choices or as a dict of the two, or each of a list of such dicts."""
+        if (inputs is None) == (question is None):
+            raise InputError(
+                "give either a question and choices=, or a dict with question and choices, or a list of such"
+            )
+        if question is not None:
+            inputs = check_text("question", question)
         if isinstance(inputs, str):
             if choices is None:
                 raise InputError("choices are missing: give the list of texts to choose from")
-            return super().__call__({"question": inputs, "choices": choices}, **options)
+            return self._answer({"question": inputs, "choices": choices}, self._choose(options))
         if choices is not None:
             raise InputError("choices goes with a single question; dicts have theirs in them, under 'choices'")
-        return super().__call__(inputs, **options)
+        return self._answer(inputs, self._choose(options))
 
     def _name(self, place: int) -> str:
         return f"item {place}"
@@ -70,7 +78,8 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
         if not isinstance(given, Mapping):
             raise InputError(f"{name} must be a dict with question and choices, got {type(given).__name__}")
         if set(given) != set(_KEYS):
-            raise InputError(f"{name} must have the keys question and choices, got {', '.join(map(str, given))}")
+            keys = ", ".join(map(str, given)) or "none"
+            raise InputError(f"{name} must have the keys question and choices, got {keys}")
         question, choices = check_text(f"the question of {name}", given["question"]), given["choices"]
         if isinstance(choices, str) or not isinstance(choices, Sequence) or len(choices) < 1:
             raise InputError(f"the choices of {name} must be a list of at least one text, got {choices!r}")

@@ -10,6 +10,40 @@ from ..errors import InputError
 
 Chosen = TypeVar("Chosen", bound="Options")
 
+_BUILDING = "say it when building the pipeline, pipeline(task, model, {name}=...)"
+_ONE_KIND = "leave it out: there is only {only} here"
+# What to do about names that are no options of a task, though some are arguments of HF's pipelines.
+_HINTS = {
+    **{
+        name: _BUILDING.format(name=name)
+        for name in ("batch_tokens", "quiet", "dtype", "backend", "num_threads", "tokenizer", "revision", "token")
+    },
+    "batch_size": "batch_tokens= of pipeline() says how many tokens are run at once",
+    "num_workers": "num_threads= of pipeline() says how many threads compute",
+    "torch_dtype": 'dtype="float32" or dtype="float64" of pipeline() says it',
+    "device": _ONE_KIND.format(only="the CPU"),
+    "device_map": _ONE_KIND.format(only="the CPU"),
+    "framework": _ONE_KIND.format(only="NumPy"),
+    "use_fast": _ONE_KIND.format(only="one tokenizer, a fast one,"),
+    "trust_remote_code": "leave it out: code from a repository is never run",
+    "use_auth_token": "token= of pipeline() says it",
+    "config": "load the model with it, from_pretrained(..., config=...), and give model= and tokenizer=",
+    "model_kwargs": "give dtype=, backend= and num_threads= of pipeline() by themselves",
+    "tokenizer_kwargs": "give truncation= and max_length= by themselves",
+    "tokenize_kwargs": "give truncation= and max_length= by themselves",
+    "padding": "leave it out: texts are padded as their batch needs it, and the results do not depend on it",
+    "pad_to_multiple_of": "leave it out: nothing has to be padded to the window",
+    "add_special_tokens": "leave it out: the model needs them",
+    "topk": "it is called top_k",
+    "return_all_scores": "top_k=None gives the scores of all labels",
+    "multi_class": "it is called multi_label",
+    "grouped_entities": 'aggregation_strategy="simple" groups them',
+    "ignore_subwords": 'aggregation_strategy="first" labels whole words',
+    "offset_mapping": "leave it out: the tokenizer gives the offsets",
+    "data": "give question= and context=",
+    "X": "give question= and context=",
+}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -32,12 +66,14 @@ def choose(kind: type[Chosen], task: str, given: Mapping[str, Any]) -> Chosen:
     """The options of a task with the given values, the others at their defaults.
 
     Raises:
-        InputError: a name is not among them (they are listed), or a value is none it can have.
+        InputError: a name is not among them (they are listed, with the way out where it is a name that HF knows), or a
+            value is none it can have.
     """
     known = [field.name for field in fields(kind)]
     for name in given:
         if name not in known:
-            raise InputError(f"{task} has no option {name!r}; its options are {', '.join(known)}")
+            hint = f": {_HINTS[name]}" if name in _HINTS else ""
+            raise InputError(f"{task} has no option {name!r}{hint}; its options are {', '.join(known)}")
     return kind(**given)
 
 

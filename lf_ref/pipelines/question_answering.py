@@ -117,7 +117,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
             raise InputError("give either question= and context=, or a dict with these keys, or a list of such dicts")
         if inputs is None:
             inputs = _pairs(question, context)
-        results = super().__call__(inputs, **options)
+        results = self._answer(inputs, self._choose(options))
         alone = isinstance(results, list) and not self._is_one(inputs) and len(results) == 1
         return results[0] if alone else results
 
@@ -128,7 +128,8 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         if not isinstance(given, Mapping):
             raise InputError(f"{name} must be a dict with question and context, got {type(given).__name__}")
         if set(given) != set(_KEYS):
-            raise InputError(f"{name} must have the keys question and context, got {', '.join(map(str, given))}")
+            keys = ", ".join(map(str, given)) or "none"
+            raise InputError(f"{name} must have the keys question and context, got {keys}")
         question, text = (check_text(f"the {key} of {name}", given[key]) for key in _KEYS)
         for key in _KEYS:
             if not given[key]:
@@ -146,7 +147,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         limit = self.limit(options)
         size = limit if options.max_seq_len is None else options.max_seq_len
         if size > limit:
-            raise InputError(f"max_seq_len is {size}, but this model takes at most {limit} tokens")
+            raise InputError(f"max_seq_len={size} is too much: this model takes at most {limit} tokens")
         room = size - question - 4
         if room < 1:
             raise InputError(
@@ -160,8 +161,8 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
             return windows(tokens, room, overlap if overlap < room else room // 2)
         if options.doc_stride >= room:
             raise InputError(
-                f"doc_stride is {options.doc_stride}, but beside the question of {name} a window of {size} tokens has "
-                f"room for only {room} of the document, so that it would not move on"
+                f"doc_stride={options.doc_stride} is too much: beside the question of {name} a window of {size} tokens "
+                f"has room for only {room} of the document, so that it would not move on"
             )
         return windows(tokens, room, options.doc_stride)
 

@@ -56,7 +56,7 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
 
     def __call__(self, inputs: str | Mapping[str, str] | Iterable[str | Mapping[str, str]], **options: Any) -> Any:
         """Classify one text or pair, or each of a list; see `TextClassificationOptions`."""
-        results = super().__call__(inputs, **options)
+        results = self._answer(inputs, self._choose(options))
         return [results] if isinstance(inputs, str) and options.get("top_k", BEST) == BEST else results
 
     def _item(self, name: str, given: Any, options: TextClassificationOptions) -> tuple[str, ...]:

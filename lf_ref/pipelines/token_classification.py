@@ -118,7 +118,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
         if options.truncation:
             return [slice(0, max(0, min(tokens, room)))]
         if options.stride is None:
-            self._check_length(name, tokens + 2, limit, ways_out=", or let stride= read it in overlapping windows")
+            self._check_length(name, tokens + 2, limit, ways_out=", or let stride= read it in windows")
             return [slice(0, tokens)]
         return windows(tokens, room, options.stride)
 

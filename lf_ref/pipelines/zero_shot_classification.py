@@ -98,12 +98,12 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
         self.contradiction_id = config.num_labels - 1 if self.entailment_id == 0 else 0
 
     def __call__(
-        self, inputs: str | Iterable[str], candidate_labels: str | Sequence[str] | None = None, **options: Any
+        self, sequences: str | Iterable[str], candidate_labels: str | Sequence[str] | None = None, **options: Any
     ) -> Any:
         """Classify one text, or each text of a list; see `ZeroShotClassificationOptions`."""
         if candidate_labels is not None:
             options["candidate_labels"] = candidate_labels
-        return super().__call__(inputs, **options)
+        return self._answer(sequences, self._choose(options))
 
     def _rows(self, name: str, item: str, options: ZeroShotClassificationOptions) -> list[Row]:
         if not options.labels:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from pipelines.building import CLASSES, DEMO, TEXTS, assert_alike, save_checkpoint
 
 import lf_ref
+from lf_ref import InputError
 from lf_ref.cli import main
 
 PLAIN = ["--backend", "numpy", "--num-threads", "1"]
@@ -121,6 +122,49 @@ def test_lines_in_json_lines_out(command, folders, tmp_path):
             assert_alike(result, expected, 1e-6)
 
 
+@pytest.mark.parametrize("command", CLASSES)
+def test_options_of_the_model_and_the_batches_reach_the_pipeline(command, folders, monkeypatch):
+    built = {}
+
+    def pipeline(task, **options):
+        built.update(options, task=task)
+        raise InputError("enough is seen")
+
+    monkeypatch.setattr("lf_ref.pipelines.pipeline", pipeline)
+    arguments = shlex.split(examples(command)[0])[2:]
+    run(
+        command,
+        *arguments,
+        "--batch-tokens",
+        "23",
+        "--token",
+        "hf_secret",
+        "--revision",
+        "refs/pr/7",
+        "--quiet",
+        code=2,
+    )
+    assert built["task"] == command
+    expected = {
+        "batch_tokens": 23,
+        "token": "hf_secret",
+        "revision": "refs/pr/7",
+        "quiet": True,
+        "local_files_only": False,
+    }
+    assert {name: built[name] for name in expected} == expected
+
+
+def test_batches_change_nothing_but_the_rounding(folders):
+    printed = [
+        run(*on("feature-extraction", folders), "--batch-tokens", tokens, "--lines", "-", stdin="\n".join(LINES))
+        for tokens in (1, 29, 4096)
+    ]
+    for other in printed[1:]:
+        for line, expected in zip(other.splitlines(), printed[0].splitlines(), strict=True):
+            assert_alike(json.loads(line), json.loads(expected), 1e-6)
+
+
 # --- for people -------------------------------------------------------------------------------------------------------
 
 
@@ -192,6 +236,57 @@ def test_question_answering_for_people(folders):
         assert_alike(json.loads(line), pipe_on("question-answering", folders)(item), 1e-6)
 
 
+# --- lines of JSON ----------------------------------------------------------------------------------------------------
+
+ITEMS = {
+    "question-answering": [{"question": "Where?", "context": text} for text in (DOCUMENT, TEXTS[0], "Yes.")],
+    "multiple-choice": [{"question": text, "choices": ["yes", *TEXTS[:2]]} for text in TEXTS[:3]],
+    "text-classification": [
+        {"text": TEXTS[0], "text_pair": TEXTS[1]},
+        {"text": "{x}"},
+        {"text": "A", "text_pair": None},
+    ],
+}
+REST = [{"id": "56be4db0", "answers": {"text": ["Ada"], "answer_start": [11]}}, {}, {"label": 1, "score": None}]
+
+
+@pytest.mark.parametrize("task", ITEMS)
+def test_what_else_an_object_holds_comes_out_with_its_answer(task, folders):
+    lines = [json.dumps({**rest, **item}) for rest, item in zip(REST, ITEMS[task], strict=True)]
+    options = {"top_k": 2}
+    printed = run(*on(task, folders), "--top-k", "2", "--lines", "-", stdin="\n".join(lines)).splitlines()
+    for line, rest, item in zip(printed, REST, ITEMS[task], strict=True):
+        expected = pipe_on(task, folders)(item, **options)
+        assert_alike(json.loads(line), {**rest, "result": expected} if rest else expected, 1e-6)
+
+
+def test_a_line_is_json_if_it_starts_with_a_brace_and_else_a_text(folders):
+    pipe = pipe_on("text-classification", folders, top_k=5)
+    pair = {"text": TEXTS[0], "text_pair": TEXTS[1]}
+    arguments = [*on("text-classification", folders), "--lines", "-"]
+    lines = [TEXTS[0], "  " + json.dumps(pair), '["text"]', json.dumps({"text": json.dumps(pair)})]
+    items = [{"text": TEXTS[0]}, pair, {"text": '["text"]'}, {"text": json.dumps(pair)}]
+    for line, item in zip(run(*arguments, stdin="\n".join(lines)).splitlines(), items, strict=True):
+        assert_alike(json.loads(line), pipe(item), 1e-6)
+    paired = run(*arguments, "--pair", TEXTS[1], stdin=f"{TEXTS[0]}\n" + json.dumps({"text": TEXTS[0]}))
+    for line in paired.splitlines():
+        assert_alike(json.loads(line), pipe(pair), 1e-6)
+
+
+def test_answers_stay_with_their_objects_over_many_batches(folders):
+    items = [
+        {"question": "Where?", "context": f"{'So it is. ' * (place % 7)}In {place}.", "id": place}
+        for place in range(50)
+    ]
+    stdin = "\n".join(map(json.dumps, items))
+    printed = run(*on("question-answering", folders), "--batch-tokens", "1", "--lines", "-", stdin=stdin).splitlines()
+    assert len(printed) == len(items)
+    for line, item in zip(map(json.loads, printed), items, strict=True):
+        assert line["id"] == item["id"]
+        answer = line["result"]
+        assert item["context"][answer["start"] : answer["end"]] == answer["answer"]
+
+
 def test_question_answering_may_find_nothing(folders):
     shown = run(
         *on("question-answering", folders), "--handle-impossible-answer", "--top-k", "999", "Where?", "In London."
@@ -206,6 +301,7 @@ def test_multiple_choice_for_people(folders):
     shown = run(*arguments, "The sky is", *choices)
     assert shown == "".join(f"{one['score']:.4f}  {one['choice']}  {one['text']}\n" for one in answers)
     assert_alike(json.loads(run(*arguments, "--json", "--file", "-", *choices, stdin="The sky is\n")), answers, 1e-6)
+    assert run(*arguments, "--top-k", "1", "The sky is", *choices) == shown.splitlines(keepends=True)[0]
     line = json.dumps({"question": "The sky is", "choices": choices})
     assert_alike(json.loads(run(*arguments, "--lines", "-", stdin=line)), answers, 1e-6)
 

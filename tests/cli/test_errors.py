@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 
+import click
 import pytest
 from click.testing import CliRunner
 from pipelines.building import CLASSES, DEMO, save_checkpoint
 
 from lf_ref.cli import main
+from lf_ref.cli.group import in_flags
 
 LONG = "word " * 5000
 
@@ -21,7 +23,9 @@ LONG = "word " * 5000
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """A small random checkpoint for some tasks."""
-    tasks = ["question-answering", "multiple-choice", "feature-extraction", "text-classification"]
+    tasks = [
+        "question-answering", "multiple-choice", "feature-extraction", "text-classification", "token-classification",
+    ]  # fmt: skip
     return {task: str(save_checkpoint(task, tmp_path_factory.mktemp(task))) for task in tasks}
 
 
@@ -94,7 +98,15 @@ def place(tmp_path, monkeypatch):
         (["fill-mask", "--top-q", "3", "A <mask>."], "--top-q"),
         (["fill-mask", "--dtype", "float16", "A <mask>."], "float16"),
         (["fill-mask", "--num-threads", "none", "A <mask>."], "none"),
-        (["fill-mask", "--max-length", "3000", "A <mask>."], "max_length is 3000, but this model takes at most 2048"),
+        (
+            ["fill-mask", "--max-length", "3000", "A <mask>."],
+            "--max-length 3000 is too much: this model takes at most 2048",
+        ),
+        (["fill-mask", "--max-length", "4", LONG + "<mask>"], "--max-length allows at most 4: shorten"),
+        (["fill-mask", LONG + "<mask>"], "or let --truncation cut its end off"),
+        (["fill-mask", "A <mask>.", "--target", "river"], "with a space before it, --target ' river', it is one"),
+        (["fill-mask", "--batch-tokens", "0", "A <mask>."], "--batch-tokens"),
+        (["text-classification", "A text."], "name a checkpoint that was trained for it with --model"),
         (["fill-masks", "A <mask>."], "fill-masks"),
         (["text-classification", "A text."], "the bundled demo model is a LongformerForMaskedLM"),
         (["question-answering", "Where?", "Here."], "name a checkpoint that was trained for it"),
@@ -145,6 +157,75 @@ def test_lines_of_json_that_do_not_fit(name, message, place, folders):
     assert done.exit_code == 2
     assert message in done.stderr
     assert len(done.stdout.splitlines()) == (1 if name == "broken.jsonl" else 0)
+
+
+@pytest.mark.parametrize(
+    ("task", "line", "message"),
+    [
+        ("question-answering", '{"id": 1, "question": "a"}', "must have the keys question and context, got question"),
+        ("question-answering", '{"id": 1}', "must have the keys question and context, got none"),
+        ("question-answering", '{"question": "a", "context": 3, "id": 1}', "the context of line 1 of x must be a text"),
+        (
+            "question-answering",
+            '{"question": "a", "context": "b", "result": 1}',
+            'line 1 of x has the key "result", under',
+        ),
+        ("multiple-choice", '{"question": "a", "label": 0}', "must have the keys question and choices, got question"),
+        ("multiple-choice", '["a", ["b"]]', "must be a dict with question and choices, got list"),
+        ("text-classification", '{"sentence": "a"}', "must have the keys text and text_pair, got none"),
+        ("text-classification", '{"text": 3}', "text of line 1 of x must be a text (str), got int"),
+        ("text-classification", '{"text": "a"', 'a text that starts with { is written as {"text": ...}'),
+        ("text-classification", "{name} is nice", "line 1 of x is not JSON"),
+    ],
+)
+def test_objects_with_missing_or_wrong_keys(task, line, message, place, folders):
+    (place / "x").write_text(line)
+    assert message in fails([task, "--model", folders[task], "--backend", "numpy", "--lines", "x"])
+
+
+def test_a_second_text_for_an_object_that_has_one(place, folders):
+    (place / "x").write_text('{"text": "a"}\n{"text": "a", "text_pair": "b"}\n')
+    arguments = ["--model", folders["text-classification"], "--backend", "numpy", "--lines", "x", "--pair", "c"]
+    done = CliRunner().invoke(main, ["text-classification", *arguments])
+    assert (done.exit_code, len(done.stdout.splitlines())) == (2, 1)
+    assert done.stderr == "Error: line 2 of x has a text_pair, so there is nothing for --pair to do\n"
+
+
+@pytest.mark.parametrize(
+    ("task", "arguments", "message"),
+    [
+        ("token-classification", [LONG], "or let --truncation cut its end off, or let --stride read it in windows"),
+        ("question-answering", [LONG, "Here."], "shorten it, or let --max-question-len cut it"),
+        ("question-answering", ["Where?", "Here.", "--max-seq-len", "99"], "--max-seq-len 99 is too much"),
+        (
+            "question-answering",
+            ["Where?", LONG, "--max-seq-len", "20", "--doc-stride", "18"],
+            "--doc-stride 18 is too much",
+        ),
+    ],
+)
+def test_messages_name_the_options_of_the_command(task, arguments, message, folders):
+    assert message in fails([task, "--model", folders[task], "--backend", "numpy", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("let truncation=True cut it", "let --truncation cut it"),
+        (
+            "or let stride= read it, stride=3, (stride=) stride='a'",
+            "or let --stride read it, --stride 3, (--stride) --stride 'a'",
+        ),
+        ("targets='K' or targets=' door'", "--target 'K' or --target ' door'"),
+        ("revision= and text= are none, nor is my_stride=3", "revision= and text= are none, nor is my_stride=3"),
+        ("truncation is a word, stride too", "truncation is a word, stride too"),
+    ],
+)
+def test_options_as_the_command_line_spells_them(message, expected):
+    options = [["--truncation"], ["--stride"], ["--target", "targets"]]
+    command = click.Command("cut", params=[*map(click.Option, options), click.Argument(["text"])])
+    assert in_flags(message, command) == expected
+    assert in_flags(message, None) == message
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,11 @@ def test_fill_mask(seed, both):
     targets = [" door", " book", " house"]
     assert_same(ours(two, targets=targets), theirs(two, targets=targets))
     assert_same(ours(one, targets=" door"), theirs(one, targets=" door"))
+    assert_same(ours(inputs=one), theirs(inputs=one))
+    # Of a target of several tokens HF takes the first, which is the way out that our error names.
+    with pytest.raises(lf_ref.InputError, match="targets='ĠK' scores the first of them"):
+        ours(one, targets=" Konstantinopolis")
+    assert_same(ours(one, targets="ĠK"), theirs(one, targets=" Konstantinopolis"))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -191,6 +196,25 @@ def test_zero_shot_classification(seed, labels, both):
     assert_same(ours(TEXTS[0], "a river, a house"), theirs(TEXTS[0], "a river, a house"))
     assert_same(ours(TEXTS[0], candidate_labels=["one"]), theirs(TEXTS[0], candidate_labels=["one"]))
     assert_same(ours(DOCUMENT, candidates, truncation=True), theirs(DOCUMENT, candidates))  # HF always cuts
+    named = {
+        "sequences": TEXTS[0],
+        "candidate_labels": candidates,
+        "hypothesis_template": "It is {}.",
+        "multi_label": True,
+    }
+    assert_same(ours(**named), theirs(**named))
+
+
+def test_inputs_by_the_names_of_hf(both):
+    """Whatever HF's call of a task names, ours takes by that name."""
+    for task, class_name, named in (
+        ("feature-extraction", "LongformerModel", {"inputs": TEXTS}),
+        ("text-classification", "LongformerForSequenceClassification", {"inputs": TEXTS}),
+        ("token-classification", "LongformerForTokenClassification", {"inputs": TEXTS}),
+        ("question-answering", "LongformerForQuestionAnswering", {"question": QUESTION, "context": DOCUMENT[:203]}),
+    ):
+        theirs, ours = both(task, class_name, 1)
+        assert_same(ours(**named), theirs(**named))
 
 
 @pytest.mark.parametrize("strategy", ["none", "simple", "first", "average", "max"])

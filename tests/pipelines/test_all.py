@@ -74,10 +74,73 @@ def test_defaults_of_the_pipeline_hold_for_its_calls(task):
 
 @pytest.mark.parametrize("task", CLASSES)
 def test_unknown_options_are_refused_with_those_there_are(task):
-    with pytest.raises(InputError, match=r"has no option 'topk'; its options are truncation, max_length"):
-        pipe_for(task, topk=3)
-    with pytest.raises(InputError, match=f"{task} has no option 'batch_size'; its options are truncation"):
-        pipe_for(task)(inputs_for(task), batch_size=3)
+    with pytest.raises(InputError, match=f"{task} has no option 'top_q'; its options are truncation, max_length"):
+        pipe_for(task, top_q=3)
+    with pytest.raises(InputError, match=f"{task} has no option 'top_q'; its options are truncation"):
+        pipe_for(task)(inputs_for(task), top_q=3)
+
+
+# What HF's pipelines take and these do not, and what the message about it must name.
+HF_ONLY = {
+    "batch_size": "batch_tokens= of pipeline",
+    "num_workers": "num_threads= of pipeline",
+    "torch_dtype": 'dtype="float32" or dtype="float64"',
+    "device": "there is only the CPU",
+    "device_map": "there is only the CPU",
+    "framework": "there is only NumPy",
+    "use_fast": "only one tokenizer",
+    "trust_remote_code": "is never run",
+    "use_auth_token": "token= of pipeline",
+    "config": r"from_pretrained\(..., config=...\)",
+    "model_kwargs": "by themselves",
+    "tokenizer_kwargs": "truncation= and max_length=",
+    "tokenize_kwargs": "truncation= and max_length=",
+    "padding": "results do not depend on it",
+    "pad_to_multiple_of": "nothing has to be padded",
+    "add_special_tokens": "the model needs them",
+    "topk": "is called top_k",
+    "return_all_scores": "top_k=None",
+    "multi_class": "is called multi_label",
+    "grouped_entities": 'aggregation_strategy="simple"',
+    "ignore_subwords": 'aggregation_strategy="first"',
+    "offset_mapping": "gives the offsets",
+    "data": "question= and context=",
+    "X": "question= and context=",
+}
+
+
+@pytest.mark.parametrize("name", HF_ONLY)
+def test_what_only_hf_takes_is_refused_with_the_way_out(name):
+    message = rf"has no option '{name}': .*{HF_ONLY[name]}.*; its options are truncation"
+    with pytest.raises(InputError, match=message):
+        lf_ref.pipeline("question-answering", "a/repository-that-is-never-asked-for", **{name: 1})
+    with pytest.raises(InputError, match=message):
+        pipe_for("fill-mask")("A <mask>.", **{name: 1})
+
+
+@pytest.mark.parametrize("name", ["batch_tokens", "quiet", "dtype", "backend", "num_threads", "tokenizer", "token"])
+def test_what_is_said_when_building_is_refused_in_a_call(name):
+    with pytest.raises(InputError, match=rf"'{name}': say it when building the pipeline.*{name}=\.\.\."):
+        pipe_for("fill-mask")("A <mask>.", **{name: 1})
+
+
+# The names by which HF's pipelines take what is asked of them.
+NAMES = dict.fromkeys(CLASSES, ("inputs",)) | {
+    "zero-shot-classification": ("sequences", "candidate_labels"),
+    "question-answering": ("question", "context"),
+    "multiple-choice": ("question", "choices"),
+}
+
+
+@pytest.mark.parametrize("task", CLASSES)
+def test_inputs_by_name(task):
+    values = [inputs_for(task)[0]]
+    if isinstance(values[0], dict):
+        values = list(values[0].values())
+    elif task == "zero-shot-classification":
+        values.append(["sport", "the news"])
+    by_name = pipe_for(task)(**dict(zip(NAMES[task], values, strict=True)))
+    assert_alike(by_name, pipe_for(task)(*values), 0.0)
 
 
 @pytest.mark.parametrize("task", CLASSES)
@@ -157,9 +220,9 @@ def test_too_long_is_an_error_that_says_what_to_do(task):
         InputError, match=rf"(text|item) 1.* has \d+ tokens, and this model takes at most {LIMIT}: .*trunc"
     ):
         pipe([short, too_long(task)], **options)
-    with pytest.raises(InputError, match="max_length allows at most 13"):
+    with pytest.raises(InputError, match="max_length= allows at most 13"):
         pipe(too_long(task), max_length=13, **options)
-    with pytest.raises(InputError, match=f"max_length is 1000, but this model takes at most {LIMIT} tokens"):
+    with pytest.raises(InputError, match=f"max_length=1000 is too much: this model takes at most {LIMIT} tokens"):
         pipe(short, max_length=1000, **options)
     assert pipe(too_long(task), truncation=True, **options)
     assert_alike(

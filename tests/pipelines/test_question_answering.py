@@ -143,6 +143,7 @@ def test_one_answer_is_a_dict_and_several_are_a_list():
         ((), {}, "give either question= and context="),
         ((QUESTION,), {}, "must be a dict with question and context, got str"),
         ((QUESTION, SHORT), {"question": QUESTION}, "as two texts, or question= and context="),
+        (({},), {}, "must have the keys question and context, got none"),
         (({"question": QUESTION},), {}, "must have the keys question and context, got question"),
         (({"question": QUESTION, "context": SHORT, "id": 3},), {}, "got question, context, id"),
         (({"question": QUESTION, "context": 3},), {}, "the context of the text must be a text"),
@@ -153,7 +154,7 @@ def test_one_answer_is_a_dict_and_several_are_a_list():
         ((), {"question": QUESTION, "context": [SHORT]}, "one question with a list of contexts"),
         ((), {"question": [QUESTION], "context": [SHORT, SHORT]}, "1 questions and 2 contexts"),
         ((QUESTION, SHORT), {"max_seq_len": LIMIT + 1}, f"this model takes at most {LIMIT}"),
-        ((QUESTION, LONG), {"max_seq_len": 20, "doc_stride": 15}, "doc_stride is 15, but beside the question"),
+        ((QUESTION, LONG), {"max_seq_len": 20, "doc_stride": 15}, "doc_stride=15 is too much: beside the question"),
         ((LONG, SHORT), {}, "no room for the document: shorten it, or let max_question_len= cut it"),
     ],
 )

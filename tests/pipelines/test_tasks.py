@@ -59,8 +59,12 @@ def test_fill_mask_targets_keep_their_scores_among_all_words():
     [
         ([], "at least one word"),
         ([" door", 3], "must be words, got int"),
-        (["Konstantinopolis"], "is not one token of the vocabulary but"),
-        ([""], "is not one token of the vocabulary but 0"),
+        (
+            ["Konstantinopolis"],
+            r"is not one token of the vocabulary but \d: \['K', .*; targets='K' scores the first of them",
+        ),
+        (["river"], r"but \d: \[.*\]; with a space before it, targets=' river', it is one$"),
+        ([""], r"is not one token of the vocabulary but 0: \[\]$"),
     ],
 )
 def test_fill_mask_refuses_targets_that_are_no_tokens(targets, message):
@@ -68,6 +72,17 @@ def test_fill_mask_refuses_targets_that_are_no_tokens(targets, message):
         pipe_for("fill-mask")("A <mask>.", targets=targets)
     with pytest.raises(InputError, match=message):
         pipe_for("fill-mask", targets=targets)
+
+
+def test_the_way_out_for_a_target_of_several_tokens_is_what_hf_does():
+    pipe = pipe_for("fill-mask")
+    for word in ("Konstantinopolis", " Konstantinopolis"):
+        with pytest.raises(InputError) as caught:
+            pipe("A <mask>.", targets=word)
+        first = demo_tokenizer().tokenize(word)[0]
+        assert f"targets={first!r}" in str(caught.value)
+        [answer] = pipe("A <mask>.", targets=first)
+        assert answer["token"] == demo_tokenizer().encode(word, add_special_tokens=False)[0]
 
 
 def test_fill_mask_needs_a_mask():
@@ -248,6 +263,8 @@ def test_multiple_choice_is_the_model_with_its_own_global_attention():
     ("given", "message"),
     [
         ("a question", "choices are missing"),
+        (None, "give either a question and choices=, or a dict"),
+        ({}, "must have the keys question and choices, got none"),
         ({"question": "a"}, "must have the keys question and choices, got question"),
         ({"question": "a", "choices": "b"}, "must be a list of at least one text, got 'b'"),
         ({"question": "a", "choices": []}, "must be a list of at least one text"),
