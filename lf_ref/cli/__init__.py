@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
+from .bench import bench
 from .feature_extraction import feature_extraction
 from .fill_mask import fill_mask
 from .group import Commands
@@ -14,6 +15,7 @@ from .question_answering import question_answering
 from .text_classification import text_classification
 from .token_classification import token_classification
 from .tokenize import tokenize
+from .warmup import warmup
 from .zero_shot_classification import zero_shot_classification
 
 __all__ = ["main"]
@@ -42,5 +44,7 @@ for _command in (
     multiple_choice,
     tokenize,
     info,
+    warmup,
+    bench,
 ):
     main.add_command(_command)

@@ -1,0 +1,69 @@
+"""What figures were measured on: processor, versions, settings, load, date."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+from threadpoolctl import threadpool_info
+
+from .. import __version__
+from ..kernels.threads import usable_cpus
+
+# What matters for the speed: vectors, and units for matrices and for short numbers.
+_FEATURES = (
+    "avx2", "fma", "avx512f", "avx512vnni", "avx512bf16", "avxvnni", "amx-tile", "amx-bf16", "amx-int8",
+    "neon", "dotprod", "i8mm", "bf16", "sve", "altivec", "vsx",
+)  # fmt: skip
+# Settings of either side's libraries that change what the processor is used for.
+_SETTINGS = (
+    "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "OPENBLAS_CORETYPE",
+    "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_ENABLE_INSTRUCTIONS", "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+)  # fmt: skip
+_PEERS = ("torch", "transformers")
+
+
+def machine_facts(with_peer: bool) -> dict[str, Any]:
+    """All of it as JSON values."""
+    host = llvm.get_host_cpu_features()
+    packages = ("numpy", "numba", *(_PEERS if with_peer else ()))
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "cpu": _cpu_name(),
+        "cores": usable_cpus(),
+        "features": [name for name in _FEATURES if host.get(name)],
+        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": {"lf_ref": __version__, "python": platform.python_version(), **{p: _version(p) for p in packages}},
+        "blas": [
+            {"name": pool["internal_api"], "version": pool["version"], "kernels": pool.get("architecture")}
+            for pool in threadpool_info()
+            if pool["user_api"] == "blas"
+        ],
+        "settings": {name: os.environ[name] for name in _SETTINGS if name in os.environ},
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine() or sys.platform
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,143 @@
+"""How near the parts of the encoder come to what the machine can do: rates over arithmetic intensity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..kernels import rowwise
+from ..kernels.engine import Kernels
+from ..kernels.threads import Threads
+from ..model.plan import Row
+from .size import Size
+from .timing import Product, in_turns
+
+_BYTES = 4  # of a float32
+# Operations on each number: additions, multiplications and divisions as the kernels write them, one for each.
+_NORM_OPERATIONS, _GELU_OPERATIONS = 10, 40
+# Numbers of the arrays that memory bandwidth is measured on: more than any cache holds.
+_STREAM = 1 << 26
+
+
+def drawing() -> Any:
+    """matplotlib's figure, which draws to files without a screen.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        return import_module("matplotlib.figure")
+    except ImportError as error:
+        raise InputError(f"the plot needs matplotlib: pip install 'lf-ref[notebooks]' ({error})") from error
+
+
+def measure_parts(size: Size, num_threads: int, repeats: int) -> dict[str, Any]:
+    """Rates of the parts of a layer for the long text, and the two ceilings; the figures as JSON values.
+
+    The bytes of a part are those it has to move at least: what it is given once, and what it gives once.
+    """
+    hidden, inner = size.config.hidden_size, size.config.intermediate_size
+    product = Product(size.tokens, hidden, inner, num_threads)
+    source, target = np.ones(_STREAM, np.float32), np.zeros(_STREAM, np.float32)
+    threads = Threads(num_threads)
+
+    def copy(start: int, stop: int) -> None:
+        target[start:stop] = source[start:stop]
+
+    parts = _parts(size, num_threads)
+    runs = in_turns([product, lambda: threads.rows(copy, _STREAM), *(part for _, _, _, part in parts)], repeats)
+    return {
+        "sgemm_gflops": product.flop / runs[0].median / 1e9,
+        "bandwidth_gbytes": 2 * _BYTES * _STREAM / runs[1].median / 1e9,
+        "parts": [
+            {
+                "name": name,
+                "gflops": flop / timed.median / 1e9,
+                "flop_per_byte": flop / (_BYTES * numbers),
+                "seconds": timed.median,
+            }
+            for (name, flop, numbers, _), timed in zip(parts, runs[2:], strict=True)
+        ],
+    }
+
+
+def _parts(size: Size, num_threads: int) -> list[tuple[str, int, int, Callable[[], Any]]]:
+    """Of each part its name, its floating-point operations, the numbers it moves at least, and how to run it."""
+    kernels, threads, rng = Kernels(num_threads), Threads(num_threads), np.random.default_rng(0)
+    tokens, hidden, inner = size.tokens, size.config.hidden_size, size.config.intermediate_size
+    x, residual, query, key = rng.standard_normal((4, tokens, hidden), np.float32)
+    wide = rng.standard_normal((tokens, inner), np.float32)
+    weight = rng.standard_normal((inner, hidden), np.float32)
+    bias = np.zeros(hidden, np.float32)
+    wide_bias = np.full(inner, 0.5, np.float32)  # it works in place: without a bias the numbers would die out
+    everything, nothing = np.ones(tokens, bool), np.empty(0, np.int64)
+    row = Row(slice(0, tokens), everything, everything, slice(0, tokens), nothing, nothing)
+    reach = min(size.window // 2, tokens - 1)
+    pairs = tokens * (2 * reach + 1) - reach * (reach + 1)
+
+    def linear(outputs: int, inputs: int) -> tuple[str, int, int, Callable[[], Any]]:
+        given, matrix = (x, weight[:outputs]) if inputs == hidden else (wide, weight.T[:outputs])
+        chosen = np.ascontiguousarray(matrix)
+
+        def multiply() -> Any:
+            with kernels.limit_blas():
+                return given @ chosen.T
+
+        flop = 2 * tokens * inputs * outputs
+        return f"linear {inputs} to {outputs}", flop, tokens * (inputs + outputs) + inputs * outputs, multiply
+
+    return [
+        linear(hidden, hidden),
+        linear(inner, hidden),
+        linear(hidden, inner),
+        (
+            f"band attention, window {size.window}",
+            4 * hidden * pairs,
+            4 * tokens * hidden,
+            lambda: kernels.band_attention(query, key, x, [row], size.heads, size.window // 2),
+        ),
+        (
+            "norm",
+            _NORM_OPERATIONS * tokens * hidden,
+            2 * tokens * hidden,
+            lambda: kernels.layer_norm(residual, bias, bias, 1e-5),
+        ),
+        (
+            "bias and gelu",
+            _GELU_OPERATIONS * tokens * inner,
+            2 * tokens * inner,
+            lambda: threads.rows(rowwise.bias_gelu, tokens, wide, wide_bias),
+        ),
+    ]
+
+
+def draw(measured: dict[str, Any], machine: dict[str, Any], path: Path) -> None:
+    """Draw the parts under the two ceilings, into a file whose ending says the format."""
+    figure = drawing().Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    peak, bandwidth = measured["sgemm_gflops"], measured["bandwidth_gbytes"]
+    intensities = [part["flop_per_byte"] for part in measured["parts"]]
+    reach = np.geomspace(min(intensities) / 2, max([*intensities, peak / bandwidth]) * 2, 200)
+    axes.plot(reach, np.minimum(peak, bandwidth * reach), color="black", label="ceiling")
+    axes.annotate(f"sgemm {peak:.0f} GFLOP/s", (reach[-1], peak), ha="right", va="bottom")
+    axes.annotate(f"memory {bandwidth:.0f} GB/s", (reach[0], bandwidth * reach[0]), ha="left", va="bottom")
+    for part in measured["parts"]:
+        axes.plot(part["flop_per_byte"], part["gflops"], "o", label=part["name"])
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="arithmetic intensity (FLOP per byte moved at least)",
+        ylabel="rate (GFLOP/s)",
+        title=f"{machine['cpu']}, float32",
+    )
+    axes.grid(True, which="both", alpha=0.2)
+    figure.legend(loc="outside right upper")
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: the plot cannot be written: {error}") from error

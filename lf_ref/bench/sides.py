@@ -1,0 +1,88 @@
+"""What can be asked of a side, and lf_ref's own: the peer's is in `peer`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..kernels.engine import Kernels
+from ..model.heads import LongformerForMaskedLM, LongformerForSequenceClassification, LongformerModel
+from ..model.plan import Row
+from ..reference.ops import Array
+
+Folder = str | os.PathLike[str]
+
+
+class Side(Protocol):
+    """One of the two that are compared: a checkpoint, loaded on first use, and what it answers.
+
+    ids, visible, is_global: int64 (rows, seq), 0 or 1 the latter two.
+    """
+
+    name: str
+
+    def encoder(self, ids: Array, is_global: Array, visible: Array | None = None) -> Array:
+        """The last hidden states.  # -> [rows, seq, hidden]"""
+
+    def classifier(self, ids: Array) -> Array:
+        """Scores of the labels, the first token being global.  # -> [rows, labels]"""
+
+    def masked_lm(self, ids: Array, is_global: Array, position: int) -> Array:
+        """Scores of the words for one token of the only row.  # -> [vocabulary]"""
+
+    def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], Array]:
+        """The banded attention of one layer without its projections, ready to run.  # [seq, hidden] -> same"""
+
+    def weights(self) -> Iterator[Array]:
+        """The weights of the encoder."""
+
+
+class Ours:
+    """lf_ref."""
+
+    name = "lf_ref"
+
+    def __init__(self, folder: Folder, num_threads: int) -> None:
+        self._folder, self._threads = folder, num_threads
+
+    def encoder(self, ids: Array, is_global: Array, visible: Array | None = None) -> Array:
+        """As in `Side`."""
+        output: Any = self._encoder(ids, visible, is_global)
+        return output.last_hidden_state
+
+    def classifier(self, ids: Array) -> Array:
+        """As in `Side`."""
+        output: Any = self._classifier(ids)
+        return output.logits
+
+    def masked_lm(self, ids: Array, is_global: Array, position: int) -> Array:
+        """As in `Side`."""
+        output: Any = self._masked_lm(ids, global_attention_mask=is_global, logits_at=[[0, position]])
+        return output.logits[0]
+
+    def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], Array]:
+        """As in `Side`."""
+        kernels, length = Kernels(self._threads), len(query)
+        everything, nothing = np.ones(length, bool), np.empty(0, np.int64)
+        row = Row(slice(0, length), everything, everything, slice(0, length), nothing, nothing)
+        return lambda: kernels.band_attention(query, key, value, [row], heads, window // 2)
+
+    def weights(self) -> Iterator[Array]:
+        """As in `Side`."""
+        yield from self._encoder.parameters.values()
+
+    @cached_property
+    def _encoder(self) -> LongformerModel:
+        return LongformerModel.from_pretrained(self._folder, num_threads=self._threads)
+
+    @cached_property
+    def _classifier(self) -> LongformerForSequenceClassification:
+        return LongformerForSequenceClassification.from_pretrained(self._folder, num_threads=self._threads)
+
+    @cached_property
+    def _masked_lm(self) -> LongformerForMaskedLM:
+        return LongformerForMaskedLM.from_pretrained(self._folder, num_threads=self._threads)

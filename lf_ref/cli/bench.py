@@ -1,0 +1,131 @@
+"""`lf-ref bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .output import echo, print_json, table
+
+_COUNT = click.IntRange(min=1)
+
+
+@click.command("bench", short_help="Measure the speed, alone or side by side with HF transformers.")
+@click.option(
+    "--against", type=click.Choice(["transformers"]), help="Compare with it, with the same weights and texts."
+)
+@click.option("--work", "chosen", metavar="NAME", multiple=True, help="Measure only this; may be repeated.")
+@click.option("--repeats", type=_COUNT, default=5, show_default=True, help="Timed runs of each side.")
+@click.option("--num-threads", type=_COUNT, help="Threads of both sides (default: all CPUs).")
+@click.option("--layers", type=_COUNT, default=12, show_default=True, help="Layers of the model; fewer take less time.")
+@click.option("--heads", type=_COUNT, default=12, show_default=True, help="Attention heads, each 64 numbers wide.")
+@click.option("--window", type=click.IntRange(min=8), default=512, show_default=True, help="Both sides, in tokens.")
+@click.option("--tokens", type=click.IntRange(min=64), default=4096, show_default=True, help="Length of the long text.")
+@click.option("--vocabulary", type=click.IntRange(min=8), default=50265, show_default=True, help="Words of the model.")
+@click.option("--roofline", type=click.Path(dir_okay=False, path_type=Path), help="Draw the rates of the parts there.")
+@click.option("--json", "as_json", is_flag=True, help="Print all figures, every single run too, as JSON.")
+def bench(
+    against: str | None,
+    chosen: tuple[str, ...],
+    repeats: int,
+    num_threads: int | None,
+    roofline: Path | None,
+    as_json: bool,
+    **size: int,
+) -> None:
+    """Measure lf_ref on a model of random weights, by default of the size of the published base checkpoints.
+
+    Times are medians of runs that take turns with the peer's; the ratio is the median over the pairs. The difference is
+    the largest of all numbers of the two results. "at least" is what lf_ref means to reach.
+
+    \b
+    Examples:
+      lf-ref bench --layers 1 --tokens 256 --repeats 1 --work encoder
+      lf-ref bench --against transformers
+    """
+    from ..bench.runs import run
+    from ..bench.size import Size
+    from ..errors import InputError
+
+    if size["window"] % 2:
+        raise InputError(f"--window must be even, got {size['window']}")
+    if against and size["tokens"] % size["window"]:
+        raise InputError(
+            f"--tokens must be a multiple of --window for a comparison, since HF's banded attention alone takes only "
+            f"such lengths; got {size['tokens']} and {size['window']}"
+        )
+    facts = run(Size(**size), chosen, against, repeats, num_threads, _tell, roofline)
+    if as_json:
+        print_json(facts, indent=2)
+    else:
+        show(facts)
+
+
+def _tell(what: str) -> None:
+    """On standard error, so that standard output holds the figures alone."""
+    click.echo(f"{what} ...", err=True)
+
+
+def show(facts: dict[str, Any]) -> None:
+    """The figures as tables for people."""
+    _show_machine(facts)
+    if facts["works"]:
+        echo()
+        _show_works(facts["works"], facts["peer"])
+    if facts["figures"]:
+        echo()
+        rows = [["figure", "value", "wanted"]]
+        for figure in facts["figures"]:
+            wanted = figure["wanted"] or []
+            rows.append([figure["title"], f"{figure['value']:.3g} {figure['unit']}", " ".join(map(str, wanted))])
+        table(rows, right=[1])
+    if "roofline" in facts:
+        echo()
+        _show_roofline(facts["roofline"])
+
+
+def _show_machine(facts: dict[str, Any]) -> None:
+    machine, size = facts["machine"], facts["size"]
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    blas = ", ".join(" ".join(str(part) for part in library.values() if part) for library in machine["blas"])
+    load = "" if machine["load"] is None else f", load {machine['load'][0]:.1f} before"
+    lines = [
+        ["processor", f"{machine['cpu']}, {machine['cores']} cores ({' '.join(machine['features'])})"],
+        ["versions", f"{versions}; {blas}"],
+        [
+            "model",
+            f"{size['layers']} layers of {size['heads']} heads, window {size['window']}, random weights, float32",
+        ],
+        ["run", f"{machine['date']}, {facts['num_threads']} threads, {facts['repeats']} repeats{load}"],
+    ]
+    if machine["settings"]:
+        lines.append(["settings", " ".join(f"{name}={value}" for name, value in machine["settings"].items())])
+    table(lines)
+
+
+def _show_works(works: list[dict[str, Any]], peer: str | None) -> None:
+    if peer is None:
+        rows = [["work", "lf_ref"], *([work["title"], _cost(work["lf_ref"])] for work in works)]
+        return table(rows, right=[1])
+    rows = [["work", "lf_ref", peer, "ratio", "at least", "difference"]]
+    for work in works:
+        wanted = "" if work["wanted"] is None else f"{work['wanted']:g} x"
+        costs = [_cost(work[side]) for side in ("lf_ref", peer)]
+        rows.append([work["title"], *costs, f"{work['ratio']:.2f} x", wanted, f"{work['difference']:.1e}"])
+    return table(rows, right=[1, 2, 3, 4, 5])
+
+
+def _cost(side: dict[str, Any]) -> str:
+    if "bytes" in side:
+        return f"{side['bytes'] / 1e6:.0f} MB"
+    seconds = side["seconds"]
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
+
+
+def _show_roofline(measured: dict[str, Any]) -> None:
+    echo(f"sgemm {measured['sgemm_gflops']:.0f} GFLOP/s, memory {measured['bandwidth_gbytes']:.1f} GB/s")
+    rows = [["part", "FLOP/byte", "GFLOP/s"]]
+    rows += [[part["name"], f"{part['flop_per_byte']:.1f}", f"{part['gflops']:.1f}"] for part in measured["parts"]]
+    table(rows, right=[1, 2])

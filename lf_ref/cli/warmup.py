@@ -1,0 +1,114 @@
+"""`lf-ref warmup`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import checkpoint_options, quietly
+from .output import echo, print_json, table
+
+if TYPE_CHECKING:
+    from ..config import LongformerConfig
+
+
+@click.command("warmup", short_help="Compile the kernels ahead of the first use.")
+@click.option("--float64", "wide", is_flag=True, help="Also what float64 needs.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+@checkpoint_options
+def warmup(wide: bool, as_json: bool, model: str | None, quiet: bool, **source: Any) -> None:
+    """Compile everything that one forward of a model needs, so that no later process waits for it.
+
+    What is compiled is kept on disk, beside the package or where NUMBA_CACHE_DIR says; a second run only loads it.
+
+    \b
+    Example:
+      lf-ref warmup
+    """
+    from ..checkpoint import adapt_config
+    from ..config import CONFIG_NAME, LongformerConfig
+    from ..files import locate
+
+    with quietly(quiet):
+        place = locate(model, **source)
+        config = adapt_config(LongformerConfig.from_json_file(place.require(CONFIG_NAME)))
+    facts = warm(config.hidden_act, ["float32", "float64"] if wide else ["float32"])
+    if as_json:
+        print_json(facts, indent=2)
+    else:
+        _show(facts)
+
+
+def warm(activation: str, dtypes: list[str]) -> dict[str, Any]:
+    """Run tiny models with every kind of token, and tell which kernels that compiled and which it loaded.
+
+    activation: HF's name of it. Kernels are compiled for types, not for sizes: what a tiny model needs, all need.
+    """
+    start = time.perf_counter()
+    for dtype in dtypes:
+        _run_tiny_model(_tiny_config(activation), dtype)
+    kernels, folders = compiled_kernels()
+    return {"seconds": time.perf_counter() - start, "kernels": kernels, "cache": sorted(folders)}
+
+
+def _tiny_config(activation: str) -> LongformerConfig:
+    from ..config import LongformerConfig
+
+    return LongformerConfig(
+        vocab_size=8,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        attention_window=4,
+        max_position_embeddings=16,
+        hidden_act=activation,
+    )
+
+
+def _run_tiny_model(config: LongformerConfig, dtype: str) -> None:
+    """With local, global and masked tokens, all outputs, and the head that uses most kernels."""
+    import numpy as np
+
+    from ..checkpoint import expected_shapes
+    from ..model.heads import LongformerForMaskedLM
+
+    rng = np.random.default_rng(0)
+    shapes = expected_shapes(config, LongformerForMaskedLM.head)
+    weights = {name: rng.standard_normal(shape).astype(dtype) for name, shape in shapes.items()}
+    weights.pop("lm_head.decoder.weight")  # tied
+    model = LongformerForMaskedLM(config, weights, dtype=dtype)
+    ids = [[0, 4, 5, 6, 5, 4, 6, 2]]
+    model(ids, [[1, 1, 1, 1, 0, 1, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]], output_attentions=True)
+
+
+def compiled_kernels() -> tuple[list[dict[str, Any]], set[str]]:
+    """Every kernel that this process has machine code for, and the folders that keep it."""
+    import sys
+
+    kernels, folders = {}, set()
+    for module in sorted(name for name in sys.modules if name.startswith("lf_ref.kernels.")):
+        for kernel in vars(sys.modules[module]).values():
+            stats = getattr(kernel, "stats", None)
+            if stats is None or stats.cache_path is None:  # no kernel, or one that is part of others
+                continue
+            new = [getattr(key, "args", key) for key in stats.cache_misses]
+            for signature in kernel.signatures:
+                dtype = next(str(part.dtype) for part in signature if hasattr(part, "dtype"))
+                facts = {"name": kernel.__name__, "dtype": dtype, "state": "compiled" if signature in new else "loaded"}
+                kernels[kernel.__module__, kernel.__name__, dtype] = facts
+                folders.add(stats.cache_path)
+    return [kernels[key] for key in sorted(kernels)], folders
+
+
+def _show(facts: dict[str, Any]) -> None:
+    if not facts["kernels"]:
+        echo("Nothing to compile: NUMBA_DISABLE_JIT is set.")
+        return
+    table([[kernel["name"], kernel["dtype"], kernel["state"]] for kernel in facts["kernels"]])
+    states = [kernel["state"] for kernel in facts["kernels"]]
+    echo(f"{states.count('compiled')} compiled, {states.count('loaded')} loaded in {facts['seconds']:.1f} s")
+    for folder in facts["cache"]:
+        echo(f"kept in {folder}")

@@ -1,0 +1,177 @@
+"""`lf-ref bench` on tiny models: what it prints, and that both sides compute the same. No time is judged."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from lf_ref.bench import peer, roofline, size, timing
+from lf_ref.bench.runs import names
+from lf_ref.checkpoint import expected_shapes
+from lf_ref.cli import main
+from lf_ref.model.heads import LongformerForMaskedLM, LongformerForSequenceClassification
+
+TINY = [
+    "--layers", "2", "--heads", "2", "--tokens", "96", "--window", "16", "--vocabulary", "61",
+    "--repeats", "2", "--num-threads", "1",
+]  # fmt: skip
+QUICK = [name for name in names() if name != "first-compile"]  # which compiles everything anew: see test_warmup
+DIFFERENCE = 1e-4  # of float32 numbers near 1, some ten for logits, after two layers
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    """Standard output of `lf-ref bench`, or its line of standard error where it fails."""
+    done = CliRunner().invoke(main, ["bench", *TINY, *arguments], prog_name="lf-ref")
+    assert done.exit_code == code, (done.output, done.exception)
+    return done.stderr if code else done.stdout
+
+
+def chosen(*names_: str) -> list[str]:
+    return [word for name in names_ for word in ("--work", name)]
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return json.loads(run("--json", *chosen(*QUICK)))
+
+
+def test_everything_chosen_is_measured(alone):
+    found = [row["name"] for row in [*alone["works"], *alone["figures"]]]
+    assert len(set(found)) == len(found)
+    assert set(QUICK) <= set(found)
+
+
+def test_figures_are_times_and_sizes(alone):
+    for work in alone["works"]:
+        figures = work["lf_ref"]
+        if work["name"] == "memory":
+            assert figures["bytes"] > 0
+        else:
+            assert len(figures["runs"]) == 2
+            assert min(figures["runs"]) <= figures["seconds"] <= max(figures["runs"])
+            assert figures["seconds"] > 0
+        assert "transformers" not in work
+        assert "ratio" not in work
+    for figure in alone["figures"]:
+        assert math.isfinite(figure["value"])
+        assert figure["value"] > 0
+
+
+def test_the_machine_is_told(alone):
+    machine = alone["machine"]
+    assert machine["cpu"]
+    assert machine["cores"] >= 1
+    assert machine["versions"]["numpy"] == np.__version__
+    assert machine["date"].startswith("20")
+    assert "torch" not in machine["versions"]
+    assert alone["size"] == {"layers": 2, "heads": 2, "window": 16, "tokens": 96, "vocabulary": 61}
+
+
+def test_one_work_alone_as_a_table():
+    printed = run(*chosen("encoder-short", "linear-share"))
+    assert "encoder, 3 tokens" in printed
+    assert "sgemm" not in printed.split("linear layers")[1]
+    assert "at least 0.75" in printed
+    assert "banded attention" not in printed
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    message = run(*chosen("encoder-shortest"), code=2)
+    assert "encoder-shortest" in message
+    assert all(name in message for name in names())
+
+
+def test_an_odd_window_is_refused():
+    assert "--window must be even, got 9" in run("--window", "9", code=2)
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "remedy"),
+    [
+        (peer, ["--against", "transformers"], "pip install 'lf-ref[parity]'"),
+        (roofline, ["--roofline", "plot.png"], "pip install 'lf-ref[notebooks]'"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(module, arguments, remedy, monkeypatch):
+    def missing(name):
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(module, "import_module", missing)
+    assert remedy in run(*arguments, code=2)
+
+
+def test_linear_layers_are_counted_from_the_shapes():
+    one = size.Size(layers=3, heads=5, window=16, tokens=96, vocabulary=61)
+    shapes = expected_shapes(one.config, "encoder")
+    products = [
+        math.prod(s) for name, s in shapes.items() if ".layer." in name and len(s) == 2 and "global" not in name
+    ]
+    assert one.linear_flop_per_token == 2 * sum(products)
+
+
+def test_the_checkpoint_is_the_same_every_time_and_fits_both_heads(tmp_path):
+    one = size.Size(layers=1, heads=1, window=8, tokens=64, vocabulary=61)
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        one.write_checkpoint(tmp_path / name)
+    first, second = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("first", "second"))
+    assert first == second
+    for kind in (LongformerForMaskedLM, LongformerForSequenceClassification):
+        output = kind.from_pretrained(tmp_path / "first", backend="numpy")(one.text(7))
+        assert np.isfinite(output.logits).all()
+        assert np.ptp(output.logits) > 0.1
+
+
+def test_things_take_turns():
+    order = []
+    runs = timing.in_turns([lambda: order.append("a"), lambda: order.append("b")], repeats=3)
+    assert "".join(order) == "ab" + "ab" + "ba" + "ab"
+    assert [len(one.seconds) for one in runs] == [3, 3]
+
+
+def test_ratios_are_taken_pair_by_pair():
+    slow, fast = timing.Runs([6.0, 10.0, 4.0]), timing.Runs([2.0, 5.0, 1.0])
+    assert timing.ratios(slow, fast) == [3.0, 2.0, 4.0]
+
+
+def test_the_largest_difference_sees_signs_and_nan():
+    one = np.array([1.0, -2.0, 3.0], np.float32)
+    assert timing.largest_difference(one, np.array([1.5, 1.0, 3.0], np.float32)) == 3.0
+    assert math.isnan(timing.largest_difference(one, np.array([1.0, np.nan, 3.0], np.float32)))
+
+
+def test_the_plot_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    plot = tmp_path / "plot.svg"
+    facts = json.loads(run("--json", "--roofline", str(plot), *chosen("encoder-short")))
+    text = plot.read_text(encoding="utf-8")
+    assert text.startswith("<?xml")
+    assert len(facts["roofline"]["parts"]) == 6
+    assert all(part["gflops"] > 0 for part in facts["roofline"]["parts"])
+
+
+@pytest.mark.parity
+def test_both_sides_compute_the_same():
+    facts = json.loads(run("--json", "--against", "transformers", *chosen(*QUICK)))
+    assert {"torch", "transformers"} <= set(facts["machine"]["versions"])
+    assert {"encoder", "batch", "classification", "masked-lm", "attention", "memory", "first-answer"} <= {
+        work["name"] for work in facts["works"]
+    }
+    for work in facts["works"]:
+        assert work["difference"] < DIFFERENCE, work["name"]
+        assert work["ratio"] > 0
+        assert min(work["ratios"]) <= work["ratio"] <= max(work["ratios"])
+
+
+@pytest.mark.parity
+def test_the_table_names_both_sides():
+    printed = run("--against", "transformers", *chosen("attention", "memory"))
+    header = next(line for line in printed.splitlines() if line.startswith("work "))
+    assert header.split() == ["work", "lf_ref", "transformers", "ratio", "at", "least", "difference"]
+    assert "banded attention alone, 96 tokens, window 16" in printed
+    assert "8 x" in printed
+    assert "MB" in printed

@@ -1,0 +1,58 @@
+"""`lf-ref warmup`: the kernels compile, are kept, and are loaded again by whatever runs next."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.jit
+
+WARMUP = "from lf_ref.cli import main; main()"
+# What a user's process does after it: its kernels and where they come from, as `lf-ref warmup --json` tells them.
+FORWARDS = """
+import json
+import numpy as np
+import lf_ref
+from lf_ref.cli.warmup import compiled_kernels
+
+ids, mask = np.full((2, 700), 5), np.ones((2, 700), int)
+mask[1, 300:] = 0
+model = lf_ref.LongformerForMaskedLM.from_pretrained()
+model(ids, mask, lf_ref.global_attention.on_first_token(ids))
+model(ids[:1], output_attentions=True, output_hidden_states=True)
+model(ids[:1], logits_at=[[0, 3]])
+lf_ref.pipeline("fill-mask")("He opened the <mask>.")
+print(json.dumps({"kernels": compiled_kernels()[0]}))
+"""
+
+
+def kernels_of(program, cache, *arguments):
+    """The kernels of a process of its own that keeps its machine code in `cache`."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["kernels"]
+
+
+def test_kernels_compile_are_kept_and_reload(tmp_path):
+    first = kernels_of(WARMUP, tmp_path, "warmup", "--json")
+    assert {kernel["state"] for kernel in first} == {"compiled"}
+    assert {"band_block", "bias_gelu", "bias_residual_layer_norm"} <= {kernel["name"] for kernel in first}
+    assert {kernel["dtype"] for kernel in first} == {"float32"}
+    again = kernels_of(WARMUP, tmp_path, "warmup", "--json")
+    assert again == [{**kernel, "state": "loaded"} for kernel in first]
+    used = kernels_of(FORWARDS, tmp_path)
+    assert used == again, "a forward needs exactly what the warmup compiled"
+
+
+def test_float64_is_compiled_on_request(tmp_path):
+    found = kernels_of(WARMUP, tmp_path, "warmup", "--json", "--float64")
+    wide = {kernel["name"] for kernel in found if kernel["dtype"] == "float64"}
+    assert {"band_block", "bias_gelu", "masked_softmax"} <= wide
+    assert {kernel["state"] for kernel in found} == {"compiled"}
