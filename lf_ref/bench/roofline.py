@@ -14,14 +14,15 @@ from ..kernels import rowwise
 from ..kernels.engine import Kernels
 from ..kernels.threads import Threads
 from ..model.plan import Row
+from ..reference.ops import Array
 from .size import Size
 from .timing import Product, in_turns
 
 _BYTES = 4  # of a float32
 # Operations on each number: additions, multiplications and divisions as the kernels write them, one for each.
 _NORM_OPERATIONS, _GELU_OPERATIONS = 10, 40
-# Numbers of the arrays that memory bandwidth is measured on: more than any cache holds.
-_STREAM = 1 << 26
+# Rows of 1024 numbers of the arrays that memory bandwidth is measured on: more than any cache holds.
+_STREAM = 1 << 16
 
 
 def drawing() -> Any:
@@ -43,17 +44,17 @@ def measure_parts(size: Size, num_threads: int, repeats: int) -> dict[str, Any]:
     """
     hidden, inner = size.config.hidden_size, size.config.intermediate_size
     product = Product(size.tokens, hidden, inner, num_threads)
-    source, target = np.ones(_STREAM, np.float32), np.zeros(_STREAM, np.float32)
+    source, target = np.ones((_STREAM, 1024), np.float32), np.zeros((_STREAM, 1024), np.float32)
     threads = Threads(num_threads)
 
-    def copy(start: int, stop: int) -> None:
+    def copy(start: int, stop: int, target: Array, source: Array) -> None:
         target[start:stop] = source[start:stop]
 
     parts = _parts(size, num_threads)
-    runs = in_turns([product, lambda: threads.rows(copy, _STREAM), *(part for _, _, _, part in parts)], repeats)
+    runs = in_turns([product, lambda: threads.rows(copy, target, source), *(part for _, _, _, part in parts)], repeats)
     return {
         "sgemm_gflops": product.flop / runs[0].median / 1e9,
-        "bandwidth_gbytes": 2 * _BYTES * _STREAM / runs[1].median / 1e9,
+        "bandwidth_gbytes": 2 * source.nbytes / runs[1].median / 1e9,
         "parts": [
             {
                 "name": name,
@@ -111,7 +112,7 @@ def _parts(size: Size, num_threads: int) -> list[tuple[str, int, int, Callable[[
             "bias and gelu",
             _GELU_OPERATIONS * tokens * inner,
             2 * tokens * inner,
-            lambda: threads.rows(rowwise.bias_gelu, tokens, wide, wide_bias),
+            lambda: threads.rows(rowwise.bias_gelu, wide, wide_bias),
         ),
     ]
 

@@ -72,7 +72,7 @@ class Kernels:
         """Each vector shifted to mean 0 and scaled to variance 1, then weight and bias.  # [..., n] -> [..., n]"""
         flat = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
         out = np.empty_like(flat)
-        self._threads.rows(rowwise.layer_norm, len(flat), flat, weight, bias, float(eps), out)
+        self._threads.rows(rowwise.layer_norm, flat, weight, bias, float(eps), out)
         return out.reshape(x.shape)
 
     def linear_residual_norm(
@@ -81,7 +81,7 @@ class Kernels:
         """layer_norm(residual + x W^T + b).  # [rows, m], [rows, n] -> [rows, n]"""
         weight, bias = dense
         out = linear_product(x, weight)
-        self._threads.rows(rowwise.bias_residual_layer_norm, len(out), out, bias, residual, *norm, float(eps))
+        self._threads.rows(rowwise.bias_residual_layer_norm, out, bias, residual, *norm, float(eps))
         return out
 
     def _linear(self, x: Array, weight: Array, bias: Array, name: str) -> Array:
@@ -90,7 +90,7 @@ class Kernels:
         return out.reshape(*x.shape[:-1], len(weight))
 
     def _add_bias(self, flat: Array, bias: Array, name: str) -> None:
-        self._threads.rows(rowwise.BIAS_ACTIVATIONS[name], len(flat), flat, bias)
+        self._threads.rows(rowwise.BIAS_ACTIVATIONS[name], flat, bias)
 
     # --- attention ------------------------------------------------------------------------------------------------
 
@@ -140,7 +140,7 @@ class Kernels:
         """
 
         def softmax(scores: Array) -> None:
-            self._threads.rows(rowwise.masked_softmax, len(scores), scores, visible)
+            self._threads.rows(rowwise.masked_softmax, scores, visible)
 
         return global_rows(hidden, queries, weights, heads, softmax, probabilities)
 

@@ -16,9 +16,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, lru_cache
 from typing import Any
 
+from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from ..errors import InputError
+
+# A range of rows has at least so many numbers: 10 to 60 microseconds of work, as long as it takes to wake a thread.
+_NUMBERS = 1 << 17
 
 
 def usable_cpus() -> int:
@@ -114,7 +118,8 @@ class Threads:
             for future in running:
                 future.result()
 
-    def rows(self, task: Callable[..., object], count: int, *arguments: Any) -> None:
-        """Call `task(start, stop, *arguments)` for ranges that together cover `count` rows."""
-        step = max(16, -(-count // (4 * self.count)))
-        self.run(task, [(start, min(start + step, count), *arguments) for start in range(0, count, step)])
+    def rows(self, task: Callable[..., object], matrix: NDArray[Any], *arguments: Any) -> None:
+        """Call `task(start, stop, matrix, *arguments)` for ranges that together cover the rows of the matrix."""
+        count, width = matrix.shape
+        step = max(-(-count // (4 * self.count)), -(-_NUMBERS // width))
+        self.run(task, [(start, min(start + step, count), matrix, *arguments) for start in range(0, count, step)])
