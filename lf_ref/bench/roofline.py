@@ -69,7 +69,8 @@ def measure_parts(size: Size, num_threads: int, repeats: int) -> dict[str, Any]:
 
 def _parts(size: Size, num_threads: int) -> list[tuple[str, int, int, Callable[[], Any]]]:
     """Of each part its name, its floating-point operations, the numbers it moves at least, and how to run it."""
-    kernels, threads, rng = Kernels(num_threads), Threads(num_threads), np.random.default_rng(0)
+    threads, rng = Threads(num_threads), np.random.default_rng(0)
+    kernels = Kernels(threads)
     tokens, hidden, inner = size.tokens, size.config.hidden_size, size.config.intermediate_size
     x, residual, query, key = rng.standard_normal((4, tokens, hidden), np.float32)
     wide = rng.standard_normal((tokens, inner), np.float32)
@@ -86,7 +87,7 @@ def _parts(size: Size, num_threads: int) -> list[tuple[str, int, int, Callable[[
         chosen = np.ascontiguousarray(matrix)
 
         def multiply() -> Any:
-            with kernels.limit_blas():
+            with threads.limit_blas():
                 return given @ chosen.T
 
         flop = 2 * tokens * inputs * outputs

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..kernels.engine import Kernels
+from ..kernels.threads import Threads
 from ..model.heads import LongformerForMaskedLM, LongformerForSequenceClassification, LongformerModel
 from ..model.plan import Row
 from ..reference.ops import Array
@@ -66,7 +67,7 @@ class Ours:
 
     def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], Array]:
         """As in `Side`."""
-        kernels, length = Kernels(self._threads), len(query)
+        kernels, length = Kernels(Threads(self._threads)), len(query)
         everything, nothing = np.ones(length, bool), np.empty(0, np.int64)
         row = Row(slice(0, length), everything, everything, slice(0, length), nothing, nothing)
         return lambda: kernels.band_attention(query, key, value, [row], heads, window // 2)

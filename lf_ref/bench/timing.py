@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels.engine import Kernels
+from ..kernels.threads import Threads
 from ..reference.ops import Array
 
 # A side's threads go on spinning for a while after its last product and would take the CPUs from the other side.
@@ -78,10 +78,10 @@ class Product:
         rng = np.random.default_rng(0)
         self._x = rng.standard_normal((rows, hidden), np.float32)
         self._weight = rng.standard_normal((inner, hidden), np.float32)
-        self._kernels = Kernels(num_threads)
+        self._threads = Threads(num_threads)
         self.flop = 2 * rows * hidden * inner
 
     def __call__(self) -> Array:
         """Multiply."""
-        with self._kernels.limit_blas():
+        with self._threads.limit_blas():
             return self._x @ self._weight.T

@@ -27,13 +27,12 @@ def warmup(wide: bool, as_json: bool, model: str | None, quiet: bool, **source: 
     Example:
       lf-ref warmup
     """
-    from ..checkpoint import adapt_config
     from ..config import CONFIG_NAME, LongformerConfig
     from ..files import locate
 
     with quietly(quiet):
         place = locate(model, **source)
-        config = adapt_config(LongformerConfig.from_json_file(place.require(CONFIG_NAME)))
+        config = LongformerConfig.from_json_file(place.require(CONFIG_NAME))
     facts = warm(config.hidden_act, ["float32", "float64"] if wide else ["float32"])
     if as_json:
         print_json(facts, indent=2)
