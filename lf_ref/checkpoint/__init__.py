@@ -2,12 +2,14 @@
 
 from .binding import bind
 from .names import HEADS, expected_shapes
+from .reduced import REDUCED
 from .saving import save
 from .stored import StoredTensor, StoredTensors
 from .tensors import open_tensors
 
 __all__ = [
     "HEADS",
+    "REDUCED",
     "StoredTensor",
     "StoredTensors",
     "bind",

@@ -13,7 +13,11 @@ from ..config import LongformerConfig
 from ..errors import CheckpointError
 from . import names
 from .names import DECODER, HEADS, WORDS, Shapes
+from .reduced import REDUCED, reduce
 from .stored import Array, StoredTensor
+
+# `x.weight_scale` holds the scales of the integers in `x.weight`: see `lf_ref.checkpoint.quantizing`.
+SCALE = "_scale"
 
 # More layers missing than this are told by number: a hostile num_hidden_layers would make a list without end.
 _LISTED_LAYERS = 100
@@ -43,7 +47,8 @@ def bind(
         stored: arrays (or `StoredTensor`s) by stored name. They are not changed; those that fit are not copied.
         config: the shapes, and whether the masked-LM decoder is tied to the word embeddings.
         head: a key of `HEADS`.
-        dtype: float32 or float64, of all results.
+        dtype: float32 or float64, of all results; or "bfloat16" or "int8" for the weights of linear maps and the word
+            embeddings, which are then a `ReducedWeight`, and float32 for the rest.
 
     Returns:
         The parameters by the names of `expected_shapes`, read-only. Tied ones are the same array.
@@ -82,8 +87,13 @@ def _group(stored: Mapping[str, Any], origin: str) -> Groups:
         parameter = names.parameter_name(name)
         if parameter is None:
             continue
+        if name.endswith(SCALE) and name[: -len(SCALE)] in stored:
+            continue
         try:
-            groups.setdefault(parameter, {})[name] = StoredTensor.of(value)
+            tensor = StoredTensor.of(value)
+            if name + SCALE in stored:
+                tensor = tensor.with_scales(StoredTensor.of(stored[name + SCALE]))
+            groups.setdefault(parameter, {})[name] = tensor
         except CheckpointError as error:
             raise CheckpointError(f"{origin}: {name}: {error}") from error
     return groups
@@ -165,8 +175,13 @@ def _resolve(origin: str, name: str, tensors: dict[str, StoredTensor], dtype: DT
             raise CheckpointError(
                 f"{origin}: {first} and {other} must be equal, as both mean the same parameter, but they differ{hint}"
             )
+    kind = str(dtype)
     try:
-        return tensor.array(dtype)
+        if kind not in REDUCED:
+            return tensor.array(dtype)
+        if names.is_reducible(name, tensor.shape):
+            return reduce(tensor, kind)  # type: ignore[return-value]  # it does what is done with weights
+        return tensor.array(np.float32)
     except CheckpointError as error:
         raise CheckpointError(f"{origin}: {first}: {error}") from error
 
@@ -174,7 +189,7 @@ def _resolve(origin: str, name: str, tensors: dict[str, StoredTensor], dtype: DT
 def _same(first: StoredTensor, second: StoredTensor) -> bool:
     """Whether two tensors hold the same values; shared storage tells it without reading them."""
     one, two = first.data, second.data
-    if first.dtype != second.dtype:
+    if first.dtype != second.dtype or first.scales is not None or second.scales is not None:
         return bool(np.array_equal(first.array(np.float64), second.array(np.float64), equal_nan=True))
     if one.__array_interface__["data"] == two.__array_interface__["data"] and one.strides == two.strides:
         return True

@@ -115,6 +115,11 @@ def is_other_part(parameter: str) -> bool:
     return _OTHER_PARTS.fullmatch(parameter) is not None
 
 
+def is_reducible(parameter: str, shape: tuple[int, ...]) -> bool:
+    """Whether a parameter may be kept in few bits: weights of linear maps and word embeddings, nearly all there is."""
+    return len(shape) == 2 and (parameter == WORDS or not parameter.startswith("embeddings."))
+
+
 def config_field(parameter: str) -> str | None:
     """The field of the config that the first axis of a parameter comes from, where it has one of its own."""
     return _FIELDS.get(parameter)

@@ -36,10 +36,14 @@ LAYOUT: dict[str, np.dtype[Any]] = {
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor as stored: `data` holds its bits, not to be changed; `dtype`, a key of `LAYOUT`, says what they mean."""
+    """A tensor as stored: `data` holds its bits, not to be changed; `dtype`, a key of `LAYOUT`, says what they mean.
+
+    scales: what the integers of each row are multiplied by, float32 [rows]; None where they stand for themselves.
+    """
 
     dtype: str
     data: Array
+    scales: Array | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -68,6 +72,21 @@ class StoredTensor:
             raise CheckpointError(f"got an array of {array.dtype}, wanted one of numbers")
         return cls("array", array)
 
+    def with_scales(self, scales: StoredTensor) -> StoredTensor:
+        """Take these integers times a scale for each row.
+
+        Raises:
+            CheckpointError: they are not int8 in rows, or there is not one float32 for each.
+        """
+        if self.data.dtype != np.int8 or self.data.ndim != 2:
+            raise CheckpointError(f"has scales, so it must be int8 (rows, columns), got {self._kind()}")
+        if scales.data.dtype.kind != "f" or scales.shape != self.shape[:1]:
+            raise CheckpointError(f"has {self.shape[0]} rows, so it needs as many float scales, got {scales._kind()}")
+        return StoredTensor(self.dtype, self.data, scales.array(np.float32))
+
+    def _kind(self) -> str:
+        return f"{self.data.dtype if self.dtype == 'array' else self.dtype} of shape {self.shape}"
+
     def array(self, dtype: DTypeLike) -> Array:
         """The values, read-only, contiguous, aligned and in native byte order; a view of the file where that fits.
 
@@ -77,6 +96,8 @@ class StoredTensor:
             CheckpointError: a finite value does not fit `dtype`.
         """
         data = self.data
+        if self.scales is not None:
+            data = data * self.scales[:, None]
         if self.dtype == "bfloat16":
             bits = data.astype(np.uint32)
             bits <<= np.uint32(16)
@@ -89,7 +110,7 @@ class StoredTensor:
                 f"{self.dtype} values too large for {np.dtype(dtype)}; load with dtype='float64'"
             ) from None
         if not np.may_share_memory(values, self.data):
-            _release(self.data)
+            release(self.data)
         values = values.view()  # the caller's own array stays writable for the caller
         values.flags.writeable = False
         return values
@@ -145,7 +166,7 @@ def view(
     return np.ndarray(shape, LAYOUT[dtype], mapped, start, strides)
 
 
-def _release(data: Array) -> None:
+def release(data: Array) -> None:
     """Let go of the pages of a mapped file that `data` lies in, once copied; who needs them again gets them back."""
     owner: object = data
     while isinstance(owner, np.ndarray | memoryview):

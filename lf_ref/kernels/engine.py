@@ -9,12 +9,15 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checkpoint.reduced import ReducedWeight
 from . import band_plain, rowwise
 from .global_rows import global_rows
 from .products import linear_product
+from .reduced import reduced_product
 from .threads import Threads
 
 Array = NDArray[Any]
+Weight = Array | ReducedWeight
 
 _numba_config: Any = numba.config  # which has no type annotations
 
@@ -38,8 +41,8 @@ class Row(Protocol):
 class Kernels:
     """The operations of the fast path.
 
-    Arrays are float32 or float64 and C-contiguous in their last axis. Results are new arrays; arguments are not
-    changed. The result does not depend on the number of threads.
+    Arrays are float32 or float64 and C-contiguous in their last axis; weights of linear maps may be reduced instead.
+    Results are new arrays; arguments are not changed. The result does not depend on the number of threads.
     """
 
     # Rows of the feed-forward network done at a time, so that its inner activations are small beside the rest.
@@ -50,11 +53,11 @@ class Kernels:
 
     # --- row by row ---------------------------------------------------------------------------------------------
 
-    def linear(self, x: Array, weight: Array, bias: Array) -> Array:
+    def linear(self, x: Array, weight: Weight, bias: Array) -> Array:
         """x W^T + b.  # [..., m], [n, m], [n] -> [..., n]"""
         return self._linear(x, weight, bias, "identity")
 
-    def linear_activation(self, x: Array, weight: Array, bias: Array, name: str) -> Array:
+    def linear_activation(self, x: Array, weight: Weight, bias: Array, name: str) -> Array:
         """activation(x W^T + b).  # [..., m], [n, m], [n] -> [..., n]"""
         return self._linear(x, weight, bias, name)
 
@@ -68,7 +71,7 @@ class Kernels:
         """The hyperbolic tangent."""
         return np.tanh(x)
 
-    def layer_norm(self, x: Array, weight: Array, bias: Array, eps: float) -> Array:
+    def layer_norm(self, x: Array, weight: Weight, bias: Array, eps: float) -> Array:
         """Each vector shifted to mean 0 and scaled to variance 1, then weight and bias.  # [..., n] -> [..., n]"""
         flat = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
         out = np.empty_like(flat)
@@ -76,18 +79,23 @@ class Kernels:
         return out.reshape(x.shape)
 
     def linear_residual_norm(
-        self, x: Array, dense: tuple[Array, Array], residual: Array, norm: tuple[Array, Array], eps: float
+        self, x: Array, dense: tuple[Weight, Array], residual: Array, norm: tuple[Array, Array], eps: float
     ) -> Array:
         """layer_norm(residual + x W^T + b).  # [rows, m], [rows, n] -> [rows, n]"""
         weight, bias = dense
-        out = linear_product(x, weight)
+        out = self._product(x, weight)
         self._threads.rows(rowwise.bias_residual_layer_norm, out, bias, residual, *norm, float(eps))
         return out
 
-    def _linear(self, x: Array, weight: Array, bias: Array, name: str) -> Array:
-        out = linear_product(x.reshape(-1, x.shape[-1]), weight)
+    def _linear(self, x: Array, weight: Weight, bias: Array, name: str) -> Array:
+        out = self._product(x.reshape(-1, x.shape[-1]), weight)
         self._add_bias(out, bias, name)
         return out.reshape(*x.shape[:-1], len(weight))
+
+    def _product(self, x: Array, weight: Weight) -> Array:
+        if isinstance(weight, ReducedWeight):
+            return reduced_product(x, weight, self._threads)
+        return linear_product(x, weight)
 
     def _add_bias(self, flat: Array, bias: Array, name: str) -> None:
         self._threads.rows(rowwise.BIAS_ACTIVATIONS[name], flat, bias)
@@ -129,7 +137,7 @@ class Kernels:
         hidden: Array,
         queries: Array,
         visible: Array,
-        weights: Mapping[str, Array],
+        weights: Mapping[str, Any],
         heads: int,
         probabilities: Array | None = None,
     ) -> Array:
@@ -142,7 +150,7 @@ class Kernels:
         def softmax(scores: Array) -> None:
             self._threads.rows(rowwise.masked_softmax, scores, visible)
 
-        return global_rows(hidden, queries, weights, heads, softmax, probabilities)
+        return global_rows(hidden, queries, weights, heads, softmax, probabilities, product=self._product)
 
 
 def _band_block(dtype: np.dtype[Any]) -> Callable[..., None]:

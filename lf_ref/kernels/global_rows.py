@@ -22,6 +22,7 @@ from .products import linear_product, weighted_sums
 __all__ = ["Folded", "Projected", "cheaper", "global_rows"]
 
 Array = NDArray[Any]
+Product = Callable[[Array, Any], Array]
 
 _BYTES = 8 << 20  # of scores at a time: some hundred rows of a product, and still in the processor's cache
 
@@ -39,10 +40,10 @@ class Way(Protocol):
 class Projected:
     """Keys and values of all tokens."""
 
-    def __init__(self, hidden: Array, weights: Mapping[str, Array], heads: int) -> None:
+    def __init__(self, hidden: Array, weights: Mapping[str, Any], heads: int, product: Product) -> None:
         """hidden: [S, hidden]; weights: `key_global.weight` and so on, as torch stores them."""
         self.key, self.value = (
-            _by_head(_linear(hidden, weights, name), heads) for name in ("key_global", "value_global")
+            _by_head(_linear(hidden, weights, name, product), heads) for name in ("key_global", "value_global")
         )
 
     def scores(self, query: Array) -> Array:
@@ -58,11 +59,12 @@ class Projected:
 class Folded:
     """The tokens themselves, with the projections applied to the queries and to the averages."""
 
-    def __init__(self, hidden: Array, weights: Mapping[str, Array], heads: int) -> None:
-        """As in `Projected`."""
+    def __init__(self, hidden: Array, weights: Mapping[str, Any], heads: int, product: Product) -> None:
+        """As in `Projected`; reduced weights are widened here."""
         self.hidden = hidden
         key, self.value = (
-            weights[f"{name}.weight"].reshape(heads, -1, hidden.shape[1]) for name in ("key_global", "value_global")
+            np.asarray(weights[f"{name}.weight"]).reshape(heads, -1, hidden.shape[1])
+            for name in ("key_global", "value_global")
         )
         self.key, self.bias = key, weights["value_global.bias"].reshape(heads, 1, -1)
 
@@ -86,21 +88,23 @@ def cheaper(width: int, globals_: int, heads: int) -> type[Projected] | type[Fol
 def global_rows(
     hidden: Array,
     positions: Array,
-    weights: Mapping[str, Array],
+    weights: Mapping[str, Any],
     heads: int,
     softmax: Callable[[Array], None],
     probabilities: Array | None = None,
     way: type[Projected] | type[Folded] | None = None,
+    product: Product = linear_product,
 ) -> Array:
     """What the tokens at `positions` gather from all tokens.  # [S, hidden], int64 [g] -> [g, hidden]
 
     weights: `query_global.weight`, `query_global.bias` and so on, as torch stores them; softmax: replaces the
     rows of [n, S], leaving out the masked tokens; probabilities: if given, [H, g, S], overwritten; way: the
-    cheaper one if not given. Beside the result and the projections it takes a few MB, whatever g is.
+    cheaper one if not given; product: x W^T for the kind of weights that there are. Beside the result and the
+    projections it takes a few MB, whatever g is.
     """
-    query = _by_head(_linear(hidden[positions], weights, "query_global"), heads)
+    query = _by_head(_linear(hidden[positions], weights, "query_global", product), heads)
     query /= query.dtype.type(query.shape[2] ** 0.5)
-    met: Way = (way or cheaper(hidden.shape[1], len(positions), heads))(hidden, weights, heads)
+    met: Way = (way or cheaper(hidden.shape[1], len(positions), heads))(hidden, weights, heads, product)
     out = np.empty((len(positions), hidden.shape[1]), hidden.dtype)
     step = max(1, _BYTES // (heads * len(hidden) * hidden.itemsize))
     for start in range(0, len(positions), step):
@@ -114,8 +118,8 @@ def global_rows(
     return out
 
 
-def _linear(x: Array, weights: Mapping[str, Array], name: str) -> Array:
-    projected = linear_product(x, weights[f"{name}.weight"])
+def _linear(x: Array, weights: Mapping[str, Any], name: str, product: Product) -> Array:
+    projected = product(x, weights[f"{name}.weight"])
     projected += weights[f"{name}.bias"]
     return projected
 

@@ -15,21 +15,24 @@ import inspect
 import math
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from numba import types
 
 from . import vectors
-from .vectors import Emitter, Value, intrinsic
+from .vectors import DotEmitter, Emitter, Value, intrinsic
 
 __all__ = [
     "CHUNK",
     "ROWS",
     "SCORE_ROW",
+    "bfloat16_tiles",
     "exponentials",
     "fingerprint",
     "gather_panel",
     "gather_row",
+    "int8_tiles",
     "mask_and_maximum",
     "scatter_row",
     "score_tiles",
@@ -113,9 +116,31 @@ def score_tiles(
 
     queries (ROWS, depth); keys (panels, depth, lanes), from panel `first` on; scores: rows SCORE_ROW apart.
     """
+    index = types.int64
+    return types.void(queries, index, keys, index, index, index, scores), _score_codegen(Emitter)
 
+
+@intrinsic
+def bfloat16_tiles(
+    typing_context: Any, x: Any, x_at: Any, panels: Any, depth: Any, first: Any, count: Any, out: Any
+) -> Any:
+    """As `score_tiles`, where every float of x and panels is a pair of bfloat16 numbers; out holds floats."""
+    index = types.int64
+    return types.void(x, index, panels, index, index, index, out), _score_codegen(partial(DotEmitter, kind="bfloat16"))
+
+
+@intrinsic
+def int8_tiles(
+    typing_context: Any, x: Any, x_at: Any, panels: Any, depth: Any, first: Any, count: Any, out: Any
+) -> Any:
+    """As `score_tiles`, where every float is four 8-bit integers, those of x without sign; out holds int32's bits."""
+    index = types.int64
+    return types.void(x, index, panels, index, index, index, out), _score_codegen(partial(DotEmitter, kind="int8"))
+
+
+def _score_codegen(emitter: Callable[[Any, Any], Emitter]) -> Callable[..., Value]:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
-        e = Emitter(context, builder)
+        e = emitter(context, builder)
         query_data, key_data, score_data = (e.data(signature.args[i], args[i]) for i in (0, 2, 6))
         query_at, depth, first_panel, count = (args[i] for i in (1, 3, 4, 5))
         lanes, add, mul = e.index(e.lanes), builder.add, builder.mul
@@ -135,8 +160,7 @@ def score_tiles(
         _emit_tiles(e, count, tile)
         return context.get_dummy_value()
 
-    index = types.int64
-    return types.void(queries, index, keys, index, index, index, scores), codegen
+    return codegen
 
 
 @intrinsic

@@ -13,11 +13,13 @@ import llvmlite.binding as llvm
 import numba.extending
 from llvmlite import ir
 from numba.core import cgutils as _cgutils
+from numba.core.registry import cpu_target as _cpu_target
 
-__all__ = ["Emitter", "Shape", "Value", "intrinsic", "tile_shape"]
+__all__ = ["DotEmitter", "Emitter", "Shape", "Value", "dots_here", "intrinsic", "tile_shape"]
 
 # Numba's own annotations do not describe these to a type checker.
 cgutils: Any = _cgutils
+cpu_target: Any = _cpu_target
 config: Any = numba.config
 intrinsic: Any = numba.extending.intrinsic
 
@@ -61,10 +63,36 @@ def _shape_for(triple: str, cpu: str, features: str) -> Shape:
 
 def tile_shape(context: Any) -> Shape:
     """The shape for the processor that Numba compiles for."""
+    return _shape_for(*_processor(context))
+
+
+def _processor(context: Any) -> tuple[str, str, str]:
+    """The target triple, the processor's name and its features, as LLVM takes them."""
     triple, cpu, features = context.codegen().magic_tuple()
     if config.CPU_NAME is not None and config.CPU_FEATURES is None:
         features = ""  # Numba pairs a processor named by NUMBA_CPU_NAME with the host's features; the name decides
-    return _shape_for(triple, cpu, features)
+    return triple, cpu, features
+
+
+# What multiplies the 2 or 4 short numbers in each 32 bits of two vectors and adds their sum to the 32 bits of a third:
+# by the kind of numbers and the length of a vector, the processor's feature and the instruction in LLVM's terms.
+_DOTS = {
+    ("bfloat16", 16): ("avx512bf16", "llvm.x86.avx512bf16.dpbf16ps.512"),
+    ("int8", 16): ("avx512vnni", "llvm.x86.avx512.vpdpbusd.512"),
+    ("int8", 8): ("avxvnni", "llvm.x86.avx512.vpdpbusd.256"),
+}
+
+
+def _dot_instruction(context: Any, kind: str) -> str | None:
+    """The instruction that the processor has for a kind. One that is named without its features counts as having none:
+    LLVM does not tell what belongs to a name, and ends the process over an instruction that does not."""
+    feature, name = _DOTS.get((kind, tile_shape(context).lanes), (None, None))
+    return name if f"+{feature}" in _processor(context)[2].split(",") else None
+
+
+def dots_here(kind: str) -> bool:
+    """Whether the processor that Numba compiles for multiplies "bfloat16" or "int8" numbers by `DotEmitter`."""
+    return not config.DISABLE_JIT and _dot_instruction(cpu_target.target_context, kind) is not None
 
 
 class Emitter:
@@ -196,3 +224,23 @@ class Emitter:
                     rows[row + step] = self.builder.shuffle_vector(*pair, self.lane_constants(high))
             step //= 2
         return rows
+
+
+class DotEmitter(Emitter):
+    """An emitter whose floats are 32 bits that hold 2 bfloat16 or 4 int8 numbers, or a sum of their products.
+
+    Of int8 numbers, `a` is without sign, `b` has one, and the sum is an int32.
+    """
+
+    def __init__(self, context: Any, builder: Any, kind: str) -> None:
+        """Take what `Emitter` takes, and "bfloat16" or "int8", which `dots_here`."""
+        super().__init__(context, builder)
+        self.name = _dot_instruction(context, kind)
+        self.sums = self.vector if kind == "bfloat16" else self.integers
+
+    def multiply_add(self, a: Value, b: Value, c: Value) -> Value:
+        """The sum of the products of a's and b's numbers in each lane, added to c."""
+        kind = ir.FunctionType(self.sums, [self.sums, self.integers, self.integers])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, self.name)
+        operands = self.builder.bitcast(c, self.sums), *(self.builder.bitcast(x, self.integers) for x in (a, b))
+        return self.builder.bitcast(self.builder.call(function, operands), self.vector)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..checkpoint import bind, open_tensors, save
+from ..checkpoint import REDUCED, bind, open_tensors, save
 from ..config import CONFIG_NAME, LongformerConfig
 from ..errors import InputError
 from ..files import locate
@@ -24,7 +24,7 @@ from .outputs import ModelOutput
 if TYPE_CHECKING:
     from ..kernels.engine import Kernels
 
-DTYPES = ("float32", "float64")
+DTYPES = ("float32", "float64", *REDUCED)
 BACKENDS = ("numba", "numpy")
 
 Model = TypeVar("Model", bound="LongformerPreTrainedModel")
@@ -38,13 +38,15 @@ class LongformerPreTrainedModel:
         config: the sizes and windows.
         state_dict: the weights by the names HF stores them under, with or without the `longformer.` prefix. Float
             arrays of the wanted dtype are used as they are, without a copy.
-        dtype: "float32" or "float64", of all weights and results.
+        dtype: "float32" or "float64", of all weights and results; or "bfloat16" or "int8", of the weights of linear
+            maps and the word embeddings, which then take a half or a quarter of the memory of float32. What is
+            multiplied by such a weight is rounded like it; all else is computed in float32, and so are the results.
         backend: "numba" for the fast kernels, "numpy" for the definition in `lf_ref.reference`.
         num_threads: threads of the fast kernels, and of NumPy's BLAS during a call; None for one per usable CPU, which
             leaves BLAS as it is. The results do not depend on it.
 
     Raises:
-        InputError: an unknown dtype, backend or number of threads.
+        InputError: an unknown dtype, backend or number of threads; a reduced dtype with backend "numpy".
         CheckpointError: weights are missing, unexpected or of another shape; all of them are listed.
     """
 
@@ -65,9 +67,15 @@ class LongformerPreTrainedModel:
         self.config = config.replaced()  # checked anew, and the caller's own stays apart
         if state_dict is None:
             raise InputError(f"{type(self).__name__} needs weights: pass a state_dict, or use from_pretrained()")
-        self.dtype = _check_dtype(dtype)
+        self.weight_dtype = _check_dtype(dtype)
+        self.dtype = np.dtype(np.float32 if self.weight_dtype in REDUCED else self.weight_dtype)
         if backend not in BACKENDS:
             raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+        if backend == "numpy" and self.weight_dtype in REDUCED:
+            raise InputError(
+                f"backend 'numpy' is the definition and computes in float32 or float64, got dtype "
+                f"{self.weight_dtype!r}; choose one of these, or backend 'numba'"
+            )
         self.backend = backend
         self._threads = Threads(num_threads)
         self._kernels: Kernels | None = None
@@ -75,7 +83,7 @@ class LongformerPreTrainedModel:
             from ..kernels.engine import Kernels  # loads Numba
 
             self._kernels = Kernels(self._threads)
-        self.parameters = bind(state_dict, config, self.head, self.dtype)
+        self.parameters = bind(state_dict, config, self.head, self.weight_dtype)
 
     @classmethod
     def from_pretrained(
@@ -178,12 +186,14 @@ class LongformerPreTrainedModel:
         return output if wanted else output.to_tuple()
 
 
-def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+def _check_dtype(dtype: DTypeLike) -> str:
+    """The name of a dtype, which NumPy need not know: it has no bfloat16 of its own."""
+    if isinstance(dtype, str) and dtype in DTYPES:
+        return dtype
     try:
         given = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
     except TypeError:
         given = None
-    for name in DTYPES:
-        if given is not None and given == np.dtype(name):
-            return np.dtype(name)
-    raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    if given is None or given.name not in DTYPES or not given.isnative:
+        raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+    return given.name

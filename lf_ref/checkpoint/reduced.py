@@ -1,0 +1,165 @@
+"""Weights in few bits: half of a float32 as bfloat16, a quarter as 8-bit integers with a scale for each row.
+
+Both stay matrices to their readers: rows that are asked for, and `numpy.asarray` of the whole, come as float32.
+Products with them are the kernels' work; these want each row in whole 32-bit words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import CheckpointError
+from .stored import Array, StoredTensor, release
+
+__all__ = ["REDUCED", "Bfloat16Weight", "Int8Weight", "ReducedWeight", "reduce"]
+
+_STEP = 1 << 20  # numbers converted at a time, so that the float32 form of a large matrix never exists
+_LARGEST = 127  # int8 is used symmetrically: -128 would have no counterpart
+_LONGEST = (2**31 - 1) // _LARGEST**2  # numbers in a row whose sum of products fits an int32
+
+
+class ReducedWeight:
+    """A matrix [n, m] of float32 values in fewer bits; read-only.
+
+    words: [n, d], its rows as 32-bit words, filled up with zeros. They pass for float32, which they are not.
+    """
+
+    dtype = np.dtype(np.float32)
+    _stored: np.dtype[Any]
+
+    def __init__(self, numbers: Array) -> None:
+        """numbers: [n, m] as they are stored; not copied where their rows are whole, aligned words."""
+        self.shape: tuple[int, ...] = numbers.shape
+        per_word = 4 // self._stored.itemsize
+        if numbers.shape[1] % per_word or not numbers.flags.c_contiguous or numbers.ctypes.data % 4:
+            filled = np.zeros((len(numbers), -(-numbers.shape[1] // per_word) * per_word), self._stored)
+            filled[:, : numbers.shape[1]] = numbers
+            numbers = filled
+        self.words = numbers.view(np.float32)
+        self.words.flags.writeable = False
+
+    @property
+    def numbers(self) -> Array:
+        """The numbers [n, m] as they are stored."""
+        return self.words.view(self._stored)[:, : self.shape[1]]
+
+    @property
+    def nbytes(self) -> int:
+        """The memory they take."""
+        return self.words.nbytes
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> Array:
+        """Some rows, by anything that indexes the first axis, as a new float32 array."""
+        raise NotImplementedError
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """All values; they are float32, whatever is asked for they are converted to."""
+        if copy is False:
+            raise ValueError("a reduced weight has no float32 array that could be shared; copy it")
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+
+class Bfloat16Weight(ReducedWeight):
+    """A matrix in bfloat16: the upper half of the bits of each float32."""
+
+    _stored = np.dtype(np.uint16)
+
+    def __getitem__(self, rows: Any) -> Array:
+        """As in `ReducedWeight`."""
+        bits = self.numbers[rows].astype(np.uint32)
+        bits <<= np.uint32(16)
+        return bits.view(np.float32)
+
+
+class Int8Weight(ReducedWeight):
+    """A matrix of integers from -127 to 127, times a float32 scale for each row."""
+
+    _stored = np.dtype(np.int8)
+
+    def __init__(self, numbers: Array, scales: NDArray[np.float32]) -> None:
+        """As `ReducedWeight`; scales: [n]."""
+        if numbers.shape[1] > _LONGEST:
+            raise CheckpointError(
+                f"dtype='int8' takes at most {_LONGEST} numbers in a row of a weight, got {numbers.shape[1]}: sums of "
+                "their products are kept in 32 bits; load with another dtype"
+            )
+        super().__init__(numbers)
+        self.scales = np.ascontiguousarray(scales, np.float32)
+        self.row_sums = self.numbers.sum(axis=1, dtype=np.int32)
+
+    @property
+    def nbytes(self) -> int:
+        """As in `ReducedWeight`."""
+        return self.words.nbytes + self.scales.nbytes + self.row_sums.nbytes
+
+    def __getitem__(self, rows: Any) -> Array:
+        """As in `ReducedWeight`."""
+        values: Array = self.numbers[rows] * self.scales[rows][..., None]
+        return values
+
+
+def reduce(tensor: StoredTensor, kind: str) -> ReducedWeight:
+    """A matrix as "bfloat16", rounded to nearest, ties to even, or as "int8", scaled by the largest number of each row.
+
+    What is stored in that form already is used as it is, as a view of the file where it can be.
+
+    Raises:
+        CheckpointError: a finite value is too large for bfloat16.
+    """
+    return REDUCED[kind](tensor)
+
+
+def _bfloat16(tensor: StoredTensor) -> ReducedWeight:
+    if tensor.dtype == "bfloat16":
+        return Bfloat16Weight(tensor.data)
+    if tensor.data.dtype.name == "bfloat16":  # an array of package ml_dtypes
+        return Bfloat16Weight(tensor.data.view(np.uint16))
+    bits = np.empty(tensor.shape, np.uint16)
+    for rows, values in _some_rows(tensor):
+        bits[rows] = _upper_half(values)
+    return Bfloat16Weight(bits)
+
+
+def _int8(tensor: StoredTensor) -> ReducedWeight:
+    if tensor.scales is not None:
+        return Int8Weight(tensor.data, tensor.scales)
+    numbers, scales = np.empty(tensor.shape, np.int8), np.empty(len(tensor.data), np.float32)
+    for rows, values in _some_rows(tensor):
+        largest = np.abs(values).max(axis=1, initial=0)
+        finite = np.isfinite(largest)
+        scales[rows] = np.where(finite, np.maximum(largest / np.float32(_LARGEST), np.finfo(np.float32).tiny), np.nan)
+        whole = np.rint(values / np.where(finite, scales[rows], 1)[:, None])
+        numbers[rows] = np.where(finite[:, None], whole, 0)
+    return Int8Weight(numbers, scales)
+
+
+# What makes them, by the name that users give.
+REDUCED = {"bfloat16": _bfloat16, "int8": _int8}
+
+
+def _some_rows(tensor: StoredTensor) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """The values of a matrix, some rows at a time."""
+    step = max(1, _STEP // max(1, tensor.shape[1]))
+    for start in range(0, tensor.shape[0], step):
+        rows = slice(start, start + step)
+        scales = None if tensor.scales is None else tensor.scales[rows]
+        yield rows, StoredTensor(tensor.dtype, tensor.data[rows], scales).array(np.float32)
+    release(tensor.data)
+
+
+def _upper_half(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """float32 rounded to bfloat16 bits; a NaN stays one."""
+    bits = values.view(np.uint32)
+    rounded = bits + (np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1)))
+    rounded = np.where(np.isnan(values), bits | np.uint32(0x400000), rounded)
+    upper = (rounded >> np.uint32(16)).astype(np.uint16)
+    if np.any(np.isfinite(values) & (upper & np.uint16(0x7FFF) == 0x7F80)):
+        raise CheckpointError("float32 values too large for bfloat16; load with dtype='float32'")
+    return upper

@@ -1,0 +1,87 @@
+"""Products with weights in bfloat16 or 8-bit integers, by the processor's own instructions for them or by BLAS.
+
+The left side is rounded to the same kind of numbers, row by row. bfloat16 products are added up in float32; those of
+integers exactly, so that both ways give the same bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checkpoint.reduced import Bfloat16Weight, Int8Weight, ReducedWeight
+from .products import linear_product
+from .rounding import round_to_bfloat16, round_to_int8
+from .threads import Threads
+from .tile import ROWS
+from .vectors import dots_here
+
+__all__ = ["reduced_product"]
+
+Array = NDArray[Any]
+FloatArray = NDArray[np.float32]
+
+# What one task does: it packs the columns again for each block of rows, so these should be many.
+_ROWS, _COLUMNS = 85 * ROWS, 128
+_WIDENED = 512  # rows of a weight that are float32 at a time
+_EXACT = 2**24 // 127**2 // 8 * 8  # products of two int8 numbers whose sum is exact in float32
+
+
+def reduced_product(x: Array, weight: ReducedWeight, threads: Threads) -> FloatArray:
+    """x W^T, with x rounded as W is.  # [n, a], [m, a] -> float32 [n, m]"""
+    x = np.ascontiguousarray(x, np.float32)
+    return _int8(x, weight, threads) if isinstance(weight, Int8Weight) else _bfloat16(x, weight, threads)
+
+
+def _bfloat16(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
+    bits = np.zeros((_whole_groups(x), 2 * weight.words.shape[1]), np.uint16)
+    threads.rows(round_to_bfloat16, len(x), x, bits)
+    out = np.empty((len(x), len(weight)), np.float32)
+    if dots_here("bfloat16"):
+        _run("bfloat16", threads, out, _words(bits), weight.words)
+        return out
+    rounded = Bfloat16Weight(bits[: len(x), : x.shape[1]])[:]
+    for start in range(0, len(weight), _WIDENED):
+        rows = slice(start, start + _WIDENED)
+        out[:, rows] = linear_product(rounded, weight[rows])
+    return out
+
+
+def _int8(x: FloatArray, weight: Int8Weight, threads: Threads) -> FloatArray:
+    numbers = np.zeros((_whole_groups(x), 4 * weight.words.shape[1]), np.uint8)
+    scales = np.empty(len(x), np.float32)
+    threads.rows(round_to_int8, len(x), x, numbers, scales)
+    out = np.empty((len(x), len(weight)), np.float32)
+    if dots_here("int8"):
+        _run("int8", threads, out, _words(numbers), scales, weight.words, weight.scales, weight.row_sums)
+        return out
+    whole = numbers[: len(x), : x.shape[1]].astype(np.float32) - np.float32(128)
+    for start in range(0, len(weight), _WIDENED):
+        rows = slice(start, start + _WIDENED)
+        sums = np.zeros((len(x), len(weight.scales[rows])), np.int32)
+        for first in range(0, x.shape[1], _EXACT):
+            part = slice(first, first + _EXACT)
+            sums += linear_product(whole[:, part], weight.numbers[rows, part].astype(np.float32)).astype(np.int32)
+        out[:, rows] = sums.astype(np.float32) * scales[:, None] * weight.scales[rows]
+    return out
+
+
+def _whole_groups(x: FloatArray) -> int:
+    return -(-len(x) // ROWS) * ROWS
+
+
+def _words(numbers: Array) -> FloatArray:
+    return numbers.view(np.float32).reshape(-1)
+
+
+def _run(kind: str, threads: Threads, out: FloatArray, *operands: Array) -> None:
+    from .dot_tiles import block_kernel  # compiles, or loads from the cache
+
+    tasks = [
+        (row, min(row + _ROWS, out.shape[0]), column, min(column + _COLUMNS, out.shape[1]), *operands, out)
+        for column in range(0, out.shape[1], _COLUMNS)
+        for row in range(0, out.shape[0], _ROWS)
+    ]
+    threads.run(block_kernel(kind), tasks)
