@@ -2,7 +2,8 @@
 
 from .binding import bind
 from .names import HEADS, expected_shapes
-from .reduced import REDUCED
+from .quantizing import is_quantized, quantize
+from .reduced import REDUCED, reduce
 from .saving import save
 from .stored import StoredTensor, StoredTensors
 from .tensors import open_tensors
@@ -14,6 +15,9 @@ __all__ = [
     "StoredTensors",
     "bind",
     "expected_shapes",
+    "is_quantized",
     "open_tensors",
+    "quantize",
+    "reduce",
     "save",
 ]

@@ -16,9 +16,6 @@ from .names import DECODER, HEADS, WORDS, Shapes
 from .reduced import REDUCED, reduce
 from .stored import Array, StoredTensor
 
-# `x.weight_scale` holds the scales of the integers in `x.weight`: see `lf_ref.checkpoint.quantizing`.
-SCALE = "_scale"
-
 # More layers missing than this are told by number: a hostile num_hidden_layers would make a list without end.
 _LISTED_LAYERS = 100
 
@@ -87,13 +84,8 @@ def _group(stored: Mapping[str, Any], origin: str) -> Groups:
         parameter = names.parameter_name(name)
         if parameter is None:
             continue
-        if name.endswith(SCALE) and name[: -len(SCALE)] in stored:
-            continue
         try:
-            tensor = StoredTensor.of(value)
-            if name + SCALE in stored:
-                tensor = tensor.with_scales(StoredTensor.of(stored[name + SCALE]))
-            groups.setdefault(parameter, {})[name] = tensor
+            groups.setdefault(parameter, {})[name] = StoredTensor.of(value)
         except CheckpointError as error:
             raise CheckpointError(f"{origin}: {name}: {error}") from error
     return groups
@@ -144,7 +136,7 @@ def _describe(fit: _Fit, stored: Mapping[str, Any], config: LongformerConfig, he
             lines.append(f"  {title} ({len(found)}): {separator.join(found)}")
     if fit.missing:
         lines.append("HF would have filled what is missing with random numbers; here nothing is made up.")
-    fitting = [_class_of(other) for other in HEADS if other != head and _fits(stored, config, other)]
+    fitting = [_class_of(other) for other in fitting_heads(stored, config)]
     if fitting:
         lines.append(f"These weights do fit {', '.join(fitting)}.")
     if config.architectures:
@@ -156,17 +148,22 @@ def _class_of(head: str) -> str:
     return HEADS[head] + ("(add_pooling_layer=False)" if head == "encoder" else "")
 
 
-def _fits(stored: Mapping[str, Any], config: LongformerConfig, head: str) -> bool:
-    groups, shapes = _group(stored, ""), names.expected_shapes(config, head)
-    _tie(groups, shapes, config, head)
-    return bool(_compare(groups, shapes))
+def fitting_heads(stored: Mapping[str, Any], config: LongformerConfig) -> list[str]:
+    """The keys of `HEADS` whose parameters are all there, in their shapes, and nothing else."""
+    fitting = []
+    for head in HEADS:
+        groups, shapes = _group(stored, ""), names.expected_shapes(config, head)
+        _tie(groups, shapes, config, head)
+        if _compare(groups, shapes):
+            fitting.append(head)
+    return fitting
 
 
 def _resolve(origin: str, name: str, tensors: dict[str, StoredTensor], dtype: DTypeLike) -> Array:
     """The values of a parameter that is stored under one name or several, which must agree."""
     (first, tensor), *others = tensors.items()
     for other, again in others:
-        if not _same(tensor, again):
+        if not same(tensor, again):
             hint = (
                 "; set tie_word_embeddings to false in the config if the two were trained apart"
                 if name == WORDS
@@ -186,7 +183,7 @@ def _resolve(origin: str, name: str, tensors: dict[str, StoredTensor], dtype: DT
         raise CheckpointError(f"{origin}: {first}: {error}") from error
 
 
-def _same(first: StoredTensor, second: StoredTensor) -> bool:
+def same(first: StoredTensor, second: StoredTensor) -> bool:
     """Whether two tensors hold the same values; shared storage tells it without reading them."""
     one, two = first.data, second.data
     if first.dtype != second.dtype or first.scales is not None or second.scales is not None:

@@ -25,10 +25,14 @@ _LONGEST = (2**31 - 1) // _LARGEST**2  # numbers in a row whose sum of products 
 class ReducedWeight:
     """A matrix [n, m] of float32 values in fewer bits; read-only.
 
-    words: [n, d], its rows as 32-bit words, filled up with zeros. They pass for float32, which they are not.
+    kind: "bfloat16" or "int8". words: [n, d], its rows as 32-bit words, filled up with zeros; they pass for float32,
+    which they are not. scales, row_sums: [n], what the integers of a row are multiplied by, and their sum.
     """
 
+    kind: str
     dtype = np.dtype(np.float32)
+    scales: NDArray[np.float32] = np.empty(0, np.float32)
+    row_sums: NDArray[np.int32] = np.empty(0, np.int32)
     _stored: np.dtype[Any]
 
     def __init__(self, numbers: Array) -> None:
@@ -50,7 +54,7 @@ class ReducedWeight:
     @property
     def nbytes(self) -> int:
         """The memory they take."""
-        return self.words.nbytes
+        return self.words.nbytes + self.scales.nbytes + self.row_sums.nbytes
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -60,7 +64,7 @@ class ReducedWeight:
         raise NotImplementedError
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        """All values; they are float32, whatever is asked for they are converted to."""
+        """All values, float32 unless another dtype is asked for, as a new array."""
         if copy is False:
             raise ValueError("a reduced weight has no float32 array that could be shared; copy it")
         return self[:].astype(dtype or self.dtype, copy=False)
@@ -69,6 +73,7 @@ class ReducedWeight:
 class Bfloat16Weight(ReducedWeight):
     """A matrix in bfloat16: the upper half of the bits of each float32."""
 
+    kind = "bfloat16"
     _stored = np.dtype(np.uint16)
 
     def __getitem__(self, rows: Any) -> Array:
@@ -81,6 +86,7 @@ class Bfloat16Weight(ReducedWeight):
 class Int8Weight(ReducedWeight):
     """A matrix of integers from -127 to 127, times a float32 scale for each row."""
 
+    kind = "int8"
     _stored = np.dtype(np.int8)
 
     def __init__(self, numbers: Array, scales: NDArray[np.float32]) -> None:
@@ -93,11 +99,6 @@ class Int8Weight(ReducedWeight):
         super().__init__(numbers)
         self.scales = np.ascontiguousarray(scales, np.float32)
         self.row_sums = self.numbers.sum(axis=1, dtype=np.int32)
-
-    @property
-    def nbytes(self) -> int:
-        """As in `ReducedWeight`."""
-        return self.words.nbytes + self.scales.nbytes + self.row_sums.nbytes
 
     def __getitem__(self, rows: Any) -> Array:
         """As in `ReducedWeight`."""

@@ -1,21 +1,23 @@
-"""Reading a safetensors file as views of the mapped file.
+"""Reading a safetensors file as views of the mapped file, and writing one.
 
 The safetensors library checks the header: its length, its JSON, that every tensor's bytes match dtype and shape, and
-that together they cover the rest of the file without overlap or hole. Its NumPy door copies, and fails on bfloat16, so
-the views are made here. Format: https://huggingface.co/docs/safetensors: 8 bytes with the header's length, the header,
-then the bytes of the tensors.
+that together they cover the rest of the file without overlap or hole. Its NumPy door copies, and knows no bfloat16, so
+the views are made here, and files are written here. Format: https://huggingface.co/docs/safetensors: 8 bytes with the
+header's length, the header, then the bytes of the tensors.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from ..errors import CheckpointError
-from .stored import StoredTensor, map_file, view
+from .stored import LAYOUT, StoredTensor, map_file, view
 
 _DTYPES = {
     "F64": "float64",
@@ -67,6 +69,27 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
         start = 8 + length + entry["data_offsets"][0]
         tensors[name] = StoredTensor(dtype, view(mapped, dtype, start, tuple(entry["shape"])))
     return tensors
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, StoredTensor]) -> None:
+    """Write tensors to a file; the widest numbers come first, so that all of them are aligned.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    names = {dtype: name for name, dtype in _DTYPES.items()}
+    ordered = sorted(tensors.items(), key=lambda entry: (-entry[1].data.itemsize, entry[0]))
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}  # HF refuses a file that does not say so
+    end = 0
+    for name, tensor in ordered:
+        start, end = end, end + tensor.data.nbytes
+        header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, tensor in ordered:
+            np.ascontiguousarray(tensor.data, LAYOUT[tensor.dtype]).tofile(file)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class StoredTensor:
     @property
     def nbytes(self) -> int:
         """Size in the file."""
-        return self.data.nbytes
+        return self.data.nbytes + (0 if self.scales is None else self.scales.nbytes)
 
     @classmethod
     def of(cls, value: Any) -> StoredTensor:
@@ -78,14 +78,13 @@ class StoredTensor:
         Raises:
             CheckpointError: they are not int8 in rows, or there is not one float32 for each.
         """
-        if self.data.dtype != np.int8 or self.data.ndim != 2:
-            raise CheckpointError(f"has scales, so it must be int8 (rows, columns), got {self._kind()}")
-        if scales.data.dtype.kind != "f" or scales.shape != self.shape[:1]:
-            raise CheckpointError(f"has {self.shape[0]} rows, so it needs as many float scales, got {scales._kind()}")
+        if self.dtype != "int8" or self.data.ndim != 2:
+            raise CheckpointError(f"must be int8 (rows, columns), got {self.dtype} of shape {self.shape}")
+        if scales.dtype != "float32" or scales.shape != self.shape[:1]:
+            raise CheckpointError(
+                f"needs float32 scales of shape {self.shape[:1]}, got {scales.dtype} of shape {scales.shape}"
+            )
         return StoredTensor(self.dtype, self.data, scales.array(np.float32))
-
-    def _kind(self) -> str:
-        return f"{self.data.dtype if self.dtype == 'array' else self.dtype} of shape {self.shape}"
 
     def array(self, dtype: DTypeLike) -> Array:
         """The values, read-only, contiguous, aligned and in native byte order; a view of the file where that fits.

@@ -14,6 +14,7 @@ from .torch_file import read_torch
 
 SAFETENSORS = "model.safetensors"
 TORCH = "pytorch_model.bin"
+INT8, SCALE = "_int8", "_scale"  # after the name of a weight: its integers, and what those of a row are multiplied by
 _INDEX = ".index.json"
 _INDEX_LIMIT = 64 << 20  # bytes; real ones have about 100 for each tensor
 
@@ -29,11 +30,30 @@ def open_tensors(source: Source) -> StoredTensors:
     for filename, read in ((SAFETENSORS, read_safetensors), (TORCH, read_torch)):
         path = source.find(filename)
         if path is not None:
-            return StoredTensors(str(path), read(path))
+            return StoredTensors(str(path), _join_scales(str(path), read(path)))
         path = source.find(filename + _INDEX)
         if path is not None:
-            return StoredTensors(str(path), _read_shards(source, path, read))
+            return StoredTensors(str(path), _join_scales(str(path), _read_shards(source, path, read)))
     raise source.missing(f"{SAFETENSORS} or {TORCH}, sharded or not,")
+
+
+def _join_scales(origin: str, tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """Put the integers of `x.weight_int8` and the scales of `x.weight_scale` together as `x.weight`: see `quantize`."""
+    joined = {}
+    for name, tensor in tensors.items():
+        if name.endswith(".weight" + INT8):
+            plain = name.removesuffix(INT8)
+            scales = tensors.get(plain + SCALE)
+            if scales is None or plain in tensors:
+                problem = f"{plain + SCALE} is missing" if scales is None else f"{plain} is there as well"
+                raise CheckpointError(f"{origin}: {name} is there, but {problem}; quantize the checkpoint again")
+            try:
+                joined[plain] = tensor.with_scales(scales)
+            except CheckpointError as error:
+                raise CheckpointError(f"{origin}: {name} {error}") from error
+        elif not (name.endswith(".weight" + SCALE) and name.removesuffix(SCALE) + INT8 in tensors):
+            joined[name] = tensor
+    return joined
 
 
 def _read_shards(source: Source, index: Path, read: Reader) -> dict[str, StoredTensor]:

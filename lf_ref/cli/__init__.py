@@ -11,6 +11,7 @@ from .fill_mask import fill_mask
 from .group import Commands
 from .info import info
 from .multiple_choice import multiple_choice
+from .quantize import quantize
 from .question_answering import question_answering
 from .text_classification import text_classification
 from .token_classification import token_classification
@@ -43,6 +44,7 @@ for _command in (
     question_answering,
     multiple_choice,
     tokenize,
+    quantize,
     info,
     warmup,
     bench,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
-from ..checkpoint import HEADS, StoredTensors, expected_shapes
-from ..checkpoint.names import DECODER, WORDS, Shapes, parameter_name
+from ..checkpoint import HEADS, REDUCED, StoredTensor, StoredTensors, expected_shapes, reduce
+from ..checkpoint.names import DECODER, WORDS, Shapes, is_reducible, parameter_name
 from ..config import LongformerConfig
 from ..pipelines import TASKS
 
@@ -33,13 +33,20 @@ def tensor_facts(tensors: StoredTensors, config: LongformerConfig, dtype: str) -
         "stored_bytes": sum(tensor.nbytes for tensor in tensors.values()),
         "stored_dtypes": dtypes,
         "dtype": dtype,
-        "memory_bytes": parameters * np.dtype(dtype).itemsize,
+        "memory_bytes": sum(math.prod(shape) * _itemsize(name, shape, dtype) for name, shape in shapes.items()),
         "copied": "mapped from the file" if dtypes == [dtype] else "converted when loaded",
         "tensors": [
             {"name": name, "dtype": tensor.dtype, "shape": list(tensor.shape), "bytes": tensor.nbytes}
             for name, tensor in tensors.items()
         ],
     }
+
+
+def _itemsize(name: str, shape: tuple[int, ...], dtype: str) -> int:
+    """Bytes of each number of a parameter in memory; scales of rows do not count."""
+    if dtype not in REDUCED:
+        return np.dtype(dtype).itemsize
+    return {"bfloat16": 2, "int8": 1}[dtype] if is_reducible(name, shape) else np.dtype(np.float32).itemsize
 
 
 def _parameters(tensors: StoredTensors, config: LongformerConfig) -> Shapes:
@@ -81,10 +88,9 @@ def pairs(length: int, one_sided: int) -> int:
 
 def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_threads: int | None) -> dict[str, Any]:
     """The arithmetic for texts of these lengths, and the seconds it takes at the measured rate of a matrix product."""
-    threads = _limited(num_threads)
-    with threads:
-        rate = measured_rate(config, dtype)
-    itemsize = np.dtype(dtype).itemsize
+    with _limited(num_threads):
+        rate = measured_rate(config, dtype, num_threads)
+    itemsize = np.dtype(np.float32 if dtype in REDUCED else dtype).itemsize
     return {
         "dtype": dtype,
         "threads": num_threads or _usable_cpus(),
@@ -102,25 +108,38 @@ def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_t
     }
 
 
-def measured_rate(config: LongformerConfig, dtype: str) -> float:
-    """Floating-point operations in a second of a product like those of the feed-forward network."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((_CHUNK, config.hidden_size)).astype(dtype)
-    weight = rng.standard_normal((config.intermediate_size, config.hidden_size)).astype(dtype)
+def measured_rate(config: LongformerConfig, dtype: str, num_threads: int | None = None) -> float:
+    """Operations in a second of a product like those of the feed-forward network."""
+    product = _product(config, dtype, num_threads)
     operations = 2 * _CHUNK * config.hidden_size * config.intermediate_size
+    product()  # may compile
     repeats = 1
-    best = _timed(x, weight, repeats)
+    best = _timed(product, repeats)
     while best * repeats < _MEASURE:
         repeats *= 2
-        best = _timed(x, weight, repeats)
-    return operations / min(best, *(_timed(x, weight, repeats) for _ in range(_TRIALS - 1)))
+        best = _timed(product, repeats)
+    return operations / min(best, *(_timed(product, repeats) for _ in range(_TRIALS - 1)))
 
 
-def _timed(x: Any, weight: Any, repeats: int) -> float:
+def _product(config: LongformerConfig, dtype: str, num_threads: int | None) -> Callable[[], Any]:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((_CHUNK, config.hidden_size), np.float32)
+    weight = rng.standard_normal((config.intermediate_size, config.hidden_size), np.float32)
+    if dtype in REDUCED:
+        from ..kernels.reduced import reduced_product
+        from ..kernels.threads import Threads
+
+        reduced, threads = reduce(StoredTensor.of(weight), dtype), Threads(num_threads)
+        return lambda: reduced_product(x, reduced, threads)
+    x, weight = x.astype(dtype), weight.astype(dtype)
+    return lambda: x @ weight.T
+
+
+def _timed(product: Callable[[], Any], repeats: int) -> float:
     """Seconds that one product takes."""
     start = time.perf_counter()
     for _ in range(repeats):
-        _ = x @ weight.T
+        product()
     return (time.perf_counter() - start) / repeats
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import checkpoint_options, quietly
+from .options import DTYPES, checkpoint_options, quietly
 from .output import echo, print_json, table
 
 if TYPE_CHECKING:
@@ -25,10 +25,8 @@ _SHOWN = (
 )
 @click.option(
     "--dtype",
-    type=click.Choice(["float32", "float64"]),
-    default="float32",
-    show_default=True,
-    help="Of the weights in memory and of the estimate.",
+    type=click.Choice(DTYPES),
+    help="Of the weights in memory and of the estimate (default: as it would be loaded).",
 )
 @click.option("--num-threads", type=click.IntRange(min=1), help="Threads to estimate for (default: all CPUs).")
 @click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
@@ -36,7 +34,7 @@ _SHOWN = (
 def info(
     folder: str | None,
     lengths: tuple[int, ...],
-    dtype: str,
+    dtype: str | None,
     num_threads: int | None,
     as_json: bool,
     model: str | None,
@@ -49,7 +47,7 @@ def info(
     Example:
       lf-ref info --length 1024
     """
-    from ..checkpoint import open_tensors
+    from ..checkpoint import is_quantized, open_tensors
     from ..config import CONFIG_NAME, LongformerConfig
     from ..errors import InputError
     from ..files import locate
@@ -61,6 +59,7 @@ def info(
         place = locate(folder if model is None else model, **source)
         config = LongformerConfig.from_json_file(place.require(CONFIG_NAME))
         tensors = open_tensors(place)
+    dtype = dtype or ("int8" if is_quantized(config) else "float32")
     lengths = lengths or (config.max_length,)
     for length in lengths:
         if length > config.max_length:

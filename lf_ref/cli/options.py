@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+DTYPES = ["float32", "float64", "bfloat16", "int8"]
+
 _COUNT = click.IntRange(min=1)
 
 
@@ -46,10 +48,8 @@ engine_options = _together(
     click.option("--num-threads", type=_COUNT, help="Threads to compute with (default: all CPUs)."),
     click.option(
         "--dtype",
-        type=click.Choice(["float32", "float64"]),
-        default="float32",
-        show_default=True,
-        help="Of the weights and the computation.",
+        type=click.Choice(DTYPES),
+        help="Of the weights and the computation (default: int8 for what `lf-ref quantize` made, else float32).",
     ),
     click.option(
         "--backend",

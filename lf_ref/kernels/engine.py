@@ -9,11 +9,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoint.reduced import ReducedWeight
 from . import band_plain, rowwise
 from .global_rows import global_rows
 from .products import linear_product
-from .reduced import reduced_product
+from .reduced import ReducedWeight, reduced_product
 from .threads import Threads
 
 Array = NDArray[Any]
@@ -93,9 +92,9 @@ class Kernels:
         return out.reshape(*x.shape[:-1], len(weight))
 
     def _product(self, x: Array, weight: Weight) -> Array:
-        if isinstance(weight, ReducedWeight):
-            return reduced_product(x, weight, self._threads)
-        return linear_product(x, weight)
+        if isinstance(weight, np.ndarray):
+            return linear_product(x, weight)
+        return reduced_product(x, weight, self._threads)
 
     def _add_bias(self, flat: Array, bias: Array, name: str) -> None:
         self._threads.rows(rowwise.BIAS_ACTIVATIONS[name], flat, bias)

@@ -6,19 +6,18 @@ integers exactly, so that both ways give the same bits.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoint.reduced import Bfloat16Weight, Int8Weight, ReducedWeight
 from .products import linear_product
 from .rounding import round_to_bfloat16, round_to_int8
 from .threads import Threads
 from .tile import ROWS
 from .vectors import dots_here
 
-__all__ = ["reduced_product"]
+__all__ = ["ReducedWeight", "reduced_product"]
 
 Array = NDArray[Any]
 FloatArray = NDArray[np.float32]
@@ -29,10 +28,37 @@ _WIDENED = 512  # rows of a weight that are float32 at a time
 _EXACT = 2**24 // 127**2 // 8 * 8  # products of two int8 numbers whose sum is exact in float32
 
 
+class ReducedWeight(Protocol):
+    """A weight [n, m] of few bits: see `lf_ref.checkpoint.reduced`."""
+
+    @property
+    def kind(self) -> str:
+        """What it is made of, "bfloat16" or "int8"."""
+
+    @property
+    def words(self) -> FloatArray:
+        """[n, d], its rows as 32-bit words, filled up with zeros."""
+
+    @property
+    def numbers(self) -> Array:
+        """[n, m], what it is made of: uint16, the bits of bfloat16, or int8."""
+
+    @property
+    def scales(self) -> FloatArray:
+        """[n], what integers are to be multiplied by; empty for bfloat16."""
+
+    @property
+    def row_sums(self) -> NDArray[np.int32]:
+        """[n], the sums of integers; empty for bfloat16."""
+
+    def __len__(self) -> int:
+        """How many rows it has."""
+
+
 def reduced_product(x: Array, weight: ReducedWeight, threads: Threads) -> FloatArray:
     """x W^T, with x rounded as W is.  # [n, a], [m, a] -> float32 [n, m]"""
     x = np.ascontiguousarray(x, np.float32)
-    return _int8(x, weight, threads) if isinstance(weight, Int8Weight) else _bfloat16(x, weight, threads)
+    return (_int8 if weight.kind == "int8" else _bfloat16)(x, weight, threads)
 
 
 def _bfloat16(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
@@ -42,14 +68,14 @@ def _bfloat16(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatAr
     if dots_here("bfloat16"):
         _run("bfloat16", threads, out, _words(bits), weight.words)
         return out
-    rounded = Bfloat16Weight(bits[: len(x), : x.shape[1]])[:]
+    rounded = _widened(bits[: len(x), : x.shape[1]])
     for start in range(0, len(weight), _WIDENED):
         rows = slice(start, start + _WIDENED)
-        out[:, rows] = linear_product(rounded, weight[rows])
+        out[:, rows] = linear_product(rounded, _widened(weight.numbers[rows]))
     return out
 
 
-def _int8(x: FloatArray, weight: Int8Weight, threads: Threads) -> FloatArray:
+def _int8(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
     numbers = np.zeros((_whole_groups(x), 4 * weight.words.shape[1]), np.uint8)
     scales = np.empty(len(x), np.float32)
     threads.rows(round_to_int8, len(x), x, numbers, scales)
@@ -60,7 +86,7 @@ def _int8(x: FloatArray, weight: Int8Weight, threads: Threads) -> FloatArray:
     whole = numbers[: len(x), : x.shape[1]].astype(np.float32) - np.float32(128)
     for start in range(0, len(weight), _WIDENED):
         rows = slice(start, start + _WIDENED)
-        sums = np.zeros((len(x), len(weight.scales[rows])), np.int32)
+        sums = np.zeros(out[:, rows].shape, np.int32)
         for first in range(0, x.shape[1], _EXACT):
             part = slice(first, first + _EXACT)
             sums += linear_product(whole[:, part], weight.numbers[rows, part].astype(np.float32)).astype(np.int32)
@@ -70,6 +96,11 @@ def _int8(x: FloatArray, weight: Int8Weight, threads: Threads) -> FloatArray:
 
 def _whole_groups(x: FloatArray) -> int:
     return -(-len(x) // ROWS) * ROWS
+
+
+def _widened(bits: Array) -> FloatArray:
+    """bfloat16 as float32."""
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
 def _words(numbers: Array) -> FloatArray:

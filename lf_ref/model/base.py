@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..checkpoint import REDUCED, bind, open_tensors, save
+from ..checkpoint import REDUCED, bind, is_quantized, open_tensors, save
 from ..config import CONFIG_NAME, LongformerConfig
 from ..errors import InputError
 from ..files import locate
@@ -91,7 +91,7 @@ class LongformerPreTrainedModel:
         name: str | os.PathLike[str] | None = None,
         *,
         config: LongformerConfig | None = None,
-        dtype: DTypeLike = "float32",
+        dtype: DTypeLike | None = None,
         backend: str = "numba",
         num_threads: int | None = None,
         revision: str | None = None,
@@ -106,7 +106,8 @@ class LongformerPreTrainedModel:
             name: the folder or repository id. A folder, or a repository that is completely cached, is read without
                 any network call.
             config: in place of the checkpoint's own `config.json`.
-            dtype, backend, num_threads: as for the class.
+            dtype: as for the class; None for "int8" where `lf-ref quantize` made the checkpoint, else for "float32".
+            backend, num_threads: as for the class.
             revision, cache_dir, token, local_files_only: as in `huggingface_hub`.
             options: fields of the config to replace, such as `attention_window=64`; further arguments of the class.
 
@@ -122,6 +123,8 @@ class LongformerPreTrainedModel:
         cls._check_options(options)
         if fields:
             config = config.replaced(**fields)
+        if dtype is None:
+            dtype = "int8" if is_quantized(config) else "float32"
         tensors = open_tensors(source)
         return cls(config, tensors, dtype=dtype, backend=backend, num_threads=num_threads, **options)
 
