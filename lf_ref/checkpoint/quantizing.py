@@ -51,6 +51,8 @@ def quantize(source: Source, folder: str | os.PathLike[str]) -> None:
         reducible = is_reducible(parameter_name(name) or "", tensor.shape)
         stored |= stored_form(name, reduce(tensor, "int8")) if reducible else {name: tensor}
     folder = Path(folder)
+    if folder.resolve() == source.require(CONFIG_NAME).parent.resolve():
+        raise CheckpointError(f"{folder} holds the checkpoint that is read; name another folder to write to")
     folder.mkdir(parents=True, exist_ok=True)
     write_checkpoint(folder, stored, config.to_dict())
     for filename in _TOKENIZER:

@@ -11,6 +11,7 @@ from .fill_mask import fill_mask
 from .group import Commands
 from .info import info
 from .multiple_choice import multiple_choice
+from .precision import precision
 from .quantize import quantize
 from .question_answering import question_answering
 from .text_classification import text_classification
@@ -45,6 +46,7 @@ for _command in (
     multiple_choice,
     tokenize,
     quantize,
+    precision,
     info,
     warmup,
     bench,

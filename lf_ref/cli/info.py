@@ -112,7 +112,7 @@ def _show_estimates(estimates: dict[str, Any]) -> None:
     ]
     table(rows, right=[0, 1, 2, 3])
     rate, threads = f"{estimates['gflop_per_second']:.0f} GFLOP/s", f"{estimates['threads']} thread(s)"
-    echo(f"  As if all of it ran at the {rate} that a {estimates['dtype']} matrix product just reached here")
+    echo(f"  As if all of it ran at the {rate} that a matrix product in {estimates['dtype']} just reached here")
     echo(f"  with {threads}. No run is quite like that: attention is slower, and other work on the machine counts.")
 
 

@@ -19,8 +19,8 @@ from .options import quietly
 def quantize(source: str, out: str, quiet: bool, **where: Any) -> None:
     """Write into the folder OUT a checkpoint with a quarter of the weights' bytes, and the tokenizer.
 
-    Weights of linear maps and word embeddings become integers from -127 to 127 with a scale for each row; from_pretrained
-    and every command take the folder. `lf-ref precision` tells the errors that this makes.
+    Weights of linear maps and word embeddings become integers from -127 to 127 with a scale for each row;
+    from_pretrained and every command take the folder. `lf-ref precision` tells the errors that this makes.
 
     \b
     Example:

@@ -1,0 +1,65 @@
+"""`lf-ref precision`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .options import checkpoint_options, quietly
+from .output import echo, print_json, table
+from .texts import document
+
+
+@click.command("precision", short_help="Measure the errors of each dtype.")
+@click.option("--file", metavar="PATH|-", help="Measure on a UTF-8 text (default: a page that comes with the package).")
+@click.option("--num-threads", type=click.IntRange(min=1), help="Threads to compute with (default: all CPUs).")
+@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
+@checkpoint_options
+def precision(file: str | None, num_threads: int | None, as_json: bool, **source: Any) -> None:
+    """Measure what float32, bfloat16 and int8 change: hidden states, masked-LM loss and top-1, all against float64.
+
+    One of seven tokens of a text is replaced by the mask, then the next of the seven, until each was; the first token
+    is global. Nothing is drawn at random. The agreement is the share of masks with float64's answer. The checkpoint
+    needs a masked-LM head.
+
+    \b
+    Example:
+      lf-ref precision
+    """
+    from ..files import DEMO, locate
+    from .errors_of_dtypes import compare
+
+    passage = locate(DEMO).require("passage.txt")
+    text = passage.read_text(encoding="utf-8") if file is None else document(None, file)
+    with quietly(source.pop("quiet")):
+        facts = compare(source.pop("model"), text, num_threads=num_threads, **source)
+    if as_json:
+        print_json(facts, indent=2)
+    else:
+        _show(facts)
+
+
+def _show(facts: dict[str, Any]) -> None:
+    echo(f"{facts['name']}: {facts['masked']} of {facts['tokens']} tokens masked, {facts['rounds']} rounds\n")
+    rows = [["dtype", "weights", "loss", "top-1", "agreement", "hidden states: largest error", "RMS, relative"]]
+    rows += [
+        [
+            dtype,
+            f"{found['weight_bytes'] / 1e6:.1f} MB",
+            f"{found['loss']:.5f}",
+            f"{found['top_1']:.4f}",
+            f"{found['agreement']:.4f}",
+            f"{found['largest_error'][-1]:.2g}",
+            f"{found['relative_error'][-1]:.2g}",
+        ]
+        for dtype, found in facts["dtypes"].items()
+    ]
+    table(rows, right=range(1, 7))
+    echo("\nRMS of the error over RMS of the hidden states, after the embeddings and after each layer")
+    layers = len(facts["dtypes"]["float64"]["relative_error"])
+    rows = [["dtype", *map(str, range(layers))]]
+    rows += [
+        [dtype, *(f"{error:.1e}" for error in found["relative_error"])] for dtype, found in facts["dtypes"].items()
+    ]
+    table(rows, right=range(1, layers + 1))
