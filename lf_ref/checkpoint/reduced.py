@@ -146,13 +146,13 @@ REDUCED = {"bfloat16": _bfloat16, "int8": _int8}
 
 
 def _some_rows(tensor: StoredTensor) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """The values of a matrix, some rows at a time."""
+    """The values of a matrix, some rows at a time; what was read of a file is let go."""
     step = max(1, _STEP // max(1, tensor.shape[1]))
     for start in range(0, tensor.shape[0], step):
         rows = slice(start, start + step)
         scales = None if tensor.scales is None else tensor.scales[rows]
         yield rows, StoredTensor(tensor.dtype, tensor.data[rows], scales).array(np.float32)
-    release(tensor.data)
+        release(tensor.data)
 
 
 def _upper_half(values: NDArray[np.float32]) -> NDArray[np.uint16]:
