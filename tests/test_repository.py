@@ -40,6 +40,8 @@ def test_modules_stay_short():
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "vocab.json", "merges.txt", "MODEL_CARD.md"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "vocab.json", "merges.txt", "MODEL_CARD.md", "passage.txt"]
+)
 def test_the_demo_checkpoint_is_part_of_the_package(name):
     assert (Path(lf_ref.__file__).parent / "demo" / name).stat().st_size > 0

@@ -163,7 +163,7 @@ def test_saved_and_loaded_again(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_demo_model_keeps_its_answers(kind):
-    """Errors of the bundled model, half as large again as `lf-ref precision` finds."""
+    """The best word, and its score to within what `lf-ref precision` leads to expect."""
     text = "He opened the door and went into the <mask>, where his father was sitting by the fire."
     answers = {dtype: lf_ref.pipeline("fill-mask", dtype=dtype)(text, top_k=3) for dtype in ("float32", kind)}
     words = {dtype: [answer["token"] for answer in found] for dtype, found in answers.items()}
