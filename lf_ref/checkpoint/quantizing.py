@@ -9,7 +9,6 @@ from pathlib import Path
 from ..config import CONFIG_NAME, LongformerConfig
 from ..errors import CheckpointError
 from ..files import Source, replacing
-from .allenai import adapt_config
 from .binding import fitting_heads, same
 from .names import DECODER, WORDS, is_reducible, parameter_name
 from .reduced import reduce
@@ -39,7 +38,7 @@ def quantize(source: Source, folder: str | os.PathLike[str]) -> None:
         CheckpointError: the checkpoint cannot be read, fits no class or is quantized already.
         OSError: the folder cannot be written.
     """
-    config = adapt_config(LongformerConfig.from_json_file(source.require(CONFIG_NAME)))
+    config = LongformerConfig.from_json_file(source.require(CONFIG_NAME))
     tensors = open_tensors(source)
     if is_quantized(config) or any(tensor.scales is not None for tensor in tensors.values()):
         raise CheckpointError(f"{source.name} is quantized already; give the checkpoint that it was made from")

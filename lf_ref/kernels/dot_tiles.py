@@ -16,6 +16,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from .jit import kernel
 from .tile import ROWS, SCORE_ROW, bfloat16_tiles, fingerprint, gather_panel, int8_tiles, vector_lanes
 
 __all__ = ["block_kernel"]
@@ -67,7 +68,7 @@ def _scale(sums: IntArray, offsets: IntArray, x_scales: FloatArray, scales: Floa
 def _compile_bfloat16(tile_source: str) -> Any:
     """Make the kernel. That it names `tile_source` puts it into the key of Numba's disk cache."""
 
-    @numba.njit(types.void(_INDEX, _INDEX, _INDEX, _INDEX, _WORDS, _WEIGHT, _OUT), cache=True, **_OPTIONS)
+    @kernel(types.void(_INDEX, _INDEX, _INDEX, _INDEX, _WORDS, _WEIGHT, _OUT), error_model="numpy")
     def bfloat16_block(
         start: int, stop: int, first: int, last: int, x: FloatArray, weight: FloatArray, out: FloatArray
     ) -> None:
@@ -93,10 +94,9 @@ def _compile_bfloat16(tile_source: str) -> Any:
 def _compile_int8(tile_source: str) -> Any:
     """As `_compile_bfloat16`."""
 
-    @numba.njit(
+    @kernel(
         types.void(_INDEX, _INDEX, _INDEX, _INDEX, _WORDS, _SCALES, _WEIGHT, _SCALES, _SUMS, _OUT),
-        cache=True,
-        **_OPTIONS,
+        error_model="numpy",
     )
     def int8_block(
         start: int,

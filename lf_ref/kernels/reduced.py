@@ -63,7 +63,7 @@ def reduced_product(x: Array, weight: ReducedWeight, threads: Threads) -> FloatA
 
 def _bfloat16(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
     bits = np.zeros((_whole_groups(x), 2 * weight.words.shape[1]), np.uint16)
-    threads.rows(round_to_bfloat16, len(x), x, bits)
+    threads.rows(round_to_bfloat16, x, bits)
     out = np.empty((len(x), len(weight)), np.float32)
     if dots_here("bfloat16"):
         _run("bfloat16", threads, out, _words(bits), weight.words)
@@ -78,7 +78,7 @@ def _bfloat16(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatAr
 def _int8(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
     numbers = np.zeros((_whole_groups(x), 4 * weight.words.shape[1]), np.uint8)
     scales = np.empty(len(x), np.float32)
-    threads.rows(round_to_int8, len(x), x, numbers, scales)
+    threads.rows(round_to_int8, x, numbers, scales)
     out = np.empty((len(x), len(weight)), np.float32)
     if dots_here("int8"):
         _run("int8", threads, out, _words(numbers), scales, weight.words, weight.scales, weight.row_sums)

@@ -11,6 +11,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from .jit import kernel
+
 __all__ = ["round_to_bfloat16", "round_to_int8"]
 
 # Constants have names, since Numba takes a literal for 64 bits and would widen all arithmetic.
@@ -21,10 +23,10 @@ _ROUNDER = np.float32(1.5 * 2**23)  # see `rowwise`
 _ROUNDER_BITS, _OFFSET = np.int32(np.float32(1.5 * 2**23).view(np.int32)), np.int32(128)
 _UNIT, _LARGEST, _TINY, _NAN = np.float32(1.0), np.float32(127.0), np.finfo(np.float32).tiny, np.float32(np.nan)
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "cache": True}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
-@numba.njit(**_OPTIONS)
+@kernel(error_model="numpy")
 def round_to_bfloat16(start: int, stop: int, x: NDArray[np.float32], out: NDArray[np.uint16]) -> None:
     """out = the upper 16 bits of x, rounded to nearest, ties to even; NaN stays NaN.  # [n, m] -> [n, at least m]"""
     for row in range(start, stop):
@@ -45,7 +47,7 @@ def _largest_magnitude(bits: NDArray[np.int32]) -> Any:
     return top
 
 
-@numba.njit(**_OPTIONS)
+@kernel(error_model="numpy")
 def round_to_int8(
     start: int, stop: int, x: NDArray[np.float32], out: NDArray[np.uint8], scales: NDArray[np.float32]
 ) -> None:

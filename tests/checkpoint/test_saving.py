@@ -63,7 +63,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatc
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lf_ref.checkpoint.saving.save_file", fail)
+    monkeypatch.setattr("lf_ref.checkpoint.saving.write_safetensors", fail)
     with pytest.raises(OSError, match="No space"):
         save(tmp_path, parameters, config, "model")
     assert (tmp_path / "model.safetensors").read_bytes() == before
