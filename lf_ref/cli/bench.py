@@ -12,7 +12,7 @@ from .output import echo, print_json, table
 _COUNT = click.IntRange(min=1)
 
 
-@click.command("bench", short_help="Measure the speed, alone or side by side with HF transformers.")
+@click.command("bench", short_help="Measure the speed, alone or beside HF.")
 @click.option(
     "--against", type=click.Choice(["transformers"]), help="Compare with it, with the same weights and texts."
 )
