@@ -12,7 +12,8 @@ import numpy as np
 from ..errors import InputError
 from ..kernels import rowwise
 from ..kernels.engine import Kernels
-from ..kernels.threads import Threads
+from ..kernels.products import linear_product
+from ..kernels.threads import Threads, limit_blas
 from ..model.plan import Row
 from ..reference.ops import Array
 from .size import Size
@@ -87,8 +88,8 @@ def _parts(size: Size, num_threads: int) -> list[tuple[str, int, int, Callable[[
         chosen = np.ascontiguousarray(matrix)
 
         def multiply() -> Any:
-            with threads.limit_blas():
-                return given @ chosen.T
+            with limit_blas(1):
+                return linear_product(given, chosen, threads)
 
         flop = 2 * tokens * inputs * outputs
         return f"linear {inputs} to {outputs}", flop, tokens * (inputs + outputs) + inputs * outputs, multiply

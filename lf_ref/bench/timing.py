@@ -9,8 +9,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from ..kernels.threads import Threads
 from ..reference.ops import Array
 
 # A side's threads go on spinning for a while after its last product and would take the CPUs from the other side.
@@ -78,10 +78,10 @@ class Product:
         rng = np.random.default_rng(0)
         self._x = rng.standard_normal((rows, hidden), np.float32)
         self._weight = rng.standard_normal((inner, hidden), np.float32)
-        self._threads = Threads(num_threads)
+        self._threads = num_threads
         self.flop = 2 * rows * hidden * inner
 
     def __call__(self) -> Array:
         """Multiply."""
-        with self._threads.limit_blas():
+        with threadpool_limits(self._threads, user_api="blas"):
             return self._x @ self._weight.T

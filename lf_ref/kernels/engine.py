@@ -93,7 +93,7 @@ class Kernels:
 
     def _product(self, x: Array, weight: Weight) -> Array:
         if isinstance(weight, np.ndarray):
-            return linear_product(x, weight)
+            return linear_product(x, weight, self._threads)
         return reduced_product(x, weight, self._threads)
 
     def _add_bias(self, flat: Array, bias: Array, name: str) -> None:
@@ -149,7 +149,9 @@ class Kernels:
         def softmax(scores: Array) -> None:
             self._threads.rows(rowwise.masked_softmax, scores, visible)
 
-        return global_rows(hidden, queries, weights, heads, softmax, probabilities, product=self._product)
+        return global_rows(
+            hidden, queries, weights, heads, softmax, self._threads, probabilities, product=self._product
+        )
 
 
 def _band_block(dtype: np.dtype[Any]) -> Callable[..., None]:

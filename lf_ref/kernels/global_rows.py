@@ -12,12 +12,15 @@ Letters: S tokens, g global tokens, H heads, D numbers per head, hidden = H D.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .products import linear_product, weighted_sums
+from .products import linear_product, products
+from .products import product as plain_product
+from .threads import Threads
 
 __all__ = ["Folded", "Projected", "cheaper", "global_rows"]
 
@@ -40,28 +43,32 @@ class Way(Protocol):
 class Projected:
     """Keys and values of all tokens."""
 
-    def __init__(self, hidden: Array, weights: Mapping[str, Any], heads: int, product: Product) -> None:
+    def __init__(
+        self, hidden: Array, weights: Mapping[str, Any], heads: int, threads: Threads, product: Product
+    ) -> None:
         """hidden: [S, hidden]; weights: `key_global.weight` and so on, as torch stores them."""
         self.key, self.value = (
             _by_head(_linear(hidden, weights, name, product), heads) for name in ("key_global", "value_global")
         )
+        self.threads = threads
 
     def scores(self, query: Array) -> Array:
         """As in `Way`."""
-        scores: Array = query @ self.key.swapaxes(1, 2)
-        return scores
+        return products(query, self.key.swapaxes(1, 2), self.threads)
 
     def averages(self, shares: Array) -> Array:
         """As in `Way`."""
-        return weighted_sums(shares, self.value)
+        return products(shares, self.value, self.threads)
 
 
 class Folded:
     """The tokens themselves, with the projections applied to the queries and to the averages."""
 
-    def __init__(self, hidden: Array, weights: Mapping[str, Any], heads: int, product: Product) -> None:
+    def __init__(
+        self, hidden: Array, weights: Mapping[str, Any], heads: int, threads: Threads, product: Product
+    ) -> None:
         """As in `Projected`; reduced weights are widened here."""
-        self.hidden = hidden
+        self.hidden, self.threads = hidden, threads
         key, self.value = (
             np.asarray(weights[f"{name}.weight"]).reshape(heads, -1, hidden.shape[1])
             for name in ("key_global", "value_global")
@@ -70,13 +77,15 @@ class Folded:
 
     def scores(self, query: Array) -> Array:
         """As in `Way`."""
-        folded = query @ self.key  # [H, n, D], [H, D, hidden] -> [H, n, hidden]
-        return _flat(folded, lambda rows: linear_product(rows, self.hidden))
+        folded = products(query, self.key, self.threads)  # [H, n, D], [H, D, hidden] -> [H, n, hidden]
+        return _flat(folded, lambda rows: linear_product(rows, self.hidden, self.threads))
 
     def averages(self, shares: Array) -> Array:
         """As in `Way`."""
-        tokens = _flat(shares, lambda rows: weighted_sums(rows, self.hidden))  # [H, n, S] -> [H, n, hidden]
-        averages: Array = tokens @ self.value.swapaxes(1, 2) + self.bias
+        # [H, n, S] -> [H, n, hidden]
+        tokens = _flat(shares, lambda rows: plain_product(rows, self.hidden, self.threads))
+        averages = products(tokens, self.value.swapaxes(1, 2), self.threads)
+        averages += self.bias
         return averages
 
 
@@ -91,9 +100,10 @@ def global_rows(
     weights: Mapping[str, Any],
     heads: int,
     softmax: Callable[[Array], None],
+    threads: Threads,
     probabilities: Array | None = None,
     way: type[Projected] | type[Folded] | None = None,
-    product: Product = linear_product,
+    product: Product | None = None,
 ) -> Array:
     """What the tokens at `positions` gather from all tokens.  # [S, hidden], int64 [g] -> [g, hidden]
 
@@ -102,9 +112,11 @@ def global_rows(
     cheaper one if not given; product: x W^T for the kind of weights that there are. Beside the result and the
     projections it takes a few MB, whatever g is.
     """
+    if product is None:
+        product = partial(linear_product, threads=threads)
     query = _by_head(_linear(hidden[positions], weights, "query_global", product), heads)
     query /= query.dtype.type(query.shape[2] ** 0.5)
-    met: Way = (way or cheaper(hidden.shape[1], len(positions), heads))(hidden, weights, heads, product)
+    met: Way = (way or cheaper(hidden.shape[1], len(positions), heads))(hidden, weights, heads, threads, product)
     out = np.empty((len(positions), hidden.shape[1]), hidden.dtype)
     step = max(1, _BYTES // (heads * len(hidden) * hidden.itemsize))
     for start in range(0, len(positions), step):

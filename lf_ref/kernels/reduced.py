@@ -71,7 +71,7 @@ def _bfloat16(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatAr
     rounded = _widened(bits[: len(x), : x.shape[1]])
     for start in range(0, len(weight), _WIDENED):
         rows = slice(start, start + _WIDENED)
-        out[:, rows] = linear_product(rounded, _widened(weight.numbers[rows]))
+        out[:, rows] = linear_product(rounded, _widened(weight.numbers[rows]), threads)
     return out
 
 
@@ -89,7 +89,8 @@ def _int8(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
         sums = np.zeros(out[:, rows].shape, np.int32)
         for first in range(0, x.shape[1], _EXACT):
             part = slice(first, first + _EXACT)
-            sums += linear_product(whole[:, part], weight.numbers[rows, part].astype(np.float32)).astype(np.int32)
+            widened = weight.numbers[rows, part].astype(np.float32)
+            sums += linear_product(whole[:, part], widened, threads).astype(np.int32)
         out[:, rows] = sums.astype(np.float32) * scales[:, None] * weight.scales[rows]
     return out
 

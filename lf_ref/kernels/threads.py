@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
@@ -44,8 +44,11 @@ def _blas() -> ThreadpoolController:
 
 
 class _BlasLimit:
-    """NumPy's BLAS threads, which are the process's: the first call that limits them remembers the number that stood
-    before, and the last to end restores it."""
+    """Holds NumPy's BLAS to a number of threads.
+
+    That number is the process's: the first call that changes it remembers what stood before, and the last to end
+    restores it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -68,16 +71,16 @@ class _BlasLimit:
                     self._before.restore_original_limits()
 
 
-_limit_blas = _BlasLimit()
+limit_blas = _BlasLimit()
 
 if hasattr(os, "register_at_fork"):
     # A fork copies the pool but not its threads, and the lock as another thread may hold it.
     os.register_at_fork(after_in_child=_helpers.cache_clear)
-    os.register_at_fork(after_in_child=_limit_blas.__init__)  # type: ignore[misc]
+    os.register_at_fork(after_in_child=limit_blas.__init__)  # type: ignore[misc]
 
 
 class Threads:
-    """A number of threads to run tasks with; None stands for one per usable CPU, and leaves NumPy's BLAS alone."""
+    """A number of threads to run tasks with; None stands for one per usable CPU."""
 
     def __init__(self, num_threads: int | None = None) -> None:
         try:
@@ -87,11 +90,7 @@ class Threads:
         if count < 1 or isinstance(num_threads, bool):
             raise InputError(f"num_threads must be a positive integer or None, got {num_threads!r}")
         self.count = count
-        self._limits_blas = num_threads is not None
-
-    def limit_blas(self) -> AbstractContextManager[Any]:
-        """Hold NumPy's matrix products to the same number of threads while the context lasts."""
-        return _limit_blas(self.count) if self._limits_blas else nullcontext()
+        self.chosen = num_threads is not None
 
     def run(self, task: Callable[..., object], arguments: Iterable[tuple[Any, ...]]) -> None:
         """Call `task` once for each tuple of arguments, in any order, on all threads; return when all are done.

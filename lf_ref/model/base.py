@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..checkpoint import REDUCED, bind, is_quantized, open_tensors, save
 from ..config import CONFIG_NAME, LongformerConfig
 from ..errors import InputError
 from ..files import locate
-from ..kernels.threads import Threads
+from ..kernels.threads import Threads, limit_blas
 from ..reference import heads, ops
 from ..reference.ops import Array
 from .definition import encode_by_definition
@@ -42,8 +43,9 @@ class LongformerPreTrainedModel:
             maps and the word embeddings, which then take a half or a quarter of the memory of float32. What is
             multiplied by such a weight is rounded like it; all else is computed in float32, and so are the results.
         backend: "numba" for the fast kernels, "numpy" for the definition in `lf_ref.reference`.
-        num_threads: threads of the fast kernels, and of NumPy's BLAS during a call; None for one per usable CPU, which
-            leaves BLAS as it is. The results do not depend on it.
+        num_threads: threads of a call; None for one per usable CPU. The results do not depend on it. With "numba" these
+            threads share the matrix products too, and NumPy's BLAS, which is the process's, is held to one thread
+            meanwhile; with "numpy" BLAS is held to this number, and left alone for None.
 
     Raises:
         InputError: an unknown dtype, backend or number of threads; a reduced dtype with backend "numpy".
@@ -144,6 +146,12 @@ class LongformerPreTrainedModel:
     @property
     def _ops(self) -> heads.Ops:
         return ops if self._kernels is None else self._kernels
+
+    def _hold_blas(self) -> AbstractContextManager[None]:
+        """Hold NumPy's BLAS to what the engine wants: the kernels' threads share its products."""
+        if self._kernels is not None:
+            return limit_blas(1)
+        return limit_blas(self._threads.count) if self._threads.chosen else nullcontext()
 
     def _encode(
         self,

@@ -83,7 +83,7 @@ class LongformerModel(LongformerPreTrainedModel):
             position_ids,
             inputs_embeds,
         )
-        with self._threads.limit_blas():
+        with self._hold_blas():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
             pooled = heads.pooler(self._ops, hidden[:, 0], self.parameters) if self.head == "model" else None
         return self._finish(
@@ -133,7 +133,7 @@ class LongformerForMaskedLM(LongformerPreTrainedModel):
         chosen = None if logits_at is None else check_places("logits_at", logits_at, inputs.visible.shape)
         shape = inputs.shape if chosen is None else chosen[0].shape
         loss_of = token_loss(labels, shape, self.config.vocab_size)
-        with self._threads.limit_blas():
+        with self._hold_blas():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states, chosen)
             logits = heads.masked_lm(self._ops, hidden, self.parameters, self.config.layer_norm_eps)
         return self._finish(LongformerMaskedLMOutput, encoded, return_dict, loss=loss_of(logits), logits=logits)
@@ -175,7 +175,7 @@ class LongformerForSequenceClassification(LongformerPreTrainedModel):
             default_global=lambda shape, ids: on_first_token(np.empty(shape, bool)),
         )
         loss_of = classification_loss(labels, inputs.shape[:1], self.config)
-        with self._threads.limit_blas():
+        with self._hold_blas():
             first, encoded = self._encode_first(inputs, output_attentions, output_hidden_states)
             logits = heads.sequence_classification(self._ops, first, self.parameters)
         loss = loss_of(logits)
@@ -215,7 +215,7 @@ class LongformerForTokenClassification(LongformerPreTrainedModel):
             inputs_embeds,
         )
         loss_of = token_loss(labels, inputs.shape, self.config.num_labels)
-        with self._threads.limit_blas():
+        with self._hold_blas():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
             logits = heads.token_classification(self._ops, hidden, self.parameters)
         loss = loss_of(logits)
@@ -261,7 +261,7 @@ class LongformerForQuestionAnswering(LongformerPreTrainedModel):
             default_global=lambda shape, ids: None if ids is None else on_question(ids, self.config.sep_token_id),
         )
         loss_of = answer_loss(start_positions, end_positions, inputs.shape)
-        with self._threads.limit_blas():
+        with self._hold_blas():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
             start, end = heads.question_answering(self._ops, hidden, self.parameters)
         loss = loss_of((start, end))
@@ -313,7 +313,7 @@ class LongformerForMultipleChoice(LongformerPreTrainedModel):
             default_global=lambda shape, ids: None if ids is None else after_question(ids, self.config.sep_token_id),
         )
         loss_of = token_loss(labels, inputs.shape[:1], inputs.shape[1])
-        with self._threads.limit_blas():
+        with self._hold_blas():
             first, encoded = self._encode_first(inputs, output_attentions, output_hidden_states)
             scores = heads.multiple_choice(self._ops, first, self.parameters)
         logits = scores.reshape(inputs.shape[:-1])

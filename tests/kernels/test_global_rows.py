@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lf_ref.kernels import global_rows as module
 from lf_ref.kernels.global_rows import Folded, Projected, cheaper, global_rows
 from lf_ref.kernels.rowwise import masked_softmax
+from lf_ref.kernels.threads import Threads
 from oracles.attention import attend
 from oracles.compare import assert_close
 
@@ -62,7 +63,7 @@ def test_equals_scalar_loops(
     probabilities = np.full((heads, len(positions), seq), np.nan, dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BYTES", at_a_time * heads * seq * hidden.itemsize)
-        got = global_rows(hidden, positions, weights, heads, softmax_of(visible), probabilities, way)
+        got = global_rows(hidden, positions, weights, heads, softmax_of(visible), Threads(2), probabilities, way)
     # Values may cancel in an average, so errors are judged by the size of the values.
     averages, values = np.array(expected.output)[positions], _values(hidden, weights)
     assert_close(got, averages, TOLERANCE[dtype] * np.abs(values).max() / np.abs(averages).max(), "averages")
@@ -87,10 +88,10 @@ def test_memory_does_not_grow_with_the_square(monkeypatch: pytest.MonkeyPatch) -
     weights = weights_of(width, 3, np.float32)
     hidden = np.random.default_rng(5).normal(size=(seq, width)).astype(np.float32)
     visible = np.ones(seq, np.bool_)
-    global_rows(hidden, np.arange(3), weights, heads, softmax_of(visible))  # compiles
+    global_rows(hidden, np.arange(3), weights, heads, softmax_of(visible), Threads(2))  # compiles
     tracemalloc.start()
     try:
-        global_rows(hidden, np.arange(seq), weights, heads, softmax_of(visible))
+        global_rows(hidden, np.arange(seq), weights, heads, softmax_of(visible), Threads(2))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -1,48 +1,52 @@
-"""Products whose bits do not depend on the number of BLAS threads."""
+"""Products in tiles: every entry once, the same numbers for any number of threads."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from lf_ref.kernels.products import linear_product, weighted_sums
-from oracles.compare import assert_close, assert_identical
-from oracles.tolerances import FLOAT32, FLOAT64
-
-TOLERANCE = {"float32": FLOAT32, "float64": FLOAT64}
-
-
-def drawn(*shape, seed, dtype="float32"):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+from lf_ref.kernels import products as module
+from lf_ref.kernels.products import linear_product, product, products
+from lf_ref.kernels.threads import Threads, limit_blas
 
 
-@pytest.mark.jit
-@pytest.mark.parametrize("rows", [1, 2, 3, 12, 140])
-def test_linear_product_has_the_same_bits_for_any_number_of_threads(rows):
-    x, weight = drawn(rows, 768, seed=401), drawn(8192, 768, seed=402)
-    with threadpool_limits(1, user_api="blas"):
-        one = linear_product(x, weight)
-    for count in (2, 3, 7):
-        with threadpool_limits(count, user_api="blas"):
-            assert_identical(linear_product(x, weight), one, f"{count} threads")
+@settings(deadline=None, max_examples=200)
+@given(rows=st.integers(0, 9000), columns=st.integers(1, 4000), depth=st.integers(1, 4000), threads=st.integers(1, 70))
+def test_tiles_cover_every_entry_once(rows: int, columns: int, depth: int, threads: int) -> None:
+    tiles = module._tiles(rows, columns, depth, threads)
+    down = sorted({(some.start, some.stop) for some, _ in tiles})
+    across = sorted({(others.start, others.stop) for _, others in tiles})
+    whole = [(start, stop) for start, stop in across if stop % module._STEP == 0]
+    assert sum((some.stop - some.start) * (others.stop - others.start) for some, others in tiles) == rows * columns
+    assert len(tiles) <= max(1, 2 * threads) + 1
+    assert [place for start, stop in across for place in range(start, stop)] == list(range(columns))
+    assert {place for start, stop in down for place in range(start, stop)} == set(range(rows))
+    assert all(start % module._STEP == 0 for start, _ in down + across)
+    if len(down) > 1 or len(whole) > 1:
+        fewest_rows = min(stop - start for start, stop in down)
+        fewest_columns = min(stop - start for start, stop in whole)
+        assert fewest_rows * fewest_columns * depth > 1_000_000  # where OpenBLAS turns to another routine
 
 
-@pytest.mark.jit
-@pytest.mark.parametrize("tokens", [787, 1021])
-@pytest.mark.parametrize("rows", [1, 6, 50])
-def test_weighted_sums_have_the_same_bits_for_any_number_of_threads(rows, tokens):
-    shares, values = drawn(rows, tokens, seed=403), drawn(tokens, 384, seed=404)
-    with threadpool_limits(1, user_api="blas"):
-        one = weighted_sums(shares, values)
-    for count in (2, 3, 7):
-        with threadpool_limits(count, user_api="blas"):
-            assert_identical(weighted_sums(shares, values), one, f"{count} threads")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [1, 2, 6, 12, 67, 2053])
+def test_equals_one_product_for_any_number_of_threads(rows, dtype):
+    rng = np.random.default_rng(rows)
+    x, weight = rng.standard_normal((rows, 769)).astype(dtype), rng.standard_normal((389, 769)).astype(dtype)
+    exact = x.astype(np.float64) @ weight.T.astype(np.float64)
+    with limit_blas(1):
+        answers = [linear_product(x, weight, Threads(count)) for count in (1, 2, 3, 7)]
+        turned = product(x, np.ascontiguousarray(weight.T), Threads(3))
+    for answer in answers:
+        assert answer.dtype == dtype
+        np.testing.assert_array_equal(answer, answers[0])
+    np.testing.assert_allclose(answers[0], exact, rtol=0, atol=769 * np.finfo(dtype).eps * 4)
+    np.testing.assert_allclose(turned, exact, rtol=0, atol=769 * np.finfo(dtype).eps * 4)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("tokens", [0, 1, 255, 256, 257, 787])
-def test_weighted_sums_are_the_plain_product(tokens, dtype):
-    shares, values = drawn(3, 5, tokens, seed=405, dtype=dtype), drawn(3, tokens, 7, seed=406, dtype=dtype)
-    plain = np.einsum("hnt,hta->hna", shares.astype(np.float64), values.astype(np.float64))
-    assert_close(weighted_sums(shares, values), plain.astype(dtype), 10 * TOLERANCE[dtype], "sums")
+def test_products_of_heads():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((3, 5, 7)), rng.standard_normal((3, 7, 11))
+    np.testing.assert_allclose(products(x, y, Threads(2)), np.einsum("hik,hkj->hij", x, y), rtol=0, atol=1e-13)
