@@ -66,6 +66,7 @@ def test_few_and_many_global_tokens(kind, globals_):
     assert_close(output.last_hidden_state, expected, BOUND[kind], "last_hidden_state")
 
 
+@pytest.mark.jit
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_thread_equals_many(kind):
     fields = WIDE | {"max_position_embeddings": 400, "attention_window": [6, 150]}
