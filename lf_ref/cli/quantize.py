@@ -13,6 +13,7 @@ from .options import quietly
 @click.argument("source", metavar="FOLDER|REPO|demo")
 @click.argument("out", metavar="OUT", type=click.Path(file_okay=False))
 @click.option("--revision", help="Branch, tag or commit of the Hub repository.")
+@click.option("--token", help="The Hub's token, for private repositories (default: $HF_TOKEN, or that of the login).")
 @click.option("--cache-dir", metavar="FOLDER", help="Where downloads are kept (default: the Hub's own cache).")
 @click.option("--local-files-only", is_flag=True, help="Never ask the Hub; use what is here.")
 @click.option("--quiet", is_flag=True, help="No progress bars.")

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 
 @click.command("warmup", short_help="Compile the kernels ahead of the first use.")
-@click.option("--float64", "wide", is_flag=True, help="Also what float64 needs.")
+@click.option("--float64", is_flag=True, help="Also what float64 needs.")
+@click.option("--bfloat16", is_flag=True, help="Also what bfloat16 needs.")
+@click.option("--int8", is_flag=True, help="Also what int8 needs.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @checkpoint_options
-def warmup(wide: bool, as_json: bool, model: str | None, quiet: bool, **source: Any) -> None:
+def warmup(
+    float64: bool, bfloat16: bool, int8: bool, as_json: bool, model: str | None, quiet: bool, **source: Any
+) -> None:
     """Compile everything that one forward of a model needs, so that no later process waits for it.
 
     What is compiled is kept on disk, beside the package or where NUMBA_CACHE_DIR says; a second run only loads it.
@@ -33,7 +37,8 @@ def warmup(wide: bool, as_json: bool, model: str | None, quiet: bool, **source: 
     with quietly(quiet):
         place = locate(model, **source)
         config = LongformerConfig.from_json_file(place.require(CONFIG_NAME))
-    facts = warm(config.hidden_act, ["float32", "float64"] if wide else ["float32"])
+    wanted = {"float32": True, "float64": float64, "bfloat16": bfloat16, "int8": int8}
+    facts = warm(config.hidden_act, [dtype for dtype, also in wanted.items() if also])
     if as_json:
         print_json(facts, indent=2)
     else:
@@ -76,7 +81,7 @@ def _run_tiny_model(config: LongformerConfig, dtype: str) -> None:
 
     rng = np.random.default_rng(0)
     shapes = expected_shapes(config, LongformerForMaskedLM.head)
-    weights = {name: rng.standard_normal(shape).astype(dtype) for name, shape in shapes.items()}
+    weights = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
     weights.pop("lm_head.decoder.weight")  # tied
     model = LongformerForMaskedLM(config, weights, dtype=dtype)
     ids = [[0, 4, 5, 6, 5, 4, 6, 2]]

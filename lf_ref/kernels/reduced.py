@@ -66,7 +66,9 @@ def _bfloat16(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatAr
     threads.rows(round_to_bfloat16, x, bits)
     out = np.empty((len(x), len(weight)), np.float32)
     if dots_here("bfloat16"):
-        _run("bfloat16", threads, out, _words(bits), weight.words)
+        from .bfloat16_tiles import bfloat16_block  # compiles, or loads from the cache, at import
+
+        _run(bfloat16_block, threads, out, _words(bits), weight.words)
         return out
     rounded = _widened(bits[: len(x), : x.shape[1]])
     for start in range(0, len(weight), _WIDENED):
@@ -81,7 +83,9 @@ def _int8(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
     threads.rows(round_to_int8, x, numbers, scales)
     out = np.empty((len(x), len(weight)), np.float32)
     if dots_here("int8"):
-        _run("int8", threads, out, _words(numbers), scales, weight.words, weight.scales, weight.row_sums)
+        from .int8_tiles import int8_block  # compiles, or loads from the cache, at import
+
+        _run(int8_block, threads, out, _words(numbers), scales, weight.words, weight.scales, weight.row_sums)
         return out
     whole = numbers[: len(x), : x.shape[1]].astype(np.float32) - np.float32(128)
     for start in range(0, len(weight), _WIDENED):
@@ -108,12 +112,10 @@ def _words(numbers: Array) -> FloatArray:
     return numbers.view(np.float32).reshape(-1)
 
 
-def _run(kind: str, threads: Threads, out: FloatArray, *operands: Array) -> None:
-    from .dot_tiles import block_kernel  # compiles, or loads from the cache
-
+def _run(kernel: Any, threads: Threads, out: FloatArray, *operands: Array) -> None:
     tasks = [
         (row, min(row + _ROWS, out.shape[0]), column, min(column + _COLUMNS, out.shape[1]), *operands, out)
         for column in range(0, out.shape[1], _COLUMNS)
         for row in range(0, out.shape[0], _ROWS)
     ]
-    threads.run(block_kernel(kind), tasks)
+    threads.run(kernel, tasks)

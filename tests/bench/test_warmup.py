@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from lf_ref.kernels.vectors import dots_here
+
 pytestmark = pytest.mark.jit
 
 WARMUP = "from lf_ref.cli import main; main()"
@@ -49,6 +51,13 @@ def test_kernels_compile_are_kept_and_reload(tmp_path):
     assert again == [{**kernel, "state": "loaded"} for kernel in first]
     used = kernels_of(FORWARDS, tmp_path)
     assert used == again, "a forward needs exactly what the warmup compiled"
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "int8"])
+def test_few_bits_are_compiled_on_request(tmp_path, kind):
+    names = {kernel["name"] for kernel in kernels_of(WARMUP, tmp_path, "warmup", "--json", f"--{kind}")}
+    assert f"round_to_{kind}" in names
+    assert (f"{kind}_block" in names) == dots_here(kind)
 
 
 def test_float64_is_compiled_on_request(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import platform
@@ -223,11 +224,11 @@ print(json.dumps(answer))
 
 COMPILE = """
 import re
-from lf_ref.kernels import dot_tiles, vectors
+from lf_ref.kernels import int8_tiles, vectors
 
 assert vectors.dots_here("int8")
 assert not vectors.dots_here("bfloat16")
-(assembly,) = dot_tiles.block_kernel("int8").inspect_asm().values()
+(assembly,) = int8_tiles.int8_block.inspect_asm().values()
 print(sorted(set(re.findall(r"(vpdpbusd)[^\\n]*%(.mm)", assembly))))
 """
 
@@ -270,12 +271,19 @@ def test_shorter_vectors_have_an_instruction_of_their_own(tmp_path):
 
 
 @pytest.mark.jit
-def test_the_cache_notices_a_change_of_the_tiles():
+@pytest.mark.parametrize("kind", ["bfloat16", "int8"])
+def test_the_cache_notices_a_change_of_the_tiles(kind, monkeypatch):
+    """Numba's key holds what a kernel closes over: here a hash of the sources of all that it calls."""
     from lf_ref.kernels import dot_tiles, tile, vectors
 
-    kinds = [kind for kind in ("bfloat16", "int8") if vectors.dots_here(kind)]
-    for kind in kinds:
-        closure = dot_tiles.block_kernel(kind).py_func.__closure__
-        assert [cell.cell_contents for cell in closure] == [tile.fingerprint()]
-    if not kinds:
-        pytest.skip("this processor has neither instruction")
+    fingerprint = dot_tiles.fingerprint()
+    if vectors.dots_here(kind):
+        module = importlib.import_module(f"lf_ref.kernels.{kind}_tiles")
+        closure = getattr(module, f"{kind}_block").py_func.__closure__
+        assert [cell.cell_contents for cell in closure] == [fingerprint]
+    for changed in (dot_tiles, tile, vectors):
+        sources = {module.__name__: Path(module.__file__).read_text() for module in (dot_tiles, tile, vectors)}
+        sources[changed.__name__] += "# a change\n"
+        with monkeypatch.context() as patch:
+            patch.setattr("inspect.getsource", lambda module, sources=sources: sources[module.__name__])
+            assert dot_tiles.fingerprint() != fingerprint

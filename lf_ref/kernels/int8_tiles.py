@@ -1,0 +1,81 @@
+"""Products of int8 matrices on register tiles, by the instruction made for them: see `dot_tiles`.
+
+Letters: n rows of the left side, m of the weight, depth words in a row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from .dot_tiles import OPTIONS, OUT, VECTOR, WEIGHT, WIDE, WORDS, fingerprint, pack
+from .jit import kernel
+from .tile import ROWS, SCORE_ROW, int8_tiles, vector_lanes
+
+__all__ = ["int8_block"]
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int32]
+
+_OFFSET = np.int32(128)  # of the left numbers, which the instruction takes without sign
+_SUMS = types.Array(types.int32, 1, "C", readonly=True)
+
+
+@numba.njit(**OPTIONS)
+def _scale(sums: IntArray, offsets: IntArray, x_scales: FloatArray, scales: FloatArray, out: FloatArray) -> None:
+    """out = x_scales scales (sums - offsets), a part of the result from the sums of a tile (ROWS, SCORE_ROW).
+
+    What the sums went beyond an int32, the offsets take back.
+    """
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            total = np.int32(sums[row, column] - offsets[column])
+            out[row, column] = np.float32(total) * x_scales[row] * scales[column]
+
+
+def _compile(tile_source: str) -> Any:
+    """As in `bfloat16_tiles`."""
+
+    @kernel(
+        types.void(types.int64, types.int64, types.int64, types.int64, WORDS, VECTOR, WEIGHT, VECTOR, _SUMS, OUT),
+        error_model="numpy",
+    )
+    def int8_block(
+        start: int,
+        stop: int,
+        first: int,
+        last: int,
+        x: FloatArray,
+        x_scales: FloatArray,
+        weight: FloatArray,
+        scales: FloatArray,
+        row_sums: IntArray,
+        out: FloatArray,
+    ) -> None:
+        """out[i, j] = x_scales[i] scales[j] sum_k (x[i, k] - 128) weight[j, k], i and j as in `bfloat16_block`.
+
+        x: words (n * depth,), n a multiple of ROWS, as is start; weight: words (m, depth), row_sums (m,) the sums of
+        its numbers; out: float32 (rows, m). The sums of products are exact as long as they fit an int32.
+        """
+        lanes, depth = vector_lanes(tile_source), weight.shape[1]
+        panels = np.empty(WIDE * depth, np.float32)
+        sums = np.empty((ROWS, SCORE_ROW), np.float32)
+        flat = sums.reshape(-1)
+        integers = sums.view(np.int32)
+        for column in range(first, last, WIDE):
+            columns = slice(column, min(column + WIDE, last))
+            used = pack(weight, columns, lanes, panels)
+            offsets = row_sums[columns] * _OFFSET
+            for row in range(start, stop, ROWS):
+                int8_tiles(x, row * depth, panels, depth, 0, used, flat)
+                rows = slice(row, min(row + ROWS, stop))
+                _scale(integers, offsets, x_scales[rows], scales[columns], out[rows, columns])
+
+    return int8_block
+
+
+int8_block = _compile(fingerprint())
