@@ -163,8 +163,9 @@ def _attend(
         begin = end = 0
     panel, room = begin // lanes * lanes, _round_up(end, lanes)
     head_dim = rows.queries.shape[0] // rows.first.shape[0]
-    score_tiles(rows.queries, group * head_dim, keys, head_dim, 0, wide_room // lanes, scores)
-    score_tiles(rows.queries, group * head_dim, keys, head_dim, panel // lanes, (room - panel) // lanes, scores)
+    at, near_room = group * head_dim, (room - panel) // lanes
+    score_tiles(rows.queries, at, keys, head_dim, 0, wide_room // lanes, scores, 0, SCORE_ROW)
+    score_tiles(rows.queries, at, keys, head_dim, panel // lanes, near_room, scores, 0, SCORE_ROW)
     for index in range(ROWS):
         row, base = group + index, index * SCORE_ROW
         near = min(max(rows.first[row] - offset, begin), end)

@@ -1,9 +1,10 @@
-"""What the products of bfloat16 and of int8 matrices on register tiles share.
+"""Products x W^T of float32, bfloat16 or int8 matrices on register tiles: what they share.
 
-The numbers lie in rows of words, 32 bits with 2 bfloat16 or 4 int8 numbers each, which pass for float32 here. WIDE rows
-of the weight at a time are packed into columns of whole vectors and multiplied with all rows of a block.
+The numbers lie in rows of words, 32 bits with 1 float32, 2 bfloat16 or 4 int8 numbers each, which all pass for float32
+here. WIDE rows of the weight at a time are packed into columns of whole vectors and multiplied with all rows of a
+block: they stay in the second-level cache, and each word of x is read once for WIDE columns.
 
-Letters: m rows of the weight, depth words in a row.
+Letters: n rows of x, m of the weight, depth words in a row.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from numba import types
 from numpy.typing import NDArray
 
 from . import tile
-from .tile import gather_panel
+from .tile import ROWS, SCORE_ROW, gather_panel
 
-__all__ = ["OPTIONS", "OUT", "VECTOR", "WEIGHT", "WIDE", "WORDS", "fingerprint", "pack"]
+__all__ = ["OPTIONS", "OUT", "VECTOR", "WEIGHT", "WIDE", "fingerprint", "multiplier", "pack"]
 
 FloatArray = NDArray[np.float32]
 
@@ -29,8 +30,8 @@ OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 WIDE = 64  # rows of the weight packed at a time: a whole number of tiles for every shape of theirs
 
 # One signature for read-only inputs and others: one kernel to compile, to cache and to load.
-WORDS, OUT = types.Array(types.float32, 1, "C"), types.Array(types.float32, 2, "C")
-WEIGHT, VECTOR = types.Array(types.float32, 2, "A", readonly=True), types.Array(types.float32, 1, "C", readonly=True)
+OUT, VECTOR = types.Array(types.float32, 1, "C"), types.Array(types.float32, 1, "C", readonly=True)
+WEIGHT = types.Array(types.float32, 2, "A", readonly=True)
 
 
 def fingerprint() -> str:
@@ -50,3 +51,52 @@ def pack(weight: FloatArray, rows: slice, lanes: int, panels: FloatArray) -> int
     for panel in range(used):
         gather_panel(weight, positions, panel * lanes, panels, panel * lanes * weight.shape[1])
     return used
+
+
+@numba.njit(**OPTIONS)
+def _copy(
+    sums: FloatArray, at: int, rows: int, column: int, beyond: int, row: int, width: int, out: FloatArray
+) -> None:
+    """Copy sums (ROWS, SCORE_ROW), from column `at` on, to `rows` rows of out (n, width), up to column `beyond`."""
+    for index in range(rows):
+        place = (row + index) * width + column
+        for offset in range(at, beyond - column):
+            out[place + offset] = sums[index * SCORE_ROW + offset]
+
+
+def multiplier(kind: str, tiles: Any) -> Any:
+    """A compiled function that multiplies blocks of one kind by `tile.score_tiles`, or what takes the same arguments.
+
+    The kind is part of its name: kernels that come from Numba's cache find what they call by name alone.
+    """
+
+    def multiply(
+        block: tuple[int, int, int, int], x: FloatArray, weight: FloatArray, lanes: int, out: FloatArray
+    ) -> None:
+        """out[i, j] = sum_k x[i, k] weight[j, k] for i in [start, stop) and j in [first, last), a block's numbers.
+
+        x (n * depth,), weight (m, depth), out (n * m,).
+        """
+        start, stop, first, last = block
+        width, depth = weight.shape
+        panels = np.empty(WIDE * depth, np.float32)
+        sums = np.empty(ROWS * SCORE_ROW, np.float32)
+        # Rows that do not fill a tile are multiplied in a place that has room for one.
+        whole = stop - (stop - start) % ROWS
+        rest = np.zeros(ROWS * depth, np.float32)
+        rest[: (stop - whole) * depth] = x[whole * depth : stop * depth]
+        for column in range(first, last, WIDE):
+            beyond = min(column + WIDE, last)
+            used = pack(weight, slice(column, beyond), lanes, panels)
+            full = (beyond - column) // lanes
+            for row in range(start, whole, ROWS):
+                tiles(x, row * depth, panels, depth, 0, full, out, row * width + column, width)
+                if full < used:
+                    tiles(x, row * depth, panels, depth, full, used - full, sums, 0, SCORE_ROW)
+                    _copy(sums, full * lanes, ROWS, column, beyond, row, width, out)
+            if whole < stop:
+                tiles(rest, 0, panels, depth, 0, used, sums, 0, SCORE_ROW)
+                _copy(sums, 0, stop - whole, column, beyond, whole, width, out)
+
+    multiply.__qualname__ += f"_{kind}"
+    return numba.njit(**OPTIONS)(multiply)

@@ -1,7 +1,4 @@
-"""Products of int8 matrices on register tiles, by the instruction made for them: see `dot_tiles`.
-
-Letters: n rows of the left side, m of the weight, depth words in a row.
-"""
+"""Products of int8 matrices on register tiles, by the instruction made for them: see `dot_tiles`."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from .dot_tiles import OPTIONS, OUT, VECTOR, WEIGHT, WIDE, WORDS, fingerprint, pack
+from .dot_tiles import OPTIONS, OUT, VECTOR, WEIGHT, WIDE, fingerprint, pack
 from .jit import kernel
 from .tile import ROWS, SCORE_ROW, int8_tiles, vector_lanes
 
@@ -38,10 +35,10 @@ def _scale(sums: IntArray, offsets: IntArray, x_scales: FloatArray, scales: Floa
 
 
 def _compile(tile_source: str) -> Any:
-    """As in `bfloat16_tiles`."""
+    """As in `float32_tiles`."""
 
     @kernel(
-        types.void(types.int64, types.int64, types.int64, types.int64, WORDS, VECTOR, WEIGHT, VECTOR, _SUMS, OUT),
+        types.void(types.int64, types.int64, types.int64, types.int64, VECTOR, VECTOR, WEIGHT, VECTOR, _SUMS, OUT),
         error_model="numpy",
     )
     def int8_block(
@@ -56,24 +53,25 @@ def _compile(tile_source: str) -> Any:
         row_sums: IntArray,
         out: FloatArray,
     ) -> None:
-        """out[i, j] = x_scales[i] scales[j] sum_k (x[i, k] - 128) weight[j, k], i and j as in `bfloat16_block`.
+        """out[i, j] = x_scales[i] scales[j] sum_k (x[i, k] - 128) weight[j, k], i and j as in `float32_block`.
 
         x: words (n * depth,), n a multiple of ROWS, as is start; weight: words (m, depth), row_sums (m,) the sums of
-        its numbers; out: float32 (rows, m). The sums of products are exact as long as they fit an int32.
+        its numbers; out: float32 (n * m,). The sums of products are exact as long as they fit an int32.
         """
         lanes, depth = vector_lanes(tile_source), weight.shape[1]
         panels = np.empty(WIDE * depth, np.float32)
         sums = np.empty((ROWS, SCORE_ROW), np.float32)
         flat = sums.reshape(-1)
         integers = sums.view(np.int32)
+        results = out.reshape(-1, weight.shape[0])
         for column in range(first, last, WIDE):
             columns = slice(column, min(column + WIDE, last))
             used = pack(weight, columns, lanes, panels)
             offsets = row_sums[columns] * _OFFSET
             for row in range(start, stop, ROWS):
-                int8_tiles(x, row * depth, panels, depth, 0, used, flat)
+                int8_tiles(x, row * depth, panels, depth, 0, used, flat, 0, SCORE_ROW)
                 rows = slice(row, min(row + ROWS, stop))
-                _scale(integers, offsets, x_scales[rows], scales[columns], out[rows, columns])
+                _scale(integers, offsets, x_scales[rows], scales[columns], results[rows, columns])
 
     return int8_block
 

@@ -1,6 +1,7 @@
-"""Matrix products cut into tiles that the kernels' own threads share.
+"""Matrix products cut into tasks that the kernels' own threads share.
 
-NumPy's BLAS is held to one thread meanwhile, see `threads.limit_blas`. Its own threads wait for each other in busy
+float32 products with a weight run on register tiles, see `dot_tiles`; all others are tiles that NumPy multiplies. Its
+BLAS is held to one thread meanwhile, see `threads.limit_blas`. Its own threads wait for each other in busy
 loops, which costs several times the work as soon as anything else wants a CPU; and they cut long sums in other places
 for other numbers of threads, so that the bits of a result would depend on it.
 """
@@ -10,14 +11,18 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from .threads import Threads
+from .tile import ROWS
 
-__all__ = ["linear_product", "product", "products"]
+__all__ = ["linear_product", "product", "products", "run_blocks"]
 
 Array = NDArray[Any]
+
+_numba_config: Any = numba.config  # which has no type annotations
 
 # A tile with more rows costs nothing beside the whole; one with more columns some hundredths; fewer columns than the
 # least cost more than another thread gains.
@@ -28,10 +33,50 @@ _LEAST_WORK = 1 << 21
 # Tiles are whole steps of the innermost loops of a BLAS, whose remainders may round differently.
 _STEP = 64
 
+# What one task on register tiles does: it packs some of the weight for each block of rows, so these should be many.
+_BLOCK_ROWS, _BLOCK_COLUMNS = 170 * ROWS, 64
+# Multiplications of a task: some hundred microseconds, beside which the call from Python is nothing.
+_BLOCK_WORK = 1 << 24
+
 
 def linear_product(x: Array, weight: Array, threads: Threads) -> Array:
     """x W^T.  # [n, a], [m, a] -> [n, m]"""
-    return product(x, weight.T, threads)
+    if x.dtype != np.float32 or weight.strides[1] != weight.itemsize or _numba_config.DISABLE_JIT:
+        return product(x, weight.T, threads)
+    from .float32_tiles import float32_block  # compiles, or loads from the cache, at import
+
+    out = np.empty((len(x), len(weight)), np.float32)
+    run_blocks(float32_block, threads, out, weight.shape[1], np.ascontiguousarray(x).reshape(-1), weight)
+    return out
+
+
+def run_blocks(kernel: Any, threads: Threads, out: Array, depth: int, *operands: Array) -> None:
+    """Run a kernel as `float32_block` on blocks that together cover the result.
+
+    out: [n, m], C-contiguous; depth: the numbers in a row of the weight; operands: what the kernel takes between
+    its block and the result.
+    """
+    blocks = _blocks(out.shape[0], out.shape[1], depth, threads.count)
+    threads.run(kernel, [(*block, *operands, out.reshape(-1)) for block in blocks])
+
+
+def _blocks(rows: int, columns: int, depth: int, threads: int) -> list[tuple[int, int, int, int]]:
+    """Rows and columns of each block: some hundred microseconds of work, and two for each thread if they stay large."""
+    tall = -(-rows // (ROWS * max(1, round(rows / _BLOCK_ROWS)))) * ROWS
+    parts = -(-rows // max(1, tall))
+
+    def wide(work: float) -> int:
+        return max(1, round(work)) * _BLOCK_COLUMNS
+
+    unit = max(1, tall * depth * _BLOCK_COLUMNS)
+    across = max(
+        wide(_LEAST_WORK / unit), min(wide(_BLOCK_WORK / unit), wide(columns * parts / (2 * threads * _BLOCK_COLUMNS)))
+    )
+    return [
+        (row, min(row + tall, rows), column, min(column + across, columns))
+        for column in range(0, columns, across)
+        for row in range(0, rows, max(1, tall))
+    ]
 
 
 def product(x: Array, y: Array, threads: Threads) -> Array:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .products import linear_product
+from .products import linear_product, run_blocks
 from .rounding import round_to_bfloat16, round_to_int8
 from .threads import Threads
 from .tile import ROWS
@@ -22,8 +22,6 @@ __all__ = ["ReducedWeight", "reduced_product"]
 Array = NDArray[Any]
 FloatArray = NDArray[np.float32]
 
-# What one task does: it packs the columns again for each block of rows, so these should be many.
-_ROWS, _COLUMNS = 85 * ROWS, 128
 _WIDENED = 512  # rows of a weight that are float32 at a time
 _EXACT = 2**24 // 127**2 // 8 * 8  # products of two int8 numbers whose sum is exact in float32
 
@@ -62,15 +60,15 @@ def reduced_product(x: Array, weight: ReducedWeight, threads: Threads) -> FloatA
 
 
 def _bfloat16(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
-    bits = np.zeros((_whole_groups(x), 2 * weight.words.shape[1]), np.uint16)
+    bits = np.zeros((len(x), 2 * weight.words.shape[1]), np.uint16)
     threads.rows(round_to_bfloat16, x, bits)
     out = np.empty((len(x), len(weight)), np.float32)
     if dots_here("bfloat16"):
         from .bfloat16_tiles import bfloat16_block  # compiles, or loads from the cache, at import
 
-        _run(bfloat16_block, threads, out, _words(bits), weight.words)
+        run_blocks(bfloat16_block, threads, out, weight.words.shape[1], _words(bits), weight.words)
         return out
-    rounded = _widened(bits[: len(x), : x.shape[1]])
+    rounded = _widened(bits[:, : x.shape[1]])
     for start in range(0, len(weight), _WIDENED):
         rows = slice(start, start + _WIDENED)
         out[:, rows] = linear_product(rounded, _widened(weight.numbers[rows]), threads)
@@ -78,14 +76,15 @@ def _bfloat16(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatAr
 
 
 def _int8(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
-    numbers = np.zeros((_whole_groups(x), 4 * weight.words.shape[1]), np.uint8)
+    numbers = np.zeros((-(-len(x) // ROWS) * ROWS, 4 * weight.words.shape[1]), np.uint8)
     scales = np.empty(len(x), np.float32)
     threads.rows(round_to_int8, x, numbers, scales)
     out = np.empty((len(x), len(weight)), np.float32)
     if dots_here("int8"):
         from .int8_tiles import int8_block  # compiles, or loads from the cache, at import
 
-        _run(int8_block, threads, out, _words(numbers), scales, weight.words, weight.scales, weight.row_sums)
+        operands = _words(numbers), scales, weight.words, weight.scales, weight.row_sums
+        run_blocks(int8_block, threads, out, weight.words.shape[1], *operands)
         return out
     whole = numbers[: len(x), : x.shape[1]].astype(np.float32) - np.float32(128)
     for start in range(0, len(weight), _WIDENED):
@@ -99,10 +98,6 @@ def _int8(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
     return out
 
 
-def _whole_groups(x: FloatArray) -> int:
-    return -(-len(x) // ROWS) * ROWS
-
-
 def _widened(bits: Array) -> FloatArray:
     """bfloat16 as float32."""
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
@@ -110,12 +105,3 @@ def _widened(bits: Array) -> FloatArray:
 
 def _words(numbers: Array) -> FloatArray:
     return numbers.view(np.float32).reshape(-1)
-
-
-def _run(kernel: Any, threads: Threads, out: FloatArray, *operands: Array) -> None:
-    tasks = [
-        (row, min(row + _ROWS, out.shape[0]), column, min(column + _COLUMNS, out.shape[1]), *operands, out)
-        for column in range(0, out.shape[1], _COLUMNS)
-        for row in range(0, out.shape[0], _ROWS)
-    ]
-    threads.run(kernel, tasks)

@@ -1,4 +1,4 @@
-"""Steps of the band attention as LLVM code: products on register tiles, maxima and exponentials on vectors.
+"""Products on register tiles, maxima and exponentials on vectors as LLVM code.
 
 Compilers do not find these from loops: the accumulators of a product have to stay in registers, and a maximum
 of floats is not vectorised at all.
@@ -111,38 +111,60 @@ def score_tiles(
     first: Any,
     count: Any,
     scores: Any,
+    score_at: Any,
+    distance: Any,
 ) -> Any:
     """scores[r, c] = sum_k queries[r, k] keys[c // lanes, k, c % lanes] for the columns of `count` panels.
 
-    queries (ROWS, depth); keys (panels, depth, lanes), from panel `first` on; scores: rows SCORE_ROW apart.
+    queries (ROWS, depth); keys (panels, depth, lanes), from panel `first` on; scores: rows `distance` apart.
     """
-    index = types.int64
-    return types.void(queries, index, keys, index, index, index, scores), _score_codegen(Emitter)
+    return _score_signature(queries, keys, scores), _score_codegen(Emitter)
 
 
 @intrinsic
 def bfloat16_tiles(
-    typing_context: Any, x: Any, x_at: Any, panels: Any, depth: Any, first: Any, count: Any, out: Any
+    typing_context: Any,
+    x: Any,
+    x_at: Any,
+    panels: Any,
+    depth: Any,
+    first: Any,
+    count: Any,
+    out: Any,
+    out_at: Any,
+    distance: Any,
 ) -> Any:
     """As `score_tiles`, where every float of x and panels is a pair of bfloat16 numbers; out holds floats."""
-    index = types.int64
-    return types.void(x, index, panels, index, index, index, out), _score_codegen(partial(DotEmitter, kind="bfloat16"))
+    return _score_signature(x, panels, out), _score_codegen(partial(DotEmitter, kind="bfloat16"))
 
 
 @intrinsic
 def int8_tiles(
-    typing_context: Any, x: Any, x_at: Any, panels: Any, depth: Any, first: Any, count: Any, out: Any
+    typing_context: Any,
+    x: Any,
+    x_at: Any,
+    panels: Any,
+    depth: Any,
+    first: Any,
+    count: Any,
+    out: Any,
+    out_at: Any,
+    distance: Any,
 ) -> Any:
     """As `score_tiles`, where every float is four 8-bit integers, those of x without sign; out holds int32's bits."""
+    return _score_signature(x, panels, out), _score_codegen(partial(DotEmitter, kind="int8"))
+
+
+def _score_signature(queries: Any, keys: Any, scores: Any) -> Any:
     index = types.int64
-    return types.void(x, index, panels, index, index, index, out), _score_codegen(partial(DotEmitter, kind="int8"))
+    return types.void(queries, index, keys, index, index, index, scores, index, index)
 
 
 def _score_codegen(emitter: Callable[[Any, Any], Emitter]) -> Callable[..., Value]:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
         e = emitter(context, builder)
         query_data, key_data, score_data = (e.data(signature.args[i], args[i]) for i in (0, 2, 6))
-        query_at, depth, first_panel, count = (args[i] for i in (1, 3, 4, 5))
+        query_at, depth, first_panel, count, score_at, distance = (args[i] for i in (1, 3, 4, 5, 7, 8))
         lanes, add, mul = e.index(e.lanes), builder.add, builder.mul
 
         def tile(columns: int, first: Value) -> None:
@@ -150,10 +172,11 @@ def _score_codegen(emitter: Callable[[Any, Any], Emitter]) -> Callable[..., Valu
             panels = [mul(number, mul(depth, lanes)) for number in numbers]
             places = [mul(number, lanes) for number in numbers]
             rows = [add(query_at, mul(depth, e.index(row))) for row in range(ROWS)]
+            outs = [add(score_at, mul(distance, e.index(row))) for row in range(ROWS)]
             operands = _Operands(
                 lambda k, row: builder.load(builder.gep(query_data, [add(rows[row], k)])),
                 lambda k, column: e.load(key_data, add(panels[column], mul(k, lanes))),
-                lambda row, column: (score_data, add(places[column], e.index(row * SCORE_ROW))),
+                lambda row, column: (score_data, add(outs[row], places[column])),
             )
             _emit_tile(e, columns, depth, operands, accumulate=False)
 

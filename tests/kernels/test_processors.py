@@ -1,4 +1,4 @@
-"""The band kernel on processors other than the host, and its place in Numba's disk cache."""
+"""The float32 kernels on processors other than the host, and their place in Numba's disk cache."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from oracles.compare import assert_close
 pytestmark = pytest.mark.jit
 
 FLOAT32 = 2e-6  # as in test_band.py
+PRODUCTS = 1e-5  # sums of 29 products of about 1
 
 PROGRAM = """
 import json, sys
 import numba, numpy as np
-from lf_ref.kernels import band_tiles, tile
+from lf_ref.kernels import band_tiles, float32_tiles, tile
+from lf_ref.kernels.products import linear_product
+from lf_ref.kernels.threads import Threads
 
 @numba.njit
 def lanes():
@@ -34,8 +37,10 @@ out = np.empty_like(arrays["value"])
 band_tiles.band_block(
     arrays["query"], arrays["key"], arrays["value"], arrays["local"], arrays["globals"], 11, 0, len(out), out
 )
-hits = sum(band_tiles.band_block.stats.cache_hits.values())
-print(json.dumps({"lanes": lanes(), "hits": hits, "out": out.tolist()}))
+kernels = band_tiles.band_block, float32_tiles.float32_block
+hits = sum(sum(kernel.stats.cache_hits.values()) for kernel in kernels)
+product = linear_product(arrays["query"], arrays["key"], Threads(2))
+print(json.dumps({"lanes": lanes(), "hits": hits, "out": out.tolist(), "product": product.tolist()}))
 """
 
 
@@ -69,16 +74,19 @@ def test_any_processor_from_one_cache(tmp_path: Path, arrays: dict[str, Any]) ->
     """Each processor gets tiles of its own shape, also from a cache that others have filled before."""
     shares = shares_of(arrays["query"], arrays["key"], arrays["local"], arrays["globals"].tolist(), 11)
     expected = averages_of(shares, arrays["value"])
+    product = arrays["query"].astype(np.float64) @ arrays["key"].T.astype(np.float64)
     host = run(tmp_path)
     assert host["hits"] == 0
     for name, lanes in (("haswell", 8), ("nehalem", 4)):
         other = run(tmp_path, NUMBA_CPU_NAME=name)
         assert (other["lanes"], other["hits"]) == (lanes, 0)
         assert_close(np.array(other["out"]), expected, FLOAT32, name)
+        assert_close(np.array(other["product"]), product, PRODUCTS, name)
     again = run(tmp_path)
-    assert again["hits"] == 1
-    assert again["out"] == host["out"]
+    assert again["hits"] == 2
+    assert (again["out"], again["product"]) == (host["out"], host["product"])
     assert_close(np.array(again["out"]), expected, FLOAT32, "host")
+    assert_close(np.array(again["product"]), product, PRODUCTS, "host")
 
 
 def test_the_cache_notices_a_change_of_the_tiles(monkeypatch: pytest.MonkeyPatch) -> None:

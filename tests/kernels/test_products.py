@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from lf_ref.kernels import products as module
 from lf_ref.kernels.products import linear_product, product, products
 from lf_ref.kernels.threads import Threads, limit_blas
+from lf_ref.kernels.tile import ROWS
+
+EPS = 4 * float(np.finfo(np.float32).eps)  # for each term of a sum of products of about 1
 
 
 @settings(deadline=None, max_examples=200)
@@ -44,6 +47,62 @@ def test_equals_one_product_for_any_number_of_threads(rows, dtype):
         np.testing.assert_array_equal(answer, answers[0])
     np.testing.assert_allclose(answers[0], exact, rtol=0, atol=769 * np.finfo(dtype).eps * 4)
     np.testing.assert_allclose(turned, exact, rtol=0, atol=769 * np.finfo(dtype).eps * 4)
+
+
+@settings(deadline=None, max_examples=200)
+@given(rows=st.integers(0, 9000), columns=st.integers(1, 4000), depth=st.integers(1, 4000), threads=st.integers(1, 70))
+def test_blocks_cover_every_entry_once(rows: int, columns: int, depth: int, threads: int) -> None:
+    blocks = module._blocks(rows, columns, depth, threads)
+    down = sorted({block[:2] for block in blocks})
+    across = sorted({block[2:] for block in blocks})
+    assert len(blocks) == len(down) * len(across)
+    assert [place for start, stop in down for place in range(start, stop)] == list(range(rows))
+    if rows:
+        assert [place for start, stop in across for place in range(start, stop)] == list(range(columns))
+    assert all(start % ROWS == 0 for start, _ in down)
+    assert all(start % module._BLOCK_COLUMNS == 0 for start, _ in across)
+
+
+@pytest.mark.parametrize(("rows", "columns", "terms"), [(1, 1, 1), (5, 13, 7), (6, 16, 16), (7, 67, 31), (67, 193, 97)])
+def test_float32_equals_its_definition(rows, columns, terms):
+    rng = np.random.default_rng(rows * columns)
+    x, weight = rng.standard_normal((rows, terms), np.float32), rng.standard_normal((columns, terms), np.float32)
+    exact = [[sum(float(a) * float(b) for a, b in zip(row, other, strict=True)) for other in weight] for row in x]
+    product_ = linear_product(x, weight, Threads(2))
+    assert product_.dtype == np.float32
+    np.testing.assert_allclose(product_, exact, rtol=0, atol=terms * EPS)
+
+
+@pytest.mark.jit
+def test_a_row_is_the_same_in_any_batch():
+    """To the bit: the sums of a row are taken in one order wherever it lies, also in what does not fill a tile."""
+    rng = np.random.default_rng(3)
+    x, weight = rng.standard_normal((41, 769), np.float32), rng.standard_normal((83, 769), np.float32)
+    together = linear_product(x, weight, Threads(2))
+    for first, last in ((0, 1), (3, 7), (6, 12), (35, 41), (1, 41)):
+        np.testing.assert_array_equal(linear_product(x[first:last], weight, Threads(2)), together[first:last])
+    for first, last in ((0, 1), (3, 70), (64, 83)):
+        np.testing.assert_array_equal(linear_product(x, weight[first:last], Threads(1)), together[:, first:last])
+
+
+def test_arguments_may_be_views_and_are_not_changed():
+    rng = np.random.default_rng(4)
+    wide, weights = rng.standard_normal((46, 101), np.float32), rng.standard_normal((34, 101), np.float32)
+    wide.flags.writeable = weights.flags.writeable = False
+    for x, weight in ((wide[::2, :67], weights[1::3, :67]), (wide[::-1, 3:], weights[:, 3:]), (wide[:0], weights)):
+        exact = x.astype(np.float64) @ weight.T.astype(np.float64)
+        np.testing.assert_allclose(linear_product(x, weight, Threads(2)), exact, rtol=0, atol=101 * EPS)
+
+
+def test_what_is_not_finite_stays_in_its_row_and_column():
+    rng = np.random.default_rng(5)
+    x, weight = rng.standard_normal((13, 7), np.float32), rng.standard_normal((67, 7), np.float32)
+    plain = linear_product(x, weight, Threads(1))
+    x[11, 3], weight[66, 2] = np.nan, np.inf
+    product_ = linear_product(x, weight, Threads(1))
+    assert np.isnan(product_[11]).all()
+    assert not np.isfinite(product_[:, 66]).any()
+    np.testing.assert_array_equal(np.delete(product_, 11, 0)[:, :66], np.delete(plain, 11, 0)[:, :66])
 
 
 def test_products_of_heads():

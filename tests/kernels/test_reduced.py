@@ -19,6 +19,7 @@ from lf_ref.checkpoint.stored import StoredTensor
 from lf_ref.kernels import reduced
 from lf_ref.kernels.rounding import round_to_bfloat16, round_to_int8
 from lf_ref.kernels.threads import Threads
+from lf_ref.kernels.vectors import dots_here
 from oracles.compare import assert_close, assert_identical
 from oracles.reduced import bfloat16, bfloat16_product, int8_row, whole_product
 
@@ -222,6 +223,27 @@ for kind in ("bfloat16", "int8"):
 print(json.dumps(answer))
 """
 
+KINDS = """
+import json, sys
+import numpy as np
+from lf_ref.kernels.threads import Threads
+from lf_ref.kernels.products import linear_product
+from lf_ref.kernels.reduced import reduced_product
+from lf_ref.checkpoint.reduced import reduce
+from lf_ref.checkpoint.stored import StoredTensor
+
+arrays = np.load(sys.argv[1])
+x, weight = arrays["x"], arrays["weight"]
+answer = {}
+for kind in sys.argv[2:]:
+    if kind == "float32":
+        out = linear_product(x, weight, Threads(1))
+    else:
+        out = reduced_product(x, reduce(StoredTensor.of(weight), kind), Threads(1))
+    answer[kind] = out.tolist()
+print(json.dumps(answer))
+"""
+
 COMPILE = """
 import re
 from lf_ref.kernels import int8_tiles, vectors
@@ -263,6 +285,21 @@ def test_a_processor_without_the_instructions(tmp_path):
 
 
 @pytest.mark.jit
+def test_kernels_of_every_kind_from_one_cache(tmp_path):
+    """Compiled each in a process of its own, as by users who start with one and go on to another."""
+    x, weight = arrays_of(13, 7, 31, seed=11)
+    np.savez(tmp_path / "arrays.npz", x=x, weight=weight)
+    path = str(tmp_path / "arrays.npz")
+    kinds = ["float32", *(kind for kind in ("bfloat16", "int8") if dots_here(kind))]
+    for kind in kinds:
+        run(f"import lf_ref.kernels.{kind}_tiles", tmp_path)
+    alone = {kind: json.loads(run(KINDS, tmp_path, path, kind))[kind] for kind in kinds}
+    assert json.loads(run(KINDS, tmp_path, path, *kinds)) == alone
+    assert json.loads(run(KINDS, tmp_path, path, *reversed(kinds))) == alone
+    assert_close(np.array(alone["float32"]), x.astype(float) @ weight.T.astype(float), BFLOAT16_SUMS, "float32")
+
+
+@pytest.mark.jit
 @x86
 def test_shorter_vectors_have_an_instruction_of_their_own(tmp_path):
     """Compiled, not run: the processor that does this need not be here."""
@@ -271,13 +308,13 @@ def test_shorter_vectors_have_an_instruction_of_their_own(tmp_path):
 
 
 @pytest.mark.jit
-@pytest.mark.parametrize("kind", ["bfloat16", "int8"])
+@pytest.mark.parametrize("kind", ["float32", "bfloat16", "int8"])
 def test_the_cache_notices_a_change_of_the_tiles(kind, monkeypatch):
     """Numba's key holds what a kernel closes over: here a hash of the sources of all that it calls."""
     from lf_ref.kernels import dot_tiles, tile, vectors
 
     fingerprint = dot_tiles.fingerprint()
-    if vectors.dots_here(kind):
+    if kind == "float32" or vectors.dots_here(kind):
         module = importlib.import_module(f"lf_ref.kernels.{kind}_tiles")
         closure = getattr(module, f"{kind}_block").py_func.__closure__
         assert [cell.cell_contents for cell in closure] == [fingerprint]
