@@ -102,7 +102,7 @@ def _parts(size: Size, num_threads: int) -> list[tuple[str, int, int, Callable[[
             f"band attention, window {size.window}",
             4 * hidden * pairs,
             4 * tokens * hidden,
-            lambda: kernels.band_attention(query, key, x, [row], size.heads, size.window // 2),
+            lambda: kernels.band_attention(query, key, x, [row], size.heads, size.window // 2, np.empty_like(query)),
         ),
         (
             "norm",

@@ -70,7 +70,7 @@ class Ours:
         kernels, length = Kernels(Threads(self._threads)), len(query)
         everything, nothing = np.ones(length, bool), np.empty(0, np.int64)
         row = Row(slice(0, length), everything, everything, slice(0, length), nothing, nothing)
-        return lambda: kernels.band_attention(query, key, value, [row], heads, window // 2)
+        return lambda: kernels.band_attention(query, key, value, [row], heads, window // 2, np.empty_like(query))
 
     def weights(self) -> Iterator[Array]:
         """As in `Side`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +15,12 @@ from ..checkpoint.names import DECODER, WORDS, Shapes, is_reducible, parameter_n
 from ..config import LongformerConfig
 from ..pipelines import TASKS
 
+if TYPE_CHECKING:
+    from ..kernels.threads import Threads
+
 # Rows of the feed-forward network that are in memory at a time, and arrays of the size of the hidden states that are:
-# two of hidden states, query, key, value and context.
-_CHUNK, _ARRAYS = 512, 6
+# two of hidden states; query, key and value.
+_CHUNK, _ARRAYS = 510, 5
 # A measured product takes about this long, in seconds; the best of some.
 _MEASURE, _TRIALS = 0.05, 5
 
@@ -88,12 +91,15 @@ def pairs(length: int, one_sided: int) -> int:
 
 def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_threads: int | None) -> dict[str, Any]:
     """The arithmetic for texts of these lengths, and the seconds it takes at the measured rate of a matrix product."""
-    with _limited(num_threads):
-        rate = measured_rate(config, dtype, num_threads)
+    from ..kernels.threads import Threads, limit_blas
+
+    threads = Threads(num_threads)
+    with limit_blas(1):  # as in a forward
+        rate = measured_rate(config, dtype, threads)
     itemsize = np.dtype(np.float32 if dtype in REDUCED else dtype).itemsize
     return {
         "dtype": dtype,
-        "threads": num_threads or _usable_cpus(),
+        "threads": threads.count,
         "gflop_per_second": rate / 1e9,
         "lengths": [
             {
@@ -108,9 +114,9 @@ def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_t
     }
 
 
-def measured_rate(config: LongformerConfig, dtype: str, num_threads: int | None = None) -> float:
+def measured_rate(config: LongformerConfig, dtype: str, threads: Threads) -> float:
     """Operations in a second of a product like those of the feed-forward network."""
-    product = _product(config, dtype, num_threads)
+    product = _product(config, dtype, threads)
     operations = 2 * _CHUNK * config.hidden_size * config.intermediate_size
     product()  # may compile
     repeats = 1
@@ -121,18 +127,16 @@ def measured_rate(config: LongformerConfig, dtype: str, num_threads: int | None 
     return operations / min(best, *(_timed(product, repeats) for _ in range(_TRIALS - 1)))
 
 
-def _product(config: LongformerConfig, dtype: str, num_threads: int | None) -> Callable[[], Any]:
+def _product(config: LongformerConfig, dtype: str, threads: Threads) -> Callable[[], Any]:
+    from ..kernels.products import linear_product
+    from ..kernels.reduced import reduced_product
+
     rng = np.random.default_rng(0)
     x = rng.standard_normal((_CHUNK, config.hidden_size), np.float32)
     weight = rng.standard_normal((config.intermediate_size, config.hidden_size), np.float32)
     if dtype in REDUCED:
-        from ..kernels.reduced import reduced_product
-        from ..kernels.threads import Threads
-
-        reduced, threads = reduce(StoredTensor.of(weight), dtype), Threads(num_threads)
-        return lambda: reduced_product(x, reduced, threads)
-    x, weight = x.astype(dtype), weight.astype(dtype)
-    return lambda: x @ weight.T
+        return partial(reduced_product, x, reduce(StoredTensor.of(weight), dtype), threads)
+    return partial(linear_product, x.astype(dtype), weight.astype(dtype), threads)
 
 
 def _timed(product: Callable[[], Any], repeats: int) -> float:
@@ -141,18 +145,3 @@ def _timed(product: Callable[[], Any], repeats: int) -> float:
     for _ in range(repeats):
         product()
     return (time.perf_counter() - start) / repeats
-
-
-def _limited(num_threads: int | None) -> AbstractContextManager[Any]:
-    """NumPy's products on so many threads."""
-    if num_threads is None:
-        return nullcontext()
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(num_threads, user_api="blas")
-
-
-def _usable_cpus() -> int:
-    from ..kernels.threads import usable_cpus
-
-    return usable_cpus()

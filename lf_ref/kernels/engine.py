@@ -44,8 +44,9 @@ class Kernels:
     Results are new arrays; arguments are not changed. The result does not depend on the number of threads.
     """
 
-    # Rows of the feed-forward network done at a time, so that its inner activations are small beside the rest.
-    CHUNK = 512
+    # Rows of the feed-forward network done at a time, so that its inner activations are small beside the rest: whole
+    # tiles.
+    CHUNK = 510
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
@@ -102,21 +103,24 @@ class Kernels:
     # --- attention ------------------------------------------------------------------------------------------------
 
     def band_attention(
-        self, query: Array, key: Array, value: Array, rows: Sequence[Row], heads: int, one_sided: int
+        self, query: Array, key: Array, value: Array, rows: Sequence[Row], heads: int, one_sided: int, out: Array
     ) -> Array:
         """What each local query gathers from the global tokens of its row and from the local ones within `one_sided`.
 
-        query, key, value: [tokens, hidden], the query not yet scaled.
-        Returns [tokens, hidden], 0 for queries that are not local.
+        query, key, value: [tokens, hidden], the query not yet scaled; out: the same shape, and it may be the query
+        itself, since a task has read its queries before it writes.
+        The rows lie in the order of their tokens. Returns out: 0 for all that are not local queries.
         """
-        out = np.zeros_like(query)
-        tasks = []
+        tasks, done = [], 0
         for row in rows:
+            out[done : row.tokens.start + row.queries.start] = 0
+            done = row.tokens.start + row.queries.stop
             masks = row.local, row.globals
             for head in _heads(query.shape[1], heads):
                 arrays = query[row.tokens, head], key[row.tokens, head], value[row.tokens, head]
                 target = out[row.tokens, head]
                 tasks += [(*arrays, *masks, one_sided, *block, target) for block in _blocks(row.queries)]
+        out[done:] = 0
         self._threads.run(_band_block(query.dtype), tasks)
         return out
 

@@ -103,7 +103,8 @@ def self_attention(
     heads = config.num_attention_heads
     if any(row.local[row.queries].any() for row in layer.rows):
         query, key, value = (_project(hidden, weights, name, kernels) for name in ("query", "key", "value"))
-        context = kernels.band_attention(query, key, value, layer.rows, heads, one_sided)
+        # In the place of the query: a new array of this size costs as much as a tenth of a product.
+        context = kernels.band_attention(query, key, value, layer.rows, heads, one_sided, out=query)
     else:
         context = np.zeros_like(hidden)
     for row in layer.rows:
@@ -124,17 +125,17 @@ def residual_norm(x: Array, residual: Array, weights: Parameters, config: Longfo
 def feed_forward(attended: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels) -> Array:
     """Two dense layers with the activation between, the residual, the norm, for some tokens at a time.
 
-    So the inner activations, four times as wide as the rest, never exist for all tokens.  # [tokens, hidden] -> same
+    So the inner activations, four times as wide as the rest, never exist for all tokens; the results replace
+    `attended`.  # [tokens, hidden] -> same
     """
     output = under(weights, "output")
-    out = np.empty_like(attended)
     for start in range(0, len(attended), kernels.CHUNK):
         chunk = attended[start : start + kernels.CHUNK]
         inner = kernels.linear_activation(
             chunk, weights["intermediate.dense.weight"], weights["intermediate.dense.bias"], config.hidden_act
         )
-        out[start : start + kernels.CHUNK] = residual_norm(inner, chunk, output, config, kernels)
-    return out
+        chunk[:] = residual_norm(inner, chunk, output, config, kernels)
+    return attended
 
 
 def attentions(
