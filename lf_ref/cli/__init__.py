@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
+from .attention import attention
 from .bench import bench
 from .feature_extraction import feature_extraction
 from .fill_mask import fill_mask
@@ -45,6 +46,7 @@ for _command in (
     question_answering,
     multiple_choice,
     tokenize,
+    attention,
     quantize,
     precision,
     info,

@@ -10,7 +10,7 @@ import click
 
 from ..errors import InputError
 from .options import length_options, load, model_options, text_options
-from .output import answer_lines, print_json
+from .output import answer_lines, path_to_write, print_json, writing
 from .texts import Lines, one_or_lines
 
 
@@ -74,25 +74,15 @@ def feature_extraction(
 
 def _check_path(out: str, ragged: bool) -> Path:
     """The file to write; refused before the work begins, where it can be told that it cannot be written."""
-    path = Path(out)
-    if path.suffix not in (".npy", ".npz"):
-        raise InputError(f"--out must end in .npy or .npz, got {out}")
+    path = path_to_write(out, (".npy", ".npz"))
     if ragged and path.suffix == ".npy":
         raise InputError("texts have different numbers of tokens, so with --pooling none --lines needs --out NAME.npz")
-    if path.is_dir():
-        raise InputError(f"--out {out} is a folder")
-    if not path.parent.is_dir():
-        raise InputError(f"--out {out}: there is no folder {path.parent}")
     return path
 
 
 def _write(path: Path, arrays: Iterable[Any], alone: bool = False) -> int:
-    """Write arrays beside `path` as they come, then rename; how many there were."""
-    from ..files import replacing
+    """Write arrays to `path` as they come; how many there were."""
     from .arrays import write_npy, write_npz
 
-    try:
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            return write_npz(file, arrays) if path.suffix == ".npz" else write_npy(file, arrays, alone)
-    except OSError as error:
-        raise InputError(f"--out {path} cannot be written: {error.strerror or error}") from error
+    with writing(path) as temporary, open(temporary, "wb") as file:
+        return write_npz(file, arrays) if path.suffix == ".npz" else write_npy(file, arrays, alone)

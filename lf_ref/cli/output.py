@@ -1,4 +1,4 @@
-"""How results are printed: JSON, or for people to read."""
+"""How results are printed, as JSON or for people to read, and how files of results are written."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import json
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import InputError
 from .texts import RESULT, Lines, Record
 
 if TYPE_CHECKING:
@@ -76,6 +79,30 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
 def visible(text: str) -> str:
     """A text on one line: white space but the space, and what cannot be seen, as escapes."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def path_to_write(out: str, endings: Sequence[str]) -> Path:
+    """The file that --out names; refused before the work begins, where it can be told that it cannot be written."""
+    path = Path(out)
+    if path.suffix not in endings:
+        raise InputError(f"--out must end in {', '.join(endings[:-1])} or {endings[-1]}, got {out}")
+    if path.is_dir():
+        raise InputError(f"--out {out} is a folder")
+    if not path.parent.is_dir():
+        raise InputError(f"--out {out}: there is no folder {path.parent}")
+    return path
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Give a file to write beside the one that --out names, and put it in its place at the end."""
+    from ..files import replacing
+
+    try:
+        with replacing(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise InputError(f"--out {path} cannot be written: {error.strerror or error}") from error
 
 
 def _writes_unicode() -> bool:

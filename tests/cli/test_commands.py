@@ -44,7 +44,7 @@ def pipe_on(task, folders, **options):
 
 # --- help -------------------------------------------------------------------------------------------------------------
 
-COMMANDS = [*CLASSES, "tokenize", "quantize", "precision", "info"]
+COMMANDS = [*CLASSES, "tokenize", "attention", "quantize", "precision", "info"]
 
 
 def examples(command):

@@ -1,0 +1,145 @@
+"""The attention of one layer over a text as a picture that a page can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..bench.roofline import drawing
+from ..model.attentions import dense_attentions
+from ..model.base import LongformerPreTrainedModel
+from ..model.global_attention import on_positions
+from ..reference.ops import Array
+from .output import visible
+
+# Cells along an axis: more would be smaller than a pixel, and some would be left out in drawing.
+_MOST_CELLS = 512
+# Tokens that are written along an axis: more would run into each other.
+_MOST_LABELS = 64
+# The last of the letters that matplotlib's own font has without a gap; those of the tokenizer for bytes are among them.
+_LAST_LETTER = "\u017f"
+# Metadata that would make a file differ from day to day.
+_UNDATED = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """How much queries attend to keys, cell by cell, with what there is to say about it.
+
+    shares: float [cells, cells]; what the queries of a cell give to the keys of a cell together, in the mean, so that
+        each row adds up to 1. reached: bool, the same shape: whether attention can go there. length: of the text, in
+        tokens. globals: positions of its global tokens.
+    """
+
+    shares: Array
+    reached: Array
+    length: int
+    per_cell: int
+    globals: list[int]
+    title: str
+
+
+def measure(
+    model: LongformerPreTrainedModel, ids: Sequence[int], positions: Sequence[int], layer: int, head: int | None
+) -> AttentionMap:
+    """Run an encoder on one text, and put the attention of one layer into cells.
+
+    ids: of the whole row; positions: which of them are global, negative ones counted from the end; head: None for the
+    mean of all.
+
+    Raises:
+        InputError: a position lies outside the text.
+    """
+    mask = on_positions([ids], np.array(positions, np.int64))
+    run: Any = model  # each class has a call of its own
+    output = run([ids], global_attention_mask=mask, output_attentions=True, return_dict=True)
+    chosen = slice(None) if head is None else slice(head, head + 1)
+    local, global_ = (
+        None if part is None else part[layer][:, chosen].mean(axis=1, keepdims=True)
+        for part in (output.attentions, output.global_attentions)
+    )
+    assert local is not None  # only of global attention there may be none
+    window = model.config.windows[layer]
+    per_cell = -(-len(ids) // _MOST_CELLS)
+    heads = f"head {head}" if head is not None else f"mean of {model.config.num_attention_heads} heads"
+    cells = f", {per_cell} x {per_cell} tokens in a cell" if per_cell > 1 else ""
+    return AttentionMap(
+        together(dense_attentions(local, global_, mask)[0, 0], per_cell),
+        reach(mask[0] == 1, window // 2, per_cell),
+        len(ids),
+        per_cell,
+        np.flatnonzero(mask[0]).tolist(),
+        f"layer {layer}, {heads}, window {window}, {len(ids)} tokens{cells}",
+    )
+
+
+def together(dense: Array, per_cell: int) -> Array:
+    """Sum over the keys of a cell, mean over its queries: rows still add up to 1.  # float [S, S] -> [cells, cells]"""
+    starts = np.arange(0, len(dense), per_cell)
+    queries = np.minimum(per_cell, len(dense) - starts).astype(dense.dtype)
+    summed = np.add.reduceat(np.add.reduceat(dense, starts, axis=0), starts, axis=1)
+    return summed / queries[:, None]
+
+
+def reach(is_global: Array, one_sided: int, per_cell: int) -> Array:
+    """Whether any query of a cell may see any key of another.  # bool [S] -> bool [cells, cells]"""
+    starts = np.arange(0, len(is_global), per_cell)
+    cell = np.arange(len(starts))
+    between = (np.abs(cell[:, None] - cell) - 1) * per_cell + 1  # tokens from the end of the one to the next's start
+    holds_global = np.logical_or.reduceat(is_global, starts)
+    return (between <= one_sided) | holds_global[:, None] | holds_global
+
+
+def draw(found: AttentionMap, tokens: Sequence[str], path: Path, kind: str) -> None:
+    """Draw a map into a file; kind: "png", "svg" or "pdf"."""
+    figure = drawing().Figure(figsize=(8, 7), layout="constrained")
+    axes = figure.subplots()
+    edge = len(found.shares) * found.per_cell - 0.5
+    image = axes.imshow(
+        np.ma.masked_array(found.shares, ~found.reached),
+        cmap="cividis_r",  # its lightness tells the order, in print and to every eye
+        norm=import_module("matplotlib.colors").PowerNorm(0.5, 0),  # most shares are small
+        extent=(-0.5, edge, edge, -0.5),
+        interpolation="nearest",
+    )
+    axes.set(xlim=(-0.5, found.length - 0.5), ylim=(found.length - 0.5, -0.5))
+    axes.set_title(found.title, pad=16, fontsize="medium")
+    _mark_globals(figure, axes, found.globals)
+    _name_tokens(axes, tokens)
+    shares = "share of a query's attention" if found.per_cell == 1 else "sum over a cell's keys, mean over its queries"
+    figure.colorbar(image, label=f"{shares} (square root scale)", shrink=0.8)
+    with import_module("matplotlib").rc_context({"svg.hashsalt": "lf-ref"}):  # the same picture is the same file
+        figure.savefig(path, format=kind, dpi=150, metadata=_UNDATED[kind])
+
+
+def _mark_globals(figure: Any, axes: Any, places: Sequence[int]) -> None:
+    """Triangles that point along the columns and rows of global tokens."""
+    if not places:
+        return
+    look = {"color": "black", "linestyle": "none", "clip_on": False}
+    axes.plot(places, [1.015] * len(places), "v", transform=axes.get_xaxis_transform(), **look)
+    axes.plot([1.015] * len(places), places, "<", transform=axes.get_yaxis_transform(), **look, label="global token")
+    figure.legend(loc="outside lower right", frameon=False)
+
+
+def _name_tokens(axes: Any, tokens: Sequence[str]) -> None:
+    """The tokens along both axes where there is room for them, else their positions."""
+    axes.set(xlabel="key", ylabel="query")
+    if len(tokens) > _MOST_LABELS:
+        axes.set(xlabel="key (position in tokens)", ylabel="query (position in tokens)")
+        return
+    names = [_drawable(token) for token in tokens]
+    size = min(10, 480 / len(tokens) / 1.2)  # points, of about 480 that an axis has
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size, parse_math=False)
+    axes.set_yticks(range(len(names)), names, fontsize=size, parse_math=False)
+
+
+def _drawable(token: str) -> str:
+    """A token in letters that the font has, others as escapes; its space, the vocabulary's "Ġ", as a dot."""
+    shown = "".join(letter if letter <= _LAST_LETTER else ascii(letter)[1:-1] for letter in visible(token))
+    return shown.replace("Ġ", "·")

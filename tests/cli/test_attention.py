@@ -1,0 +1,261 @@
+"""`lf-ref attention`: what the cells of its picture hold, what it refuses, and the files that it writes."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from importlib import import_module
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from pipelines.building import LIMIT, demo_tokenizer, model_for, save_checkpoint
+
+from lf_ref import InputError
+from lf_ref.bench import roofline
+from lf_ref.cli import attention_map, main
+from oracles.attention import keys_seen
+
+TEXT = "The leaf moved towards the light, and the old gardener walked slowly along the river to the house."
+
+
+def ids_of(text):
+    return demo_tokenizer()(text)["input_ids"]
+
+
+def run(*arguments, stdin=None):
+    """What a command that succeeds says on standard error; on standard output it says nothing."""
+    done = CliRunner().invoke(main, ["attention", *map(str, arguments)], input=stdin, prog_name="lf-ref")
+    assert (done.exit_code, done.stdout) == (0, ""), done.output
+    return done.stderr
+
+
+def fails(*arguments):
+    """The one line that a command ends with."""
+    done = CliRunner().invoke(main, ["attention", *map(str, arguments)], prog_name="lf-ref")
+    assert (done.exit_code, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    return line
+
+
+# --- cells ------------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 31), st.integers(1, 7), st.integers(0, 2**16))
+def test_cells_sum_over_keys_and_average_over_queries(length, per_cell, seed):
+    dense = np.random.default_rng(seed).random((length, length))
+    dense /= dense.sum(axis=1, keepdims=True)
+    found = attention_map.together(dense, per_cell)
+    cells = [list(range(start, min(start + per_cell, length))) for start in range(0, length, per_cell)]
+    for row, queries in enumerate(cells):
+        for column, keys in enumerate(cells):
+            expected = sum(dense[query, key] for query in queries for key in keys) / len(queries)
+            assert found[row, column] == pytest.approx(expected, abs=1e-12)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+
+
+@given(st.data())
+def test_a_cell_is_in_reach_if_any_of_its_queries_sees_any_of_its_keys(data):
+    length = data.draw(st.integers(1, 31), label="length")
+    is_global = data.draw(st.lists(st.booleans(), min_size=length, max_size=length), label="is_global")
+    one_sided, per_cell = data.draw(st.integers(1, 9), label="window"), data.draw(st.integers(1, 7), label="per cell")
+    cells = -(-length // per_cell)
+    expected = np.zeros((cells, cells), bool)
+    for query in range(length):
+        for key in keys_seen(query, [True] * length, is_global, one_sided):
+            expected[query // per_cell, key // per_cell] = True
+    np.testing.assert_array_equal(attention_map.reach(np.array(is_global), one_sided, per_cell), expected)
+
+
+@pytest.mark.parametrize("positions", [[], [0], [3, -1]])
+@pytest.mark.parametrize(("layer", "head"), [(0, 2), (1, None)])
+def test_the_map_is_the_models_attention(layer, head, positions):
+    model, ids = model_for("feature-extraction"), ids_of(TEXT)
+    found = attention_map.measure(model, ids, positions, layer, head)
+    mask = [[int(place in positions or place - len(ids) in positions) for place in range(len(ids))]]
+    output = model([ids], global_attention_mask=mask, output_attentions=True)
+    heads = range(3) if head is None else [head]
+    one_sided = (4, 6)[layer] // 2
+    for query in range(len(ids)):
+        for key in range(len(ids)):
+            shares = []
+            for one in heads:
+                if mask[0][query]:
+                    column = [place for place, flag in enumerate(mask[0]) if flag].index(query)
+                    shares.append(output.global_attentions[layer][0, one, key, column])
+                elif mask[0][key]:
+                    column = [place for place, flag in enumerate(mask[0]) if flag].index(key)
+                    shares.append(output.attentions[layer][0, one, query, column])
+                elif abs(query - key) <= one_sided:
+                    column = len(positions) + key - query + one_sided
+                    shares.append(output.attentions[layer][0, one, query, column])
+                else:
+                    shares.append(0)
+            assert found.shares[query, key] == pytest.approx(np.mean(shares), abs=1e-12)
+    assert found.globals == [place for place, flag in enumerate(mask[0]) if flag]
+    np.testing.assert_array_equal(found.shares > 0, found.reached)
+
+
+# --- what the options choose ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A small random encoder of two layers and three heads."""
+    return save_checkpoint("feature-extraction", tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The maps that the command draws, and the tokens that it names."""
+    maps = []
+    draw = attention_map.draw
+
+    def spy(found, tokens, path, kind):
+        maps.append((found, tokens))
+        draw(found, tokens, path, kind)
+
+    monkeypatch.setattr(attention_map, "draw", spy)
+    return maps
+
+
+def on(folder):
+    return ["--model", folder, "--backend", "numpy", "--num-threads", "1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "positions", "layer", "head"),
+    [
+        ([], [0], 1, None),
+        (["--layer", "0", "--head", "2"], [0], 0, 2),
+        (["--no-global"], [], 1, None),
+        (["--global", "4", "--global", "-1"], [4, -1], 1, None),
+    ],
+)
+def test_options_choose_layer_head_and_global_tokens(arguments, positions, layer, head, folder, drawn, tmp_path):
+    said = run(TEXT, *arguments, *on(folder), "--dtype", "float64", "--out", tmp_path / "map.png")
+    expected = attention_map.measure(model_for("feature-extraction"), ids_of(TEXT), positions, layer, head)
+    [(found, tokens)] = drawn
+    np.testing.assert_allclose(found.shares, expected.shares, rtol=0, atol=1e-12)
+    assert (found.globals, found.title) == (expected.globals, expected.title)
+    assert tokens == demo_tokenizer().tokenize(TEXT, add_special_tokens=True)
+    assert said == f"wrote {tmp_path / 'map.png'}: {expected.title}\n"
+
+
+def test_texts_from_files_are_cut_only_if_asked(folder, drawn, tmp_path):
+    (tmp_path / "long.txt").write_text(f"{TEXT} " * 9, encoding="utf-8")
+    arguments = ["--file", tmp_path / "long.txt", *on(folder), "--quiet", "--out", tmp_path / "map.png"]
+    assert f"and the limit is {LIMIT}: shorten it, or let --truncation cut its end off" in fails(*arguments)
+    assert run(*arguments, "--truncation") == ""
+    assert run(*arguments, "--truncation", "--max-length", "23") == ""
+    assert [found.length for found, _ in drawn] == [LIMIT, 23]
+    assert drawn[1][1][-1] == "</s>"
+    run("--file", "-", *on(folder), "--out", tmp_path / "map.png", stdin=TEXT)
+    assert drawn[2][0].length == len(ids_of(TEXT))
+
+
+def test_a_long_text_has_several_tokens_in_a_cell(folder, drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(attention_map, "_MOST_CELLS", 7)
+    said = run(TEXT, *on(folder), "--out", tmp_path / "map.png")
+    [(found, tokens)] = drawn
+    per_cell = -(-len(tokens) // 7)
+    assert found.shares.shape == found.reached.shape == (-(-len(tokens) // per_cell),) * 2
+    assert f"{len(tokens)} tokens, {per_cell} x {per_cell} tokens in a cell" in said
+
+
+def test_much_memory_is_worth_a_word(folder, tmp_path, monkeypatch):
+    module = import_module("lf_ref.cli.attention")  # its package has the command under this name
+    monkeypatch.setattr(module, "_MUCH", 0)
+    said = run(TEXT, *on(folder), "--quiet", "--out", tmp_path / "map.png")
+    assert said == f"the attentions of all layers and heads take 0.0 GB of memory for {len(ids_of(TEXT))} tokens\n"
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["A text."], "'--out'"),
+        (["--out", "map.png"], "give either a text as an argument or --file PATH"),
+        (["A text.", "--out", "map.gif"], "--out must end in .png, .svg or .pdf, got map.gif"),
+        (["A text.", "--out", "missing/map.png"], "there is no folder missing"),
+        (["A text.", "--out", "/proc/map.png"], "--out /proc/map.png cannot be written"),
+        (
+            ["A text.", "--out", "map.png", "--layer", "4"],
+            "--layer 4 is not there: this model has 4, counted from 0 to 3",
+        ),
+        (
+            ["A text.", "--out", "map.png", "--head", "4"],
+            "--head 4 is not there: this model has 4, counted from 0 to 3",
+        ),
+        (["A text.", "--out", "map.png", "--layer", "-1"], "--layer"),
+        (["A text.", "--out", "map.png", "--global", "6"], "position 6 lies outside the sequence of 5 tokens"),
+        (["A text.", "--out", "map.png", "--global", "0", "--no-global"], "either --global or --no-global"),
+        (["A text.", "--out", "map.png", "--max-length", "4096"], "--max-length 4096 is too much"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_end_in_one_line(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert message in fails(*arguments, "--backend", "numpy")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch, tmp_path):
+    def missing(name):
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(roofline, "import_module", missing)
+    assert "pip install 'lf-ref[notebooks]'" in fails(TEXT, "--out", tmp_path / "map.png")
+
+
+def test_what_cannot_be_drawn_leaves_the_file_as_it_was(folder, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise InputError("no pen")
+
+    (tmp_path / "map.png").write_bytes(b"before")
+    monkeypatch.setattr(Figure, "savefig", broken)
+    assert "no pen" in fails(TEXT, *on(folder), "--out", tmp_path / "map.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["map.png"]
+    assert (tmp_path / "map.png").read_bytes() == b"before"
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_ending_has_its_format_and_the_same_map_is_the_same_file(folder, tmp_path):
+    for name, start in (("a.png", b"\x89PNG\r\n\x1a\n"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF-")):
+        path = tmp_path / name
+        run(TEXT, *on(folder), "--out", path)
+        first = path.read_bytes()
+        assert first.startswith(start)
+        run(TEXT, *on(folder), "--out", path)
+        assert path.read_bytes() == first
+
+
+def words_of(path):
+    """The texts of an SVG, which matplotlib notes beside their outlines."""
+    return re.findall(r"^ +<!-- (.*) -->$", path.read_text(encoding="utf-8"), re.M)
+
+
+def test_few_tokens_are_named_along_both_axes_and_many_counted(folder, tmp_path):
+    path = tmp_path / "map.svg"
+    text = "A $x$ of 日本 & _y_ <mask>."
+    run(text, "--out", path, "--no-global", *on(folder))
+    tokens = demo_tokenizer().convert_ids_to_tokens(ids_of(text))
+    words = words_of(path)
+    for token in tokens:
+        assert words.count(escape(token.replace("Ġ", "·"), quote=False)) >= 2, token
+    assert "global token" not in words
+    assert {"key", "query"} <= set(words)
+    run("word " * 65, "--out", path, *on(folder))
+    assert {"key (position in tokens)", "query (position in tokens)", "global token", "60"} <= set(words_of(path))
+
+
+def test_a_token_is_drawn_in_letters_that_the_font_has():
+    assert attention_map._drawable("Ġcafé") == "·café"
+    assert attention_map._drawable("<日>\n") == "<\\u65e5>\\n"
