@@ -31,7 +31,11 @@ def main(context: click.Context) -> None:
     """Longformer on a CPU, without torch.
 
     Texts come from the command line, from a file (--file), or one from each line of a file (--lines); "-" is standard
-    input. Mistakes end in one line on standard error and exit code 2.
+    input. Mistakes end in one line on standard error and exit code 2. Each command has a --help with an example.
+
+    \b
+    Example:
+      lf-ref fill-mask "He opened the <mask> and went into the room."
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

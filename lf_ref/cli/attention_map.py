@@ -108,6 +108,7 @@ def draw(found: AttentionMap, tokens: Sequence[str], path: Path, kind: str) -> N
         interpolation="nearest",
     )
     axes.set(xlim=(-0.5, found.length - 0.5), ylim=(found.length - 0.5, -0.5))
+    axes.spines[:].set_position(("outward", 3))  # points; on the edge they would hide a global <s>
     axes.set_title(found.title, pad=16, fontsize="medium")
     _mark_globals(figure, axes, found.globals)
     _name_tokens(axes, tokens)
@@ -122,8 +123,8 @@ def _mark_globals(figure: Any, axes: Any, places: Sequence[int]) -> None:
     if not places:
         return
     look = {"color": "black", "linestyle": "none", "clip_on": False}
-    axes.plot(places, [1.015] * len(places), "v", transform=axes.get_xaxis_transform(), **look)
-    axes.plot([1.015] * len(places), places, "<", transform=axes.get_yaxis_transform(), **look, label="global token")
+    axes.plot(places, [1.025] * len(places), "v", transform=axes.get_xaxis_transform(), **look)
+    axes.plot([1.025] * len(places), places, "<", transform=axes.get_yaxis_transform(), **look, label="global token")
     figure.legend(loc="outside lower right", frameon=False)
 
 

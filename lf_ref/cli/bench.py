@@ -43,7 +43,7 @@ def bench(
     \b
     Examples:
       lf-ref bench --layers 1 --tokens 256 --repeats 1 --work encoder
-      lf-ref bench --against transformers
+      lf-ref bench --layers 1 --tokens 512 --repeats 1 --work encoder --against transformers
     """
     from ..bench.runs import run
     from ..bench.size import Size
