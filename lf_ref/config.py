@@ -47,9 +47,26 @@ _PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_clas
 class LongformerConfig:
     """What a Longformer is made of: sizes, windows, special token ids, labels.
 
-    Fields and defaults are those of HF's `LongformerConfig`. `attention_window` is two-sided (512 = 256 tokens on each
-    side) and is kept as it was given, one even positive number or one for each layer; `windows` is always a tuple with
-    one for each layer. Keys that Longformer does not use are kept in `extra` and written back.
+    Fields and defaults are those of HF's `LongformerConfig`.
+
+    Args:
+        attention_window: two-sided, in tokens (512 = 256 on each side), kept as it was given, one even positive number
+            or one for each layer; `windows` is always a tuple with one for each layer.
+        sep_token_id, pad_token_id, bos_token_id, eos_token_id: ids; positions count from pad_token_id + 1.
+        vocab_size, type_vocab_size: rows of the word and of the token-type embeddings.
+        max_position_embeddings: rows of the position embeddings; `max_length` says how many tokens that makes.
+        hidden_size: width of a token's vector, a multiple of num_attention_heads.
+        num_hidden_layers, num_attention_heads: how many. intermediate_size: width of the feed-forward network.
+        hidden_act: its activation, one of `ACTIVATIONS`. layer_norm_eps: added to the variance in every norm.
+        hidden_dropout_prob, attention_probs_dropout_prob, classifier_dropout, initializer_range: for training; kept.
+        num_labels: of a classification head; id2label, label2id: their names, of which id2label counts where the two
+            contradict each other.
+        problem_type: "regression", "single_label_classification", "multi_label_classification", or None for what the
+            labels look like; says which loss `LongformerForSequenceClassification` computes.
+        tie_word_embeddings: whether the masked-LM head's weights are those of the word embeddings.
+        architectures: names of the classes that the checkpoint was saved from.
+        output_attentions, output_hidden_states, return_dict: what a call returns where it is not told.
+        extra: keys that Longformer does not use, kept and written back.
 
     Raises:
         ConfigError: a field has the wrong type or value, or two fields contradict each other. The message names the
@@ -164,7 +181,13 @@ class LongformerConfig:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> LongformerConfig:
-        """Build a config from the fields of a `config.json`; `null` stands for the default where a value is needed."""
+        """Build a config from the fields of a `config.json`; `null` stands for the default where a value is needed.
+
+        Windows that count one side, as in the configs of AllenAI's own code, are doubled.
+
+        Raises:
+            ConfigError: the fields are no JSON object, break a rule, or are those of another model.
+        """
         if not isinstance(fields, Mapping):
             raise ConfigError(f"a configuration is a JSON object of fields, got {type(fields).__name__}")
         values = two_sided({str(key): value for key, value in fields.items()})
@@ -183,7 +206,7 @@ class LongformerConfig:
 
     @classmethod
     def from_json_file(cls, path: str | Path) -> LongformerConfig:
-        """Read a `config.json`.
+        """Read the `config.json` at `path`.
 
         Raises:
             ConfigError: the file cannot be read, is not JSON, or its fields break a rule.
@@ -213,7 +236,8 @@ class LongformerConfig:
     ) -> LongformerConfig:
         """Read the config of a folder, a repository on the Hugging Face Hub, or (by default) the bundled demo model.
 
-        fields: fields of the config to replace, such as `attention_window=64`.
+        name, revision, cache_dir, token, local_files_only: as in `LongformerPreTrainedModel.from_pretrained`. fields:
+        those of the config to replace, such as `attention_window=64`.
 
         Raises:
             ConfigError: a field is not known, or breaks a rule.

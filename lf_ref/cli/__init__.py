@@ -7,6 +7,7 @@ import click
 from .. import __version__
 from .attention import attention
 from .bench import bench
+from .docs import docs
 from .feature_extraction import feature_extraction
 from .fill_mask import fill_mask
 from .group import Commands
@@ -56,5 +57,6 @@ for _command in (
     info,
     warmup,
     bench,
+    docs,
 ):
     main.add_command(_command)

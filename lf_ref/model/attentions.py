@@ -1,4 +1,4 @@
-"""A view of the attentions that can be read: every query over every key."""
+"""A view of HF's attentions that can be read: every query over every key."""
 
 from __future__ import annotations
 

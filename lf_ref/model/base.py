@@ -47,8 +47,11 @@ class LongformerPreTrainedModel:
             threads share the matrix products too, and NumPy's BLAS, which is the process's, is held to one thread
             meanwhile; with "numpy" BLAS is held to this number, and left alone for None.
 
+    The classes, their names and those of their arguments are HF's.
+
     Raises:
         InputError: an unknown dtype, backend or number of threads; a reduced dtype with backend "numpy".
+        ConfigError: the config was changed to what cannot be.
         CheckpointError: weights are missing, unexpected or of another shape; all of them are listed.
     """
 
@@ -109,13 +112,18 @@ class LongformerPreTrainedModel:
                 any network call.
             config: in place of the checkpoint's own `config.json`.
             dtype: as for the class; None for "int8" where `lf-ref quantize` made the checkpoint, else for "float32".
-            backend, num_threads: as for the class.
-            revision, cache_dir, token, local_files_only: as in `huggingface_hub`.
+            backend: as for the class.
+            num_threads: as for the class, threads of a call.
+            revision: of a Hub repository: a branch, tag, commit hash or "refs/pr/N"; "main" by default.
+            cache_dir: huggingface_hub's cache, where it is not the usual one.
+            token: the Hub's, for private repositories; by default that of the login.
+            local_files_only: never ask the Hub. `HF_HUB_OFFLINE=1` does the same.
             options: fields of the config to replace, such as `attention_window=64`; further arguments of the class.
 
         Raises:
             CheckpointError: files are missing or damaged, or do not hold what this class needs.
             ConfigError: the config is not that of a Longformer.
+            InputError: an unknown dtype, backend, number of threads or option.
         """
         source = locate(name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
         if config is None:
@@ -140,7 +148,11 @@ class LongformerPreTrainedModel:
             raise InputError(f"{cls.__name__}.from_pretrained() does not take {name!r}{hint}")
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write `config.json` and `model.safetensors` into `folder`, readable by HF; existing ones are replaced."""
+        """Write `config.json` and `model.safetensors` into `folder`, readable by HF; existing ones are replaced.
+
+        Raises:
+            ConfigError: the config was changed to what cannot be.
+        """
         save(folder, self.parameters, self.config, self.head)
 
     @property

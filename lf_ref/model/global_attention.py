@@ -1,4 +1,7 @@
-"""Where global attention goes: masks to pass as `global_attention_mask`, and the default of each head."""
+"""Where global attention goes: masks to pass as `global_attention_mask`, and the default of each of HF's heads.
+
+Which tokens a task makes global is told in Beltagy et al. 2020, section 3.1.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ def on_first_token(input_ids: ArrayLike) -> Array:
 def on_question(input_ids: ArrayLike, sep_token_id: int = 2) -> Array:
     """Global attention on every token before the first separator, as for question answering.
 
-    input_ids: int (..., seq), each row `<s> question </s></s> document </s>`. Returns int64 (..., seq).
+    input_ids: int (..., seq), each row `<s> question </s></s> document </s>`; sep_token_id: the id of `</s>`. Returns
+    int64 (..., seq).
 
     Raises:
         InputError: a row does not have exactly three separators. (HF checks only the total of the batch.)
@@ -36,7 +40,8 @@ def on_question(input_ids: ArrayLike, sep_token_id: int = 2) -> Array:
 def after_question(input_ids: ArrayLike, sep_token_id: int = 2) -> Array:
     """Global attention on every token after the first `</s></s>`, HF's default for multiple choice.
 
-    input_ids: int (..., seq), each row `<s> question </s></s> choice </s>`. Returns int64 (..., seq).
+    input_ids: int (..., seq), each row `<s> question </s></s> choice </s>`; sep_token_id: the id of `</s>`. Returns
+    int64 (..., seq).
 
     Raises:
         InputError: a row does not have exactly three separators.
@@ -60,7 +65,7 @@ def on_token_ids(input_ids: ArrayLike, token_ids: ArrayLike) -> Array:
 def on_positions(input_ids: ArrayLike, positions: ArrayLike) -> Array:
     """Global attention at these places of every row, counted from 0; negative ones count from the end.
 
-    input_ids: int (..., seq); positions: int (n,), or one. Returns int64 (..., seq).
+    input_ids: int (..., seq); positions: int (n,), or a scalar. Returns int64 (..., seq).
 
     Raises:
         InputError: the rows are not of one length, or have no token; a position lies outside the sequence.

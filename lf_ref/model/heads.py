@@ -28,7 +28,8 @@ class LongformerModel(LongformerPreTrainedModel):
     """The encoder, with a pooler on the first token where the checkpoint has one.
 
     add_pooling_layer: True demands the pooler's weights, False leaves the pooler out, None (default) uses it where
-    its weights are there. `pooler_output` is None without it; it is never made up.
+    its weights are there. `pooler_output` is None without it; it is never made up. options: as for
+    `LongformerPreTrainedModel`.
     """
 
     own_options = ("add_pooling_layer",)
@@ -69,10 +70,15 @@ class LongformerModel(LongformerPreTrainedModel):
             token_type_ids: int (batch, seq), zeros by default.
             position_ids: int (batch, seq), counted from the input by default, padding left out.
             inputs_embeds: float (batch, seq, hidden), word vectors in place of input_ids.
-            output_attentions, output_hidden_states, return_dict: as the config says by default.
+            output_attentions, output_hidden_states: keep those of every layer; as the config says by default.
+            return_dict: False for a tuple in place of the record; as the config says by default.
+
+        Returns:
+            The record of HF's class; float arrays of the model's dtype, last_hidden_state (batch, seq, hidden).
 
         Raises:
             InputError: an argument does not fit; it is named with the value and its place.
+            ConfigError: the config was changed to what cannot be.
         """
         inputs = check_inputs(
             self.config,
@@ -115,7 +121,7 @@ class LongformerForMaskedLM(LongformerPreTrainedModel):
         return_dict: bool | None = None,
         logits_at: ArrayLike | None = None,
     ) -> LongformerMaskedLMOutput | tuple[Any, ...]:
-        """Score the vocabulary at every token; arguments as `LongformerModel`.
+        """Score the vocabulary at every token; arguments and errors as `LongformerModel`.
 
         labels: int (batch, seq), word ids, -100 where a token does not count. The loss is the mean cross-entropy.
         logits_at: int (n, 2), pairs of row and position, to score only these tokens: the logits are then (n, vocab)
@@ -158,7 +164,9 @@ class LongformerForSequenceClassification(LongformerPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> LongformerSequenceClassifierOutput | tuple[Any, ...]:
-        """Classify each text; arguments as `LongformerModel`, global attention on the first token by default.
+        """Classify each text; arguments and errors as `LongformerModel`.
+
+        Global attention is on the first token by default.
 
         labels: by `config.problem_type`: int (batch,) for single_label_classification, float (batch, num_labels) for
             multi_label_classification, float (batch,) or (batch, num_labels) for regression. Unset, one label is
@@ -201,7 +209,7 @@ class LongformerForTokenClassification(LongformerPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> LongformerTokenClassifierOutput | tuple[Any, ...]:
-        """Classify each token; arguments as `LongformerModel`.
+        """Classify each token; arguments and errors as `LongformerModel`.
 
         labels: int (batch, seq), -100 where a token does not count. The loss is the mean cross-entropy.
         """
@@ -242,7 +250,7 @@ class LongformerForQuestionAnswering(LongformerPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> LongformerQuestionAnsweringModelOutput | tuple[Any, ...]:
-        """Score where the answer starts and ends; arguments as `LongformerModel`.
+        """Score where the answer starts and ends; arguments and errors as `LongformerModel`.
 
         Global attention is on every token before the first separator by default, which needs input_ids with exactly
         three separators a row: `<s> question </s></s> document </s>`.
@@ -294,8 +302,9 @@ class LongformerForMultipleChoice(LongformerPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> LongformerMultipleChoiceModelOutput | tuple[Any, ...]:
-        """Score the choices; arguments as `LongformerModel`, each (batch, choices, seq), in HF's order for this class.
+        """Score the choices; arguments and errors as `LongformerModel`, each (batch, choices, seq).
 
+        Their order is HF's for this class.
         Global attention is by default on every token after the first `</s></s>`, which needs input_ids with exactly
         three separators a choice: `<s> question </s></s> choice </s>`.
 

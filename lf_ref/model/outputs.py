@@ -39,14 +39,17 @@ class ModelOutput(Mapping[str, Any]):
 
 @dataclass(eq=False)
 class LongformerBaseModelOutput(ModelOutput):
-    """The encoder's output.
+    """The encoder's output, in HF's fields and shapes; float is the model's dtype.
 
-    last_hidden_state: float (batch, seq, hidden). hidden_states: the embeddings and each layer's output, every one of
-    that shape. attentions: of each layer, (batch, heads, seq, x + attention_window + 1), x being the largest number
-    of global tokens of any row. Columns below x are a query's probabilities on the row's global tokens in order of
-    position; column x + attention_window // 2 is the token itself, with its neighbours around it. Rows of masked and
-    of global queries are 0. global_attentions: of each layer, (batch, heads, seq, x): the probabilities of each
-    global query over all tokens; None where nothing is global. `dense_attentions` puts the two together.
+    Attributes:
+        last_hidden_state: float (batch, seq, hidden).
+        hidden_states: the embeddings and each layer's output, every one float (batch, seq, hidden).
+        attentions: of each layer, float (batch, heads, seq, x + attention_window + 1), x being the largest number of
+            global tokens of any row. Columns below x are a query's probabilities on the row's global tokens in order of
+            position; column x + attention_window // 2 is the token itself, with its neighbours around it. Rows of
+            masked and of global queries are 0.
+        global_attentions: of each layer, float (batch, heads, seq, x): the probabilities of each global query over all
+            tokens; None where nothing is global. `dense_attentions` puts the two together.
     """
 
     last_hidden_state: Array
@@ -57,7 +60,10 @@ class LongformerBaseModelOutput(ModelOutput):
 
 @dataclass(eq=False)
 class LongformerBaseModelOutputWithPooling(ModelOutput):
-    """As `LongformerBaseModelOutput`, with pooler_output: float (batch, hidden), from the first token."""
+    """As `LongformerBaseModelOutput`, with the pooler's vector.
+
+    pooler_output: float (batch, hidden), from the first token; None where there is no pooler.
+    """
 
     last_hidden_state: Array
     pooler_output: Array | None = None
@@ -76,27 +82,39 @@ class _LogitsOutput(ModelOutput):
 
 
 class LongformerMaskedLMOutput(_LogitsOutput):
-    """loss: float scalar, where labels were given; logits: float (batch, seq, vocab); the rest as the encoder's."""
+    """Scores of words, and the rest as `LongformerBaseModelOutput`.
+
+    loss: float scalar, where labels were given. logits: float (batch, seq, vocab), or (n, vocab) with logits_at.
+    """
 
 
 class LongformerSequenceClassifierOutput(_LogitsOutput):
-    """loss: float scalar, where labels were given; logits: float (batch, labels); the rest as the encoder's."""
+    """Scores of a text's labels, and the rest as `LongformerBaseModelOutput`.
+
+    loss: float scalar, where labels were given. logits: float (batch, labels).
+    """
 
 
 class LongformerTokenClassifierOutput(_LogitsOutput):
-    """loss: float scalar, where labels were given; logits: float (batch, seq, labels); the rest as the encoder's."""
+    """Scores of the tokens' labels, and the rest as `LongformerBaseModelOutput`.
+
+    loss: float scalar, where labels were given. logits: float (batch, seq, labels).
+    """
 
 
 class LongformerMultipleChoiceModelOutput(_LogitsOutput):
-    """loss: float scalar, where labels were given; logits: float (batch, choices).
+    """Scores of choices, and the rest as `LongformerBaseModelOutput`, with a row for each choice of each question.
 
-    The rest is the encoder's, with a row for each choice of each question.
+    loss: float scalar, where labels were given. logits: float (batch, choices).
     """
 
 
 @dataclass(eq=False)
 class LongformerQuestionAnsweringModelOutput(ModelOutput):
-    """loss: float scalar, where both positions were given; start_logits, end_logits: float (batch, seq)."""
+    """Scores of where an answer starts and ends, and the rest as `LongformerBaseModelOutput`.
+
+    loss: float scalar, where both positions were given. start_logits, end_logits: float (batch, seq).
+    """
 
     loss: Array | None = None
     start_logits: Array | None = None

@@ -11,24 +11,32 @@ from ..files import DEMO, locate
 from ..model.base import LongformerPreTrainedModel
 from ..tokenizer import LongformerTokenizer
 from .base import Pipeline
-from .feature_extraction import FeatureExtractionPipeline
-from .fill_mask import FillMaskPipeline
-from .multiple_choice import MultipleChoicePipeline
-from .options import choose
-from .question_answering import QuestionAnsweringPipeline
-from .text_classification import TextClassificationPipeline
-from .token_classification import TokenClassificationPipeline
-from .zero_shot_classification import ZeroShotClassificationPipeline
+from .feature_extraction import FeatureExtractionOptions, FeatureExtractionPipeline
+from .fill_mask import FillMaskOptions, FillMaskPipeline
+from .multiple_choice import MultipleChoiceOptions, MultipleChoicePipeline
+from .options import Options, choose
+from .question_answering import QuestionAnsweringOptions, QuestionAnsweringPipeline
+from .text_classification import TextClassificationOptions, TextClassificationPipeline
+from .token_classification import TokenClassificationOptions, TokenClassificationPipeline
+from .zero_shot_classification import ZeroShotClassificationOptions, ZeroShotClassificationPipeline
 
 __all__ = [
     "TASKS",
+    "FeatureExtractionOptions",
     "FeatureExtractionPipeline",
+    "FillMaskOptions",
     "FillMaskPipeline",
+    "MultipleChoiceOptions",
     "MultipleChoicePipeline",
+    "Options",
     "Pipeline",
+    "QuestionAnsweringOptions",
     "QuestionAnsweringPipeline",
+    "TextClassificationOptions",
     "TextClassificationPipeline",
+    "TokenClassificationOptions",
     "TokenClassificationPipeline",
+    "ZeroShotClassificationOptions",
     "ZeroShotClassificationPipeline",
     "pipeline",
 ]
@@ -70,8 +78,9 @@ def pipeline(
         model: a folder, a Hub repository id, a loaded model, or None for the bundled demo model, which can fill masks
             and extract features.
         tokenizer: the same; by default that of the model.
-        revision, cache_dir, token, local_files_only: as in `from_pretrained`.
-        batch_tokens, quiet: as for `Pipeline`.
+        revision, cache_dir, token, local_files_only: as in `LongformerPreTrainedModel.from_pretrained`.
+        batch_tokens: how many tokens, padding included, are run through the model at once; as for `Pipeline`.
+        quiet: no progress bar.
         options: dtype, backend and num_threads of the model; the task's own options, for calls that do not give them.
 
     Raises:

@@ -1,4 +1,7 @@
-"""What every pipeline shares: one input or many, rows in batches by length, results in the order of the inputs."""
+"""What every pipeline shares: one input or many, rows in batches by length, results in the order of the inputs.
+
+How they are called, and what they give, is as in HF's pipelines; what differs is said at each.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +95,9 @@ class Pipeline(Generic[Chosen]):
         self._choose({})
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """Answer for one input, for each of a list, or one by one for any other iterable; each task names its own.
+        """Answer for one input, for each of a list, or one by one for any other iterable.
+
+        inputs: as the task has them; options: of the task, for this call.
 
         Raises:
             InputError: an input or an option does not fit; inputs of a list are named by their place, from 0.
@@ -229,7 +234,7 @@ class Pipeline(Generic[Chosen]):
     # --- lengths ----------------------------------------------------------------------------------------------------
 
     def limit(self, options: Options) -> int:
-        """The longest input in tokens: what the model takes, or less where max_length says so.
+        """The longest input in tokens: what the model takes, or less where max_length of the options says so.
 
         Raises:
             InputError: max_length is more than the model takes.

@@ -21,9 +21,10 @@ _POOLINGS = ("none", "cls", "mean")
 class FeatureExtractionOptions(Options):
     """The options of feature-extraction, besides those of every task.
 
-    pooling: "none" for a vector for each token, "cls" for that of the first token `<s>`, "mean" for the mean over
-        all tokens of the text, `<s>` and `</s>` included.
-    return_tensors: NumPy arrays in place of nested lists.
+    Args:
+        pooling: "none" for a vector for each token, "cls" for that of the first token `<s>`, "mean" for the mean over
+            all tokens of the text, `<s>` and `</s>` included.
+        return_tensors: NumPy arrays, in the model's dtype, in place of nested lists.
     """
 
     pooling: str = "none"
@@ -51,7 +52,13 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
     options_class = FeatureExtractionOptions
 
     def __call__(self, inputs: str | Iterable[str], **options: Any) -> Any:
-        """Encode one text, or each text of a list; see `FeatureExtractionOptions`."""
+        """Encode one text, or each text of a list.
+
+        inputs: the text or texts; options: as for `FeatureExtractionOptions`.
+
+        Returns:
+            For each text nested lists, or a float array, (1, tokens, hidden) without pooling and (hidden,) with.
+        """
         return self._answer(inputs, self._choose(options))
 
     def _rows(self, name: str, item: str, options: FeatureExtractionOptions) -> list[Row]:

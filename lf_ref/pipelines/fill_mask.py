@@ -25,9 +25,10 @@ Answer = dict[str, Any]
 class FillMaskOptions(Options):
     """The options of fill-mask, besides those of every task.
 
-    top_k: how many answers for each mask.
-    targets: score only these words; each must be one token of the vocabulary (" word" with its leading space is another
-        token than "word").
+    Args:
+        top_k: how many answers for each mask.
+        targets: score only these words; each must be one token of the vocabulary (" word" with its leading space is
+            another token than "word").
     """
 
     top_k: int = 5
@@ -61,7 +62,10 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
             raise InputError("fill-mask needs a tokenizer with a mask token, and this one has none")
 
     def __call__(self, inputs: str | Iterable[str], **options: Any) -> Any:
-        """Fill the masks of one text, or of each text of a list; see `FillMaskOptions`."""
+        """Fill the masks of one text, or of each text of a list.
+
+        inputs: the text or texts; options: as for `FillMaskOptions`. Returns what the class says.
+        """
         results = self._answer(inputs, self._choose(options))
         return (
             results[0] if not isinstance(inputs, str) and isinstance(results, list) and len(results) == 1 else results

@@ -24,8 +24,9 @@ _KEYS = ("question", "choices")
 class MultipleChoiceOptions(Options):
     """The options of multiple-choice, besides those of every task.
 
-    top_k: how many choices the result has; all by default.
-    truncation: here cuts the question, never a choice.
+    Args:
+        top_k: how many choices the result has; all by default.
+        truncation: here cuts the question, never a choice.
     """
 
     top_k: int | None = None
@@ -56,7 +57,11 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
         question: str | None = None,
         **options: Any,
     ) -> Any:
-        """Answer one question, given with its choices or as a dict of the two, or each of a list of such dicts."""
+        """Answer one question, or each of several.
+
+        inputs: a question, a dict of `question` and `choices`, or a list of such dicts; choices: those of a single
+        question; question: the same as inputs for one; options: as for `MultipleChoiceOptions`.
+        """
         if (inputs is None) == (question is None):
             raise InputError(
                 "give either a question and choices=, or a dict with question and choices, or a list of such"

@@ -47,10 +47,14 @@ _HINTS = {
 
 @dataclass(frozen=True)
 class Options:
-    """What every task can be told.
+    """What every task can be told. Names are those of HF's pipelines, where HF has such an option.
 
-    truncation: cut a text that is too long at its end. By default it is an error.
-    max_length: the longest input in tokens, special tokens included, where it is to be less than the model takes.
+    Args:
+        truncation: cut a text that is too long at its end. By default it is an error.
+        max_length: the longest input in tokens, special tokens included, where it is to be less than the model takes.
+
+    Raises:
+        InputError: an option has a value that makes no sense.
     """
 
     truncation: bool = False

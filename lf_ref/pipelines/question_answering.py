@@ -28,14 +28,15 @@ _SPARE = 10
 class QuestionAnsweringOptions(Options):
     """The options of question-answering, besides those of every task.
 
-    top_k: how many answers. More than one make a list.
-    max_answer_len: of an answer, in tokens.
-    max_seq_len: of a window, in tokens; by default as long as the model takes. HF's default is 384.
-    doc_stride: by how many tokens neighbouring windows overlap; 128 by default, or less where windows are short.
-    max_question_len: cut the question to so many tokens; by default it stays whole.
-    handle_impossible_answer: let "no answer", an empty text at 0, compete with the answers.
-    align_to_words: widen an answer to the whole words that it begins and ends in.
-    truncation: read only the first window of a document.
+    Args:
+        top_k: how many answers. More than one make a list.
+        max_answer_len: of an answer, in tokens.
+        max_seq_len: of a window, in tokens; by default as long as the model takes. HF's default is 384.
+        doc_stride: by how many tokens neighbouring windows overlap; 128 by default, or less where windows are short.
+        max_question_len: cut the question to so many tokens; by default it stays whole.
+        handle_impossible_answer: let "no answer", an empty text at 0, compete with the answers.
+        align_to_words: widen an answer to the whole words that it begins and ends in.
+        truncation: read only the first window of a document.
     """
 
     top_k: int = 1
@@ -85,7 +86,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
     is for. Answers are aligned to whole words also where the edge of a window cuts through one.
 
     An answer is a dict with `score`, `start` and `end` (characters of the document as it was given) and `answer`. As in
-    HF, answers with the same letters count as one, the scores added. <s> and the question have global attention.
+    HF, answers with the same letters count as one, the scores added. `<s>` and the question have global attention.
     """
 
     task = "question-answering"
@@ -101,10 +102,11 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         context: str | Sequence[str] | None = None,
         **options: Any,
     ) -> Any:
-        """Answer one question or several; see `QuestionAnsweringOptions`.
+        """Answer one question or several.
 
-        Give question= and context=, both texts or lists (one context may go with a list of questions); or one dict with
-        these two keys, or a list of such; or the two texts one after the other.
+        Give question= and context=, both texts or lists (one context may go with a list of questions); or as inputs one
+        dict with these two keys, or a list of such; or the two texts one after the other, inputs and second. options:
+        as for `QuestionAnsweringOptions`.
 
         Returns:
             For one question its answer, or a list of answers where there are several; for more the list of these.

@@ -25,10 +25,12 @@ FIRST_TOKEN = (0, 1)
 class TextClassificationOptions(Options):
     """The options of text-classification, besides those of every task.
 
-    top_k: how many labels, the best first, in a list; None for all. "best" (the default) is the best one alone, as if
-        it were not said: as in HF, 1 is a list of one.
-    function_to_apply: from the model's scores to those of the result: "sigmoid", "softmax" or "none". By default (None)
-        the config decides: none for regression, sigmoid for several labels at a time or a single one, else softmax.
+    Args:
+        top_k: how many labels, the best first, in a list; None for all. "best" (the default) is the best one alone, as
+            if it were not said: as in HF, 1 is a list of one.
+        function_to_apply: from the model's scores to those of the result: "sigmoid", "softmax" or "none". By default
+            (None) the config decides: none for regression, sigmoid for several labels at a time or a single one, else
+            softmax.
     """
 
     top_k: int | str | None = BEST
@@ -55,7 +57,10 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
     options_class = TextClassificationOptions
 
     def __call__(self, inputs: str | Mapping[str, str] | Iterable[str | Mapping[str, str]], **options: Any) -> Any:
-        """Classify one text or pair, or each of a list; see `TextClassificationOptions`."""
+        """Classify one text or pair, or each of a list.
+
+        inputs: the texts and pairs; options: as for `TextClassificationOptions`. Returns what the class says.
+        """
         results = self._answer(inputs, self._choose(options))
         return [results] if isinstance(inputs, str) and options.get("top_k", BEST) == BEST else results
 

@@ -24,13 +24,15 @@ Entity = dict[str, Any]
 class TokenClassificationOptions(Options):
     """The options of token-classification, besides those of every task.
 
-    aggregation_strategy: "none" for every token; "simple" for neighbours of one label put together; "first", "max" and
-        "average" for the same with whole words, labelled by their first token, their surest, or the mean of the scores.
-    ignore_labels: what is left out of the result.
-    stride: take a text that is too long in windows that overlap by so many tokens; of names that overlap the longest
-        counts. Needs a strategy other than "none".
-    is_split_into_words: each input is a list of words.
-    delimiter: what stands between words that came as a list, in the text that start and end count in.
+    Args:
+        aggregation_strategy: "none" for every token; "simple" for neighbours of one label put together; "first", "max"
+            and "average" for the same with whole words, labelled by their first token, their surest, or the mean of the
+            scores.
+        ignore_labels: what is left out of the result.
+        stride: take a text that is too long in windows that overlap by so many tokens; of names that overlap the
+            longest counts. Needs a strategy other than "none".
+        is_split_into_words: each input is a list of words.
+        delimiter: what stands between words that came as a list, in the text that start and end count in.
     """
 
     aggregation_strategy: str = "none"
@@ -83,7 +85,10 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     options_class = TokenClassificationOptions
 
     def __call__(self, inputs: str | Iterable[str] | Iterable[Sequence[str]], **options: Any) -> Any:
-        """Label one text, or each text of a list; see `TokenClassificationOptions`."""
+        """Label one text, or each text of a list.
+
+        inputs: the text or texts; options: as for `TokenClassificationOptions`. Returns what the class says.
+        """
         chosen = self._choose(options)
         if chosen.is_split_into_words and isinstance(inputs, list) and all(isinstance(word, str) for word in inputs):
             inputs = [inputs]  # as in HF: a single text of words is a list of one

@@ -1,4 +1,7 @@
-"""The labels of your own that fit a text, asked of a model that was trained on inference between sentences."""
+"""The labels of your own that fit a text, asked of a model that was trained on inference between sentences.
+
+The way is that of HF's pipeline (Yin, Hay, Roth 2019, arXiv 1909.00161).
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,11 @@ from .text_classification import FIRST_TOKEN
 class ZeroShotClassificationOptions(Options):
     """The options of zero-shot-classification, besides those of every task.
 
-    candidate_labels: a list, or one text with commas between them.
-    hypothesis_template: the sentence whose truth is judged, with {} for the label.
-    multi_label: judge each label for itself, entailment against contradiction, in place of dividing 1 among them.
-    truncation: here cuts the text, never the hypothesis.
+    Args:
+        candidate_labels: a list, or one text with commas between them.
+        hypothesis_template: the sentence whose truth is judged, with {} for the label.
+        multi_label: judge each label for itself, entailment against contradiction, in place of dividing 1 among them.
+        truncation: here cuts the text, never the hypothesis.
     """
 
     candidate_labels: str | Sequence[str] | None = None
@@ -58,7 +62,11 @@ class ZeroShotClassificationOptions(Options):
         return list(given or ())
 
     def hypothesis(self, label: str) -> str:
-        """The sentence that says that the label is right."""
+        """The sentence that says that `label` is right.
+
+        Raises:
+            InputError: the template has another field than {}.
+        """
         try:
             return self.hypothesis_template.format(label)
         except (LookupError, ValueError, AttributeError) as error:
@@ -100,7 +108,11 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
     def __call__(
         self, sequences: str | Iterable[str], candidate_labels: str | Sequence[str] | None = None, **options: Any
     ) -> Any:
-        """Classify one text, or each text of a list; see `ZeroShotClassificationOptions`."""
+        """Classify one text, or each text of a list.
+
+        sequences: the text or texts; candidate_labels, options: as for `ZeroShotClassificationOptions`. Returns what
+        the class says.
+        """
         if candidate_labels is not None:
             options["candidate_labels"] = candidate_labels
         return self._answer(sequences, self._choose(options))

@@ -19,9 +19,9 @@ from .ops import Array, Parameters, linear, masked_softmax
 
 
 def local_keys(visible: Array, is_global: Array, one_sided: int) -> Array:
-    """Which keys each local query may see.  # bool [S], [S] -> [S, S]
+    """Which keys each local query may see.  # bool [S], [S] -> bool [S, S]
 
-    Rows of global and of invisible queries are all False.
+    one_sided: half of HF's attention_window, in tokens. Rows of global and of invisible queries are all False.
     """
     position = np.arange(len(visible))
     local = visible & ~is_global
@@ -30,7 +30,7 @@ def local_keys(visible: Array, is_global: Array, one_sided: int) -> Array:
 
 
 def global_keys(visible: Array, is_global: Array) -> Array:
-    """Which keys each global query may see: all that is visible.  # bool [S], [S] -> [S, S]"""
+    """Which keys each global query may see: all that is visible.  # bool [S], [S] -> bool [S, S]"""
     return is_global[:, None] & visible[None, :]
 
 
@@ -38,7 +38,7 @@ def attend(query: Array, key: Array, value: Array, keys: Array) -> tuple[Array, 
     """Average the values each query may see, weighted by the softmax of the scaled dot products.
 
     query, key, value: float [S, D] of one head; keys: bool [S, S].
-    Returns the averages [S, D] and the weights [S, S].
+    Returns the averages [S, D] and the weights [S, S], of the same dtype.
     """
     scale = np.sqrt(query.dtype.type(query.shape[1]))
     probabilities = masked_softmax(query / scale @ key.T, keys)  # [S, D], [D, S] -> [S, S]
@@ -57,10 +57,10 @@ def self_attention(
     """Every head attends in its own slice of the projections; the slices side by side are the context.
 
     hidden: float [S, hidden]; weights: query, key, value and query_global, key_global, value_global, each with weight
-    and bias; visible, is_global: bool [S].
+    and bias; heads: how many; visible, is_global: bool [S]; one_sided: half of the window, in tokens.
 
-    Returns the context [S, hidden] and, if they are to be kept, the probabilities of every query over every key,
-    [H, S, S]: each row sums to 1, or is 0 throughout for a query that is not visible.
+    Returns the context [S, hidden] and, with keep_probabilities, those of every query over every key, [H, S, S]: each
+    row sums to 1, or is 0 throughout for a query that is not visible. Both have the dtype of hidden.
     """
 
     def project(name: str) -> Array:

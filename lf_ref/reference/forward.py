@@ -1,4 +1,7 @@
-"""The whole forward of Longformer's encoder for one sequence, from embeddings to the last hidden state."""
+"""The whole forward of Longformer's encoder for one sequence, from embeddings to the last hidden state.
+
+The layer is RoBERTa's with the attention of Beltagy et al. 2020, as HF's `LongformerModel` computes it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from .ops import Array, Parameters, activation, layer_norm, linear, under
 
 
 def embeddings(words: Array, position_ids: Array, token_type_ids: Array, weights: Parameters, eps: float) -> Array:
-    """Sum of word, position and token-type vectors, normalised.  # [S, hidden], int [S], int [S] -> [S, hidden]"""
+    """Sum of word, position and token-type vectors, normalised.  # float [S, hidden], int [S], int [S] -> [S, hidden]
+
+    weights: the two tables and the norm, by HF's names under `embeddings`; eps: of the norm.
+    """
     positions = weights["position_embeddings.weight"][position_ids]
     types = weights["token_type_embeddings.weight"][token_type_ids]
     return layer_norm(words + positions + types, weights["LayerNorm.weight"], weights["LayerNorm.bias"], eps)
@@ -29,7 +35,10 @@ def encoder_layer(
 ) -> tuple[Array, Array | None]:
     """Attention, then a feed-forward network on each token; after both, residual and norm.
 
-    hidden: float [S, hidden]. Returns the same shape, and the probabilities [H, S, S] if they are to be kept.
+    hidden: float [S, hidden]; weights: by HF's names under `encoder.layer.N`; config: for heads, activation and eps;
+    visible, is_global: bool [S]; one_sided: half of the layer's window, in tokens.
+
+    Returns [S, hidden] and, with keep_probabilities, those of the attention, [H, S, S]; both of the dtype of hidden.
     """
     eps = config.layer_norm_eps
     heads = config.num_attention_heads
@@ -60,10 +69,13 @@ def encode(
     """Run the encoder on one sequence: yield the embeddings, then what each layer makes of them.
 
     words: float [S, hidden], the word vectors; position_ids, token_type_ids: int [S]; visible, is_global: bool [S];
-    parameters: by HF's names without the `longformer.` prefix, in the dtype of `words`.
+    parameters: by HF's names without the `longformer.` prefix, in the dtype of words; config: for windows and sizes.
 
-    Yields the hidden states [S, hidden] with the layer's probabilities [H, S, S] (None for the embeddings, and where
-    they are not to be kept).
+    Yields the hidden states [S, hidden] with the layer's probabilities [H, S, S] (None for the embeddings, and without
+    keep_probabilities).
+
+    Raises:
+        ConfigError: the windows of the config were changed to what cannot be.
     """
     hidden = embeddings(words, position_ids, token_type_ids, under(parameters, "embeddings"), config.layer_norm_eps)
     yield hidden, None
@@ -78,7 +90,9 @@ def encode(
 def banded(probabilities: Array, is_global: Array, columns: int, one_sided: int) -> tuple[Array, Array]:
     """Fold dense probabilities into the layout of HF's `attentions` and `global_attentions`.
 
-    probabilities: [H, S, S]; columns: x, the largest number of global tokens of any row of the batch.
+    probabilities: float [H, S, S]; is_global: bool [S]; columns: x, the largest number of global tokens of any row of
+    the batch; one_sided: half of the window, in tokens.
+
     Returns [H, S, x + 2 one_sided + 1] (global keys first, then the neighbours from the farthest on the left to the
     farthest on the right; rows of global queries are 0) and [H, S, x] (each global query over all tokens, transposed).
     """

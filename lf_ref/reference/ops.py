@@ -1,4 +1,8 @@
-"""The operations a Longformer is built from, each as its formula says. Every array keeps the dtype it came with."""
+"""The operations a Longformer is built from, each as its formula says. Every array keeps the dtype it came with.
+
+Weights lie as torch stores them, and activations have HF's names. Nothing is checked here: that is done at the door of
+`lf_ref.model`.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +18,24 @@ Parameters = Mapping[str, Array]
 
 
 def under(parameters: Parameters, prefix: str) -> dict[str, Array]:
-    """The parameters of one module, by their names within it: `under(p, "pooler")["dense.weight"]`."""
+    """The parameters whose names begin with `prefix` and a dot, by the rest of the name: of "pooler" its "dense.bias".
+
+    Returns the same arrays, of shapes [...] of their own.
+    """
     start = len(prefix) + 1
     return {name[start:]: array for name, array in parameters.items() if name.startswith(prefix + ".")}
 
 
 def linear(x: Array, weight: Array, bias: Array) -> Array:
-    """x W^T + b, with the weight as torch stores it.  # [..., m], [n, m], [n] -> [..., n]"""
+    """x W^T + b, with the weight as torch stores it.  # float [..., m], [n, m], [n] -> [..., n]"""
     return x @ weight.T + bias
 
 
 def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:
-    """Each vector shifted to mean 0 and scaled to variance 1 (biased, plus eps), then weight and bias.  # [..., n]"""
+    """Each vector shifted to mean 0 and scaled to variance 1, weight, bias.  # float [..., n], [n], [n] -> [..., n]
+
+    The variance is the biased one, with eps added.
+    """
     mean = x.mean(axis=-1, keepdims=True)
     variance = ((x - mean) ** 2).mean(axis=-1, keepdims=True)
     return (x - mean) / np.sqrt(variance + x.dtype.type(eps)) * weight + bias
@@ -34,7 +44,7 @@ def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:
 def masked_softmax(scores: Array, allowed: Array) -> Array:
     """Softmax over the allowed entries of the last axis; the others get 0, and a row that allows none is all 0.
 
-    scores: float [..., n]; allowed: bool, broadcastable to it.
+    scores: float [..., n]; allowed: bool [..., n], or what broadcasts to that. Returns [..., n].
     """
     scores = np.where(allowed, scores, scores.dtype.type(-np.inf))
     top = scores.max(axis=-1, keepdims=True)
@@ -45,34 +55,37 @@ def masked_softmax(scores: Array, allowed: Array) -> Array:
 
 
 def tanh(x: Array) -> Array:
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent.  # float [...] -> [...]"""
     return np.tanh(x)
 
 
 def gelu(x: Array) -> Array:
-    """x times the normal distribution function of x, by the error function (Hendrycks and Gimpel 2016)."""
+    """x times the normal distribution function of x, by the error function.  # float [...] -> [...]
+
+    Source: Hendrycks and Gimpel 2016, arXiv 1606.08415.
+    """
     erf = np.frompyfunc(math.erf, 1, 1)(x / x.dtype.type(math.sqrt(2.0))).astype(x.dtype)
     return x * (1 + erf) / 2
 
 
 def gelu_tanh(x: Array) -> Array:
-    """The tanh approximation of gelu (the same paper, section 2)."""
+    """The tanh approximation of `gelu` (the same paper, section 2).  # float [...] -> [...]"""
     inner = x.dtype.type(math.sqrt(2.0 / math.pi)) * (x + x.dtype.type(0.044715) * x**3)
     return x * (1 + np.tanh(inner)) / 2
 
 
 def gelu_fast(x: Array) -> Array:
-    """`gelu_tanh` with sqrt(2 / pi) cut to ten digits, as HF has it: float64 shows the difference."""
+    """`gelu_tanh` with sqrt(2 / pi) cut to ten digits, as HF has it: float64 shows it.  # float [...] -> [...]"""
     return x * (1 + np.tanh(x.dtype.type(0.7978845608) * x * (1 + x.dtype.type(0.044715) * x * x))) / 2
 
 
 def relu(x: Array) -> Array:
-    """What is positive."""
+    """What is positive, else 0.  # float [...] -> [...]"""
     return np.maximum(x, x.dtype.type(0))
 
 
 def silu(x: Array) -> Array:
-    """x times its logistic function."""
+    """x times its logistic function.  # float [...] -> [...]"""
     return x / (1 + np.exp(-np.abs(x))) * np.where(x >= 0, x.dtype.type(1), np.exp(-np.abs(x)))
 
 
@@ -91,5 +104,5 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 def activation(x: Array, name: str) -> Array:
-    """The activation that HF calls `name`."""
+    """The activation that HF calls `name`.  # float [...] -> [...]"""
     return ACTIVATIONS[name](x)

@@ -24,6 +24,9 @@ class AddedToken:
             normalizes nothing; what is left of HF's option is this order.) None: not `special`.
         special: left out by `decode(..., skip_special_tokens=True)` and, with `split_special_tokens`, not looked
             for in texts.
+
+    Raises:
+        InputError: the content is empty, no string or no text, or an option is not true or false.
     """
 
     content: str

@@ -1,4 +1,7 @@
-"""What a tokenizer returns: one `Encoding` for every row, and the `BatchEncoding` that a model is called with."""
+"""What a tokenizer returns: one `Encoding` for every row, and the `BatchEncoding` that a model is called with.
+
+Names and results are those of HF's `tokenizers` and `transformers`.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,15 @@ class Encoding:
     """One row of a batch: texts, special tokens and padding, in order.
 
     Every list has one entry for every token of the row. Tokens that come from no text have the offsets (0, 0) and
-    None for word and sequence; a special token that a text spells out counts as part of that text.
+    None for word and sequence; a special token that a text spells out counts as part of that text. Names are those of
+    an `Encoding` of HF's `tokenizers`. Indices of tokens, words and characters count from 0.
+
+    Args:
+        pieces: the texts, special tokens and padding of the row.
+        overflowing: the rows that hold what was cut off of this one.
+        token: index in the row.
+        word, char: index in the text, of a word or of a character.
+        sequence: which text of the row, 0 or 1.
     """
 
     def __init__(self, pieces: Sequence[Part | Extra], overflowing: Sequence[Encoding] = ()) -> None:
@@ -69,7 +80,7 @@ class Encoding:
         return f"Encoding(num_tokens={len(self)})"
 
     def padded(self, padding: Extra, side: str) -> Encoding:
-        """The same row with padding on one side; what overflowed stays as it is."""
+        """The same row with `padding` on one side, "left" or "right"; what overflowed stays as it is."""
         pieces = (padding, *self.pieces) if side == "left" else (*self.pieces, padding)
         return Encoding(pieces, self.overflowing)
 
@@ -130,21 +141,33 @@ class Encoding:
         return token
 
     def token_to_sequence(self, token: int) -> int | None:
-        """The text that a token comes from."""
+        """The text that a token comes from.
+
+        Raises:
+            InputError: the row has no such token.
+        """
         return self.sequence_ids[self._check_token(token)]
 
     def token_to_word(self, token: int) -> int | None:
-        """The word that a token is part of."""
+        """The word that a token is part of.
+
+        Raises:
+            InputError: the row has no such token.
+        """
         return self.word_ids[self._check_token(token)]
 
     def token_to_chars(self, token: int) -> CharSpan | None:
-        """The characters of a token."""
+        """The characters of a token.
+
+        Raises:
+            InputError: the row has no such token.
+        """
         if self.token_to_sequence(token) is None:
             return None
         return CharSpan(*self.offsets[token])
 
     def word_to_tokens(self, word: int, sequence: int = 0) -> TokenSpan | None:
-        """The tokens of a word."""
+        """The tokens of a word of the text `sequence`; None where there is no such word."""
         tokens = [
             index
             for index, of in enumerate(zip(self.word_ids, self.sequence_ids, strict=True))
@@ -153,19 +176,19 @@ class Encoding:
         return TokenSpan(tokens[0], tokens[-1] + 1) if tokens else None
 
     def word_to_chars(self, word: int, sequence: int = 0) -> CharSpan | None:
-        """The characters of a word."""
+        """The characters of a word of the text `sequence`; None where there is no such word."""
         tokens = self.word_to_tokens(word, sequence)
         return CharSpan(self.offsets[tokens.start][0], self.offsets[tokens.end - 1][1]) if tokens else None
 
     def char_to_token(self, char: int, sequence: int = 0) -> int | None:
-        """The first token that holds a character; None for white space that was trimmed off."""
+        """The first token that holds `char` of the text `sequence`; None for white space that was trimmed off."""
         for index, (start, end) in enumerate(self.offsets):
             if start <= char < end and self.sequence_ids[index] == sequence:
                 return index
         return None
 
     def char_to_word(self, char: int, sequence: int = 0) -> int | None:
-        """The word that holds a character."""
+        """The word that holds `char` of the text `sequence`; None for white space that was trimmed off."""
         token = self.char_to_token(char, sequence)
         return None if token is None else self.word_ids[token]
 
@@ -189,12 +212,20 @@ class BatchEncoding(UserDict[str, Any]):
     """The arguments of a model's call, as a mapping: `model(**tokenizer(text, return_tensors="np"))`.
 
     Values are also attributes (`encoding.input_ids`); `encoding[row]` is the `Encoding` of a row. The methods take
-    `(row, index)`, or the index alone for the first row.
+    `(row, index)`, or the index alone for the first row, as HF's `BatchEncoding` has them. All indices count from 0.
 
     Args:
-        data: the values.
+        data: the values by name, lists of a number for each token, or of such a list for each row.
         encodings: one for every row, where the values come from texts.
-        tensor_type: "np" turns every value into an array; None leaves them lists.
+        tensor_type: "np" turns every value into an int64 array (batch, tokens); None leaves them lists.
+        batch_index: the row.
+        batch_or_token_index, batch_or_word_index, batch_or_char_index: the row, or the index in the first row.
+        token_index, word_index, char_index: a token of the row, or a word or character of the text.
+        sequence_index: which text of the row, 0 or 1.
+
+    Raises:
+        InputError: rows of different lengths, or a type of tensor other than "np". By the methods: there is no such
+            row or token, or the values were not made from texts.
     """
 
     def __init__(
@@ -245,62 +276,64 @@ class BatchEncoding(UserDict[str, Any]):
             raise InputError(f"there is no row {batch_index} in a batch of {len(self._encodings)}") from None
 
     def tokens(self, batch_index: int = 0) -> list[str]:
-        """The tokens of a row."""
+        """The tokens of a row; arguments and errors as `BatchEncoding`."""
         return self._row(batch_index).tokens
 
     def word_ids(self, batch_index: int = 0) -> list[int | None]:
-        """The word of every token of a row, None for tokens that come from no text."""
+        """The word of every token of a row, None for tokens that come from no text; as `BatchEncoding`."""
         return self._row(batch_index).word_ids
 
     def sequence_ids(self, batch_index: int = 0) -> list[int | None]:
-        """0 or 1 for tokens of the first and second text, None for tokens that come from no text."""
+        """0 or 1 for tokens of the first and second text, None for tokens of none; as `BatchEncoding`."""
         return self._row(batch_index).sequence_ids
 
     def token_to_sequence(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
-        """0 or 1: the text that a token comes from."""
+        """0 or 1: the text that a token comes from; arguments and errors as `BatchEncoding`."""
         row, token = _row_and_index(batch_or_token_index, token_index)
         return self._row(row).token_to_sequence(token)
 
     def token_to_word(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
-        """The word that a token is part of."""
+        """The word that a token is part of; arguments and errors as `BatchEncoding`."""
         row, token = _row_and_index(batch_or_token_index, token_index)
         return self._row(row).token_to_word(token)
 
     def token_to_chars(self, batch_or_token_index: int, token_index: int | None = None) -> CharSpan | None:
-        """The characters of a token."""
+        """The characters of a token; arguments and errors as `BatchEncoding`."""
         row, token = _row_and_index(batch_or_token_index, token_index)
         return self._row(row).token_to_chars(token)
 
     def word_to_tokens(
         self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0
     ) -> TokenSpan | None:
-        """The tokens of a word."""
+        """The tokens of a word; arguments and errors as `BatchEncoding`."""
         row, word = _row_and_index(batch_or_word_index, word_index)
         return self._row(row).word_to_tokens(word, sequence_index)
 
     def word_to_chars(
         self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0
     ) -> CharSpan | None:
-        """The characters of a word; None where the row has no such word (HF raises a TypeError)."""
+        """The characters of a word; None where the row has no such word (HF raises a TypeError); as `BatchEncoding`."""
         row, word = _row_and_index(batch_or_word_index, word_index)
         return self._row(row).word_to_chars(word, sequence_index)
 
     def char_to_token(
         self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0
     ) -> int | None:
-        """The first token that holds a character; None for white space that was trimmed off."""
+        """The first token that holds a character; None for white space that was trimmed off; as `BatchEncoding`."""
         row, char = _row_and_index(batch_or_char_index, char_index)
         return self._row(row).char_to_token(char, sequence_index)
 
     def char_to_word(
         self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0
     ) -> int | None:
-        """The word that holds a character."""
+        """The word that holds a character; arguments and errors as `BatchEncoding`."""
         row, char = _row_and_index(batch_or_char_index, char_index)
         return self._row(row).char_to_word(char, sequence_index)
 
     def convert_to_tensors(self, tensor_type: str | None = None, prepend_batch_axis: bool = False) -> BatchEncoding:
         """Turn every value into an int64 array, in place.
+
+        tensor_type: "np", or None for nothing to be done. prepend_batch_axis: make (1, tokens) of a single row.
 
         Raises:
             InputError: rows of different lengths, or a type of tensor other than "np".

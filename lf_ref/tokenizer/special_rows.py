@@ -26,13 +26,13 @@ class SpecialRows(Vocabulary):
         return self.model_max_length - self.num_special_tokens_to_add(pair=True)
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """How many special tokens go around a text, or a pair of texts."""
+        """How many special tokens go around a text, or (`pair`) a pair of texts."""
         return 4 if pair else 2
 
     def build_inputs_with_special_tokens(
         self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
     ) -> list[int]:
-        """`<s> ids </s>`, or `<s> ids </s></s> ids </s>` for a pair."""
+        """The ids of `<s> token_ids_0 </s>`, or of `<s> token_ids_0 </s></s> token_ids_1 </s>` for a pair."""
         cls, sep = self._around.begin.token_id, self._around.end.token_id
         second = [] if token_ids_1 is None else [sep, *token_ids_1, sep]
         return [cls, *token_ids_0, sep, *second]
@@ -40,7 +40,10 @@ class SpecialRows(Vocabulary):
     def create_token_type_ids_from_sequences(
         self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
     ) -> list[int]:
-        """A 0 for every id that `build_inputs_with_special_tokens` returns: a Longformer has one token type."""
+        """A 0 for every id that `build_inputs_with_special_tokens(token_ids_0, token_ids_1)` returns.
+
+        A Longformer has one token type.
+        """
         return [0] * len(self.build_inputs_with_special_tokens(token_ids_0, token_ids_1))
 
     def get_special_tokens_mask(
@@ -49,7 +52,14 @@ class SpecialRows(Vocabulary):
         token_ids_1: Sequence[int] | None = None,
         already_has_special_tokens: bool = False,
     ) -> list[int]:
-        """1 for special tokens, 0 for others; of the ids as they are, or with special tokens to be put around."""
+        """1 for special tokens, 0 for others.
+
+        token_ids_0, token_ids_1: ids of one text or of two, without special tokens, which are counted as if put around
+        them; or, with already_has_special_tokens, those of a row as it is in token_ids_0 alone.
+
+        Raises:
+            InputError: two lists with already_has_special_tokens, or something else than ids.
+        """
         if not already_has_special_tokens:
             second = [] if token_ids_1 is None else [1, *[0] * len(token_ids_1), 1]
             return [1, *[0] * len(token_ids_0), 1, *second]

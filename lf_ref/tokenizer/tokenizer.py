@@ -46,8 +46,7 @@ class LongformerTokenizer(SpecialRows):
         merges_file: path of a merges.txt, or its content, "left right" or (left, right) for each merge.
         tokenizer_file: path of a tokenizer.json, in place of the two.
         errors: what decoding does with bytes that are no UTF-8, as in `bytes.decode`.
-        bos_token: begins a text, in HF's terms; not used.
-        eos_token: ends a text, in HF's terms; not used.
+        bos_token, eos_token: begin and end a text, in HF's terms; not used.
         sep_token: ends and separates texts.
         cls_token: begins a row. (A tokenizer.json names both itself.)
         unk_token: stands for tokens that `convert_tokens_to_ids` does not know; texts never need it.
@@ -57,9 +56,9 @@ class LongformerTokenizer(SpecialRows):
         trim_offsets: leave white space out of the offsets of tokens.
         additional_special_tokens: further special tokens.
         added_tokens_decoder: added tokens by id, as `tokenizer_config.json` has them.
-        model_max_length: the longest row that the model takes, for `truncation=True` and `padding="max_length"`.
-        padding_side: "right" or "left".
-        truncation_side: "right" or "left".
+        model_max_length: tokens of the longest row that the model takes, for `truncation=True` and
+            `padding="max_length"`.
+        padding_side, truncation_side: "right" or "left".
         clean_up_tokenization_spaces: whether decoding takes out spaces before English punctuation.
         split_special_tokens: whether special tokens in texts are text.
         model_input_names: the values that a call returns when it is not told.
@@ -130,14 +129,12 @@ class LongformerTokenizer(SpecialRows):
 
         Args:
             name: a folder, the id of a Hub repository, or "demo" or None for the bundled checkpoint.
-            revision: branch, tag or commit of a Hub repository.
-            cache_dir: huggingface_hub's cache, if not the usual one.
-            token: for private Hub repositories.
-            local_files_only: whether never to ask the network.
+            revision, cache_dir, token, local_files_only: as in `LongformerPreTrainedModel.from_pretrained`.
             options: arguments of `LongformerTokenizer` but the files.
 
         Raises:
             CheckpointError: files that are missing or cannot be used, with the file and the place.
+            InputError: an option that makes no sense.
         """
         source = locate(name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
         arguments, others = read_checkpoint(source, options)
@@ -146,10 +143,9 @@ class LongformerTokenizer(SpecialRows):
         return tokenizer
 
     def save_pretrained(self, save_directory: str | os.PathLike[str]) -> tuple[str, ...]:
-        """Write vocab.json, merges.txt, tokenizer.json and the settings, for HF's tokenizers to read too.
+        """Write vocab.json, merges.txt, tokenizer.json and the settings into save_directory, for HF to read too.
 
-        Returns:
-            The paths of the files.
+        Returns the paths of the files. A folder that cannot be made or written is a `CheckpointError`.
         """
         return save_tokenizer(self, Path(save_directory))
 
@@ -304,16 +300,20 @@ class LongformerTokenizer(SpecialRows):
         return name in self.model_input_names if asked is None else asked
 
     def encode(self, text: str | Sequence[str], text_pair: str | Sequence[str] | None = None, **options: Any) -> Any:
-        """The ids of one text or pair; `options` are those of a call.
+        """The ids of one text or pair; text_pair, options and errors as for a call of `LongformerTokenizer`.
 
-        A list, an array (1, tokens) with return_tensors="np", or a list of rows with return_overflowing_tokens.
+        Returns a list; with return_tensors="np" int64 (1, tokens); with return_overflowing_tokens a list of rows.
+        Several texts are an `InputError`.
         """
         return self._one(text, text_pair, options)["input_ids"]
 
     def tokenize(
         self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
     ) -> list[str]:
-        """The tokens of one text or pair, as the vocabulary writes them; `options` are those of a call."""
+        """The tokens of one text or pair, as the vocabulary writes them.
+
+        add_special_tokens, options: as for a call of `LongformerTokenizer`; several texts are an `InputError`.
+        """
         return self._one(text, pair, {"add_special_tokens": add_special_tokens, **options}).tokens()
 
     def _one(self, text: Any, text_pair: Any, options: Mapping[str, Any]) -> BatchEncoding:
@@ -356,11 +356,11 @@ class LongformerTokenizer(SpecialRows):
         skip_special_tokens: bool = False,
         clean_up_tokenization_spaces: bool | None = None,
     ) -> list[str]:
-        """`decode` for every row of a batch."""
+        """The text of each of several sequences of ids; all else as for `decode`."""
         return [self.decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in sequences]
 
     def convert_tokens_to_string(self, tokens: Iterable[str]) -> str:
-        """The text of tokens as the vocabulary writes them."""
+        """The text of tokens as the vocabulary writes them; with errors="strict" no UTF-8 is an `InputError`."""
         return join_tokens(tokens, self.errors)
 
     def pad(
@@ -377,8 +377,10 @@ class LongformerTokenizer(SpecialRows):
         """Pad values that were encoded before: those of one row, of a batch, or a list of rows to make a batch of.
 
         `input_ids`, `attention_mask`, `token_type_ids`, `special_tokens_mask` and `global_attention_mask` are padded;
-        other values stay as they are. Arrays come back as lists unless `return_tensors` is "np". The arguments are
-        those of a call; nothing that is passed in is changed.
+        other values stay as they are. Arrays come back as lists unless `return_tensors` is "np". Nothing that is passed
+        in is changed. Values that do not go together are an `InputError`.
+
+        encoded_inputs: the values by name, lists or arrays, or a list of such; the rest as for `LongformerTokenizer`.
         """
         values = collate(encoded_inputs)
         limits = check_limits(padding, False, max_length, pad_to_multiple_of, self.model_max_length)

@@ -131,7 +131,7 @@ class Vocabulary:
         return dict(self._encoder.added.by_id)
 
     def id_of(self, token: str) -> int | None:
-        """The id of a token, None where there is none."""
+        """The id of `token`, None where there is none."""
         token_id = self._encoder.added.id_of.get(token)
         return self._encoder.pairs.vocab.get(token) if token_id is None else token_id
 
@@ -142,7 +142,7 @@ class Vocabulary:
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int | None]: ...
 
     def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> int | list[int | None] | None:
-        """The id of a token, or of each of several; of an unknown one that of `unk_token`."""
+        """The id of a token, or of each of several tokens; of an unknown one that of `unk_token`."""
         if isinstance(tokens, str):
             token_id = self.id_of(tokens)
             return self.unk_token_id if token_id is None else token_id
@@ -157,7 +157,7 @@ class Vocabulary:
     def convert_ids_to_tokens(
         self, ids: SupportsIndex | Iterable[SupportsIndex], skip_special_tokens: bool = False
     ) -> str | list[str]:
-        """The token of an id, or of each of several.
+        """The token of an id, or of each of several ids; skip_special_tokens leaves special ones of several out.
 
         Raises:
             InputError: an id that no token has (HF gives None).
@@ -220,8 +220,15 @@ class Vocabulary:
         A string that the vocabulary has keeps its id; others get ids from the end of the vocabulary on, for which
         the model needs embeddings.
 
+        Args:
+            new_tokens: one, or several.
+            special_tokens: whether strings among them are special, which decoding can leave out.
+
         Returns:
             How many of them were not added tokens before, with the same options.
+
+        Raises:
+            InputError: a token is empty or no text.
         """
         if isinstance(new_tokens, (str, AddedToken)):
             new_tokens = [new_tokens]
@@ -247,6 +254,9 @@ class Vocabulary:
 
         Returns:
             What `add_tokens` returns.
+
+        Raises:
+            InputError: a role that there is not, several tokens for one role, or a token that is empty or no text.
         """
         found: list[AddedToken] = []
         roles: dict[str, AddedToken] = {}

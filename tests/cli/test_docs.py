@@ -1,0 +1,110 @@
+"""`lf-ref docs`: the pages hold all that is public, and no docstring loses a word on its way into HTML."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from html.parser import HTMLParser
+
+import pytest
+from click.testing import CliRunner
+
+import lf_ref
+from lf_ref.cli import main
+from lf_ref.model import attentions
+
+MODULE = sys.modules["lf_ref.cli.docs"]
+# What Markdown and pdoc make; another tag is a "<mask>" of a docstring that was not quoted.
+TAGS = {
+    "p", "code", "pre", "span", "div", "a", "ul", "ol", "li", "strong", "em", "h5", "h6", "blockquote",
+}  # fmt: skip
+
+
+def run(*arguments, code=0):
+    """Standard error of the command."""
+    done = CliRunner().invoke(main, ["docs", *map(str, arguments)], prog_name="lf-ref")
+    assert (done.exit_code, done.stdout) == (code, ""), done.output
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The text of each page by its path."""
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "mine.txt").write_text("kept")
+    assert run(folder) == f"wrote {folder / 'index.html'}\n"
+    assert (folder / "mine.txt").read_text() == "kept"
+    return {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in sorted(folder.glob("**/*.html"))
+    }
+
+
+class Docstrings(HTMLParser):
+    """The tags inside the docstrings of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.depth, self.tags = 0, set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        if self.depth or ("class", "docstring") in attributes:
+            self.depth += tag == "div"
+            self.tags.add(tag)
+
+    def handle_endtag(self, tag):
+        self.depth -= self.depth > 0 and tag == "div"
+
+
+def test_every_public_name_has_its_place(pages):
+    for name in lf_ref.__all__:
+        if name not in ("__version__", "global_attention") and not name.startswith("Auto") and "Fast" not in name:
+            assert f'<section id="{name}">' in pages["lf_ref.html"], name
+    for module in ("pipelines", "tokenizer"):
+        for name in sys.modules[f"lf_ref.{module}"].__all__:
+            assert name in pages[f"lf_ref/{module}.html"], name
+    assert 'id="on_first_token"' in pages["lf_ref/model/global_attention.html"]
+    assert 'id="masked_softmax"' in pages["lf_ref/reference/ops.html"]
+    assert 'id="LongformerModel.__call__"' in pages["lf_ref.html"]
+    assert 'id="LongformerConfig.__init__"' in pages["lf_ref.html"]
+
+
+def test_the_index_leads_to_every_page(pages):
+    for path in pages:
+        assert path == "index.html" or f'href="{path}"' in pages["index.html"], path
+
+
+def test_docstrings_hold_only_the_tags_of_markdown(pages):
+    for path, text in pages.items():
+        assert Docstrings(text).tags <= TAGS, path
+
+
+def test_types_have_their_short_names_and_get_their_own_back(pages):
+    assert "ArrayLike" in pages["lf_ref.html"]
+    assert not any("numpy.ndarray[" in text or "_SupportsArray" in text for text in pages.values())
+    assert attentions.ArrayLike.__module__ != "builtins"
+    assert "LongformerModel" not in vars(lf_ref)
+
+
+def test_a_warning_is_an_error_and_nothing_is_written(tmp_path, monkeypatch):
+    pdoc = MODULE.import_module("pdoc")
+
+    def warn(*_, **__):
+        warnings.warn("a name does not resolve", stacklevel=1)
+
+    monkeypatch.setattr(pdoc, "pdoc", warn)
+    assert run(tmp_path / "api", code=2) == "Error: the pages are not written: a name does not resolve\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_pdoc_the_extra_is_named(tmp_path, monkeypatch):
+    def missing(name):
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(MODULE, "import_module", missing)
+    assert "pip install 'lf-ref[docs]'" in run(tmp_path, code=2)
+
+
+def test_quiet(tmp_path):
+    assert run(tmp_path, "--quiet") == ""
+    assert (tmp_path / "index.html").exists()

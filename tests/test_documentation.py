@@ -1,0 +1,291 @@
+"""Every public function, class and method says in its docstring what its signature and its code imply."""
+
+from __future__ import annotations
+
+import doctest
+from importlib import import_module
+from pathlib import Path
+from types import FunctionType
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike, NDArray
+
+import lf_ref
+from oracles.docstrings import problems
+
+# Beside `lf_ref` itself: modules whose public names are for users.
+MODULES = [
+    "model.global_attention", "pipelines", "tokenizer",
+    "reference.ops", "reference.attention", "reference.forward", "reference.heads",
+]  # fmt: skip
+# What the rules ask for and is not so, with the reason.
+EXCEPTIONS = {
+    "config.LongformerConfig.field_names: does not say that it raises ConfigError": "the defaults break no rule",
+    **{
+        f"errors.{name}: names no source, neither itself nor its class or module": "it is our own idea"
+        for name in ("LfRefError", "ConfigError", "CheckpointError", "InputError")
+    },
+}
+
+
+def public():
+    """Functions and classes by their dotted names, and the methods of these classes, each once."""
+    found = {}
+
+    def add(thing):
+        if isinstance(thing, FunctionType | type) and thing.__module__.startswith("lf_ref"):
+            found.setdefault(f"{thing.__module__.removeprefix('lf_ref.')}.{thing.__qualname__}", thing)
+
+    for module in [lf_ref, *(import_module(f"lf_ref.{name}") for name in MODULES)]:
+        own = [name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
+        for name in getattr(module, "__all__", own):
+            add(getattr(module, name))
+    for cls in [thing for thing in found.values() if isinstance(thing, type)]:
+        for name, value in [entry for base in cls.__mro__ for entry in vars(base).items()]:
+            if not name.startswith("_") or name == "__call__":
+                add(getattr(value, "__func__", value))
+    return {name: thing for name, thing in found.items() if not thing.__name__.startswith("_")} | {
+        name: thing for name, thing in found.items() if thing.__name__ == "__call__"
+    }
+
+
+PUBLIC = public()
+# By the names that docstrings use: of a class or function alone, of a method with or without its class.
+NAMED = {
+    name: thing
+    for dotted, thing in PUBLIC.items()
+    for name in (dotted.rpartition(".")[2], ".".join(dotted.split(".")[-2:]))
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_docstring_says_what_signature_and_code_imply(name):
+    found = set(problems(name, PUBLIC[name], NAMED.get))
+    exceptions = {line for line in EXCEPTIONS if line.startswith(f"{name}:")}
+    assert found - exceptions == set()
+    assert exceptions <= found, "the exception is none any more"
+
+
+def test_what_is_public_is_found():
+    assert {
+        "model.heads.LongformerForMaskedLM.__call__",
+        "model.base.LongformerPreTrainedModel.from_pretrained",
+        "pipelines.pipeline",
+        "pipelines.base.Pipeline.stream",
+        "tokenizer.vocabulary.Vocabulary.add_tokens",
+        "model.global_attention.on_positions",
+        "reference.ops.masked_softmax",
+        "errors.InputError",
+    } <= set(PUBLIC)
+    assert len(PUBLIC) > 140
+    assert not any("numpy" in name or "._" in name for name in PUBLIC if not name.endswith("__call__"))
+
+
+PACKAGE = Path(lf_ref.__file__).parent
+WITH_EXAMPLES = [path for path in sorted(PACKAGE.rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_examples_of_docstrings_run(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    result = doctest.testmod(import_module(".".join(parts).removesuffix(".__init__")))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+# --- the checker sees what it is there to see -------------------------------------------------------------------------
+
+Array = NDArray[np.float64]
+
+
+class WrongError(ValueError):
+    """What the functions below raise."""
+
+
+def check_range(count: int) -> None:
+    """Refuse what is negative."""
+    if count < 0:
+        raise WrongError("negative")
+
+
+def plain(x: Array, count: int) -> Array:
+    """Scale by a count, as in HF.
+
+    x: float [n]; count: by how much.
+
+    Returns [n].
+    """
+    return x * count
+
+
+def arrow(x: Array, y: Array) -> Array:
+    """Add, as in HF.  # float [n], [n] -> [n]"""
+    return x + y
+
+
+def no_docstring(x: int) -> None:
+    pass
+
+
+def open_end(x: int) -> None:
+    """Do something with x as in HF"""
+
+
+def unnamed(x: int, factor: int) -> None:
+    """Do something with x, as in HF."""
+
+
+def absent(x: int) -> None:
+    """Do something, as in HF.
+
+    x: a number; factor: another.
+    """
+
+
+def shapeless(x: ArrayLike) -> None:
+    """Do something, as in HF.
+
+    x: float numbers.
+    """
+
+
+def typeless(x: ArrayLike) -> None:
+    """Do something, as in HF.
+
+    x: numbers (n,).
+    """
+
+
+def undescribed(x: ArrayLike) -> None:
+    """Do something with x, as in HF."""
+
+
+def short_arrow(x: Array, y: Array) -> Array:
+    """Add, as in HF.  # float [n] -> [n]"""
+    return x + y
+
+
+def typeless_arrow(x: Array) -> Array:
+    """Double, as in HF.  # [n] -> [n]"""
+    return x + x
+
+
+def unknown_result(x: Array) -> Array:
+    """Double, as in HF.
+
+    x: float [n].
+    """
+    return x + x
+
+
+def unknown_unit(max_length: int) -> None:
+    """Do something, as in HF.
+
+    max_length: how long.
+    """
+
+
+def raises(x: int) -> None:
+    """Do something with x, as in HF."""
+    raise WrongError("never")
+
+
+def raises_below(x: int) -> None:
+    """Do something with x, as in HF."""
+    check_range(x)
+
+
+def catches(x: int) -> None:
+    """Do something with x, as in HF."""
+    try:
+        check_range(x)
+    except WrongError:
+        print("too small")
+
+
+def says(x: int) -> None:
+    """Do something with x, as in HF.
+
+    Raises:
+        WrongError: always.
+    """
+    raise WrongError("always")
+
+
+def refers(x: Array, count: int) -> None:
+    """Do something; arguments as `plain`, as in HF."""
+
+
+def refers_nowhere(x: Array) -> None:
+    """Do something; arguments as `nothing`, as in HF."""
+
+
+def sourceless(x: int) -> None:
+    """Do something with x."""
+
+
+class Base:
+    """A thing, as in HF."""
+
+    def method(self, x: int) -> None:
+        """Do something.
+
+        x: a number.
+
+        Raises:
+            WrongError: always.
+        """
+        raise WrongError("always")
+
+
+class Derived(Base):
+    """A thing, as in HF."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def method(self, x: int) -> None:
+        """Do something else."""
+        super().method(x)
+
+    def other(self, x: int) -> None:
+        """Do something with x."""
+        self.method(x)
+
+
+@pytest.mark.parametrize(
+    ("thing", "expected"),
+    [
+        (plain, []),
+        (arrow, []),
+        (no_docstring, ["no_docstring has no docstring"]),
+        (open_end, ["the first sentence does not end"]),
+        (unnamed, ["does not name the parameter factor"]),
+        (absent, ["documents factor, which is no parameter"]),
+        (shapeless, ["gives no shape of x"]),
+        (typeless, ["gives no dtype of x"]),
+        (undescribed, ["gives neither shape nor dtype of x"]),
+        (short_arrow, ["has an arrow from float [n], which are not as many shapes as the arrays x, y"]),
+        (typeless_arrow, ["has an arrow from [n], which says no dtype"]),
+        (unknown_result, ["gives no shape of what it returns"]),
+        (unknown_unit, ["does not say that max_length counts tokens"]),
+        (raises, ["does not say that it raises WrongError"]),
+        (raises_below, ["does not say that it raises WrongError"]),
+        (catches, []),
+        (says, []),
+        (refers, []),
+        (refers_nowhere, ["refers to nothing, which is not public", "gives neither shape nor dtype of x",
+                          "does not name the parameter x"]),
+        (sourceless, ["names no source, neither itself nor its class or module"]),
+        (Base, []),
+        (Derived, ["does not name the parameter size"]),
+        (Derived.method, []),
+        (Derived.other, ["does not say that it raises WrongError"]),
+    ],
+    ids=lambda value: value.__qualname__ if callable(value) else "",
+)  # fmt: skip
+def test_the_checker(thing, expected):
+    name = thing.__qualname__
+    found = problems(name, thing, {"plain": plain}.get)
+    assert sorted(found) == sorted(one if one.startswith(name) else f"{name}: {one}" for one in expected)
