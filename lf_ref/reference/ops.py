@@ -32,7 +32,7 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
 
 
 def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:
-    """Each vector shifted to mean 0 and scaled to variance 1, weight, bias.  # float [..., n], [n], [n] -> [..., n]
+    """Each vector to mean 0 and variance 1, times weight, plus bias.  # float [..., n], [n], [n] -> [..., n]
 
     The variance is the biased one, with eps added.
     """
