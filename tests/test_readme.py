@@ -2,7 +2,8 @@
 
 The two blocks that call pip are run by `.ci/run`, the second of them being the command that runs these tests; what the
 first does after pip is run here too. The blocks that name an official checkpoint talk to a server on loopback that
-answers as the Hub and serves the demo checkpoint under that name.
+answers as the Hub and serves the demo checkpoint under that name. Those that name a FOLDER are run by
+`tests/cli/test_readme_tasks.py`.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ def environment(tmp_path_factory):
 def run(command: list[str], environment: dict[str, str], folder: Path) -> str:
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    return done.stdout
+    told = [line for line in done.stderr.splitlines() if not line.startswith("wrote ")]
+    assert told == []
+    return done.stdout + done.stderr
 
 
 def test_no_block_is_of_a_kind_that_nothing_runs():
@@ -53,7 +55,9 @@ def test_no_block_is_of_a_kind_that_nothing_runs():
 
 def test_python_blocks_run_one_after_another(environment, tmp_path):
     script = tmp_path / "readme.py"
-    script.write_text("\n".join(text for kind, text in BLOCKS if kind == "python"), encoding="utf-8")
+    blocks = [text for kind, text in BLOCKS if kind == "python" and "FOLDER" not in text]
+    assert len(blocks) > 3
+    script.write_text("\n".join(blocks), encoding="utf-8")
     assert run([sys.executable, str(script)], environment, tmp_path)
 
 
@@ -78,6 +82,41 @@ def test_ci_runs_the_blocks_that_call_pip():
     assert "pytest" in COMMANDS[1]
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert re.findall(r"\$\(block (\d+)\)", script) == ["1", "2"]
+
+
+def test_the_picture_is_what_its_command_draws(environment, tmp_path):
+    [command] = [text for text in COMMANDS if "lf-ref attention" in text]
+    run(["bash", "-c", with_this_interpreter(command)], environment, tmp_path)
+    [image] = re.findall(r"^!\[.{60,}\]\((\S+)\)$", README, re.M)
+    drawn, shown = (
+        # matplotlib notes each text beside its outlines.
+        re.findall(r"^ +<!-- (.*) -->$", path.read_text(encoding="utf-8"), re.M)
+        for path in (tmp_path / "attention.svg", ROOT / image)
+    )
+    assert "global token" in shown
+    tokens = [text for text in shown if not re.fullmatch(r"0\.\d+", text)]  # the scale's steps are matplotlib's choice
+    assert tokens == [text for text in drawn if not re.fullmatch(r"0\.\d+", text)]
+    [title] = [text for text in shown if text.startswith("layer 0")]
+    count = re.search(r"(\d+) tokens$", title)
+    assert count
+    assert f"A square of {count[1]} by {count[1]} tokens" in README
+
+
+def test_links_within_the_readme_lead_somewhere():
+    headings = {
+        re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", README, re.M)
+    }
+    for target in re.findall(r"\]\(([^)\s]+)\)", README):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif not target.startswith("https://"):
+            assert (ROOT / target).exists(), target
+
+
+def test_the_parts_of_a_reader_in_a_hurry_come_first():
+    headings = re.findall(r"^## (.+)$", README, re.M)
+    assert headings[:3] == ["Set up and run", "Beside the others", "When not to use it"]
+    assert headings[-2:] == ["What is supported, and the test that shows it", "Changelog"]
 
 
 def test_every_test_that_the_readme_names_exists():
