@@ -87,7 +87,7 @@ def test_ci_runs_the_blocks_that_call_pip():
 def test_the_picture_is_what_its_command_draws(environment, tmp_path):
     [command] = [text for text in COMMANDS if "lf-ref attention" in text]
     run(["bash", "-c", with_this_interpreter(command)], environment, tmp_path)
-    [image] = re.findall(r"^!\[.{60,}\]\((\S+)\)$", README, re.M)
+    [image] = re.findall(r'^<img src="(\S+)" width="\d+" alt=".{60,}">$', README, re.M)
     drawn, shown = (
         # matplotlib notes each text beside its outlines.
         re.findall(r"^ +<!-- (.*) -->$", path.read_text(encoding="utf-8"), re.M)
