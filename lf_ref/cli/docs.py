@@ -81,11 +81,12 @@ def _pdoc() -> Any:
 @contextmanager
 def _ready() -> Iterator[None]:
     """Have every public name where pdoc looks for it, and short names for types, while the pages are made."""
-    package = import_module(__name__.partition(".")[0])
     short = {name: type(name, (), {"__module__": "builtins"}) for name in _SHORT}
     with ExitStack() as stack:
-        stack.enter_context(patch.dict(vars(package), {name: getattr(package, name) for name in package.__all__}))
-        for module in [module for name, module in sys.modules.items() if name.startswith(f"{package.__name__}.")]:
+        for page in map(import_module, PAGES):
+            public = {name: getattr(page, name) for name in getattr(page, "__all__", ())}
+            stack.enter_context(patch.dict(vars(page), public))
+        for module in [module for name, module in sys.modules.items() if name.startswith(f"{PAGES[0]}.")]:
             stack.enter_context(
                 patch.dict(vars(module), {name: short[name] for name in _SHORT if hasattr(module, name)})
             )

@@ -115,10 +115,13 @@ def attributes_of(cls: type) -> set[str]:
     return names
 
 
-def problems(name: str, thing: Any, look_up: Callable[[str], Any] = lambda name: None) -> list[str]:
+def problems(
+    name: str, thing: Any, look_up: Callable[[str], Any] = lambda name: None, original: bool = False
+) -> list[str]:
     """What the docstring of a function or a class lacks, or says of what is not there; each as a sentence.
 
-    look_up: finds what a docstring refers to, or gives None.
+    look_up: finds what a docstring refers to, or gives None. original: whether it is an idea of our own, which has no
+    source to name.
     """
     if not thing.__doc__:
         return [f"{name} has no docstring"]
@@ -140,7 +143,7 @@ def problems(name: str, thing: Any, look_up: Callable[[str], Any] = lambda name:
     missing = sorted(error for error in raised_by(thing) if error not in raises)
     if missing:
         found.append(f"does not say that it raises {', '.join(missing)}")
-    if not any(SOURCE.search(text or "") for text in (raises, *_around(thing))):
+    if not original and not any(SOURCE.search(text or "") for text in (raises, *_around(thing))):
         found.append("names no source, neither itself nor its class or module")
     return [f"{name}: {problem}" for problem in found]
 
