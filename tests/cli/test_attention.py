@@ -256,6 +256,13 @@ def test_few_tokens_are_named_along_both_axes_and_many_counted(folder, tmp_path)
     assert {"key (position in tokens)", "query (position in tokens)", "global token", "60"} <= set(words_of(path))
 
 
+def test_dollars_in_tokens_are_no_formula(tmp_path):
+    ids = [0, 5, 2]
+    found = attention_map.measure(model_for("feature-extraction"), ids, [0], 0, None)
+    attention_map.draw(found, ["<s>", "$\\frac$", "</s>"], tmp_path / "map.svg", "svg")
+    assert words_of(tmp_path / "map.svg").count("$\\frac$") == 2
+
+
 def test_a_token_is_drawn_in_letters_that_the_font_has():
     assert attention_map._drawable("Ġcafé") == "·café"
     assert attention_map._drawable("<日>\n") == "<\\u65e5>\\n"
