@@ -7,6 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -44,12 +45,21 @@ def pipe_on(task, folders, **options):
 
 # --- help -------------------------------------------------------------------------------------------------------------
 
-COMMANDS = list(main.commands)
+
+def names_of(group, above=()):
+    """The commands of a group and of the groups in it, each as the words that call it."""
+    for name, command in group.commands.items():
+        yield (*above, name)
+        if isinstance(command, click.Group):
+            yield from names_of(command, (*above, name))
 
 
-def examples(command):
+COMMANDS = list(names_of(main))
+
+
+def examples(*command):
     """The example lines of a command's help."""
-    return re.findall(r"^ +(lf-ref .+)$", run(command, "--help"), re.M)
+    return re.findall(r"^ +(lf-ref .+)$", run(*command, "--help"), re.M)
 
 
 def marked(line):
@@ -57,13 +67,14 @@ def marked(line):
     return pytest.param(line, marks=pytest.mark.parity if "--against" in line else [])
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_the_help_of_every_command_has_an_example(command):
-    assert examples(command)
-    assert all(shlex.split(line)[:2] == ["lf-ref", command] for line in examples(command))
+    lines = examples(*command)
+    assert lines
+    assert all(shlex.split(line)[1:][: len(command)] == list(command) for line in lines)
 
 
-EXAMPLES = [line for command in COMMANDS for line in examples(command)] + re.findall(r"^ +(lf-ref .+)$", run(), re.M)
+EXAMPLES = [line for command in COMMANDS for line in examples(*command)] + re.findall(r"^ +(lf-ref .+)$", run(), re.M)
 
 
 @pytest.mark.parametrize("line", [marked(line) for line in dict.fromkeys(EXAMPLES)])
@@ -76,7 +87,7 @@ def test_the_examples_run(line, folders, tmp_path, monkeypatch):
 def test_help_lists_every_command_in_order():
     text = run("--help")
     listed = re.findall(r"^  ([a-z-]+) {2,}\S.*[^.]\.$", text.partition("Commands:")[2], re.M)
-    assert listed == COMMANDS
+    assert listed == list(main.commands)
     assert listed[: len(CLASSES)] == list(CLASSES)
     assert run("-h") == text == run()
 
