@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -16,10 +17,11 @@ from ..errors import InputError
 from ..files import locate
 from ..kernels.threads import Threads, limit_blas
 from ..reference import heads, ops
-from ..reference.ops import Array
+from ..reference.ops import Array, Note, ignore
 from .definition import encode_by_definition
 from .encoder import Encoded, encode
 from .inputs import Inputs
+from .observing import Observer
 from .outputs import ModelOutput
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ class LongformerPreTrainedModel:
     """
 
     head: str = "encoder"
+    _observer: Observer | None = None
     own_options: ClassVar[tuple[str, ...]] = ()  # what a class takes beyond the arguments of this one
 
     def __init__(
@@ -74,20 +77,10 @@ class LongformerPreTrainedModel:
             raise InputError(f"{type(self).__name__} needs weights: pass a state_dict, or use from_pretrained()")
         self.weight_dtype = _check_dtype(dtype)
         self.dtype = np.dtype(np.float32 if self.weight_dtype in REDUCED else self.weight_dtype)
-        if backend not in BACKENDS:
-            raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
-        if backend == "numpy" and self.weight_dtype in REDUCED:
-            raise InputError(
-                f"backend 'numpy' is the definition and computes in float32 or float64, got dtype "
-                f"{self.weight_dtype!r}; choose one of these, or backend 'numba'"
-            )
+        _check_backend(backend, self.weight_dtype)
         self.backend = backend
         self._threads = Threads(num_threads)
-        self._kernels: Kernels | None = None
-        if backend == "numba":
-            from ..kernels.engine import Kernels  # loads Numba
-
-            self._kernels = Kernels(self._threads)
+        self._kernels = self._kernels_of(backend)
         self.parameters = bind(state_dict, config, self.head, self.weight_dtype)
 
     @classmethod
@@ -155,6 +148,30 @@ class LongformerPreTrainedModel:
         """
         save(folder, self.parameters, self.config, self.head)
 
+    def _kernels_of(self, backend: str) -> Kernels | None:
+        if backend == "numpy":
+            return None
+        from ..kernels.engine import Kernels  # loads Numba
+
+        return Kernels(self._threads)
+
+    def observed(self: Model, observer: Observer, backend: str) -> Model:
+        """The same model, sharing its weights, whose calls tell `observer` of every intermediate that they form.
+
+        backend: the engine they run on.
+
+        Raises:
+            InputError: an unknown backend, or "numpy" for weights that it does not take.
+        """
+        _check_backend(backend, self.weight_dtype)
+        model = copy.copy(self)
+        model.backend, model._observer, model._kernels = backend, observer, self._kernels_of(backend)
+        return model
+
+    @property
+    def _note(self) -> Note:
+        return ignore if self._observer is None else self._observer
+
     @property
     def _ops(self) -> heads.Ops:
         return ops if self._kernels is None else self._kernels
@@ -177,17 +194,19 @@ class LongformerPreTrainedModel:
         wanted: rows and positions of the tokens whose last hidden state is asked for; None for all.
         Returns these, [n, hidden] or [rows, seq, hidden], and what else was asked for.
         """
-        config, parameters = self.config, self.parameters
+        config, parameters, observer = self.config, self.parameters, self._observer
+        if observer is not None:
+            observer.begin(inputs)
         keep_attentions = config.output_attentions if output_attentions is None else output_attentions
         keep_hidden = config.output_hidden_states if output_hidden_states is None else output_hidden_states
         if self._kernels is None:
-            encoded = encode_by_definition(inputs, parameters, config, keep_hidden, keep_attentions)
+            encoded = encode_by_definition(inputs, parameters, config, keep_hidden, keep_attentions, observer)
         else:
-            # What is kept of every layer is kept of every token.
+            # What is kept of every layer, or told of it, is kept of every token.
             places = None
-            if wanted is not None and not keep_hidden and not keep_attentions:
+            if wanted is not None and not keep_hidden and not keep_attentions and observer is None:
                 places = wanted[0] * inputs.visible.shape[1] + wanted[1]
-            encoded = encode(inputs, parameters, config, self._kernels, places, keep_hidden, keep_attentions)
+            encoded = encode(inputs, parameters, config, self._kernels, places, keep_hidden, keep_attentions, observer)
             if places is not None:
                 return encoded.last_hidden_state, encoded
         hidden = encoded.last_hidden_state
@@ -207,6 +226,16 @@ class LongformerPreTrainedModel:
         output = kind(**fields, **encoded.asked_for())
         wanted = self.config.return_dict if return_dict is None else return_dict
         return output if wanted else output.to_tuple()
+
+
+def _check_backend(backend: str, weight_dtype: str) -> None:
+    if backend not in BACKENDS:
+        raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+    if backend == "numpy" and weight_dtype in REDUCED:
+        raise InputError(
+            f"backend 'numpy' is the definition and computes in float32 or float64, got dtype {weight_dtype!r}; "
+            "choose one of these, or backend 'numba'"
+        )
 
 
 def _check_dtype(dtype: DTypeLike) -> str:

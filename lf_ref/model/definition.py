@@ -6,9 +6,10 @@ import numpy as np
 
 from ..config import LongformerConfig
 from ..reference.forward import banded, encode
-from ..reference.ops import Parameters
+from ..reference.ops import Array, Note, Parameters, ignore
 from .encoder import Encoded
 from .inputs import Inputs, words
+from .observing import Observer
 
 
 def encode_by_definition(
@@ -17,11 +18,21 @@ def encode_by_definition(
     config: LongformerConfig,
     keep_hidden_states: bool,
     keep_attentions: bool,
+    observer: Observer | None = None,
 ) -> Encoded:
     """Run the reference encoder on a batch; arguments and results as `lf_ref.model.encoder.encode`."""
+
+    def note_of(row: int) -> Note:
+        def note(name: str, array: Array) -> Array:
+            return array if observer is None else observer(name, array, row)
+
+        return ignore if observer is None else note
+
     batch, length = inputs.visible.shape
     vectors = words(inputs, parameters["embeddings.word_embeddings.weight"], np.arange(batch * length))
     vectors = vectors.reshape(batch, length, -1)
+    if observer is not None and inputs.input_ids is not None:
+        vectors = observer("embeddings.word_embeddings", vectors)
     columns = int(inputs.is_global.sum(axis=1).max())
     rows = [
         encode(
@@ -33,6 +44,7 @@ def encode_by_definition(
             parameters,
             config,
             keep_attentions,
+            note_of(i),
         )
         for i in range(batch)
     ]

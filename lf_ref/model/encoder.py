@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..config import LongformerConfig
-from ..reference.ops import Array, Parameters, under
+from ..reference.ops import Array, Note, Parameters, ignore, under, within
 from .inputs import Inputs, words
+from .observing import Observer
 from .plan import Layer, Plan, plan
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def encode(
     wanted: Array | None,
     keep_hidden_states: bool,
     keep_attentions: bool,
+    observer: Observer | None = None,
 ) -> Encoded:
     """Run the encoder on a batch; parameters by HF's names without the `longformer.` prefix.
 
@@ -55,46 +57,75 @@ def encode(
     """
     shape = (*inputs.visible.shape, config.hidden_size)
     planned = plan(inputs, [window // 2 for window in config.windows], wanted)
-    hidden = embeddings(inputs, planned.source, under(parameters, "embeddings"), kernels, config.layer_norm_eps)
+
+    def tell(name: str, packed: Array) -> Array:
+        if observer is not None:
+            observer(name, planned.spread(packed).reshape(*inputs.visible.shape, -1))
+        return packed
+
+    weights, note = under(parameters, "embeddings"), ignore if observer is None else tell
+    hidden = embeddings(inputs, planned.source, weights, kernels, config.layer_norm_eps, within(note, "embeddings"))
     hidden_states, local, global_ = [], [], []
     if keep_hidden_states:
         hidden_states.append(planned.spread(hidden).reshape(shape))
     for number, (layer, window) in enumerate(zip(planned.layers, config.windows, strict=True)):
-        weights = under(parameters, f"encoder.layer.{number}")
+        weights, inside = under(parameters, f"encoder.layer.{number}"), within(note, f"encoder.layer.{number}")
         if keep_attentions:
             probabilities = attentions(hidden, under(weights, "attention.self"), config, kernels, planned, window // 2)
             local.append(probabilities[0])
             global_.append(probabilities[1])
-        hidden = encoder_layer(hidden, weights, config, kernels, layer, window // 2)
+            if observer is not None:
+                for kind, folded in zip(("", "_global"), probabilities, strict=True):
+                    observer(f"encoder.layer.{number}.attention.self.probabilities{kind}", folded)
+        hidden = encoder_layer(hidden, weights, config, kernels, layer, window // 2, inside)
         if keep_hidden_states:
             hidden_states.append(planned.spread(hidden).reshape(shape))
     hidden = planned.spread(hidden)
     return Encoded(hidden.reshape(shape) if wanted is None else hidden, hidden_states, local, global_)
 
 
-def embeddings(inputs: Inputs, places: Array, weights: Parameters, kernels: Kernels, eps: float) -> Array:
+def embeddings(
+    inputs: Inputs, places: Array, weights: Parameters, kernels: Kernels, eps: float, note: Note = ignore
+) -> Array:
     """Sum of word, position and token-type vectors, normalised, of some places.  # int [tokens] -> [tokens, hidden]"""
     total = words(inputs, weights["word_embeddings.weight"], places)
+    if inputs.input_ids is not None:
+        note("word_embeddings", total)
     total += weights["position_embeddings.weight"][inputs.position_ids.ravel()[places]]
     total += weights["token_type_embeddings.weight"][inputs.token_type_ids.ravel()[places]]
-    return kernels.layer_norm(total, weights["LayerNorm.weight"], weights["LayerNorm.bias"], eps)
+    note("sum", total)
+    return note("LayerNorm", kernels.layer_norm(total, weights["LayerNorm.weight"], weights["LayerNorm.bias"], eps))
 
 
 def encoder_layer(
-    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, layer: Layer, one_sided: int
+    hidden: Array,
+    weights: Parameters,
+    config: LongformerConfig,
+    kernels: Kernels,
+    layer: Layer,
+    one_sided: int,
+    note: Note = ignore,
 ) -> Array:
     """Attention, then a feed-forward network on each token; after both, residual and norm.
 
     hidden: [entering tokens, hidden]. Returns [leaving tokens, hidden].
     """
-    context = self_attention(hidden, under(weights, "attention.self"), config, kernels, layer, one_sided)
+    own, inside = under(weights, "attention.self"), within(note, "attention.self")
+    context = note("attention.self", self_attention(hidden, own, config, kernels, layer, one_sided, inside))
     residual = layer.keep(hidden)
     attended = residual_norm(layer.keep(context), residual, under(weights, "attention.output"), config, kernels)
-    return feed_forward(attended, weights, config, kernels)
+    note("attention.output.LayerNorm", attended)
+    return note("output.LayerNorm", feed_forward(attended, weights, config, kernels))
 
 
 def self_attention(
-    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, layer: Layer, one_sided: int
+    hidden: Array,
+    weights: Parameters,
+    config: LongformerConfig,
+    kernels: Kernels,
+    layer: Layer,
+    one_sided: int,
+    note: Note = ignore,
 ) -> Array:
     """What each token gathers from its neighbours and from the global tokens.
 
@@ -102,9 +133,8 @@ def self_attention(
     """
     heads = config.num_attention_heads
     if any(row.local[row.queries].any() for row in layer.rows):
-        query, key, value = (_project(hidden, weights, name, kernels) for name in ("query", "key", "value"))
-        # In the place of the query: a new array of this size costs as much as a tenth of a product.
-        context = kernels.band_attention(query, key, value, layer.rows, heads, one_sided, out=query)
+        query, key, value = (note(name, _project(hidden, weights, name, kernels)) for name in ("query", "key", "value"))
+        context = note("context", kernels.band_attention(query, key, value, layer.rows, heads, one_sided))
     else:
         context = np.zeros_like(hidden)
     for row in layer.rows:

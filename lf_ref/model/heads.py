@@ -91,7 +91,9 @@ class LongformerModel(LongformerPreTrainedModel):
         )
         with self._hold_blas():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
-            pooled = heads.pooler(self._ops, hidden[:, 0], self.parameters) if self.head == "model" else None
+            pooled = (
+                heads.pooler(self._ops, hidden[:, 0], self.parameters, self._note) if self.head == "model" else None
+            )
         return self._finish(
             LongformerBaseModelOutputWithPooling,
             encoded,
@@ -141,7 +143,7 @@ class LongformerForMaskedLM(LongformerPreTrainedModel):
         loss_of = token_loss(labels, shape, self.config.vocab_size)
         with self._hold_blas():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states, chosen)
-            logits = heads.masked_lm(self._ops, hidden, self.parameters, self.config.layer_norm_eps)
+            logits = heads.masked_lm(self._ops, hidden, self.parameters, self.config.layer_norm_eps, self._note)
         return self._finish(LongformerMaskedLMOutput, encoded, return_dict, loss=loss_of(logits), logits=logits)
 
 
@@ -185,7 +187,7 @@ class LongformerForSequenceClassification(LongformerPreTrainedModel):
         loss_of = classification_loss(labels, inputs.shape[:1], self.config)
         with self._hold_blas():
             first, encoded = self._encode_first(inputs, output_attentions, output_hidden_states)
-            logits = heads.sequence_classification(self._ops, first, self.parameters)
+            logits = heads.sequence_classification(self._ops, first, self.parameters, self._note)
         loss = loss_of(logits)
         return self._finish(LongformerSequenceClassifierOutput, encoded, return_dict, loss=loss, logits=logits)
 
@@ -225,7 +227,7 @@ class LongformerForTokenClassification(LongformerPreTrainedModel):
         loss_of = token_loss(labels, inputs.shape, self.config.num_labels)
         with self._hold_blas():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
-            logits = heads.token_classification(self._ops, hidden, self.parameters)
+            logits = heads.token_classification(self._ops, hidden, self.parameters, self._note)
         loss = loss_of(logits)
         return self._finish(LongformerTokenClassifierOutput, encoded, return_dict, loss=loss, logits=logits)
 
@@ -271,7 +273,7 @@ class LongformerForQuestionAnswering(LongformerPreTrainedModel):
         loss_of = answer_loss(start_positions, end_positions, inputs.shape)
         with self._hold_blas():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
-            start, end = heads.question_answering(self._ops, hidden, self.parameters)
+            start, end = heads.question_answering(self._ops, hidden, self.parameters, self._note)
         loss = loss_of((start, end))
         return self._finish(
             LongformerQuestionAnsweringModelOutput,
@@ -324,7 +326,7 @@ class LongformerForMultipleChoice(LongformerPreTrainedModel):
         loss_of = token_loss(labels, inputs.shape[:1], inputs.shape[1])
         with self._hold_blas():
             first, encoded = self._encode_first(inputs, output_attentions, output_hidden_states)
-            scores = heads.multiple_choice(self._ops, first, self.parameters)
+            scores = heads.multiple_choice(self._ops, first, self.parameters, self._note)
         logits = scores.reshape(inputs.shape[:-1])
         loss = loss_of(logits)
         return self._finish(LongformerMultipleChoiceModelOutput, encoded, return_dict, loss=loss, logits=logits)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .ops import Array, Parameters, linear, masked_softmax
+from .ops import Array, Note, Parameters, ignore, linear, masked, softmax
 
 
 def local_keys(visible: Array, is_global: Array, one_sided: int) -> Array:
@@ -34,15 +34,18 @@ def global_keys(visible: Array, is_global: Array) -> Array:
     return is_global[:, None] & visible[None, :]
 
 
-def attend(query: Array, key: Array, value: Array, keys: Array) -> tuple[Array, Array]:
+def attend(
+    query: Array, key: Array, value: Array, keys: Array, note: Note = ignore, kind: str = ""
+) -> tuple[Array, Array]:
     """Average the values each query may see, weighted by the softmax of the scaled dot products.
 
-    query, key, value: float [S, D] of one head; keys: bool [S, S].
-    Returns the averages [S, D] and the weights [S, S], of the same dtype.
+    query, key, value: float [S, D] of one head; keys: bool [S, S]; kind: what the names of intermediates end with.
+    Returns the averages [S, D] and the weights [S, S].
     """
     scale = np.sqrt(query.dtype.type(query.shape[1]))
-    probabilities = masked_softmax(query / scale @ key.T, keys)  # [S, D], [D, S] -> [S, S]
-    return probabilities @ value, probabilities
+    scores = note(f"scores{kind}", masked(query / scale @ key.T, keys))  # [S, D], [D, S] -> [S, S]
+    probabilities = note(f"probabilities{kind}", softmax(scores))
+    return note(f"context{kind}", probabilities @ value), probabilities
 
 
 def self_attention(
@@ -53,18 +56,20 @@ def self_attention(
     is_global: Array,
     one_sided: int,
     keep_probabilities: bool = False,
+    note: Note = ignore,
 ) -> tuple[Array, Array | None]:
     """Every head attends in its own slice of the projections; the slices side by side are the context.
 
     hidden: float [S, hidden]; weights: query, key, value and query_global, key_global, value_global, each with weight
-    and bias; heads: how many; visible, is_global: bool [S]; one_sided: half of the window, in tokens.
+    and bias; visible, is_global: bool [S]; note: is told of what is computed, head by head behind the projections.
 
     Returns the context [S, hidden] and, with keep_probabilities, those of every query over every key, [H, S, S]: each
     row sums to 1, or is 0 throughout for a query that is not visible. Both have the dtype of hidden.
     """
 
     def project(name: str) -> Array:
-        return linear(hidden, weights[f"{name}.weight"], weights[f"{name}.bias"])  # [S, hidden] -> [S, hidden]
+        # [S, hidden] -> [S, hidden]
+        return note(name, linear(hidden, weights[f"{name}.weight"], weights[f"{name}.bias"]))
 
     query, key, value = (project(name) for name in ("query", "key", "value"))
     keys = local_keys(visible, is_global, one_sided)
@@ -77,11 +82,11 @@ def self_attention(
 
     contexts, kept = [], []
     for head in np.split(np.arange(hidden.shape[1]), heads):
-        context, probabilities = attend(query[:, head], key[:, head], value[:, head], keys)
+        context, probabilities = attend(query[:, head], key[:, head], value[:, head], keys, note)
         if any_global:
             # Here the rows of global queries are zero so far, and below the rows of all others are.
             more_context, more_probabilities = attend(
-                query_global[:, head], key_global[:, head], value_global[:, head], keys_of_global
+                query_global[:, head], key_global[:, head], value_global[:, head], keys_of_global, note, "_global"
             )
             context, probabilities = context + more_context, probabilities + more_probabilities
         contexts.append(context)

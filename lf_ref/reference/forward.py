@@ -11,17 +11,17 @@ import numpy as np
 
 from ..config import LongformerConfig
 from .attention import self_attention
-from .ops import Array, Parameters, activation, layer_norm, linear, under
+from .ops import Array, Note, Parameters, activation, ignore, layer_norm, linear, under, within
 
 
-def embeddings(words: Array, position_ids: Array, token_type_ids: Array, weights: Parameters, eps: float) -> Array:
-    """Sum of word, position and token-type vectors, normalised.  # float [S, hidden], int [S], int [S] -> [S, hidden]
-
-    weights: the two tables and the norm, by HF's names under `embeddings`; eps: of the norm.
-    """
-    positions = weights["position_embeddings.weight"][position_ids]
-    types = weights["token_type_embeddings.weight"][token_type_ids]
-    return layer_norm(words + positions + types, weights["LayerNorm.weight"], weights["LayerNorm.bias"], eps)
+def embeddings(
+    words: Array, position_ids: Array, token_type_ids: Array, weights: Parameters, eps: float, note: Note = ignore
+) -> Array:
+    """Sum of word, position and token-type vectors, normalised.  # [S, hidden], int [S], int [S] -> [S, hidden]"""
+    positions = note("position_embeddings", weights["position_embeddings.weight"][position_ids])
+    types = note("token_type_embeddings", weights["token_type_embeddings.weight"][token_type_ids])
+    total = note("sum", words + positions + types)
+    return note("LayerNorm", layer_norm(total, weights["LayerNorm.weight"], weights["LayerNorm.bias"], eps))
 
 
 def encoder_layer(
@@ -32,6 +32,7 @@ def encoder_layer(
     is_global: Array,
     one_sided: int,
     keep_probabilities: bool = False,
+    note: Note = ignore,
 ) -> tuple[Array, Array | None]:
     """Attention, then a feed-forward network on each token; after both, residual and norm.
 
@@ -42,18 +43,24 @@ def encoder_layer(
     """
     eps = config.layer_norm_eps
     heads = config.num_attention_heads
-    context, probabilities = self_attention(
-        hidden, under(weights, "attention.self"), heads, visible, is_global, one_sided, keep_probabilities
-    )
-    mixed = linear(context, weights["attention.output.dense.weight"], weights["attention.output.dense.bias"])
-    norm = under(weights, "attention.output.LayerNorm")
-    attended = layer_norm(hidden + mixed, norm["weight"], norm["bias"], eps)
 
-    inner = linear(attended, weights["intermediate.dense.weight"], weights["intermediate.dense.bias"])
-    inner = activation(inner, config.hidden_act)  # [S, intermediate]
-    outer = linear(inner, weights["output.dense.weight"], weights["output.dense.bias"])
-    norm = under(weights, "output.LayerNorm")
-    return layer_norm(attended + outer, norm["weight"], norm["bias"], eps), probabilities
+    def dense(name: str, x: Array) -> Array:
+        return note(f"{name}.dense", linear(x, weights[f"{name}.dense.weight"], weights[f"{name}.dense.bias"]))
+
+    def norm(name: str, x: Array, residual: Array) -> Array:
+        total = note(f"{name}.sum", residual + x)
+        scale, shift = weights[f"{name}.LayerNorm.weight"], weights[f"{name}.LayerNorm.bias"]
+        return note(f"{name}.LayerNorm", layer_norm(total, scale, shift, eps))
+
+    own, inside = under(weights, "attention.self"), within(note, "attention.self")
+    context, probabilities = self_attention(
+        hidden, own, heads, visible, is_global, one_sided, keep_probabilities, inside
+    )
+    context = note("attention.self", context)
+    attended = norm("attention.output", dense("attention.output", context), hidden)
+    inner = activation(dense("intermediate", attended), config.hidden_act)  # [S, intermediate]
+    inner = note("intermediate.intermediate_act_fn", inner)
+    return norm("output", dense("output", inner), attended), probabilities
 
 
 def encode(
@@ -65,11 +72,13 @@ def encode(
     parameters: Parameters,
     config: LongformerConfig,
     keep_probabilities: bool = False,
+    note: Note = ignore,
 ) -> Iterator[tuple[Array, Array | None]]:
     """Run the encoder on one sequence: yield the embeddings, then what each layer makes of them.
 
     words: float [S, hidden], the word vectors; position_ids, token_type_ids: int [S]; visible, is_global: bool [S];
-    parameters: by HF's names without the `longformer.` prefix, in the dtype of words; config: for windows and sizes.
+    parameters: by HF's names without the `longformer.` prefix, in the dtype of `words`; note: is told of every
+    intermediate, [S, ...], under HF's module names.
 
     Yields the hidden states [S, hidden] with the layer's probabilities [H, S, S] (None for the embeddings, and without
     keep_probabilities).
@@ -77,35 +86,35 @@ def encode(
     Raises:
         ConfigError: the windows of the config were changed to what cannot be.
     """
-    hidden = embeddings(words, position_ids, token_type_ids, under(parameters, "embeddings"), config.layer_norm_eps)
+    weights, inside = under(parameters, "embeddings"), within(note, "embeddings")
+    hidden = embeddings(words, position_ids, token_type_ids, weights, config.layer_norm_eps, inside)
     yield hidden, None
     for layer, window in enumerate(config.windows):
-        weights = under(parameters, f"encoder.layer.{layer}")
+        weights, inside = under(parameters, f"encoder.layer.{layer}"), within(note, f"encoder.layer.{layer}")
         hidden, probabilities = encoder_layer(
-            hidden, weights, config, visible, is_global, window // 2, keep_probabilities
+            hidden, weights, config, visible, is_global, window // 2, keep_probabilities, inside
         )
         yield hidden, probabilities
 
 
-def banded(probabilities: Array, is_global: Array, columns: int, one_sided: int) -> tuple[Array, Array]:
-    """Fold dense probabilities into the layout of HF's `attentions` and `global_attentions`.
+def banded(dense: Array, is_global: Array, columns: int, one_sided: int, nothing: float = 0.0) -> tuple[Array, Array]:
+    """Fold dense probabilities, or scores, into the layout of HF's `attentions` and `global_attentions`.
 
-    probabilities: float [H, S, S]; is_global: bool [S]; columns: x, the largest number of global tokens of any row of
-    the batch; one_sided: half of the window, in tokens.
-
+    dense: [H, S, S]; columns: x, the largest number of global tokens of any row of the batch; nothing: what stands
+    where there is no key.
     Returns [H, S, x + 2 one_sided + 1] (global keys first, then the neighbours from the farthest on the left to the
-    farthest on the right; rows of global queries are 0) and [H, S, x] (each global query over all tokens, transposed).
+    farthest on the right; rows of global queries hold nothing) and [H, S, x] (each global query over all tokens,
+    transposed).
     """
-    heads, length, _ = probabilities.shape
-    globals_ = np.flatnonzero(is_global)
-    local = np.zeros((heads, length, columns + 2 * one_sided + 1), probabilities.dtype)
-    local[:, :, : len(globals_)] = probabilities[:, :, globals_]
-    for query in range(length):
-        start, stop = max(0, query - one_sided), min(length, query + one_sided + 1)
-        band = np.where(is_global[start:stop], 0, probabilities[:, query, start:stop])
-        first = columns + start - query + one_sided
-        local[:, query, first : first + stop - start] = band
-    local[:, globals_] = 0
-    global_ = np.zeros((heads, length, columns), probabilities.dtype)
-    global_[:, :, : len(globals_)] = probabilities[:, globals_].swapaxes(1, 2)
+    heads, length, _ = dense.shape
+    globals_, position = np.flatnonzero(is_global), np.arange(length)
+    local = np.full((heads, length, columns + 2 * one_sided + 1), nothing, dense.dtype)
+    local[:, :, : len(globals_)] = dense[:, :, globals_]
+    key = position[:, None] + np.arange(-one_sided, one_sided + 1)  # of each query and column of the band
+    inside = (key >= 0) & (key < length)
+    key = np.where(inside, key, 0)
+    local[:, :, columns:] = np.where(inside & ~is_global[key], dense[:, position[:, None], key], nothing)
+    local[:, globals_] = nothing
+    global_ = np.full((heads, length, columns), nothing, dense.dtype)
+    global_[:, :, : len(globals_)] = dense[:, globals_].swapaxes(1, 2)
     return local, global_

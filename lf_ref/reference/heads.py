@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .ops import Array, Parameters
+from .ops import Array, Note, Parameters, ignore
 
 
 class Ops(Protocol):
@@ -27,36 +27,41 @@ class Ops(Protocol):
         """The hyperbolic tangent.  # float [...] -> [...]"""
 
 
-def pooler(ops: Ops, first: Array, weights: Parameters) -> Array:
-    """The first token's vector through a dense layer and tanh.  # float [B, hidden] -> [B, hidden]"""
-    return ops.tanh(ops.linear(first, weights["pooler.dense.weight"], weights["pooler.dense.bias"]))
+def pooler(ops: Ops, first: Array, weights: Parameters, note: Note = ignore) -> Array:
+    """The first token's vector through a dense layer and tanh.  # [B, hidden] -> [B, hidden]"""
+    return note("pooler.activation", ops.tanh(_linear(ops, first, weights, "pooler.dense", note)))
 
 
-def masked_lm(ops: Ops, hidden: Array, weights: Parameters, eps: float) -> Array:
-    """A score for every word of the vocabulary; eps: of the norm.  # float [..., hidden] -> [..., vocab]"""
-    x = ops.linear(hidden, weights["lm_head.dense.weight"], weights["lm_head.dense.bias"])
-    x = ops.activation(x, "gelu")  # whatever hidden_act says
+def masked_lm(ops: Ops, hidden: Array, weights: Parameters, eps: float, note: Note = ignore) -> Array:
+    """A score for every word of the vocabulary.  # [..., hidden] -> [..., vocab]"""
+    x = _linear(ops, hidden, weights, "lm_head.dense", note)
+    x = note("lm_head.activation", ops.activation(x, "gelu"))  # whatever hidden_act says
     x = ops.layer_norm(x, weights["lm_head.layer_norm.weight"], weights["lm_head.layer_norm.bias"], eps)
-    return ops.linear(x, weights["lm_head.decoder.weight"], weights["lm_head.bias"])
+    x = note("lm_head.layer_norm", x)
+    return note("lm_head.decoder", ops.linear(x, weights["lm_head.decoder.weight"], weights["lm_head.bias"]))
 
 
-def sequence_classification(ops: Ops, first: Array, weights: Parameters) -> Array:
-    """A score for every label, from the first token.  # float [B, hidden] -> [B, labels]"""
-    x = ops.tanh(ops.linear(first, weights["classifier.dense.weight"], weights["classifier.dense.bias"]))
-    return ops.linear(x, weights["classifier.out_proj.weight"], weights["classifier.out_proj.bias"])
+def sequence_classification(ops: Ops, first: Array, weights: Parameters, note: Note = ignore) -> Array:
+    """A score for every label, from the first token.  # [B, hidden] -> [B, labels]"""
+    x = note("classifier.activation", ops.tanh(_linear(ops, first, weights, "classifier.dense", note)))
+    return _linear(ops, x, weights, "classifier.out_proj", note)
 
 
-def token_classification(ops: Ops, hidden: Array, weights: Parameters) -> Array:
-    """A score for every label of every token.  # float [B, S, hidden] -> [B, S, labels]"""
-    return ops.linear(hidden, weights["classifier.weight"], weights["classifier.bias"])
+def token_classification(ops: Ops, hidden: Array, weights: Parameters, note: Note = ignore) -> Array:
+    """A score for every label of every token.  # [B, S, hidden] -> [B, S, labels]"""
+    return _linear(ops, hidden, weights, "classifier", note)
 
 
-def multiple_choice(ops: Ops, first: Array, weights: Parameters) -> Array:
-    """One score for each choice, from its pooled first token.  # float [B * C, hidden] -> [B * C, 1]"""
-    return ops.linear(pooler(ops, first, weights), weights["classifier.weight"], weights["classifier.bias"])
+def multiple_choice(ops: Ops, first: Array, weights: Parameters, note: Note = ignore) -> Array:
+    """One score for each choice, from its pooled first token.  # [B * C, hidden] -> [B * C, 1]"""
+    return _linear(ops, pooler(ops, first, weights, note), weights, "classifier", note)
 
 
-def question_answering(ops: Ops, hidden: Array, weights: Parameters) -> tuple[Array, Array]:
-    """How well each token starts and ends the answer.  # float [B, S, hidden] -> [B, S], [B, S]"""
-    x = ops.linear(hidden, weights["qa_outputs.weight"], weights["qa_outputs.bias"])
+def question_answering(ops: Ops, hidden: Array, weights: Parameters, note: Note = ignore) -> tuple[Array, Array]:
+    """How well each token starts and ends the answer.  # [B, S, hidden] -> [B, S], [B, S]"""
+    x = _linear(ops, hidden, weights, "qa_outputs", note)
     return x[..., 0], x[..., 1]
+
+
+def _linear(ops: Ops, x: Array, weights: Parameters, name: str, note: Note) -> Array:
+    return note(name, ops.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"]))

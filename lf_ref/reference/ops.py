@@ -15,6 +15,21 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Parameters = Mapping[str, Array]
+Note = Callable[[str, Array], Array]
+
+
+def ignore(name: str, array: Array) -> Array:
+    """What stands for an observer where nobody watches.
+
+    An observer, a `Note`, is told the name of each intermediate and its values as soon as they are computed, and gives
+    back those to go on with: the same, or rounded ones, as the arithmetic of another dtype would have them.
+    """
+    return array
+
+
+def within(note: Note, module: str) -> Note:
+    """The observer for the inside of a module: names start with the module's."""
+    return lambda name, array: note(f"{module}.{name}", array)
 
 
 def under(parameters: Parameters, prefix: str) -> dict[str, Array]:
@@ -41,12 +56,13 @@ def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:
     return (x - mean) / np.sqrt(variance + x.dtype.type(eps)) * weight + bias
 
 
-def masked_softmax(scores: Array, allowed: Array) -> Array:
-    """Softmax over the allowed entries of the last axis; the others get 0, and a row that allows none is all 0.
+def masked(scores: Array, allowed: Array) -> Array:
+    """The scores where they are allowed, minus infinity elsewhere.  # float [..., n], bool broadcastable to it"""
+    return np.where(allowed, scores, scores.dtype.type(-np.inf))
 
-    scores: float [..., n]; allowed: bool [..., n], or what broadcasts to that. Returns [..., n].
-    """
-    scores = np.where(allowed, scores, scores.dtype.type(-np.inf))
+
+def softmax(scores: Array) -> Array:
+    """Shares along the last axis, in proportion to exp(score); a row of nothing but minus infinity gets all 0."""
     top = scores.max(axis=-1, keepdims=True)
     top = np.where(np.isfinite(top), top, scores.dtype.type(0))
     weights = np.exp(scores - top)  # exp(-inf) = 0
