@@ -1,0 +1,52 @@
+"""The oracle: find where another implementation of Longformer goes wrong.
+
+>>> import numpy as np
+>>> from lf_ref import LongformerModel, testing
+>>> oracle = LongformerModel.from_pretrained(dtype="float64")
+>>> expected = testing.trace(oracle, input_ids=[[0, 250, 251, 2]])
+>>> candidate = {name: values.astype(np.float32) for name, values in expected.items()}
+>>> testing.compare(candidate, expected, precision="float32").passed
+True
+
+Nothing is imported but NumPy and lf_ref; the names are loaded on first use.
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
+# The modules are not called like the functions in them: a submodule becomes an attribute of its package.
+_HOME = {
+    "trace": "tracing",
+    "Trace": "tracing",
+    "capture_torch": "capturing",
+    "compare": "comparing",
+    "Report": "report",
+    "Tensor": "report",
+    "calibrate": "calibration",
+    "Calibration": "calibration",
+    "FIXED": "tolerances",
+}
+
+__all__ = [*_HOME]
+
+if _TYPE_CHECKING:
+    from .calibration import Calibration as Calibration
+    from .calibration import calibrate as calibrate
+    from .capturing import capture_torch as capture_torch
+    from .comparing import compare as compare
+    from .report import Report as Report
+    from .report import Tensor as Tensor
+    from .tolerances import FIXED as FIXED
+    from .tracing import Trace as Trace
+    from .tracing import trace as trace
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _HOME:
+        return getattr(_import_module(f".{_HOME[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

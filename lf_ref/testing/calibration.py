@@ -1,0 +1,161 @@
+"""What error a precision must be expected to make at each place of a forward: measured, not guessed.
+
+The definition runs on the same inputs once more, in that precision, and is judged by float64. Two programs that
+compute the same in the same precision do not make the same errors, but errors of the same size: that size is the unit
+in which `compare` tells the error of a candidate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..model.base import LongformerPreTrainedModel
+from ..reference.ops import Array
+from .placing import Index, Placer, outputs_of
+from .rounding import PRECISIONS, Precision, Rounder
+from .run import counted
+from .tracing import Trace, trace
+
+
+@dataclass(frozen=True)
+class ExpectedError:
+    """Of one tensor: the root mean square of the error, and its largest magnitude."""
+
+    rms: float
+    largest: float
+
+
+class Calibration(Mapping[str, ExpectedError]):
+    """The expected error of each place and output of a trace, by its first name.
+
+    precision: a key of `PRECISIONS`; ignore_padding: whether masked tokens were left out.
+    """
+
+    def __init__(self, errors: Mapping[str, ExpectedError], precision: str, ignore_padding: bool) -> None:
+        self._errors = dict(errors)
+        self.precision, self.ignore_padding = precision, ignore_padding
+
+    def __getitem__(self, name: str) -> ExpectedError:
+        return self._errors[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._errors)
+
+    def __len__(self) -> int:
+        return len(self._errors)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values, to be kept with expected outputs; `from_dict` takes them."""
+        errors = {name: asdict(error) for name, error in self._errors.items()}
+        return {"precision": self.precision, "ignore_padding": self.ignore_padding, "errors": errors}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Calibration:
+        """What `to_dict` gave."""
+        errors = {name: ExpectedError(**error) for name, error in fields["errors"].items()}
+        return cls(errors, fields["precision"], fields["ignore_padding"])
+
+
+def calibrate(expected: Trace, precision: str, ignore_padding: bool = False) -> Calibration:
+    """Measure the expected errors of a precision on the model and inputs of a trace.
+
+    The errors of float64 are those of float32 scaled by the size of one rounding: there is nothing wider to judge
+    float64 by. Where the trace itself is in the precision asked for, its own errors come on top.
+
+    Raises:
+        ValueError: the trace does not know its model.
+    """
+    if expected.model is None:
+        raise ValueError("the trace does not know its model")
+    asked = PRECISIONS[precision]
+    run = PRECISIONS["float32"] if precision == "float64" else asked
+    truth = expected
+    if expected.run.dtype != "float64":
+        given: dict[str, Any] = expected.run.inputs
+        truth = trace(in_dtype(expected.model, "float64"), names=list(expected.places), **given)
+    meter = _Meter(truth, expected, ignore_padding)
+    imitation: Any = in_dtype(expected.model, "float32", run.round).observed(_Rounding(meter, run.round), "numpy")
+    inputs = {
+        name: run.round(value.astype(np.float32)) if name == "inputs_embeds" else value
+        for name, value in expected.run.inputs.items()
+    }
+    with np.errstate(all="ignore"):  # what overflows is a result like any other
+        for name, value in outputs_of(imitation(**inputs, return_dict=True)).items():
+            if name in expected.run.outputs and expected.place(name) == name:
+                meter.put(name, value.shape, (), value)
+    scale = asked.unit / run.unit * (math.sqrt(2.0) if precision == expected.run.dtype else 1.0)
+    errors = {name: meter.error(expected.place(name), scale, asked) for name in expected.places}
+    return Calibration(errors, precision, ignore_padding)
+
+
+def in_dtype(model: LongformerPreTrainedModel, dtype: str, rounder: Rounder | None = None) -> LongformerPreTrainedModel:
+    """The same model by the definition in another dtype, its weights rounded to a precision."""
+    weights: dict[str, Array] = {}
+    for name, value in model.parameters.items():
+        array = np.asarray(value).astype(dtype, copy=False)
+        weights[name] = array if rounder is None else rounder(array)
+    return type(model)(model.config, weights, dtype=dtype, backend="numpy", num_threads=None)
+
+
+class _Rounding:
+    """Rounds what it is told and passes it on, to an observer and to the rest of the forward."""
+
+    def __init__(self, observer: Placer, rounder: Rounder) -> None:
+        self._observer, self._round = observer, rounder
+
+    def begin(self, inputs: Any) -> None:
+        self._observer.begin(inputs)
+
+    def __call__(self, name: str, array: Array, row: int | None = None, /) -> Array:
+        return self._observer(name, self._round(array), row)
+
+
+class _Meter(Placer):
+    """Adds up the errors of a run against the truth, piece by piece; nothing is kept."""
+
+    def __init__(self, truth: Trace, expected: Trace, ignore_padding: bool) -> None:
+        known = {expected.place(name) for name in expected.places}
+        super().__init__(expected.run.config, known.__contains__)
+        self._truth, self._run, self._ignore_padding = truth, expected.run, ignore_padding
+        # Of each tensor: of its errors and of its true values, the sum of squares and the largest; how many there are.
+        self._squares: dict[str, float] = {}
+        self._largest: dict[str, float] = {}
+        self._norms: dict[str, float] = {}
+        self._tops: dict[str, float] = {}
+        self._counts: dict[str, float] = {}
+
+    def put(self, name: str, shape: tuple[int, ...], index: Index, piece: Array) -> None:
+        """As in `Placer`."""
+        mask = np.broadcast_to(counted(name, len(shape), self._run, self._ignore_padding), shape)[index]
+        wanted = np.asarray(self._truth[name][index], np.float64)
+        use = mask & np.isfinite(wanted) & np.isfinite(piece)
+        wanted = np.where(use, wanted, 0.0)
+        error = np.where(use, piece, 0.0) - wanted
+        for sums, value in (
+            (self._squares, float(np.square(error).sum())),
+            (self._norms, float(np.square(wanted).sum())),
+            (self._counts, float(use.sum())),
+        ):
+            sums[name] = sums.get(name, 0.0) + value
+        for tops, values in ((self._largest, error), (self._tops, wanted)):
+            tops[name] = max(tops.get(name, 0.0), float(np.abs(values).max(initial=0.0)))
+
+    def error(self, name: str, scale: float, precision: Precision) -> ExpectedError:
+        """The error of a tensor, times a factor, but never less than that of rounding its values once.
+
+        That is what a table of vectors is read with, and no luck with a few numbers makes a sum more exact.
+        """
+        count = max(1.0, self._counts[name])
+        rms, size = math.sqrt(self._squares[name] / count), math.sqrt(self._norms[name] / count)
+        floor, top = _MEAN_ROUNDING * precision.unit * size, precision.unit * self._tops[name]
+        return ExpectedError(max(scale * rms, floor), max(scale * self._largest[name], top))
+
+
+# The root mean square of one rounding, relative to its largest: it is spread evenly over -1 ... 1 half steps, and the
+# step is the same for all numbers between two powers of two.
+_MEAN_ROUNDING = 0.4

@@ -1,0 +1,113 @@
+"""What is to be judged, in whichever form it comes, as a mapping of names to arrays."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checkpoint.safetensors_file import read_safetensors
+from ..checkpoint.stored import StoredTensor
+from ..errors import CheckpointError, InputError
+from ..reference.ops import Array
+from .host import to_host, widened
+from .names import TUPLES, bare
+from .tracing import Trace
+
+
+class Candidate(Mapping[str, Array]):
+    """Named arrays; each is brought to the host when it is asked for. Prefixes of names are taken off.
+
+    title: what a report calls it.
+    """
+
+    def __init__(self, tensors: Mapping[str, Any], title: str) -> None:
+        self.title = title
+        self._tensors: dict[str, Any] = {}
+        for name, value in tensors.items():
+            if value is None:
+                continue
+            if isinstance(value, tuple | list) and name in TUPLES:
+                self._tensors |= _by_layer(name, value)
+            else:
+                self._tensors[bare(str(name))] = value
+
+    def host(self, name: str) -> tuple[Array, str]:
+        """An array as NumPy's, and the name of the dtype it came in."""
+        value = self._tensors[name]
+        if isinstance(value, StoredTensor):
+            return (widened(value.data), value.dtype) if value.dtype == "bfloat16" else (value.data, value.dtype)
+        return to_host(name, value)
+
+    def __getitem__(self, name: str) -> Array:
+        return self.host(name)[0]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+
+def read_candidate(candidate: Any, expected: Trace) -> Candidate:
+    """Take a candidate in any form: a mapping, a file, a callable, or a single array, which is the last output.
+
+    A callable gets the inputs of the trace by name and returns a mapping or a single array.
+
+    Raises:
+        InputError: it is none of these, or a file of another kind. CheckpointError: a file is damaged.
+    """
+    if isinstance(candidate, Candidate):
+        return candidate
+    if isinstance(candidate, Mapping):
+        return Candidate(candidate, _title(candidate))
+    if isinstance(candidate, str | os.PathLike):
+        return Candidate(_read_file(Path(candidate)), os.fspath(candidate))
+    if hasattr(candidate, "__array__") or hasattr(candidate, "__dlpack__"):
+        if not expected.run.outputs:
+            raise InputError("a single array is compared with the last output, but the trace has kept no output")
+        return Candidate({expected.run.outputs[-1]: candidate}, type(candidate).__name__)
+    if callable(candidate):
+        return read_candidate(_call(candidate, expected), expected)
+    raise InputError(
+        f"a candidate is a mapping of names to arrays, a .npz or .safetensors file, a callable that returns a mapping, "
+        f"or one array, got {type(candidate).__name__}"
+    )
+
+
+def _call(candidate: Callable[..., Any], expected: Trace) -> Any:
+    result = candidate(**{name: value.copy() for name, value in expected.run.inputs.items()})
+    if callable(result) and not isinstance(result, Mapping):
+        raise InputError(f"the candidate returned {type(result).__name__}, not a mapping of names to arrays")
+    return result
+
+
+def _title(candidate: Any) -> str:
+    return repr(candidate) if isinstance(candidate, Trace) else type(candidate).__name__
+
+
+def _by_layer(name: str, values: Any) -> dict[str, Any]:
+    """A tuple of an output record: what it holds for each layer, by the place it is from."""
+    before, within = TUPLES[name]
+    first = 1 if before else 0
+    found = {f"encoder.layer.{layer}.{within}": value for layer, value in enumerate(values[first:])}
+    return {before: values[0], **found} if before and len(values) else found
+
+
+def _read_file(path: Path) -> Mapping[str, Any]:
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: a file of tensors ends in .npz or .safetensors")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} is not a whole .npz file of numbers: {error}") from error

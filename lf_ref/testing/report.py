@@ -1,0 +1,172 @@
+"""What `compare` found, for people, as JSON, and as a plot."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_WIDTH = 100
+_AROUND = 8  # tensors shown before the first divergent one, and twice as many from it on
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """How one tensor of the candidate compares.
+
+    passed, and reason where it did not. shape and dtype as the candidate has them; layout: what was done to bring it
+    to expected_shape. max_abs: the largest absolute error, at index, where the candidate has `got` instead of
+    `expected`. max_rel: the largest relative error. rmse: root mean square error. units: the error in units of the
+    expected one of the precision, NaN where that was not measured. nan, inf: how many where numbers are expected.
+    count: the numbers compared. judged: False where no tolerance was given for it. allowed: the largest max_abs that
+    passes.
+    """
+
+    name: str
+    passed: bool
+    reason: str = ""
+    shape: tuple[int, ...] | None = None
+    expected_shape: tuple[int, ...] = ()
+    dtype: str = ""
+    layout: str = ""
+    max_abs: float = math.nan
+    index: tuple[int, ...] = ()
+    got: float = math.nan
+    expected: float = math.nan
+    max_rel: float = math.nan
+    rmse: float = math.nan
+    units: float = math.nan
+    nan: int = 0
+    inf: int = 0
+    count: int = 0
+    judged: bool = True
+    allowed: float = math.nan
+
+
+@dataclass(frozen=True)
+class Report:
+    """The judgement of a candidate.
+
+    tensors: by name, in order of computation. missing: places of the trace that the candidate does not have. unknown:
+    names of the candidate that the trace does not have. tolerance, candidate, expected: what they were, in words.
+    """
+
+    tensors: dict[str, Tensor]
+    missing: tuple[str, ...]
+    unknown: tuple[str, ...]
+    precision: str
+    tolerance: str
+    candidate: str
+    expected: str
+    ignore_padding: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing that was compared differs by more than it may."""
+        return self.first_divergence is None
+
+    @property
+    def first_divergence(self) -> Tensor | None:
+        """The first tensor, in order of computation, that differs by more than it may."""
+        return next((tensor for tensor in self.tensors.values() if not tensor.passed), None)
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Everything as JSON; what is no finite number is written as a string."""
+        first = self.first_divergence
+        facts = asdict(self) | {
+            "passed": self.passed,
+            "first_divergence": None if first is None else first.name,
+            "tensors": [asdict(tensor) for tensor in self.tensors.values()],
+        }
+        return json.dumps(_plain(facts), indent=indent, allow_nan=False)
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Draw the errors over the places, layer by layer, into a file; needs matplotlib."""
+        from .plotting import draw
+
+        draw(self, path)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, everything: bool = False) -> str:
+        """The report for people; everything: all tensors, instead of those around the first divergence."""
+        return "\n".join((*self._summary(), "", *self._table(everything), *self._rest()))
+
+    def _summary(self) -> Iterator[str]:
+        first = self.first_divergence
+        judged = [tensor for tensor in self.tensors.values() if tensor.judged]
+        if first is None:
+            yield f"PASSED: {len(judged)} tensors agree in {self.precision}"
+        else:
+            failed = sum(not tensor.passed for tensor in judged)
+            yield f"DIVERGES first at {first.name}"
+            yield from _details(first)
+            agreeing = [tensor.name for tensor in judged[: judged.index(first)]]
+            yield f"  {failed} of {len(judged)} tensors diverge; the last that agrees: {(agreeing or ['none'])[-1]}"
+        yield f"  candidate: {self.candidate}"
+        yield f"  expected:  {self.expected}"
+        yield f"  tolerance: {self.tolerance}{'; masked tokens left out' if self.ignore_padding else ''}"
+
+    def _table(self, everything: bool) -> Iterator[str]:
+        tensors = list(self.tensors.values())
+        start, stop = 0, len(tensors)
+        first = self.first_divergence
+        if not everything and len(tensors) > 3 * _AROUND:
+            middle = tensors.index(first) if first is not None else 0
+            start = max(0, min(middle - _AROUND, len(tensors) - 3 * _AROUND))
+            stop = start + 3 * _AROUND
+        yield f"  {'place':50} {'max abs':>8} {'max rel':>8} {'RMSE':>8} {'units':>8} {'NaN':>4} {'inf':>4}"
+        if start:
+            yield f"  ... {start} before"
+        for tensor in tensors[start:stop]:
+            yield _line(tensor)
+        if stop < len(tensors):
+            yield f"  ... {len(tensors) - stop} behind; text(everything=True) shows all"
+        yield "  units: the error over the one to expect of " + self.precision
+
+    def _rest(self) -> Iterator[str]:
+        other = sorted({tensor.dtype for tensor in self.tensors.values()} - {self.precision, ""})
+        if other:
+            yield f"  dtype: some tensors are {', '.join(other)}, not {self.precision}"
+        turned = sorted({tensor.layout for tensor in self.tensors.values()} - {""})
+        if turned:
+            yield f"  layouts: {'; '.join(turned)}"
+        for title, names in (("not offered", self.missing), ("not compared", self.unknown)):
+            if names:
+                more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+                yield f"  {title}: {', '.join(names[:3])}{more}"
+
+
+def _details(tensor: Tensor) -> Iterator[str]:
+    yield f"  {tensor.reason}"
+    if tensor.index or tensor.count:
+        units = "" if math.isnan(tensor.units) else f", {_short(tensor.units)} x the expected error"
+        yield f"  worst at {list(tensor.index)}: got {tensor.got:.6g}, expected {tensor.expected:.6g}{units}"
+
+
+def _line(tensor: Tensor) -> str:
+    mark = " " if tensor.passed else "!"
+    name = tensor.name if len(tensor.name) <= 50 else "..." + tensor.name[-47:]
+    if not tensor.count:
+        return f"{mark} {name:50} {tensor.reason}"
+    numbers = (tensor.max_abs, tensor.max_rel, tensor.rmse, tensor.units)
+    cells = " ".join(f"{_short(number):>8}" for number in numbers)
+    return f"{mark} {name:50} {cells} {tensor.nan:4} {tensor.inf:4}"
+
+
+def _short(number: float) -> str:
+    if math.isnan(number):
+        return "-"
+    return f"{number:.1e}" if number != 0 and not 0.01 <= number < 1000 else f"{number:.3g}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,73 @@
+"""What is known of the run that tensors come from, and what follows: how each is laid out, and which numbers count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..config import LongformerConfig
+from ..reference.ops import Array
+from .names import BAND, COLUMNS, GLOBALS, OUTPUTS, POOLED, TOKENS, place_of, split
+
+_PER_TOKEN = ("LongformerForMaskedLM", "LongformerForTokenClassification")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a trace is of.
+
+    class_name, config, dtype, backend: of the model; dtype is that of all tensors. inputs: the arguments that were
+    given, as arrays. visible, is_global: bool (rows, seq), as the encoder had them, the head's default included;
+    choices count as rows. outputs: the names of the model's outputs, in order.
+    """
+
+    class_name: str
+    config: LongformerConfig
+    dtype: str
+    backend: str
+    inputs: dict[str, Array]
+    visible: Array
+    is_global: Array
+    outputs: tuple[str, ...]
+
+
+def layout_of(name: str, run: Run) -> str | None:
+    """How the tensor of a place or an output is laid out; None for what has no rows."""
+    if name in OUTPUTS:
+        if name in ("last_hidden_state", "start_logits", "end_logits"):
+            return TOKENS
+        if name == "logits":
+            return TOKENS if run.class_name in _PER_TOKEN else None
+        return POOLED if name == "pooler_output" else None
+    place = place_of(name)
+    if place is None or (name == "classifier" and run.class_name not in _PER_TOKEN):
+        return None
+    return place.layout
+
+
+def counted(name: str, ndim: int, run: Run, ignore_padding: bool) -> Array:
+    """Which numbers of a tensor mean something, as a mask that broadcasts to it.
+
+    Left out are slots of rows with fewer global tokens than others, the local rows of global queries (every
+    implementation computes something else there, and replaces it) and, on request, masked tokens.
+    """
+    visible, is_global = run.visible, run.is_global
+    shown = visible if ignore_padding else np.ones_like(visible)
+    count = is_global.sum(axis=1)
+    slots = np.arange(max(1, int(count.max()))) < count[:, None]  # [B, x]
+    layout, (_, within) = layout_of(name, run), split(name)
+    if layout == GLOBALS:
+        return slots[:, :, None]
+    if layout == COLUMNS:
+        return slots[:, None, None, :] & shown[:, None, :, None]
+    if layout == BAND:
+        rows = visible & ~is_global if "scores" in within else shown & ~is_global
+        return rows[:, None, :, None]
+    if layout == TOKENS:
+        if within.endswith(("key_global", "value_global")):
+            shown = shown & (count > 0)[:, None]
+        elif within == "attention.self.context":
+            shown = shown & ~is_global
+        return shown.reshape(*shown.shape, *[1] * (ndim - 2))
+    return np.ones([1] * ndim, bool)
