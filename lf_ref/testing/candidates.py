@@ -67,13 +67,15 @@ def read_candidate(candidate: Any, expected: Trace) -> Candidate:
     if isinstance(candidate, Candidate):
         return candidate
     if isinstance(candidate, Mapping):
-        return Candidate(candidate, _title(candidate))
+        return Candidate(candidate, repr(candidate) if isinstance(candidate, Trace) else type(candidate).__name__)
     if isinstance(candidate, str | os.PathLike):
         return Candidate(_read_file(Path(candidate)), os.fspath(candidate))
     if hasattr(candidate, "__array__") or hasattr(candidate, "__dlpack__"):
         if not expected.run.outputs:
             raise InputError("a single array is compared with the last output, but the trace has kept no output")
         return Candidate({expected.run.outputs[-1]: candidate}, type(candidate).__name__)
+    if hasattr(candidate, "named_modules"):
+        raise InputError("a torch module is run by capture_torch(module, **inputs), whose result is the candidate")
     if callable(candidate):
         return read_candidate(_call(candidate, expected), expected)
     raise InputError(
@@ -87,10 +89,6 @@ def _call(candidate: Callable[..., Any], expected: Trace) -> Any:
     if callable(result) and not isinstance(result, Mapping):
         raise InputError(f"the candidate returned {type(result).__name__}, not a mapping of names to arrays")
     return result
-
-
-def _title(candidate: Any) -> str:
-    return repr(candidate) if isinstance(candidate, Trace) else type(candidate).__name__
 
 
 def _by_layer(name: str, values: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Difference:
     largest: the largest absolute error (inf where one of the two is no number, and the other is), at `index`, where
     the two hold `got` and `wanted`. relative: the largest relative error, where something other than 0 is wanted.
     rmse: the root mean square of the finite errors. nan, inf: how many the candidate has where numbers are wanted.
-    count: the numbers that count; factor: the one that the wanted numbers times it come nearest to what was got by.
+    count: the numbers that count.
     """
 
     largest: float = 0.0
@@ -34,13 +34,12 @@ class Difference:
     nan: int = 0
     inf: int = 0
     count: int = 0
-    factor: float = math.nan
 
 
 def difference(got: Array, wanted: Array, counted: Array) -> Difference:
     """Measure; the three have one shape, or `counted`, bool, broadcasts to it."""
     found = Difference()
-    squares = products = norms = 0.0
+    squares = 0.0
     flat = (math.prod(got.shape[:2]), *got.shape[2:]) if got.ndim > 2 else (got.shape or (1,))
     mask = np.broadcast_to(counted, got.shape).reshape(flat) if got.ndim > 2 else np.broadcast_to(counted, flat)
     one, other = got.reshape(flat), wanted.reshape(flat)
@@ -63,10 +62,6 @@ def difference(got: Array, wanted: Array, counted: Array) -> Difference:
             where = start * math.prod(flat[1:]) + place
             found.index = tuple(int(axis) for axis in np.unravel_index(where, got.shape or (1,)))[: got.ndim]
         found.relative = max(found.relative, float(relative.max(initial=0.0, where=np.isfinite(b))))
-        both = finite & seen & use
-        a, b = np.where(both, a, 0.0), np.where(both, b, 0.0)
-        squares += float(np.square(a - b).sum())
-        products, norms = products + float((a * b).sum()), norms + float(np.square(b).sum())
+        squares += float(np.square(error, where=np.isfinite(error), out=np.zeros_like(error)).sum())
     found.rmse = math.sqrt(squares / max(1, found.count))
-    found.factor = products / norms if norms else math.nan
     return found

@@ -17,17 +17,19 @@ _AROUND = 8  # tensors shown before the first divergent one, and twice as many f
 class Tensor:
     """How one tensor of the candidate compares.
 
-    passed, and reason where it did not. shape and dtype as the candidate has them; layout: what was done to bring it
-    to expected_shape. max_abs: the largest absolute error, at index, where the candidate has `got` instead of
-    `expected`. max_rel: the largest relative error. rmse: root mean square error. units: the error in units of the
-    expected one of the precision, NaN where that was not measured. nan, inf: how many where numbers are expected.
-    count: the numbers compared. judged: False where no tolerance was given for it. allowed: the largest max_abs that
-    passes.
+    place: the first name of what `name` stands for. passed, and reason where it did not; hints, on the first divergent
+    tensor: where the errors are, and what mistake would look like that. shape and dtype as the candidate has them;
+    layout: what was done to bring it to expected_shape. max_abs: the largest absolute error, at index, where the
+    candidate has `got` instead of `expected`. max_rel: the largest relative error. rmse: root mean square error. units:
+    the error in units of the expected one of the precision, NaN where that was not measured. nan, inf: how many where
+    numbers are expected. count: the numbers compared. judged: False where no tolerance was given for it.
     """
 
     name: str
+    place: str
     passed: bool
     reason: str = ""
+    hints: tuple[str, ...] = ()
     shape: tuple[int, ...] | None = None
     expected_shape: tuple[int, ...] = ()
     dtype: str = ""
@@ -43,7 +45,6 @@ class Tensor:
     inf: int = 0
     count: int = 0
     judged: bool = True
-    allowed: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Report:
         yield f"  tolerance: {self.tolerance}{'; masked tokens left out' if self.ignore_padding else ''}"
 
     def _table(self, everything: bool) -> Iterator[str]:
-        tensors = list(self.tensors.values())
+        tensors = [tensor for tensor in self.tensors.values() if not self._repeats(tensor)]
         start, stop = 0, len(tensors)
         first = self.first_divergence
         if not everything and len(tensors) > 3 * _AROUND:
@@ -127,6 +128,12 @@ class Report:
         if stop < len(tensors):
             yield f"  ... {len(tensors) - stop} behind; text(everything=True) shows all"
         yield "  units: the error over the one to expect of " + self.precision
+
+    def _repeats(self, tensor: Tensor) -> bool:
+        """Whether another name of the same place says the same already."""
+        first = self.tensors.get(tensor.place, tensor)
+        same = (first.passed, first.max_abs, first.rmse) == (tensor.passed, tensor.max_abs, tensor.rmse)
+        return first is not tensor and same
 
     def _rest(self) -> Iterator[str]:
         other = sorted({tensor.dtype for tensor in self.tensors.values()} - {self.precision, ""})
@@ -146,6 +153,7 @@ def _details(tensor: Tensor) -> Iterator[str]:
     if tensor.index or tensor.count:
         units = "" if math.isnan(tensor.units) else f", {_short(tensor.units)} x the expected error"
         yield f"  worst at {list(tensor.index)}: got {tensor.got:.6g}, expected {tensor.expected:.6g}{units}"
+    yield from (f"  {hint}" for hint in tensor.hints)
 
 
 def _line(tensor: Tensor) -> str:

@@ -38,9 +38,11 @@ def layout_of(name: str, run: Run) -> str | None:
         if name in ("last_hidden_state", "start_logits", "end_logits"):
             return TOKENS
         if name == "logits":
-            return TOKENS if run.class_name in _PER_TOKEN else None
+            return TOKENS if run.class_name in _PER_TOKEN and "logits_at" not in run.inputs else None
         return POOLED if name == "pooler_output" else None
     place = place_of(name)
+    if name.startswith("lm_head") and "logits_at" in run.inputs:
+        return None
     if place is None or (name == "classifier" and run.class_name not in _PER_TOKEN):
         return None
     return place.layout
