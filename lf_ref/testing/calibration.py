@@ -24,10 +24,19 @@ from .tracing import Trace, trace
 
 @dataclass(frozen=True)
 class ExpectedError:
-    """Of one tensor: the root mean square of the error, and its largest magnitude."""
+    """Of one tensor: what error to expect, and how much of it is luck.
+
+    rms: the root mean square of the error. largest: its largest magnitude. numbers: how many numbers carry the error,
+    (sum e^2)^2 / sum e^4: of a peaked softmax or a saturated tanh far fewer than there are. gained: the root mean
+    square of the part of the error that is in proportion to the values, negative where it makes them smaller. wobble:
+    its standard deviation, were the errors independent.
+    """
 
     rms: float
     largest: float
+    numbers: float
+    gained: float
+    wobble: float
 
 
 class Calibration(Mapping[str, ExpectedError]):
@@ -89,7 +98,7 @@ def calibrate(expected: Trace, precision: str, ignore_padding: bool = False) -> 
             if name in expected.run.outputs and expected.place(name) == name:
                 meter.put(name, value.shape, (), value)
     scale = asked.unit / run.unit * (math.sqrt(2.0) if precision == expected.run.dtype else 1.0)
-    errors = {name: meter.error(expected.place(name), scale, asked) for name in expected.places}
+    errors = {name: meter.sums[expected.place(name)].error(scale, asked) for name in expected.places}
     return Calibration(errors, precision, ignore_padding)
 
 
@@ -115,6 +124,52 @@ class _Rounding:
         return self._observer(name, self._round(array), row)
 
 
+@dataclass
+class _Sums:
+    """Over the errors e and the true values x of one tensor."""
+
+    count: float = 0.0
+    e2: float = 0.0
+    e4: float = 0.0
+    x2: float = 0.0
+    x4: float = 0.0
+    ex: float = 0.0
+    e2x2: float = 0.0
+    largest: float = 0.0
+    top: float = 0.0
+
+    def add(self, e: Array, x: Array, count: int) -> None:
+        """Some more of them; 0 where they do not count."""
+        square, size = np.square(e), np.square(x)
+        self.count += count
+        self.e2 += float(square.sum())
+        self.e4 += float(np.square(square).sum())
+        self.x2 += float(size.sum())
+        self.x4 += float(np.square(size).sum())
+        self.ex += float((e * x).sum())
+        self.e2x2 += float((square * size).sum())
+        self.largest = max(self.largest, float(np.abs(e).max(initial=0.0)))
+        self.top = max(self.top, float(np.abs(x).max(initial=0.0)))
+
+    def error(self, scale: float, precision: Precision) -> ExpectedError:
+        """The error times a factor, but never less than that of rounding the values once.
+
+        That is what a table of vectors is read with, and no luck with a few numbers makes a sum more exact.
+        """
+        count = max(1.0, self.count)
+        most = max(1.0, count / 3)  # what (sum e^2)^2 / sum e^4 is for normally distributed errors
+        rms, size = scale * math.sqrt(self.e2 / count), math.sqrt(self.x2 / count)
+        floor, largest = _MEAN_ROUNDING * precision.unit * size, max(scale * self.largest, precision.unit * self.top)
+        if rms <= floor:
+            rms, wobble = floor, 0.0
+            numbers = min(most, self.x2**2 / self.x4) if self.x4 else most
+        else:
+            wobble = scale * math.sqrt(self.e2x2) / self.x2 * size if self.x2 else 0.0
+            numbers = min(most, self.e2**2 / self.e4)
+        gained = scale * self.ex / self.x2 * size if self.x2 else 0.0
+        return ExpectedError(rms, largest, numbers, gained, max(wobble, rms / math.sqrt(numbers)))
+
+
 class _Meter(Placer):
     """Adds up the errors of a run against the truth, piece by piece; nothing is kept."""
 
@@ -122,12 +177,7 @@ class _Meter(Placer):
         known = {expected.place(name) for name in expected.places}
         super().__init__(expected.run.config, known.__contains__)
         self._truth, self._run, self._ignore_padding = truth, expected.run, ignore_padding
-        # Of each tensor: of its errors and of its true values, the sum of squares and the largest; how many there are.
-        self._squares: dict[str, float] = {}
-        self._largest: dict[str, float] = {}
-        self._norms: dict[str, float] = {}
-        self._tops: dict[str, float] = {}
-        self._counts: dict[str, float] = {}
+        self.sums = {name: _Sums() for name in known}
 
     def put(self, name: str, shape: tuple[int, ...], index: Index, piece: Array) -> None:
         """As in `Placer`."""
@@ -135,25 +185,7 @@ class _Meter(Placer):
         wanted = np.asarray(self._truth[name][index], np.float64)
         use = mask & np.isfinite(wanted) & np.isfinite(piece)
         wanted = np.where(use, wanted, 0.0)
-        error = np.where(use, piece, 0.0) - wanted
-        for sums, value in (
-            (self._squares, float(np.square(error).sum())),
-            (self._norms, float(np.square(wanted).sum())),
-            (self._counts, float(use.sum())),
-        ):
-            sums[name] = sums.get(name, 0.0) + value
-        for tops, values in ((self._largest, error), (self._tops, wanted)):
-            tops[name] = max(tops.get(name, 0.0), float(np.abs(values).max(initial=0.0)))
-
-    def error(self, name: str, scale: float, precision: Precision) -> ExpectedError:
-        """The error of a tensor, times a factor, but never less than that of rounding its values once.
-
-        That is what a table of vectors is read with, and no luck with a few numbers makes a sum more exact.
-        """
-        count = max(1.0, self._counts[name])
-        rms, size = math.sqrt(self._squares[name] / count), math.sqrt(self._norms[name] / count)
-        floor, top = _MEAN_ROUNDING * precision.unit * size, precision.unit * self._tops[name]
-        return ExpectedError(max(scale * rms, floor), max(scale * self._largest[name], top))
+        self.sums[name].add(np.where(use, piece, 0.0) - wanted, wanted, int(use.sum()))
 
 
 # The root mean square of one rounding, relative to its largest: it is spread evenly over -1 ... 1 half steps, and the

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,10 @@ from .names import BAND, COLUMNS, OUTPUTS, TOKENS, bare, place_of, primary, spli
 from .placing import chooser
 
 Rename = Callable[[str], "str | None"] | Mapping[str, str] | None
+
+# HF's attention finds its softmax in torch.nn.functional, where one capture at a time may stand before it. A mode of
+# torch.overrides would leave that alone, but sees only what a softmax that users put there passes on.
+_SOFTMAX = threading.Lock()
 
 
 class Capture(Candidate):
@@ -62,13 +68,10 @@ def capture_torch(
     if not isinstance(module, torch.nn.Module):
         raise InputError(f"module must be a torch.nn.Module, got {type(module).__name__}")
     recorder = _Recorder(torch, chooser(names))
-    named = _renamer(rename)
     with ExitStack() as stack:
-        for name, part in module.named_modules():
-            known = named(name) if name else None
-            if known is not None:
-                for handle in recorder.hooks(known, part):
-                    stack.callback(handle.remove)
+        for part, known in _named_parts(module, _renamer(rename)):
+            for handle in recorder.hooks(known, part):
+                stack.callback(handle.remove)
         stack.enter_context(recorder.watch_softmax())
         stack.enter_context(torch.no_grad())
         output = module(**{name: _tensor(torch, module, value) for name, value in inputs.items()})
@@ -85,8 +88,9 @@ class _Recorder:
         self._turned: set[str] = set()
         self._attention: tuple[str, Any] | None = None  # HF's self-attention that is running, and its name
 
-    def hooks(self, name: str, part: Any) -> list[Any]:
-        """Hook a module; returns the handles."""
+    def hooks(self, names: Sequence[str], part: Any) -> list[Any]:
+        """Hook a module; returns the handles. One that has several names is called under each of them in turn."""
+        name, calls = names[0], count()
         if _is_hf_attention(part):
             projections = [f"{name}.{which}{kind}" for which in ("query", "key", "value") for kind in ("", "_global")]
             self._turned.update(projections)
@@ -96,6 +100,7 @@ class _Recorder:
             ]
 
         def take(part: Any, given: Any, output: Any) -> None:
+            name = names[min(next(calls), len(names) - 1)]
             self.take(name, output[0] if isinstance(output, tuple | list) and output else output)
 
         return [part.register_forward_hook(take)]
@@ -116,19 +121,23 @@ class _Recorder:
             self.take(f"{name}.probabilities{kind}", maps.transpose(*axes))
         return output if self._asked else output[:1]
 
-    def watch_softmax(self) -> Any:
-        """A context in which the scores are taken that HF's self-attention gives to its softmax."""
-        recorder = self
+    @contextmanager
+    def watch_softmax(self) -> Iterator[None]:
+        """Take the scores that HF's self-attention gives to its softmax, on this thread."""
+        functional, thread = self._torch.nn.functional, threading.get_ident()
+        with _SOFTMAX:
+            original = functional.softmax
 
-        def watched(mode: Any, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            options = dict(kwargs or {})
-            if recorder._attention is not None and function.__name__ == "softmax":
-                recorder.scores(*recorder._attention, args[0])
-                options.pop("_stacklevel", None)  # torch adds it; what users put in place of softmax may not take it
-            return function(*args, **options)
+            def softmax(scores: Any, *args: Any, **options: Any) -> Any:
+                if self._attention is not None and threading.get_ident() == thread:
+                    self.scores(*self._attention, scores)
+                return original(scores, *args, **options)
 
-        mode = type("Watch", (self._torch.overrides.TorchFunctionMode,), {"__torch_function__": watched})
-        return mode()
+            functional.softmax = softmax
+            try:
+                yield
+            finally:
+                functional.softmax = original
 
     def scores(self, name: str, part: Any, scores: Any) -> None:
         """[batch, seq, heads, columns] of local queries, [batch * heads, slots, seq] of global ones."""
@@ -160,6 +169,16 @@ class _Recorder:
             name: (_laid_out(name, array, shape, name in self._turned), dtype)
             for name, (array, dtype) in self._tensors.items()
         }
+
+
+def _named_parts(module: Any, named: Callable[[str], str | None]) -> list[tuple[Any, list[str]]]:
+    """The modules and the names of each, in order; weights that layers share are one module of several names."""
+    parts: dict[int, tuple[Any, list[str]]] = {}
+    for name, part in module.named_modules(remove_duplicate=False):
+        known = named(name) if name else None
+        if known is not None:
+            parts.setdefault(id(part), (part, []))[1].append(known)
+    return list(parts.values())
 
 
 def _laid_out(name: str, array: Array, shape: tuple[int, int] | None, turned: bool) -> Array:

@@ -109,7 +109,7 @@ class _Judge:
         mask = counted(place, wanted.ndim, expected.run, self.ignore_padding)
         measured = [(difference(array, wanted, mask), how, array) for how, array in found]
         best, how, array = min(measured, key=lambda entry: (entry[0].largest, entry[0].rmse))
-        allowed = self.tolerance.allowed(name, wanted, best.count)
+        allowed = self.tolerance.allowed(name, wanted)
         reason = _reason(best, allowed)
         units, notes = _units(best, allowed), list[str]()
         if reason and allowed is not None and not self._found_one:
@@ -129,6 +129,8 @@ class _Judge:
             expected=best.wanted,
             max_rel=best.relative,
             rmse=best.rmse,
+            gain=best.gain,
+            size=best.size,
             units=units,
             nan=best.nan,
             inf=best.inf,
@@ -153,7 +155,12 @@ def _reason(found: Difference, allowed: Allowed | None) -> str:
         return f"{found.nan} NaN and {found.inf} infinite where finite numbers are expected"
     if found.largest > allowed.largest:
         return "too large an error"
-    return "too large an error on the whole, though not at one place" if found.rmse > allowed.rms else ""
+    if found.rmse > allowed.rms:
+        return "too large an error on the whole, though not at one place"
+    if abs(found.gain) * found.size > allowed.gained:
+        more = "large" if found.gain > 0 else "small"
+        return f"all values are too {more} on the whole, by {abs(found.gain):.2g} of them"
+    return ""
 
 
 def _some(names: list[str]) -> str:

@@ -88,9 +88,10 @@ def _columns(place: str, off: Array, expected: Trace) -> Iterator[str]:
 
 
 def _multiple(values: Array, wanted: Array, mask: Array) -> Iterator[str]:
+    mask = mask & np.isfinite(values)
     a, b = values[mask], wanted[mask]
     squares, products, norms = float(a @ a), float(a @ b), float(b @ b)
-    if not np.isfinite(squares) or squares == 0 or norms == 0:
+    if squares == 0 or norms == 0:
         return
     factor = products / norms
     left = 1 - products * products / (squares * norms)

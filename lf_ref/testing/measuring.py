@@ -21,8 +21,10 @@ class Difference:
 
     largest: the largest absolute error (inf where one of the two is no number, and the other is), at `index`, where
     the two hold `got` and `wanted`. relative: the largest relative error, where something other than 0 is wanted.
-    rmse: the root mean square of the finite errors. nan, inf: how many the candidate has where numbers are wanted.
-    count: the numbers that count.
+    rmse: the root mean square of the finite errors. gain: how much too large the values are on the whole, relative: the
+    slope of the errors over the wanted values; it is 0 but for luck where rounding is to the nearest. size: the root
+    mean square of the wanted values. nan, inf: how many the candidate has where numbers are wanted. count: the numbers
+    that are wanted and no infinity.
     """
 
     largest: float = 0.0
@@ -31,6 +33,8 @@ class Difference:
     wanted: float = math.nan
     relative: float = 0.0
     rmse: float = 0.0
+    gain: float = 0.0
+    size: float = 0.0
     nan: int = 0
     inf: int = 0
     count: int = 0
@@ -39,7 +43,7 @@ class Difference:
 def difference(got: Array, wanted: Array, counted: Array) -> Difference:
     """Measure; the three have one shape, or `counted`, bool, broadcasts to it."""
     found = Difference()
-    squares = 0.0
+    squares = slope = norms = 0.0
     flat = (math.prod(got.shape[:2]), *got.shape[2:]) if got.ndim > 2 else (got.shape or (1,))
     mask = np.broadcast_to(counted, got.shape).reshape(flat) if got.ndim > 2 else np.broadcast_to(counted, flat)
     one, other = got.reshape(flat), wanted.reshape(flat)
@@ -51,7 +55,7 @@ def difference(got: Array, wanted: Array, counted: Array) -> Difference:
         finite, seen = np.isfinite(b), np.isfinite(a)
         found.nan += int((np.isnan(a) & finite & use).sum())
         found.inf += int((np.isinf(a) & finite & use).sum())
-        found.count += int(use.sum())
+        found.count += int((finite & use).sum())
         same = (a == b) | (np.isnan(a) & np.isnan(b)) | ((b == -np.inf) & (a <= _UNSEEN))
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             error = np.where(same | ~use, 0.0, np.where(finite & seen, np.abs(a - b), np.inf))
@@ -62,6 +66,10 @@ def difference(got: Array, wanted: Array, counted: Array) -> Difference:
             where = start * math.prod(flat[1:]) + place
             found.index = tuple(int(axis) for axis in np.unravel_index(where, got.shape or (1,)))[: got.ndim]
         found.relative = max(found.relative, float(relative.max(initial=0.0, where=np.isfinite(b))))
-        squares += float(np.square(error, where=np.isfinite(error), out=np.zeros_like(error)).sum())
-    found.rmse = math.sqrt(squares / max(1, found.count))
+        both = finite & seen & use
+        a, b = np.where(both, a, 0.0), np.where(both, b, 0.0)
+        squares += float(np.square(a - b).sum())
+        slope, norms = slope + float(((a - b) * b).sum()), norms + float(np.square(b).sum())
+    found.rmse, found.size = math.sqrt(squares / max(1, found.count)), math.sqrt(norms / max(1, found.count))
+    found.gain = slope / norms if norms else 0.0
     return found

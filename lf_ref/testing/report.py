@@ -20,7 +20,8 @@ class Tensor:
     place: the first name of what `name` stands for. passed, and reason where it did not; hints, on the first divergent
     tensor: where the errors are, and what mistake would look like that. shape and dtype as the candidate has them;
     layout: what was done to bring it to expected_shape. max_abs: the largest absolute error, at index, where the
-    candidate has `got` instead of `expected`. max_rel: the largest relative error. rmse: root mean square error. units:
+    candidate has `got` instead of `expected`. max_rel: the largest relative error. rmse: root mean square error. gain:
+    how much too large the values are on the whole, relative. size: the root mean square of the expected values. units:
     the error in units of the expected one of the precision, NaN where that was not measured. nan, inf: how many where
     numbers are expected. count: the numbers compared. judged: False where no tolerance was given for it.
     """
@@ -40,6 +41,8 @@ class Tensor:
     expected: float = math.nan
     max_rel: float = math.nan
     rmse: float = math.nan
+    gain: float = math.nan
+    size: float = math.nan
     units: float = math.nan
     nan: int = 0
     inf: int = 0

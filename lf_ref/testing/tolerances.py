@@ -18,12 +18,17 @@ from .rounding import PRECISIONS
 from .tracing import Trace
 
 # A candidate passes while its error is at most so many times the expected one. Two sound programs differ by their order
-# of summation and by how often they round: measured on HF's Longformer against the definition, over many random models,
-# the root mean square stays below 1.4 times and the largest error below 2.3 times. What is wrong by one rounding at
-# every step, as cutting off bits instead of rounding to nearest is, makes twice the error.
+# of summation and by how often they round. Measured on HF's Longformer in every precision against the definition, on
+# some 20 000 tensors of random models and on the demo: less what the next constant allows for, the root mean square
+# of the error stays below 1.4 times, the largest error below 3.5 times the expected one. Cutting off bits instead of
+# rounding to nearest makes twice the error, a sum in bfloat16 three times.
 RMS_MULTIPLE, LARGEST_MULTIPLE = 1.7, 5.0
-# Of few numbers the root mean square itself is a matter of luck: it may be larger by the factor 1 + FEW / sqrt(n).
-FEW = 4.0
+# Where few numbers carry the error all this is a matter of luck: so many standard deviations are allowed on top.
+DEVIATIONS = 4.0
+# The part of the error that is in proportion to the values, and so makes all of them too small or too large, over the
+# root mean square of the expected error. It is luck alone where rounding is to nearest: measured as above, never more
+# than 0.05 beyond it. One operation whose result is cut off has 0.6.
+GAIN_MULTIPLE = 0.25
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,14 @@ FIXED = {
 
 @dataclass(frozen=True)
 class Allowed:
-    """What passes for one tensor: absolute errors, and the expected ones where they were measured."""
+    """What passes for one tensor: absolute errors, and the expected ones where they were measured.
 
-    rms: float
+    gained: root mean square of the part of the error that is in proportion to the values.
+    """
+
     largest: float
+    rms: float = math.inf
+    gained: float = math.inf
     expected: ExpectedError | None = None
 
 
@@ -56,8 +65,8 @@ class Tolerance(Protocol):
 
     title: str
 
-    def allowed(self, name: str, wanted: Array, count: int) -> Allowed | None:
-        """wanted: the numbers expected, count: how many of them count. None: the tensor is not judged."""
+    def allowed(self, name: str, wanted: Array) -> Allowed | None:
+        """wanted: the numbers expected. None: the tensor is not judged."""
 
 
 class Calibrated:
@@ -66,17 +75,22 @@ class Calibrated:
     def __init__(self, calibration: Calibration, expected: Trace) -> None:
         self._calibration, self._expected = calibration, expected
         self.title = (
-            f"at most {RMS_MULTIPLE:g} x the expected error of {calibration.precision} (root mean square), "
-            f"{LARGEST_MULTIPLE:g} x (largest)"
+            f"{RMS_MULTIPLE:g} x the expected RMSE of {calibration.precision}, {LARGEST_MULTIPLE:g} x its largest "
+            "error; more where numbers are few"
         )
 
-    def allowed(self, name: str, wanted: Array, count: int) -> Allowed | None:
+    def allowed(self, name: str, wanted: Array) -> Allowed | None:
         """As in `Tolerance`."""
         error = self._calibration.get(name) or self._calibration.get(self._expected.place(name))
         if error is None:
             return None
-        luck = 1 + FEW / math.sqrt(max(1, count))
-        return Allowed(RMS_MULTIPLE * luck * error.rms, LARGEST_MULTIPLE * luck * error.largest, error)
+        luck = DEVIATIONS / math.sqrt(max(1.0, error.numbers))
+        return Allowed(
+            largest=(LARGEST_MULTIPLE + luck) * error.largest,
+            rms=(RMS_MULTIPLE + luck) * error.rms,
+            gained=abs(error.gained) + GAIN_MULTIPLE * error.rms + DEVIATIONS * error.wobble,
+            expected=error,
+        )
 
 
 class Fixed:
@@ -85,13 +99,13 @@ class Fixed:
     def __init__(self, numbers: Mapping[str, float], title: str) -> None:
         self._numbers, self.title = dict(numbers), title
 
-    def allowed(self, name: str, wanted: Array, count: int) -> Allowed | None:
+    def allowed(self, name: str, wanted: Array) -> Allowed | None:
         """As in `Tolerance`."""
         known = (name, *aliases(name))
         for pattern, number in self._numbers.items():
             if any(fnmatchcase(other, pattern) for other in known):
                 finite = np.where(np.isfinite(wanted), wanted, 0)
-                return Allowed(math.inf, number * float(np.abs(finite).max(initial=0.0)))
+                return Allowed(number * float(np.abs(finite).max(initial=0.0)))
         return None
 
 
