@@ -53,7 +53,7 @@ def attend(
     seq, width = len(hidden), len(hidden[0])
     head_dim = width // heads
     maps = ("query", "key", "value", "query_global", "key_global", "value_global")
-    projected = {name: _linear(hidden, weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in maps}
+    projected = {name: linear(hidden, weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in maps}
     is_global = [bool(flag and seen) for flag, seen in zip(is_global, visible, strict=True)]
     output = [[0.0] * width for _ in range(seq)]
     probabilities: list[list[dict[int, float]]] = [[{} for _ in range(seq)] for _ in range(heads)]
@@ -77,7 +77,8 @@ def attend(
     return Attended(output, probabilities)
 
 
-def _linear(rows: Sequence[Sequence[float]], weight: Any, bias: Any) -> list[Vector]:
+def linear(rows: Sequence[Sequence[float]], weight: Any, bias: Any) -> list[Vector]:
+    """x W^T + b of each row, with the weight as torch stores it."""
     result = []
     for row in rows:
         row = [float(value) for value in row]

@@ -30,3 +30,6 @@ BFLOAT16 = 0.04
 
 # int8 rounds to 1/254 of the largest number of a row, which is often the larger part of a small one.
 INT8 = 0.2
+
+# The definition in float64 against scalar loops whose sums are exact: only the definition's own sums differ.
+SCALARS = 1e-13

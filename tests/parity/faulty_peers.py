@@ -1,112 +1,19 @@
-"""HF's Longformer with one fault at a time, each a small patch of the model or of its module."""
+"""HF's Longformer with one fault at a time: `plant(model, patch)` plants it, and undoing the patch takes it away."""
 
 from __future__ import annotations
 
-import importlib
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
-
-from pytest import MonkeyPatch
-
+from oracles.fault_table import LAYER, SELF, FaultTable
+from parity import faulty_attention
+from parity.faulty_attention import base, given, hf, layers, wrap
 from parity.peers import peer_modules
 
-BOTH = ("float32", "bfloat16")
-LAYER, LAST = "encoder.layer.0", "encoder.layer.1"
-SELF = f"{LAYER}.attention.self"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """apply: plants it in a model, undone with the patch. The rest as `oracles.faulty_ports.Fault`."""
-
-    apply: Callable[[Any, MonkeyPatch], None]
-    place: str
-    class_name: str = "LongformerForMaskedLM"
-    precisions: tuple[str, ...] = BOTH
-    batch: str = "ragged"
-
-
-FAULTS: dict[str, Fault] = {}
-
-
-def fault(place: str, **facts: Any) -> Callable[..., Any]:
-    def enter(apply: Callable[[Any, MonkeyPatch], None]) -> Callable[[Any, MonkeyPatch], None]:
-        FAULTS[apply.__name__] = Fault(apply, place, **facts)
-        return apply
-
-    return enter
-
-
-def base(model: Any) -> Any:
-    return getattr(model, "longformer", model)
-
-
-def layers(model: Any) -> Any:
-    return base(model).encoder.layer
-
-
-def attentions(model: Any) -> list[Any]:
-    return [layer.attention.self for layer in layers(model)]
-
-
-def hf() -> Any:
-    peer_modules()
-    return importlib.import_module("transformers.models.longformer.modeling_longformer")
-
-
-def wrap(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-    """Replace a method of one object by `make(original)`."""
-    setattr(owner, name, make(getattr(owner, name)))
-
-
-def given(part: Any, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change the keyword arguments of a module's forward."""
-
-    def hook(_: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        change(kwargs)
-        return args, kwargs
-
-    part.register_forward_pre_hook(hook, with_kwargs=True)
-
-
-def result(part: Any, change: Callable[[Any], Any]) -> None:
-    """Change the result of a module."""
-    part.register_forward_hook(lambda _, __, output: change(output))
-
-
-def on_scores(model: Any, change: Callable[[Any, int], None]) -> None:
-    """Change the band of scores, [batch, seq, heads, 2 w + 1], before it is masked; w is given too."""
-
-    def make(original: Any) -> Any:
-        def product(query: Any, key: Any, w: int) -> Any:
-            band = original(query, key, w)
-            change(band, w)
-            return band
-
-        return product
-
-    for attention in attentions(model):
-        wrap(attention, "_sliding_chunks_query_key_matmul", make)
-
-
-def lowest(tensor: Any) -> float:
-    torch, _ = peer_modules()
-    return float(torch.finfo(tensor.dtype).min)
-
-
-def truncated(tensor: Any) -> Any:
-    """float32 values with the lower half of their bits cut off, as bfloat16."""
-    torch, _ = peer_modules()
-    return (tensor.float().view(torch.int32) & -65536).view(torch.float32)
+FAULTS = FaultTable(faulty_attention.FAULTS)
 
 
 # --- embeddings -----------------------------------------------------------------------------------------------------
 
 
-@fault("embeddings.position_embeddings")
+@FAULTS("embeddings.position_embeddings")
 def positions_from_zero(model, patch):
     original = hf().create_position_ids_from_input_ids
     patch.setattr(
@@ -114,13 +21,13 @@ def positions_from_zero(model, patch):
     )
 
 
-@fault("embeddings.position_embeddings")
+@FAULTS("embeddings.position_embeddings")
 def positions_off_by_one(model, patch):
     original = hf().create_position_ids_from_input_ids
     patch.setattr(hf(), "create_position_ids_from_input_ids", lambda ids, pad: original(ids, pad) - 1)
 
 
-@fault("embeddings.position_embeddings", batch="padded left")
+@FAULTS("embeddings.position_embeddings", batch="padded left")
 def positions_count_padding(model, patch):
     torch, _ = peer_modules()
 
@@ -130,334 +37,66 @@ def positions_count_padding(model, patch):
     patch.setattr(hf(), "create_position_ids_from_input_ids", counted)
 
 
-@fault("embeddings.token_type_embeddings")
+@FAULTS("embeddings.token_type_embeddings")
 def types_ignored(model, patch):
     wrap(base(model).embeddings.token_type_embeddings, "forward", lambda original: lambda ids: original(ids * 0))
 
 
-@fault("embeddings.LayerNorm")
+@FAULTS("embeddings.LayerNorm")
 def epsilon_not_of_the_config(model, patch):
     base(model).embeddings.LayerNorm.eps = 1e-12
 
 
-@fault("embeddings.word_embeddings", precisions=("float32",))
+@FAULTS("embeddings.word_embeddings", precisions=("float32",))
 def weights_in_float16(model, patch):
     for weights in model.parameters():
         weights.data = weights.data.half().float()
 
 
-# --- projections ----------------------------------------------------------------------------------------------------
-
-
-@fault(f"{SELF}.query")
-def query_bias_missing(model, patch):
-    attentions(model)[0].query.bias.data.zero_()
-
-
-@fault(f"{SELF}.key")
-def key_transposed(model, patch):
-    weight = attentions(model)[0].key.weight
-    weight.data = weight.data.T.contiguous()
-
-
-@fault(f"{LAST}.attention.self.value")
-def value_of_the_layer_before(model, patch):
-    attentions(model)[1].value = attentions(model)[0].value
-
-
-@fault(f"{SELF}.key_global")
-def global_key_and_value_swapped(model, patch):
-    for attention in attentions(model):
-        attention.key_global, attention.value_global = attention.value_global, attention.key_global
-
-
-@fault(f"{LAST}.attention.self.key_global")
-def global_key_and_value_swapped_in_the_last_layer(model, patch):
-    attention = attentions(model)[1]
-    attention.key_global, attention.value_global = attention.value_global, attention.key_global
-
-
-@fault(f"{SELF}.query_global")
-def global_query_by_the_local_weights(model, patch):
-    for attention in attentions(model):
-        attention.query_global.load_state_dict(attention.query.state_dict())
-
-
-@fault(f"{SELF}.query")
-def layers_in_the_wrong_order(model, patch):
-    torch, _ = peer_modules()
-    base(model).encoder.layer = torch.nn.ModuleList(reversed(layers(model)))
-
-
-@fault(f"{SELF}.query", precisions=("bfloat16",))
-def sums_in_bfloat16(model, patch):
-    part = attentions(model)[0].query
-
-    def forward(x):
-        total = part.bias.expand(*x.shape[:-1], -1)
-        for column in range(x.shape[-1]):
-            total = total + x[..., column, None] * part.weight[:, column]
-        return total
-
-    part.forward = forward
-
-
-@fault(f"{SELF}.query", precisions=("bfloat16",))
-def results_cut_off(model, patch):
-    part = attentions(model)[0].query
-    torch, _ = peer_modules()
-
-    def forward(x):
-        exact = torch.nn.functional.linear(x.float(), part.weight.float(), part.bias.float())
-        return truncated(exact).to(x.dtype)
-
-    part.forward = forward
-
-
-# --- attention ------------------------------------------------------------------------------------------------------
-
-
-@fault(f"{SELF}.scores")
-def scale_missing(model, patch):
-    patch.setattr(hf(), "math", SimpleNamespace(sqrt=lambda number: 1.0))
-
-
-@fault(f"{SELF}.scores")
-def scale_of_the_whole_width(model, patch):
-    heads = attentions(model)[0].num_heads
-    patch.setattr(hf(), "math", SimpleNamespace(sqrt=lambda number: math.sqrt(number * heads)))
-
-
-@fault(f"{SELF}.scores_global")
-def global_scale_missing(model, patch):
-    calls = []
-
-    def sqrt(number):  # the second of each attention is the global one
-        calls.append(number)
-        return 1.0 if len(calls) % 2 == 0 else math.sqrt(number)
-
-    patch.setattr(hf(), "math", SimpleNamespace(sqrt=sqrt))
-
-
-@fault(f"{SELF}.scores")
-def window_one_too_narrow(model, patch):
-    def change(band, w):
-        band[..., 0] = band[..., -1] = lowest(band)
-
-    on_scores(model, change)
-
-
-@fault(f"{SELF}.scores")
-def window_of_one_side_only(model, patch):
-    def change(band, w):
-        band[..., w + 1 :] = lowest(band)
-
-    on_scores(model, change)
-
-
-@fault(f"{SELF}.scores")
-def window_shifted(model, patch):
-    on_scores(model, lambda band, w: band.copy_(band.roll(1, -1)))
-
-
-@fault(f"{SELF}.scores", batch="one window")
-def last_window_lost(model, patch):
-    def change(band, w):
-        if band.shape[1] == 2 * w:
-            band[:, w:, :, w + 1 :] = lowest(band)
-
-    on_scores(model, change)
-
-
-@fault(f"{SELF}.scores", batch="two windows")
-def middle_of_two_windows_lost(model, patch):
-    def change(band, w):
-        if band.shape[1] == 4 * w:
-            band[:, 2 * w, :, :w] = lowest(band)
-
-    on_scores(model, change)
-
-
-@fault(f"{SELF}.scores")
-def masked_in_the_middle_is_seen(model, patch):
-    torch, _ = peer_modules()
-
-    def change(kwargs):
-        seen = ~kwargs["is_index_masked"]
-        last = seen.shape[1] - seen.flip(1).long().argmax(1)
-        inside = kwargs["is_index_masked"] & (torch.arange(seen.shape[1]) < last[:, None])
-        kwargs["attention_mask"] = kwargs["attention_mask"].masked_fill(inside, 0.0)
-        kwargs["is_index_masked"] = kwargs["is_index_masked"] & ~inside
-
-    for attention in attentions(model):
-        given(attention, change)
-
-
-@fault(f"{SELF}.scores")
-def global_tokens_count_twice(model, patch):
-    for attention in attentions(model):
-        given(attention, lambda kwargs: kwargs.update(attention_mask=kwargs["attention_mask"].clamp(max=0)))
-
-
-@fault(f"{SELF}.scores")
-def every_row_has_all_slots(model, patch):
-    torch, _ = peer_modules()
-    nothing = torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long)
-
-    def make(original):
-        return lambda **kwargs: original(**{**kwargs, "is_local_index_no_global_attn_nonzero": nothing})
-
-    for attention in attentions(model):
-        wrap(attention, "_concat_with_global_key_attn_probs", make)
-
-
-@fault(f"{SELF}.scores_global")
-def global_queries_see_masked(model, patch):
-    def make(original):
-        return lambda **kwargs: original(**{**kwargs, "is_index_masked": kwargs["is_index_masked"] & False})
-
-    for attention in attentions(model):
-        wrap(attention, "_compute_global_attn_output_from_hidden", make)
-
-
-@fault(f"{SELF}.probabilities")
-def softmax_in_few_bits(model, patch):
-    """Every step in float16 where float32 is due, and with bits cut off where bfloat16 is."""
-    torch, _ = peer_modules()
-    bits = truncated if next(model.parameters()).dtype == torch.bfloat16 else lambda x: x.half().float()
-
-    def softmax(scores, dim, dtype):
-        powers = bits(bits(scores.float() - scores.float().max(dim, keepdim=True).values).exp())
-        total = torch.zeros_like(powers[..., 0])
-        for column in range(powers.shape[-1]):
-            total = bits(total + powers[..., column])
-        return bits(powers / total[..., None]).nan_to_num(0.0)  # queries whose scores are all -inf, masked later
-
-    patch.setattr(torch.nn.functional, "softmax", softmax)
-
-
-@fault(f"{SELF}.probabilities")
-def two_softmaxes(model, patch):
-    torch, _ = peer_modules()
-    original = torch.nn.functional.softmax
-
-    def softmax(scores, dim, dtype):
-        if scores.ndim == 3:
-            return original(scores, dim, dtype=dtype)
-        parts = scores[..., :3], scores[..., 3:]  # the batch has three global slots
-        return torch.cat([original(part, dim, dtype=dtype) / 2 for part in parts], -1)
-
-    patch.setattr(torch.nn.functional, "softmax", softmax)
-
-
-@fault(f"{SELF}.probabilities")
-def masked_queries_answer(model, patch):
-    kept = {}
-
-    def change(kwargs):
-        kept["mask"] = kwargs["is_index_masked"]
-        kwargs["is_index_masked"] = kept["mask"] & False
-
-    def make(original):
-        return lambda **kwargs: original(**{**kwargs, "is_index_masked": kept["mask"]})
-
-    for attention in attentions(model):
-        given(attention, change)
-        wrap(attention, "_compute_global_attn_output_from_hidden", make)
-
-
-@fault(SELF)
-def local_row_stays_for_global_queries(model, patch):
-    torch, _ = peer_modules()
-    kept = {}
-
-    def stash(original):
-        def local(**kwargs):
-            kept["local"] = original(**kwargs)  # [batch, seq, heads, head_dim]
-            return kept["local"]
-
-        return local
-
-    def make(original):
-        def wide(**kwargs):
-            output, shares = original(**kwargs)  # [batch, heads, slots, head_dim]
-            rows, slots = kwargs["is_local_index_global_attn_nonzero"]
-            output[rows, :, slots] = kept["local"][kwargs["is_index_global_attn_nonzero"]]
-            return output, shares
-
-        return wide
-
-    for attention in attentions(model):
-        wrap(attention, "_compute_attn_output_with_global_indices", stash)
-        wrap(attention, "_compute_global_attn_output_from_hidden", make)
-
-
-@fault(SELF)
-def heads_interleaved(model, patch):
-    heads = attentions(model)[0].num_heads
-
-    def change(output):
-        context = output[0].unflatten(-1, (heads, -1)).transpose(-1, -2).flatten(-2)
-        return context, *output[1:]
-
-    for attention in attentions(model):
-        result(attention, change)
-
-
-@fault(SELF)
-def neighbours_of_values_off_by_one(model, patch):
-    for attention in attentions(model):
-        wrap(
-            attention,
-            "_sliding_chunks_matmul_attn_probs_value",
-            lambda original: lambda shares, value, w: original(shares, value.roll(1, 1), w),
-        )
-
-
 # --- the rest of a layer --------------------------------------------------------------------------------------------
 
 
-@fault(f"{LAYER}.attention.output.dense")
+@FAULTS(f"{LAYER}.attention.output.dense")
 def output_bias_missing(model, patch):
     layers(model)[0].attention.output.dense.bias.data.zero_()
 
 
-@fault(f"{LAYER}.attention.output.LayerNorm")
+@FAULTS(f"{LAYER}.attention.output.LayerNorm")
 def residual_of_attention_missing(model, patch):
     part = layers(model)[0].attention.output
     part.forward = lambda hidden, residual: part.LayerNorm(part.dense(hidden))
 
 
-@fault(f"{LAYER}.output.LayerNorm")
+@FAULTS(f"{LAYER}.output.LayerNorm")
 def residual_of_feed_forward_missing(model, patch):
     part = layers(model)[0].output
     part.forward = lambda hidden, residual: part.LayerNorm(part.dense(hidden))
 
 
-@fault(f"{LAYER}.output.LayerNorm")
+@FAULTS(f"{LAYER}.output.LayerNorm")
 def norm_of_the_attention_after_feed_forward(model, patch):
     layer = layers(model)[0]
     layer.output.LayerNorm.load_state_dict(layer.attention.output.LayerNorm.state_dict())
 
 
-@fault(f"{LAYER}.intermediate.intermediate_act_fn", precisions=("float32",))
+@FAULTS(f"{LAYER}.intermediate.intermediate_act_fn", precisions=("float32",))
 def gelu_by_tanh(model, patch):
     torch, _ = peer_modules()
     layers(model)[0].intermediate.intermediate_act_fn = torch.nn.GELU(approximate="tanh")
 
 
-@fault(f"{LAYER}.intermediate.intermediate_act_fn")
+@FAULTS(f"{LAYER}.intermediate.intermediate_act_fn")
 def relu_for_gelu(model, patch):
     torch, _ = peer_modules()
     layers(model)[0].intermediate.intermediate_act_fn = torch.nn.ReLU()
 
 
-@fault(f"{LAYER}.output.dense")
+@FAULTS(f"{LAYER}.output.dense")
 def feed_forward_weight_of_the_next_layer(model, patch):
     layers(model)[0].output.dense = layers(model)[1].output.dense
 
 
-@fault("lm_head.dense")
+@FAULTS("lm_head.dense")
 def last_layer_skipped(model, patch):
     base(model).encoder.layer = layers(model)[:-1]
 
@@ -465,50 +104,50 @@ def last_layer_skipped(model, patch):
 # --- heads ----------------------------------------------------------------------------------------------------------
 
 
-@fault("lm_head.layer_norm")
+@FAULTS("lm_head.layer_norm")
 def head_activation_missing(model, patch):
     patch.setattr(hf(), "gelu", lambda x: x)
 
 
-@fault("lm_head.layer_norm")
+@FAULTS("lm_head.layer_norm")
 def head_norm_missing(model, patch):
     torch, _ = peer_modules()
     model.lm_head.layer_norm = torch.nn.Identity()
 
 
-@fault("lm_head.decoder")
+@FAULTS("lm_head.decoder")
 def head_bias_missing(model, patch):
     model.lm_head.bias.data.zero_()
 
 
-@fault("lm_head.decoder")
+@FAULTS("lm_head.decoder")
 def decoder_not_tied(model, patch):
     torch, _ = peer_modules()
     model.lm_head.decoder.weight = torch.nn.Parameter(model.lm_head.decoder.weight.data.roll(1, 0))
 
 
-@fault("pooler.dense", class_name="LongformerModel")
+@FAULTS("pooler.dense", class_name="LongformerModel")
 def last_token_pooled(model, patch):
     wrap(model.pooler, "forward", lambda original: lambda hidden: original(hidden.flip(1)))
 
 
-@fault("pooler.activation", class_name="LongformerModel")
+@FAULTS("pooler.activation", class_name="LongformerModel")
 def pooler_without_tanh(model, patch):
     torch, _ = peer_modules()
     model.pooler.activation = torch.nn.Identity()
 
 
-@fault("classifier.dense", class_name="LongformerForSequenceClassification")
+@FAULTS("classifier.dense", class_name="LongformerForSequenceClassification")
 def mean_classified(model, patch):
     wrap(model.classifier, "forward", lambda original: lambda hidden: original(hidden.mean(1, keepdim=True)))
 
 
-@fault(f"{SELF}.scores", class_name="LongformerForSequenceClassification")
+@FAULTS(f"{SELF}.scores", class_name="LongformerForSequenceClassification")
 def classifier_without_global_attention(model, patch):
     given(base(model), lambda kwargs: kwargs.update(global_attention_mask=None))
 
 
-@fault(f"{SELF}.query_global", class_name="LongformerForQuestionAnswering")
+@FAULTS(f"{SELF}.query_global", class_name="LongformerForQuestionAnswering")
 def answer_is_global_instead_of_question(model, patch):
     def change(kwargs):
         kwargs["global_attention_mask"] = 1 - kwargs["global_attention_mask"].long()

@@ -11,19 +11,14 @@ import pytest
 from lf_ref import testing
 from model.building import build
 from oracles.fault_cases import LABELS, case
+from oracles.fault_table import BOTH
 from oracles.heads import HEADS
-from oracles.weights import fields_of, labelled_batch, ragged_batch, state_of
-from parity.faulty_peers import BOTH, FAULTS
+from oracles.weights import fields_of, labelled_batch, state_of
+from parity.faulty_attention import truncated
+from parity.faulty_peers import FAULTS
 from parity.peers import build_peer, exact_softmax, peer_modules
 
 pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("peer")]
-
-PLANTED = [
-    pytest.param(name, precision, id=f"{name}-{precision}")
-    for name, fault in FAULTS.items()
-    for precision in fault.precisions
-]
-CASES = sorted({(fault.class_name, fault.batch) for fault in FAULTS.values()})
 
 
 @cache
@@ -49,18 +44,18 @@ def test_there_are_enough_faults_in_both_precisions():
 
 
 @pytest.mark.parametrize("precision", [*BOTH, "float16"])
-@pytest.mark.parametrize(("class_name", "batch"), CASES)
+@pytest.mark.parametrize(("class_name", "batch"), FAULTS.cases())
 def test_the_unchanged_model_passes(class_name, batch, precision):
     report = report_on(unchanged(class_name, batch, precision), class_name, batch, precision)
     assert report.passed, str(report)
 
 
-@pytest.mark.parametrize(("name", "precision"), PLANTED)
+@pytest.mark.parametrize(("name", "precision"), FAULTS.planted())
 def test_a_fault_is_found_where_it_is(name, precision):
     fault = FAULTS[name]
     model = copy.deepcopy(unchanged(fault.class_name, fault.batch, precision))
     with pytest.MonkeyPatch.context() as patch:
-        fault.apply(model, patch)
+        fault.plant(model, patch)
         report = report_on(model, fault.class_name, fault.batch, precision)
     assert report.first_divergence is not None, f"{name} went unnoticed"
     assert report.first_divergence.name == fault.place, str(report)
@@ -68,8 +63,6 @@ def test_a_fault_is_found_where_it_is(name, precision):
 
 def test_weights_cut_off_to_bfloat16():
     """Truncation where rounding to nearest is due: at most one unit in the last place, in half of all weights."""
-    from parity.faulty_peers import truncated
-
     torch, _ = peer_modules()
     class_name, batch = "LongformerForMaskedLM", "ragged"
     fields, state, _ = case(class_name, batch)

@@ -9,15 +9,9 @@ import pytest
 from lf_ref import testing
 from model.building import build
 from oracles.fault_cases import case
-from oracles.faulty_ports import BOTH, FAULTS
+from oracles.fault_table import BOTH
+from oracles.faulty_ports import FAULTS
 from oracles.port import Port
-
-PLANTED = [
-    pytest.param(name, precision, id=f"{name}-{precision}")
-    for name, fault in FAULTS.items()
-    for precision in fault.precisions
-]
-CASES = sorted({(fault.class_name, fault.batch) for fault in FAULTS.values()})
 
 
 @cache
@@ -36,16 +30,16 @@ def test_there_are_enough_faults_in_both_precisions():
 
 
 @pytest.mark.parametrize("precision", BOTH)
-@pytest.mark.parametrize(("class_name", "batch"), CASES)
+@pytest.mark.parametrize(("class_name", "batch"), FAULTS.cases())
 def test_the_port_passes(class_name, batch, precision):
     report = testing.compare(port(Port, class_name, batch, precision), expected(class_name, batch), precision=precision)
     assert report.passed, str(report)
 
 
-@pytest.mark.parametrize(("name", "precision"), PLANTED)
+@pytest.mark.parametrize(("name", "precision"), FAULTS.planted())
 def test_a_fault_is_found_where_it_is(name, precision):
     fault = FAULTS[name]
-    candidate = port(fault.make, fault.class_name, fault.batch, precision)
+    candidate = port(fault.plant, fault.class_name, fault.batch, precision)
     report = testing.compare(candidate, expected(fault.class_name, fault.batch), precision=precision)
     assert report.first_divergence is not None, f"{name} went unnoticed"
     assert report.first_divergence.name == fault.place, str(report)

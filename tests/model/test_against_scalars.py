@@ -1,0 +1,45 @@
+"""The definition in float64 against scalar loops: hidden states and probabilities of every layer, to 1e-13."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lf_ref import dense_attentions
+from model.building import FEW, build
+from oracles import scalar
+from oracles.compare import assert_close
+from oracles.strategies import batches, configurations
+from oracles.tolerances import SCALARS
+from oracles.weights import fields_of, ragged_batch, state_of
+
+
+def check(fields, inputs):
+    state = state_of("LongformerModel", fields, seed=51)
+    model = build("LongformerModel", fields, state, "numpy")
+    output = model(**inputs, output_hidden_states=True, output_attentions=True)
+    for layer, (rows, attended) in enumerate(scalar.encode(fields, state, inputs)):
+        assert_close(output.hidden_states[layer], np.array(rows), SCALARS, f"hidden_states[{layer}]")
+        if attended:
+            global_ = None if output.global_attentions is None else output.global_attentions[layer - 1]
+            masks = inputs["global_attention_mask"], inputs["attention_mask"]
+            dense = dense_attentions(output.attentions[layer - 1], global_, *masks)
+            expected = np.zeros_like(dense)
+            for row, found in enumerate(attended):
+                for head, queries in enumerate(found.probabilities):
+                    for query, shares in enumerate(queries):
+                        expected[row, head, query, list(shares)] = list(shares.values())
+            assert_close(dense, expected, SCALARS, f"attentions[{layer - 1}]")
+
+
+def test_a_ragged_batch():
+    fields = fields_of()
+    check(fields, ragged_batch(fields, seed=52))
+
+
+@FEW
+@given(st.data())
+def test_any_small_model_on_any_batch(data):
+    fields = data.draw(configurations())
+    check(fields, data.draw(batches(fields, longest=13, most=2)))
