@@ -105,7 +105,10 @@ def _read_file(path: Path) -> Mapping[str, Any]:
     if path.suffix != ".npz":
         raise InputError(f"{path}: a file of tensors ends in .npz or .safetensors")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        with open(path, "rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if isinstance(arrays, Mapping):
+                return dict(arrays)
+            raise ValueError("it holds a single array, as .npy files do")
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is not a whole .npz file of numbers: {error}") from error

@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..reference.ops import Array
 from .candidates import Candidate
 from .host import to_host
-from .names import BAND, COLUMNS, OUTPUTS, TOKENS, bare, place_of, primary, split
+from .names import BAND, COLUMNS, ONLY, OUTPUTS, TOKENS, bare, place_of, primary, split
 from .placing import chooser
 
 Rename = Callable[[str], "str | None"] | Mapping[str, str] | None
@@ -159,8 +159,8 @@ class _Recorder:
 
     def outputs(self, output: Any) -> None:
         """Keep what the model returned."""
-        fields = output if isinstance(output, Mapping) else {"output": output}
-        for name in ("output", *OUTPUTS):
+        fields = output if isinstance(output, Mapping) else {ONLY: output}
+        for name in (ONLY, *OUTPUTS):
             self.take(name, fields.get(name))
 
     def laid_out(self, shape: tuple[int, int] | None) -> dict[str, tuple[Array, str]]:

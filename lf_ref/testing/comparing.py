@@ -13,6 +13,7 @@ from .candidates import Candidate, read_candidate
 from .hints import hints
 from .layouts import readings
 from .measuring import Difference, difference
+from .names import ONLY
 from .report import Report, Tensor
 from .run import counted
 from .tolerances import Allowed, Tolerance, check_precision, tolerance_of
@@ -25,6 +26,7 @@ def compare(
     *,
     precision: Any = "float32",
     tolerance: Any = None,
+    slack: float = 1.0,
     ignore_padding: bool = False,
 ) -> Report:
     """Find where a candidate goes wrong.
@@ -39,6 +41,7 @@ def compare(
             stated multiple; that is the default where the trace knows its model. "fixed" takes the table
             `lf_ref.testing.tolerances.FIXED`. A number, or numbers by patterns of names, are relative to the largest
             magnitude of a tensor. A `Calibration` that was measured before.
+        slack: what is allowed times this: more than 1 for a candidate that is known to round more often.
         ignore_padding: leave out tokens that the attention mask hides.
 
     Raises:
@@ -56,14 +59,16 @@ def compare(
             f"the candidate has no name of the trace: it has {_some(list(given))}; the trace has "
             f"{_some(list(expected))}; capture_torch(rename=...) maps names"
         )
-    allowance = tolerance_of(tolerance, expected, precision, ignore_padding)
+    allowance = tolerance_of(tolerance, slack, expected, precision, ignore_padding)
     judge = _Judge(given, expected, allowance, precision, ignore_padding)
     tensors = {name: judge(name, source) for name, source in common.items()}
+    if not any(tensor.judged for tensor in tensors.values()):
+        raise InputError(f"no pattern of the tolerance is like a name that the candidate has: {_some(list(common))}")
     offered = {expected.place(name) for name in common}
     return Report(
         tensors=tensors,
         missing=tuple(name for name in expected.places if expected.place(name) not in offered),
-        unknown=tuple(name for name in given if name not in expected),
+        unknown=tuple(name for name in given if name not in expected and name not in common.values()),
         precision=precision,
         tolerance=allowance.title,
         candidate=given.title,
@@ -73,9 +78,15 @@ def compare(
 
 
 def _source(name: str, given: Candidate, expected: Trace) -> str | None:
-    """The candidate's name for a tensor: one dense map holds the global queries' rows among the others."""
+    """The candidate's name for a tensor.
+
+    `output` is what a model returned that returned no more than one tensor; it is the last output. One dense map of
+    attention holds the rows of global queries among the others.
+    """
     if name in given:
         return name
+    if (name,) == expected.run.outputs[-1:] and ONLY in given:
+        return ONLY
     local = name.removesuffix("_global")
     if local == name or not local.endswith((".scores", ".probabilities")) or local not in given:
         return None

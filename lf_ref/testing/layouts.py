@@ -14,6 +14,7 @@ import numpy as np
 from ..reference.forward import banded
 from ..reference.ops import Array
 from .names import BAND, COLUMNS, GLOBALS, OUTPUTS, TOKENS, split
+from .placing import nothing_in
 from .run import layout_of
 from .tracing import Trace
 
@@ -87,10 +88,10 @@ def _maps(name: str, array: Array, shape: tuple[int, ...], expected: Trace) -> I
 
 
 def _folded(name: str, dense: Array, expected: Trace) -> Array:
-    layer, within = split(name)
+    layer, _ = split(name)
     is_global = expected.run.is_global
     columns, one_sided = int(is_global.sum(axis=1).max()), expected.run.config.windows[layer or 0] // 2
-    nothing = -np.inf if "scores" in within else 0.0
+    nothing = nothing_in(name)
     which = 1 if layout_of(name, expected.run) == COLUMNS else 0
     return np.stack(
         [banded(row, marks, columns, one_sided, nothing)[which] for row, marks in zip(dense, is_global, strict=True)]

@@ -79,6 +79,8 @@ HEADS = (
 )
 # Fields of the output records that are single arrays.
 OUTPUTS = ("last_hidden_state", "pooler_output", "logits", "start_logits", "end_logits", "loss")
+# What a model returned that returned nothing but one tensor.
+ONLY = "output"
 # Fields of the output records that are tuples, and the place of their item for layer l, or before the layers.
 TUPLES = {
     "hidden_states": ("embeddings.LayerNorm", "output.LayerNorm"),

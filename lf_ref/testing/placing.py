@@ -65,8 +65,8 @@ class Placer:
         if layout in (BAND, COLUMNS):
             head = self._head(name, row)
             one_sided = self.config.windows[layer or 0] // 2
-            nothing = -np.inf if "scores" in within else 0.0
-            local, global_ = banded(array[None], self.inputs.is_global[row], self._columns, one_sided, nothing)
+            is_global = self.inputs.is_global[row]
+            local, global_ = banded(array[None], is_global, self._columns, one_sided, nothing_in(name))
             piece = (local if layout == BAND else global_)[0]
             self.put(name, (batch, heads, *piece.shape), (row, head), piece)
             return
@@ -85,6 +85,11 @@ class Placer:
         head = self._heads.get((name, row), 0)
         self._heads[name, row] = head + 1
         return head
+
+
+def nothing_in(name: str) -> float:
+    """What a map of attention holds where there is no key."""
+    return -np.inf if ".scores" in name else 0.0
 
 
 def outputs_of(record: Any) -> Mapping[str, Array]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from .names import OUTPUTS
 
 _WIDTH = 100
 _AROUND = 8  # tensors shown before the first divergent one, and twice as many from it on
@@ -98,13 +101,16 @@ class Report:
 
     def text(self, everything: bool = False) -> str:
         """The report for people; everything: all tensors, instead of those around the first divergence."""
-        return "\n".join((*self._summary(), "", *self._table(everything), *self._rest()))
+        return "\n".join((*_wrapped(self._summary()), "", *self._table(everything), *_wrapped(self._rest())))
 
     def _summary(self) -> Iterator[str]:
         first = self.first_divergence
         judged = [tensor for tensor in self.tensors.values() if tensor.judged]
         if first is None:
             yield f"PASSED: {len(judged)} tensors agree in {self.precision}"
+            nearest = max(judged, key=lambda tensor: -1.0 if math.isnan(tensor.units) else tensor.units)
+            if not math.isnan(nearest.units):
+                yield f"  the largest error is {_short(nearest.units)} x the expected one, at {nearest.name}"
         else:
             failed = sum(not tensor.passed for tensor in judged)
             yield f"DIVERGES first at {first.name}"
@@ -112,31 +118,31 @@ class Report:
             agreeing = [tensor.name for tensor in judged[: judged.index(first)]]
             yield f"  {failed} of {len(judged)} tensors diverge; the last that agrees: {(agreeing or ['none'])[-1]}"
         yield f"  candidate: {self.candidate}"
-        yield f"  expected:  {self.expected}"
+        yield f"  expected: {self.expected}"
         yield f"  tolerance: {self.tolerance}{'; masked tokens left out' if self.ignore_padding else ''}"
 
     def _table(self, everything: bool) -> Iterator[str]:
         tensors = [tensor for tensor in self.tensors.values() if not self._repeats(tensor)]
         start, stop = 0, len(tensors)
-        first = self.first_divergence
         if not everything and len(tensors) > 3 * _AROUND:
-            middle = tensors.index(first) if first is not None else 0
+            first = self.first_divergence
+            middle = 0 if first is None else tensors.index(first)
             start = max(0, min(middle - _AROUND, len(tensors) - 3 * _AROUND))
             stop = start + 3 * _AROUND
         yield f"  {'place':50} {'max abs':>8} {'max rel':>8} {'RMSE':>8} {'units':>8} {'NaN':>4} {'inf':>4}"
         if start:
             yield f"  ... {start} before"
-        for tensor in tensors[start:stop]:
-            yield _line(tensor)
+        yield from map(_line, tensors[start:stop])
         if stop < len(tensors):
-            yield f"  ... {len(tensors) - stop} behind; text(everything=True) shows all"
-        yield "  units: the error over the one to expect of " + self.precision
+            yield f"  ... {len(tensors) - stop - 1} between; text(everything=True) shows all"
+            yield _line(tensors[-1])
+        yield f"  units: the error over the one to expect of {self.precision}"
 
     def _repeats(self, tensor: Tensor) -> bool:
-        """Whether another name of the same place says the same already."""
+        """Whether another name of the same place says the same already; outputs are shown all the same."""
         first = self.tensors.get(tensor.place, tensor)
         same = (first.passed, first.max_abs, first.rmse) == (tensor.passed, tensor.max_abs, tensor.rmse)
-        return first is not tensor and same
+        return first is not tensor and same and tensor.name not in OUTPUTS
 
     def _rest(self) -> Iterator[str]:
         other = sorted({tensor.dtype for tensor in self.tensors.values()} - {self.precision, ""})
@@ -157,6 +163,12 @@ def _details(tensor: Tensor) -> Iterator[str]:
         units = "" if math.isnan(tensor.units) else f", {_short(tensor.units)} x the expected error"
         yield f"  worst at {list(tensor.index)}: got {tensor.got:.6g}, expected {tensor.expected:.6g}{units}"
     yield from (f"  {hint}" for hint in tensor.hints)
+
+
+def _wrapped(lines: Iterator[str]) -> Iterator[str]:
+    for line in lines:
+        indent = "  " * line.startswith(" ")
+        yield from textwrap.wrap(line.strip(), _WIDTH, initial_indent=indent, subsequent_indent="    ")
 
 
 def _line(tensor: Tensor) -> str:

@@ -16,7 +16,7 @@ from ..files import replacing
 from ..model.base import LongformerPreTrainedModel
 from ..reference.ops import Array
 from .names import OUTPUTS, aliases, order, primary
-from .placing import Index, Placer, chooser, outputs_of
+from .placing import Index, Placer, chooser, nothing_in, outputs_of
 from .run import Run
 from .tensor_file import TensorFile, read_tensors
 
@@ -175,6 +175,8 @@ class _Collector(Placer):
             self._open, self._layer = {}, layer
         if name not in self._open:
             self._open[name], self.shapes[name] = self._create(name, shape, piece.dtype), shape
+            if nothing_in(name):
+                self._open[name][...] = nothing_in(name)  # rows without global tokens may bring no piece
         self._open[name][index] = piece
 
 

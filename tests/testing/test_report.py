@@ -1,0 +1,228 @@
+"""The report: its text, its JSON, its plot, and the hints on the first divergent tensor."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from testing.building import as_float32, case_of, trace_of
+
+from lf_ref import InputError, testing
+from lf_ref.testing.rounding import to_bfloat16, to_float16
+from model.building import build
+from oracles.weights import fields_of, state_of
+
+SELF = "encoder.layer.0.attention.self"
+
+
+def hints_on(name, change, **options):
+    """The hints on a tensor that `change` has spoiled."""
+    trace = trace_of()
+    report = testing.compare({name: change(trace[name].astype(np.float32).copy(), trace)}, trace, **options)
+    assert report.first_divergence is not None, str(report)
+    return report.first_divergence.hints
+
+
+def put(place, value=9.0):
+    def change(array, trace):
+        array[place] = value
+        return array
+
+    return change
+
+
+EVERYTHING = slice(None)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "expected"),
+    [
+        (f"{SELF}.query", put((1, EVERYTHING)), "only in row 1 of 3 of the batch"),
+        (f"{SELF}.query", put((slice(1, 3), 2)), "only in row 1, 2 of 3 of the batch"),
+        (f"{SELF}.query", put((0, 7)), "at 0 of 28 masked, 1 of 4 global, 0 of 37 local tokens"),
+        ("encoder.layer.1", put((0, 8)), "at 1 of 28 masked, 0 of 4 global, 0 of 37 local tokens"),
+        ("logits", put((0, 1)), "at 0 of 28 masked, 0 of 4 global, 1 of 37 local tokens"),
+        (f"{SELF}.probabilities", put((EVERYTHING, 2)), "only in head 2 of 3"),
+        (f"{SELF}.probabilities", put((..., slice(0, 3))), "only on the global keys"),
+        (f"{SELF}.probabilities", put((..., [3, 7])), "only on neighbours at offset -2, 2"),
+        (f"{SELF}.probabilities", put((..., [1, 7])), "only on neighbours at offset 2 and on global keys"),
+        (f"{SELF}.probabilities", put((0, 1, 1)), "at 0 of 28 masked, 0 of 4 global, 1 of 37 local tokens"),
+        (f"{SELF}.scores", lambda x, _: x * np.sqrt(np.float32(7)), "all values are 2.646 x what is expected"),
+        ("embeddings.sum", lambda x, _: -x, "all values are -1 x what is expected"),
+        (
+            f"{SELF}.key_global",
+            lambda _, trace: trace[f"{SELF}.value_global"].astype(np.float32),
+            f"it is what {SELF}.value_global should be",
+        ),
+        (f"{SELF}.value", lambda x, _: to_float16(x), "the errors are as large as those of float16"),
+        (f"{SELF}.value", lambda x, _: to_bfloat16(x), "the errors are as large as those of bfloat16"),
+    ],
+)
+def test_hints(name, change, expected):
+    assert expected in hints_on(name, change)
+
+
+def test_long_lists_are_cut():
+    fields = fields_of(attention_window=20, num_hidden_layers=1)
+    trace = testing.trace(
+        build("LongformerModel", fields, state_of("LongformerModel", fields, 1)), input_ids=[[5] * 30]
+    )
+    spoiled = trace[f"{SELF}.scores"].astype(np.float32)
+    spoiled[..., :9] += 1
+    found = testing.compare({f"{SELF}.scores": spoiled}, trace).first_divergence
+    assert found is not None
+    assert "only on neighbours at offset -10, -9, -8, -7, -6, -5, ..." in found.hints
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x, _: x * 0,
+        lambda x, _: np.full_like(x, np.nan),
+        lambda x, _: x + np.random.default_rng(1).standard_normal(x.shape),
+    ],
+)
+def test_no_hint_where_nothing_fits(change):
+    assert not [hint for hint in hints_on("encoder.layer.1", change) if "all values" in hint or "should be" in hint]
+
+
+def test_nothing_expected_but_zeros_gives_no_multiple():
+    fields, state, inputs = case_of("LongformerModel")
+    zeroed = {name: values * 0 if "token_type" in name else values for name, values in state.items()}
+    trace = testing.trace(build("LongformerModel", fields, zeroed), **inputs)
+    name = "embeddings.token_type_embeddings"
+    found = testing.compare({name: np.ones(trace[name].shape, np.float32)}, trace).first_divergence
+    assert found is not None
+    assert (found.units, found.hints) == (np.inf, ())
+    assert testing.compare({name: np.zeros(trace[name].shape, np.float32)}, trace).passed
+
+
+def test_float64_that_was_float32_somewhere():
+    assert "the errors are as large as those of float32" in hints_on(
+        f"{SELF}.value", lambda x, trace: trace[f"{SELF}.value"].astype(np.float32), precision="float64"
+    )
+
+
+# --- text -----------------------------------------------------------------------------------------------------------
+
+
+def spoiled(*names, precision="float32"):
+    trace = trace_of()
+    candidate = {**as_float32(trace), "extra": 1}
+    for name in names:
+        candidate[name] = candidate[name] + 1
+    return testing.compare(candidate, trace, precision=precision)
+
+
+def test_the_text_of_a_pass():
+    lines = str(spoiled()).splitlines()
+    assert lines[0] == "PASSED: 52 tensors agree in float32"
+    assert lines[1].startswith("  the largest error is ")
+    assert "  ... 27 between; text(everything=True) shows all" in lines
+    assert "  not compared: extra" in lines
+
+
+def test_the_text_of_a_divergence():
+    name = "encoder.layer.1.attention.self.key"
+    report = spoiled(name, "logits")
+    text = str(report)
+    lines = text.splitlines()
+    assert lines[0] == f"DIVERGES first at {name}"
+    assert lines[1] == "  too large an error"
+    assert lines[2].startswith("  worst at [")
+    assert " x the expected error" in lines[2]
+    last = "encoder.layer.1.attention.self.query"
+    assert f"  2 of 52 tensors diverge; the last that agrees: {last}" in lines
+    assert [line for line in lines if line.startswith("! ")] == [
+        line for line in lines if f"! {name} " in line or "! logits" in line
+    ]
+    assert "  ... 19 before" in lines
+    assert max(map(len, lines)) <= 100
+    whole = report.text(everything=True)
+    for shown in (*trace_of().places, name):
+        assert shown in whole or f"...{shown[-47:]}" in whole
+
+
+def test_the_first_tensor_of_all():
+    assert "the last that agrees: none" in str(spoiled("embeddings.word_embeddings"))
+
+
+def test_other_names_of_a_place_are_told_once():
+    trace = trace_of()
+    values = trace["encoder.layer.0"].astype(np.float32)
+    both = {"encoder.layer.0.output.LayerNorm": values, "encoder.layer.0": values}
+    assert str(testing.compare(both, trace)).count("encoder.layer.0 ") == 0
+    both["encoder.layer.0"] = values + 1
+    report = testing.compare(both, trace)
+    assert report.first_divergence is not None
+    assert report.first_divergence.name == "encoder.layer.0"
+    assert "! encoder.layer.0 " in str(report)
+    alone = testing.compare({"encoder.layer.0": values}, trace)
+    assert "  encoder.layer.0 " in str(alone)
+
+
+def test_dtypes_layouts_and_padding_are_told():
+    trace = trace_of()
+    name = f"{SELF}.query"
+    turned = trace[name].swapaxes(0, 1).astype(np.float64)
+    text = str(testing.compare({name: turned}, trace, ignore_padding=True))
+    assert "  dtype: some tensors are float64, not float32" in text
+    assert "  layouts: (seq, batch, hidden) turned" in text
+    assert "; masked tokens left out" in text
+    assert "not offered: embeddings.word_embeddings, embeddings.position_embeddings," in text
+
+
+# --- JSON and plot --------------------------------------------------------------------------------------------------
+
+
+def test_json_holds_everything():
+    trace = trace_of()
+    candidate = as_float32(trace)
+    candidate["logits"][0, 0, 0] = np.nan
+    report = testing.compare({**candidate, "lm_head.dense": object()}, trace)
+    facts = json.loads(report.to_json(indent=1))
+    assert (facts["passed"], facts["first_divergence"]) == (False, "lm_head.dense")
+    assert [entry["name"] for entry in facts["tensors"]] == list(report.tensors)
+    logits = facts["tensors"][-1]
+    assert (logits["nan"], logits["max_abs"], logits["index"], logits["got"]) == (1, "inf", [0, 0, 0], "nan")
+    assert logits["rmse"] == report.tensors["logits"].rmse
+    for field in ("precision", "tolerance", "candidate", "expected", "missing", "unknown", "ignore_padding"):
+        assert field in facts
+    assert json.loads(testing.compare(as_float32(trace), trace).to_json())["first_divergence"] is None
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+@pytest.mark.parametrize("tolerance", ["calibrated", "fixed"])
+def test_the_plot(suffix, tolerance, tmp_path):
+    pytest.importorskip("matplotlib")
+    trace = trace_of()
+    candidate = as_float32(trace)
+    candidate["logits"][0, 0, 0] = np.inf
+    for number, values in enumerate((candidate, as_float32(trace), {"encoder.layer.0": trace["encoder.layer.0"]})):
+        path = tmp_path / f"{number}.{suffix}"
+        testing.compare(values, trace, tolerance=tolerance).plot(path)
+        assert path.stat().st_size > 1000
+
+
+def test_what_the_plot_shows(tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "plot.svg"
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        spoiled("encoder.layer.1.attention.self.key").plot(path)
+    drawn = path.read_text(encoding="utf-8")
+    for text in ("diverges first at encoder.layer.1.attention.self.key", "1 attention.self.key", "logits", "passes"):
+        assert f">{text}<" in drawn, text
+
+
+def test_a_plot_that_cannot_be(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    report = spoiled()
+    with pytest.raises(InputError, match="the plot cannot be written"):
+        report.plot(tmp_path / "plot.nonsense")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(InputError, match="the plot needs matplotlib: pip install"):
+        report.plot(tmp_path / "plot.png")
