@@ -167,9 +167,9 @@ def test_dtypes_layouts_and_padding_are_told():
     trace = trace_of()
     name = f"{SELF}.query"
     turned = trace[name].swapaxes(0, 1).astype(np.float64)
-    text = str(testing.compare({name: turned}, trace, ignore_padding=True))
-    assert "  dtype: some tensors are float64, not float32" in text
-    assert "  layouts: (seq, batch, hidden) turned" in text
+    text = " ".join(str(testing.compare({name: turned}, trace, ignore_padding=True)).split())
+    assert "dtype: some tensors are float64, not float32" in text
+    assert "layouts: (seq, batch, hidden) turned" in text
     assert "; masked tokens left out" in text
     assert "not offered: embeddings.word_embeddings, embeddings.position_embeddings," in text
 
