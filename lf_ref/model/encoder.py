@@ -134,7 +134,9 @@ def self_attention(
     heads = config.num_attention_heads
     if any(row.local[row.queries].any() for row in layer.rows):
         query, key, value = (note(name, _project(hidden, weights, name, kernels)) for name in ("query", "key", "value"))
-        context = note("context", kernels.band_attention(query, key, value, layer.rows, heads, one_sided))
+        # In the place of the query: a new array of this size costs as much as a tenth of a product.
+        kernels.band_attention(query, key, value, layer.rows, heads, one_sided, out=query)
+        context = note("context", query)
     else:
         context = np.zeros_like(hidden)
     for row in layer.rows:
