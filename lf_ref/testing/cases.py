@@ -1,0 +1,164 @@
+"""The standard cases: a small Longformer and a batch for every fault that ports are known to have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checkpoint.names import HEADS
+from ..config import LongformerConfig
+from ..errors import InputError
+from . import generator
+from .batches import batch
+from .recipes import RECIPES, Recipe
+
+Array = NDArray[Any]
+
+SEED = 5  # of the weights and inputs of the standard cases
+HEAD_OF = {class_name: head for head, class_name in HEADS.items()}
+
+# Distinct primes where two sizes could be confused, except the hidden size: three heads of 8.
+SMALL: dict[str, Any] = {
+    "vocab_size": 61,
+    "hidden_size": 24,
+    "num_attention_heads": 3,
+    "num_hidden_layers": 2,
+    "intermediate_size": 37,
+    "attention_window": 8,
+    "max_position_embeddings": 53,
+    "type_vocab_size": 3,
+    "layer_norm_eps": 1e-5,
+    "hidden_act": "gelu",
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "sep_token_id": 2,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A model and a batch, and why they are worth trying.
+
+    name: letters, digits, `-` and `.`. about: the fault that it shows. class_name: HF's, such as "LongformerForMaskedLM".
+    config: all fields, as in a `config.json`, with `architectures` naming the class. inputs: by the names of the class's
+    arguments, int64 or float32. seed: of the generator, for the weights; None where they are those of a checkpoint.
+    changes: those weights that are not the generator's, float32, by stored name.
+    """
+
+    name: str
+    about: str
+    class_name: str
+    config: Mapping[str, Any]
+    inputs: Mapping[str, Array]
+    seed: int | None
+    changes: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def head(self) -> str:
+        """The key of `lf_ref.checkpoint.HEADS`."""
+        return HEAD_OF[self.class_name]
+
+    def weights(self) -> dict[str, Array]:
+        """New arrays, float32, by the names that HF stores weights under; a tied decoder is left out.
+
+        Raises:
+            InputError: they are those of a checkpoint.
+        """
+        if self.seed is None:
+            raise InputError(
+                f"the weights of case {self.name} are those of a checkpoint, and are not in the golden file: run the "
+                "candidate on the checkpoint yourself, and give its outputs"
+            )
+        made = generator.weights(LongformerConfig.from_dict(self.config), self.head, self.seed)
+        return {**made, **{name: array.copy() for name, array in self.changes.items()}}
+
+    def model(self, dtype: str = "float64", backend: str = "numpy") -> Any:
+        """The case's model: by default the definition in float64."""
+        from ..model import heads
+
+        config = LongformerConfig.from_dict(self.config)
+        return getattr(heads, self.class_name)(config, self.weights(), dtype=dtype, backend=backend)
+
+    def arguments(self) -> dict[str, Array]:
+        """The inputs as new arrays, which a candidate may change."""
+        return {name: array.copy() for name, array in self.inputs.items()}
+
+
+def standard_cases() -> tuple[Case, ...]:
+    """Every standard case, always the same to the bit."""
+    return tuple(_case(recipe) for recipe in RECIPES)
+
+
+def _case(recipe: Recipe) -> Case:
+    config = LongformerConfig(**{**SMALL, **recipe.fields})
+    fields = {**config.to_dict(), "architectures": [recipe.class_name]}
+    inputs = make_inputs(recipe, fields, recipe.class_name)
+    changes: dict[str, Array] = {}
+    if recipe.changes is not None:
+        changes = recipe.changes(config, generator.weights(config, HEAD_OF[recipe.class_name], SEED))
+    return Case(recipe.name, recipe.about, recipe.class_name, fields, inputs, SEED, changes)
+
+
+def cases_for(config: LongformerConfig, class_name: str) -> tuple[Case, ...]:
+    """Those standard cases that are about inputs alone, for the sizes of a checkpoint; their weights are its own.
+
+    A case is left out where it needs more tokens than the model takes, or leaves the choice of global tokens to a head
+    that looks for separators.
+    """
+    fields = {**config.to_dict(), "architectures": [class_name]}
+    looks_for_separators = class_name in ("LongformerForQuestionAnswering", "LongformerForMultipleChoice")
+    cases = []
+    for recipe in RECIPES:
+        if not recipe.fits_any_model or (looks_for_separators and "global_attention_mask" in recipe.without):
+            continue
+        if max(map(len, recipe.rows(_window(fields)))) <= config.max_length:
+            inputs = make_inputs(recipe, fields, class_name)
+            cases.append(Case(recipe.name, recipe.about, class_name, fields, inputs, None))
+    return tuple(cases)
+
+
+def choose(cases: Sequence[Case], names: Sequence[str]) -> tuple[Case, ...]:
+    """The cases of these names, in the order of the names; all of them for "standard".
+
+    Raises:
+        InputError: there is no case of a name, or a name is given twice.
+    """
+    if list(names) == ["standard"]:
+        return tuple(cases)
+    known = {case.name: case for case in cases}
+    for name in names:
+        if name not in known:
+            raise InputError(f"there is no case {name!r} here; there are {', '.join(known)}")
+    if len(set(names)) < len(names) or not names:
+        raise InputError(f"name each case once, and one at least; got {', '.join(names) or 'none'}")
+    return tuple(known[name] for name in names)
+
+
+def make_inputs(recipe: Recipe, fields: Mapping[str, Any], class_name: str) -> dict[str, Array]:
+    """The batch of a recipe for a model with these fields."""
+    stream = f"{recipe.name}/"
+    inputs: dict[str, Array] = dict(batch(fields, recipe.rows(_window(fields)), SEED, stream))
+    shape = inputs["input_ids"].shape
+    for name, below in recipe.drawn.items():
+        number = below if isinstance(below, int) else int(fields[below])
+        inputs[name] = generator.integers(SEED, stream + name, int(np.prod(shape)), number).reshape(shape)
+    if recipe.embeds:
+        vectors = (*shape, int(fields["hidden_size"]))
+        inputs["inputs_embeds"] = generator.numbers(SEED, f"{stream}inputs_embeds", vectors)
+        del inputs["input_ids"]
+    for name in recipe.without:
+        del inputs[name]
+    if class_name == "LongformerForMultipleChoice":  # the rows are the choices of questions
+        inputs = {name: array.reshape(recipe.questions, -1, *array.shape[1:]) for name, array in inputs.items()}
+    return {**inputs, **{name: np.array(value) for name, value in recipe.labels.items()}}
+
+
+def _window(fields: Mapping[str, Any]) -> int:
+    """The largest window."""
+    window = fields["attention_window"]
+    return window if isinstance(window, int) else max(window)

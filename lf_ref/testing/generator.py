@@ -1,0 +1,135 @@
+"""Weights from integers: the same bits in every language and on every machine.
+
+The README has this page for programmers of other languages, with test vectors. All arithmetic is on unsigned 64-bit
+integers, modulo 2^64:
+
+    GAMMA = 0x9E3779B97F4A7C15
+
+    mix(z): z ^= z >> 30;  z *= 0xBF58476D1CE4E5B9;  z ^= z >> 27;  z *= 0x94D049BB133111EB;  z ^= z >> 31
+
+    fnv(name): h = 0xCBF29CE484222325;  for each byte of the UTF-8 name: h ^= byte;  h *= 0x00000100000001B3
+
+    word(seed, name, i) = mix(mix((seed ^ fnv(name)) + GAMMA) + (i + 1) * GAMMA)    for i = 0, 1, 2, ...
+
+`mix` and GAMMA are those of SplitMix64 (Steele, Lea and Flood 2014), `fnv` is FNV-1a (Fowler, Noll and Vo). A word depends
+on nothing but its seed, its name and its place, so any part of a tensor can be made alone, in any order.
+
+    m(word) = (word >> 48) - 32768          an integer from -32768 to 32767
+
+A weight is `centre + m * 2^-shift`, which float32 holds exactly. Centre and shift follow from the tensor's name and
+shape, see `rule`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checkpoint.names import DECODER, expected_shapes, stored_name
+from ..config import LongformerConfig
+from ..errors import InputError
+
+NAME, VERSION = "splitmix64-fnv1a-m16", 1
+
+_GAMMA = 0x9E3779B97F4A7C15
+_MASK = (1 << 64) - 1
+_BLOCK = 1 << 16  # words made at once: they stay in the cache while they are mixed
+
+
+def words(seed: int, name: str, count: int, first: int = 0) -> NDArray[np.uint64]:
+    """The words `first`, `first + 1`, ... of a stream.  # -> uint64 [count]
+
+    Raises:
+        InputError: the seed is no integer from 0 to 2^64 - 1.
+    """
+    start = _start(seed, name)
+    out = np.empty(count, np.uint64)
+    for begin in range(0, count, _BLOCK):
+        block = out[begin : begin + _BLOCK]
+        counter = (start + (first + begin + 1) * _GAMMA) & _MASK
+        # The sum wraps around, as it must; arrays of unsigned integers do that silently.
+        np.multiply(np.arange(len(block), dtype=np.uint64), np.uint64(_GAMMA), out=block)
+        block += np.uint64(counter)
+        _mix(block)
+    return out
+
+
+def integers(seed: int, name: str, count: int, below: int) -> NDArray[np.int64]:
+    """`count` integers from 0 to below - 1: the upper half of each word, times `below`, over 2^32.  # -> int64 [count]
+
+    below: at most 2^31.
+    """
+    return ((words(seed, name, count) >> np.uint64(32)) * np.uint64(below) >> np.uint64(32)).astype(np.int64)
+
+
+def rule(parameter: str, shape: tuple[int, ...]) -> tuple[float, int]:
+    """Centre and shift of a tensor: its elements are centre + m * 2^-shift.
+
+    - weights of a layer norm: 1 and 16, so from 0.5 to 1.5;
+    - embeddings: 0 and 15, so from -1 to 1;
+    - other matrices, (out, in): 0 and 15 + e, so from -2^-e to 2^-e, e being (b - 1) // 2 - 1, at least 0, and b the
+      number of binary digits of `in`: from in = 4 on, what such a matrix makes of numbers of variance 1 has a variance
+      from 4/3 to 16/3, so that attention is not flat and activations leave their linear part;
+    - biases, and all else of one axis: 0 and 16, so from -0.5 to 0.5.
+
+    parameter: HF's name without the `longformer.` prefix.
+    """
+    if len(shape) == 1:
+        norm = parameter.endswith(("LayerNorm.weight", "layer_norm.weight"))
+        return (1.0 if norm else 0.0), 16
+    if parameter.startswith("embeddings."):
+        return 0.0, 15
+    return 0.0, 15 + max(0, (shape[1].bit_length() - 1) // 2 - 1)
+
+
+def tensor(seed: int, parameter: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """One parameter, by its `rule`.  # -> float32 [shape]"""
+    return numbers(seed, parameter, shape, *rule(parameter, shape))
+
+
+def numbers(seed: int, name: str, shape: tuple[int, ...], centre: float = 0.0, shift: int = 15) -> NDArray[np.float32]:
+    """centre + m * 2^-shift; element i in C order is made of word i of the stream.  # -> float32 [shape]"""
+    out = np.empty(int(np.prod(shape, dtype=np.int64)), np.float32)
+    for begin in range(0, len(out), _BLOCK):
+        block = out[begin : begin + _BLOCK]
+        drawn = words(seed, name, len(block), begin) >> np.uint64(48)
+        block[:] = drawn.astype(np.int32) - 32768
+        block *= np.float32(2.0**-shift)
+        block += np.float32(centre)
+    return out.reshape(shape)
+
+
+def weights(config: LongformerConfig, head: str, seed: int) -> dict[str, NDArray[np.float32]]:
+    """All weights of a model, under the names that HF stores them by.
+
+    A tied decoder is left out, as HF does. The encoder's weights do not depend on the head.
+
+    head: a key of `lf_ref.checkpoint.HEADS`.
+    """
+    shapes = expected_shapes(config, head)
+    if config.tie_word_embeddings:
+        shapes.pop(DECODER, None)
+    return {stored_name(name, head): tensor(seed, name, shape) for name, shape in shapes.items()}
+
+
+def _start(seed: int, name: str) -> int:
+    """Where the counter of a stream starts."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= int(seed) <= _MASK:
+        raise InputError(f"a seed must be an integer from 0 to 2^64 - 1, got {seed!r}")
+    hashed = 0xCBF29CE484222325
+    for byte in name.encode():
+        hashed = (hashed ^ byte) * 0x100000001B3 & _MASK
+    single = np.array([((int(seed) ^ hashed) + _GAMMA) & _MASK], np.uint64)
+    _mix(single)
+    return int(single[0])
+
+
+def _mix(z: NDArray[np.uint64]) -> None:
+    """Mix each word in place."""
+    shifted = np.empty_like(z)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        np.right_shift(z, np.uint64(shift), out=shifted)
+        z ^= shifted
+        z *= np.uint64(factor)
+    np.right_shift(z, np.uint64(31), out=shifted)
+    z ^= shifted

@@ -1,0 +1,121 @@
+"""Hypothesis strategies for Longformers and what goes into them, adversarial on purpose.
+
+    from hypothesis import given
+    from lf_ref.testing import strategies
+
+    @given(strategies.cases())
+    def test_my_port(case):
+        candidate = my_port(case.config, case.weights(), case.inputs)
+        ...
+
+They draw what ports get wrong: rows with unequal numbers of global tokens, masked tokens anywhere, rows with one visible
+token or none, lengths around the window, windows that differ by layer, scores that overflow. They shrink towards one
+layer, one head, one row, one local token. Weights come from the documented generator, so an example is small: a seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+try:
+    from hypothesis import strategies as st
+except ImportError as error:
+    raise ImportError(
+        "lf_ref.testing.strategies needs hypothesis: pip install hypothesis, or pip install 'lf-ref[test]'"
+    ) from error
+
+from ..config import LongformerConfig
+from ..errors import InputError
+from ..reference.ops import Array
+from . import drawing, generator
+from .cases import HEAD_OF, Case
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import DrawFn, SearchStrategy
+
+Drawn = TypeVar("Drawn")
+
+CLASSES = drawing.CLASSES
+
+
+def configs(*, divides: bool = False, longest: int = 29) -> SearchStrategy[LongformerConfig]:
+    """Small configs: 1 to 3 layers, heads of 1 to 16 numbers, a window for each layer, every kind of padding id.
+
+    divides: only windows of at least 4 each of which divides the largest, as HF's implementation needs them.
+    longest: the number of tokens that the model takes at least.
+    """
+    _positive(longest=longest)
+
+    @st.composite
+    def strategy(draw: DrawFn) -> LongformerConfig:
+        return drawing.draw_config(_choose(draw), divides, longest)
+
+    return strategy()
+
+
+def weights(config: LongformerConfig, class_name: str = "LongformerModel") -> SearchStrategy[dict[str, Array]]:
+    """All weights of a class, float32 by HF's stored names; sometimes such as make scores large or far below zero."""
+    head = _head(class_name)
+
+    @st.composite
+    def strategy(draw: DrawFn) -> dict[str, Array]:
+        made = generator.weights(config, head, draw(st.integers(0, 2**16 - 1), label="seed of the weights"))
+        return {**made, **drawing.draw_changes(_choose(draw), config, made)}
+
+    return strategy()
+
+
+def inputs(
+    config: LongformerConfig, class_name: str = "LongformerModel", *, longest: int = 29, most_rows: int = 3
+) -> SearchStrategy[dict[str, Array]]:
+    """Arguments for one call of the class: int64 (batch, seq), or (1, choices, seq) for multiple choice.
+
+    1 to `most_rows` rows of 1 to `longest` tokens, or as many as the model takes; masked, padding and global tokens
+    anywhere, the padding id inside a text, position ids, token types, vectors in place of ids, or no attention mask.
+    """
+    _head(class_name)
+    _positive(longest=longest, most_rows=most_rows)
+    fitting = min(longest, config.max_length)
+
+    @st.composite
+    def strategy(draw: DrawFn) -> dict[str, Array]:
+        return drawing.draw_inputs(_choose(draw), config, class_name, fitting, most_rows)
+
+    return strategy()
+
+
+def cases(
+    *, class_names: Sequence[str] = CLASSES, divides: bool = False, longest: int = 29, most_rows: int = 3
+) -> SearchStrategy[Case]:
+    """A config, weights and inputs that go together, as one `Case`; arguments as for the other strategies."""
+    for class_name in class_names:
+        _head(class_name)
+    if not class_names:
+        raise InputError("class_names must name one class at least")
+    _positive(longest=longest, most_rows=most_rows)
+
+    @st.composite
+    def strategy(draw: DrawFn) -> Case:
+        return drawing.draw_case(_choose(draw), "drawn", list(class_names), divides, longest, most_rows)
+
+    return strategy()
+
+
+def _choose(draw: DrawFn) -> drawing.Choose:
+    def choose(what: str, options: Sequence[Any]) -> Any:
+        return draw(st.sampled_from(options), label=what)
+
+    return choose
+
+
+def _head(class_name: str) -> str:
+    if class_name not in HEAD_OF:
+        raise InputError(f"class_name must be one of {', '.join(CLASSES)}, got {class_name!r}")
+    return HEAD_OF[class_name]
+
+
+def _positive(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise InputError(f"{name} must be a positive integer, got {size!r}")
