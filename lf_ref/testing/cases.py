@@ -44,10 +44,10 @@ SMALL: dict[str, Any] = {
 class Case:
     """A model and a batch, and why they are worth trying.
 
-    name: letters, digits, `-` and `.`. about: the fault that it shows. class_name: HF's, such as "LongformerForMaskedLM".
-    config: all fields, as in a `config.json`, with `architectures` naming the class. inputs: by the names of the class's
-    arguments, int64 or float32. seed: of the generator, for the weights; None where they are those of a checkpoint.
-    changes: those weights that are not the generator's, float32, by stored name.
+    name: letters, digits and `-`. about: the fault that it shows. class_name: HF's, such as "LongformerModel".
+    config: all fields, as in a `config.json`, with `architectures` naming the class. inputs: by the names of the
+    class's arguments, int64 or float32. seed: of the generator, for the weights; None where they are those of a
+    checkpoint. changes: those weights that are not the generator's, float32, by stored name.
     """
 
     name: str

@@ -11,8 +11,8 @@ integers, modulo 2^64:
 
     word(seed, name, i) = mix(mix((seed ^ fnv(name)) + GAMMA) + (i + 1) * GAMMA)    for i = 0, 1, 2, ...
 
-`mix` and GAMMA are those of SplitMix64 (Steele, Lea and Flood 2014), `fnv` is FNV-1a (Fowler, Noll and Vo). A word depends
-on nothing but its seed, its name and its place, so any part of a tensor can be made alone, in any order.
+`mix` and GAMMA are those of SplitMix64 (Steele, Lea and Flood 2014), `fnv` is FNV-1a (Fowler, Noll and Vo). A word
+depends on nothing but its seed, its name and its place, so any part of a tensor can be made alone, in any order.
 
     m(word) = (word >> 48) - 32768          an integer from -32768 to 32767
 

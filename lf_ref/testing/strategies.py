@@ -8,9 +8,9 @@
         candidate = my_port(case.config, case.weights(), case.inputs)
         ...
 
-They draw what ports get wrong: rows with unequal numbers of global tokens, masked tokens anywhere, rows with one visible
-token or none, lengths around the window, windows that differ by layer, scores that overflow. They shrink towards one
-layer, one head, one row, one local token. Weights come from the documented generator, so an example is small: a seed.
+They draw what ports get wrong: rows with unequal numbers of global tokens, masked tokens anywhere, rows with one
+visible token or none, lengths around the window, windows that differ by layer, scores that overflow. They shrink
+towards one layer, one head, one row, one local token. Weights come from the documented generator: a seed says them.
 """
 
 from __future__ import annotations

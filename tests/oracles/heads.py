@@ -67,7 +67,9 @@ def run(
     if class_name == "LongformerForMaskedLM":
         features = ACTIVATIONS["gelu"](top.linear(x, "lm_head.dense"))
         features = top.norm(features, "lm_head.layer_norm", fields["layer_norm_eps"])
-        logits = features @ weights["embeddings.word_embeddings.weight"].T + top["lm_head.bias"]
+        tied = "lm_head.decoder.weight" not in state
+        decoder = weights["embeddings.word_embeddings.weight"] if tied else top["lm_head.decoder.weight"]
+        logits = features @ decoder.T + top["lm_head.bias"]
     elif class_name == "LongformerForSequenceClassification":
         logits = top.linear(np.tanh(top.linear(x[:, 0], "classifier.dense")), "classifier.out_proj")
     elif class_name == "LongformerForTokenClassification":
