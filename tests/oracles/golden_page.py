@@ -1,4 +1,4 @@
-"""The README's page on golden files, followed to the letter in plain Python: no NumPy, nothing of the program under test.
+"""The README's page on golden files, followed to the letter in plain Python: no NumPy, nothing of lf_ref.
 
 What a programmer of another language would write: the generator, and a reader of the file.
 """
@@ -45,7 +45,7 @@ def weight(seed: int, name: str, shape: Sequence[int]) -> list[float]:
         shift = 15
         if not name.startswith("embeddings."):
             shift += max(0, (len(bin(shape[1])) - 2 - 1) // 2 - 1)
-    elif name.endswith("LayerNorm.weight") or name.endswith("layer_norm.weight"):
+    elif name.endswith(("LayerNorm.weight", "layer_norm.weight")):
         centre = 1.0
     return [centre + ((word(seed, name, i) >> 48) - 32768) / 2**shift for i in range(prod(shape))]
 

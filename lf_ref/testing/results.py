@@ -1,0 +1,159 @@
+"""How a candidate does on many cases: each case judged by `compare`, and what is printed of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import LfRefError
+from .cases import Case
+from .comparing import compare
+from .report import Report
+from .tracing import Trace
+
+# The outputs that a candidate must give; pooler_output, loss and intermediates are compared where they are given.
+REQUIRED = {
+    "LongformerModel": ("last_hidden_state",),
+    "LongformerForQuestionAnswering": ("start_logits", "end_logits"),
+}
+_LOGITS = ("logits",)
+
+PASSED, FAILED, XFAILED, XPASSED = "passed", "FAILED", "xfailed", "XPASSED"
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """How one case went.
+
+    case: its name. about: the fault it is for. problem: "" if all agrees, else one line that says why not. place: the
+    first divergent tensor, "" where none was compared. report: what `compare` found, if it came to that. expected_to_fail:
+    the reason why it is, "" where it is not.
+    """
+
+    case: str
+    about: str
+    problem: str = ""
+    place: str = ""
+    report: Report | None = None
+    expected_to_fail: str = ""
+
+    @property
+    def state(self) -> str:
+        """One of PASSED, FAILED, XFAILED and XPASSED; the last is a failure, as the list of those expected is wrong."""
+        if self.expected_to_fail:
+            return XFAILED if self.problem else XPASSED
+        return FAILED if self.problem else PASSED
+
+    @property
+    def passed(self) -> bool:
+        """Whether it went as it should."""
+        return self.state in (PASSED, XFAILED)
+
+    def line(self) -> str:
+        """The case in one line."""
+        why = self.problem
+        if self.state == XPASSED:
+            why = f"passes, though it is expected to fail: {self.expected_to_fail}"
+        elif self.state == XFAILED:
+            why = f"{self.expected_to_fail} ({self.problem})"
+        return f"{self.state:8}{self.case}" + (f": {why}" if why else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        facts = {
+            "case": self.case,
+            "about": self.about,
+            "state": self.state.lower(),
+            "problem": self.problem,
+            "place": self.place,
+            "expected_to_fail": self.expected_to_fail,
+        }
+        return {**facts, "report": None if self.report is None else json.loads(self.report.to_json())}
+
+
+@dataclass(frozen=True)
+class CaseResults:
+    """How all cases went; title: what was judged by what."""
+
+    title: str
+    results: tuple[CaseResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every case went as it should."""
+        return all(result.passed for result in self.results)
+
+    @property
+    def failures(self) -> tuple[CaseResult, ...]:
+        """The cases that did not."""
+        return tuple(result for result in self.results if not result.passed)
+
+    def counts(self) -> str:
+        """How many cases there are of each state, in words."""
+        states = [result.state for result in self.results]
+        kinds = [(state, states.count(state)) for state in (PASSED, FAILED, XFAILED, XPASSED)]
+        return ", ".join(f"{count} {state.lower()}" for state, count in kinds if count)
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Everything as JSON."""
+        facts = {"passed": self.passed, "title": self.title, "cases": [result.to_dict() for result in self.results]}
+        return json.dumps(facts, indent=indent)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, everything: bool = False) -> str:
+        """For people: what failed, with the report of the first failure; everything: the cases that passed too."""
+        lines = [f"{'PASSED' if self.passed else 'FAILED'}: {self.title}: {self.counts()}"]
+        for result in self.results:
+            if everything or not result.passed:
+                lines.append(result.line())
+                if not result.passed and result.state == FAILED:
+                    lines.append(f"        this case is for: {result.about}")
+        first = next((result for result in self.failures if result.report is not None and result.problem), None)
+        if first is not None:
+            lines += ["", f"{first.case}:", str(first.report)]
+        return "\n".join(lines)
+
+
+def judge(
+    case: Case, candidate: Any, expected: Trace, precision: str, tolerance: Any, ignore_padding: bool
+) -> CaseResult:
+    """Compare what a candidate gave for a case: a mapping of names to arrays, or the first output alone."""
+    needed = REQUIRED.get(case.class_name, _LOGITS)
+    if not isinstance(candidate, Mapping):
+        if candidate is None or len(needed) > 1:
+            problem = f"gave {type(candidate).__name__}, not a mapping with {' and '.join(needed)}"
+            return CaseResult(case.name, case.about, problem)
+        candidate = {needed[0]: candidate}
+    candidate = {name: value for name, value in candidate.items() if value is not None}
+    try:
+        report = compare(
+            candidate, expected, precision=precision, tolerance=tolerance, ignore_padding=ignore_padding
+        )
+    except LfRefError as error:
+        return CaseResult(case.name, case.about, one_line(str(error)))
+    offered = {expected.place(name) for name in report.tensors}
+    missing = [name for name in needed if expected.place(name) not in offered]
+    first = report.first_divergence
+    if first is not None:
+        problem = f"{first.name}: {first.reason}"
+        if first.index:
+            problem += f", worst at {list(first.index)}: got {first.got:.6g}, expected {first.expected:.6g}"
+        return CaseResult(case.name, case.about, problem, first.name, report)
+    problem = f"gave no {' and no '.join(missing)}" if missing else ""
+    return CaseResult(case.name, case.about, problem, "", report)
+
+
+def expecting(results: CaseResults, reasons: Mapping[str, str]) -> CaseResults:
+    """The same with the cases marked that are expected to fail; reasons: by their names."""
+    marked = [replace(result, expected_to_fail=reasons.get(result.case, "")) for result in results.results]
+    return replace(results, results=tuple(marked))
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks, cut where it is very long."""
+    line = " ".join(text.split())
+    return line if len(line) <= 300 else line[:297] + "..."
