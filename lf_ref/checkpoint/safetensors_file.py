@@ -71,7 +71,12 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
     return tensors
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, StoredTensor]) -> None:
+_PLAIN = {"format": "pt"}  # HF refuses a checkpoint that does not say so
+
+
+def write_safetensors(
+    path: Path, tensors: Mapping[str, StoredTensor], metadata: Mapping[str, str] = _PLAIN
+) -> None:
     """Write tensors to a file; the widest numbers come first, so that all of them are aligned.
 
     Raises:
@@ -79,7 +84,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, StoredTensor]) -> None:
     """
     names = {dtype: name for name, dtype in _DTYPES.items()}
     ordered = sorted(tensors.items(), key=lambda entry: (-entry[1].data.itemsize, entry[0]))
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}  # HF refuses a file that does not say so
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
     end = 0
     for name, tensor in ordered:
         start, end = end, end + tensor.data.nbytes

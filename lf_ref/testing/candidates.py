@@ -69,7 +69,7 @@ def read_candidate(candidate: Any, expected: Trace) -> Candidate:
     if isinstance(candidate, Mapping):
         return Candidate(candidate, repr(candidate) if isinstance(candidate, Trace) else type(candidate).__name__)
     if isinstance(candidate, str | os.PathLike):
-        return Candidate(_read_file(Path(candidate)), os.fspath(candidate))
+        return Candidate(read_file(Path(candidate)), os.fspath(candidate))
     if hasattr(candidate, "__array__") or hasattr(candidate, "__dlpack__"):
         if not expected.run.outputs:
             raise InputError("a single array is compared with the last output, but the trace has kept no output")
@@ -99,7 +99,12 @@ def _by_layer(name: str, values: Any) -> dict[str, Any]:
     return {before: values[0], **found} if before and len(values) else found
 
 
-def _read_file(path: Path) -> Mapping[str, Any]:
+def read_file(path: Path) -> Mapping[str, Any]:
+    """The tensors of a .npz or .safetensors file, by name.
+
+    Raises:
+        InputError: the name ends in neither. CheckpointError: the file is damaged.
+    """
     if path.suffix == ".safetensors":
         return read_safetensors(path)
     if path.suffix != ".npz":

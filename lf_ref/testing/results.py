@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from ..errors import LfRefError
+from ..errors import InputError, LfRefError
 from .cases import Case
 from .comparing import compare
 from .report import Report
@@ -28,8 +28,8 @@ class CaseResult:
     """How one case went.
 
     case: its name. about: the fault it is for. problem: "" if all agrees, else one line that says why not. place: the
-    first divergent tensor, "" where none was compared. report: what `compare` found, if it came to that. expected_to_fail:
-    the reason why it is, "" where it is not.
+    first divergent tensor, "" where none was compared. report: what `compare` found, if it came to that.
+    expected_to_fail: the reason why it is, "" where it is not.
     """
 
     case: str
@@ -118,20 +118,47 @@ class CaseResults:
         return "\n".join(lines)
 
 
-def judge(
-    case: Case, candidate: Any, expected: Trace, precision: str, tolerance: Any, ignore_padding: bool
-) -> CaseResult:
-    """Compare what a candidate gave for a case: a mapping of names to arrays, or the first output alone."""
+@dataclass(frozen=True)
+class Settings:
+    """How candidates are judged: the arguments of `compare`."""
+
+    precision: Any = "float32"
+    tolerance: Any = None
+    ignore_padding: bool = False
+
+
+def named(case: Case, answer: Any) -> dict[str, Any]:
+    """What a candidate gave for a case as a mapping of names: a single array is the first output.
+
+    Raises:
+        InputError: it is neither a mapping nor an array that could be the only output.
+    """
     needed = REQUIRED.get(case.class_name, _LOGITS)
-    if not isinstance(candidate, Mapping):
-        if candidate is None or len(needed) > 1:
-            problem = f"gave {type(candidate).__name__}, not a mapping with {' and '.join(needed)}"
-            return CaseResult(case.name, case.about, problem)
-        candidate = {needed[0]: candidate}
-    candidate = {name: value for name, value in candidate.items() if value is not None}
+    if isinstance(answer, Mapping):
+        return {str(name): value for name, value in answer.items() if value is not None}
+    if len(needed) > 1 or not (hasattr(answer, "__array__") or hasattr(answer, "__dlpack__")):
+        raise InputError(f"gave {type(answer).__name__}, not a mapping with {' and '.join(needed)}")
+    return {needed[0]: answer}
+
+
+def judge(
+    case: Case,
+    candidate: Mapping[str, Any],
+    expected: Trace,
+    settings: Settings,
+    located: Callable[[Report], Report] = lambda report: report,
+) -> CaseResult:
+    """Compare what a candidate gave for a case; located: what is done to the report before it is put in words."""
+    needed = REQUIRED.get(case.class_name, _LOGITS)
     try:
-        report = compare(
-            candidate, expected, precision=precision, tolerance=tolerance, ignore_padding=ignore_padding
+        report = located(
+            compare(
+                candidate,
+                expected,
+                precision=settings.precision,
+                tolerance=settings.tolerance,
+                ignore_padding=settings.ignore_padding,
+            )
         )
     except LfRefError as error:
         return CaseResult(case.name, case.about, one_line(str(error)))
@@ -145,12 +172,6 @@ def judge(
         return CaseResult(case.name, case.about, problem, first.name, report)
     problem = f"gave no {' and no '.join(missing)}" if missing else ""
     return CaseResult(case.name, case.about, problem, "", report)
-
-
-def expecting(results: CaseResults, reasons: Mapping[str, str]) -> CaseResults:
-    """The same with the cases marked that are expected to fail; reasons: by their names."""
-    marked = [replace(result, expected_to_fail=reasons.get(result.case, "")) for result in results.results]
-    return replace(results, results=tuple(marked))
 
 
 def one_line(text: str) -> str:
