@@ -74,9 +74,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
 _PLAIN = {"format": "pt"}  # HF refuses a checkpoint that does not say so
 
 
-def write_safetensors(
-    path: Path, tensors: Mapping[str, StoredTensor], metadata: Mapping[str, str] = _PLAIN
-) -> None:
+def write_safetensors(path: Path, tensors: Mapping[str, StoredTensor], metadata: Mapping[str, str] = _PLAIN) -> None:
     """Write tensors to a file; the widest numbers come first, so that all of them are aligned.
 
     Raises:

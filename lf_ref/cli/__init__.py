@@ -13,6 +13,7 @@ from .fill_mask import fill_mask
 from .group import Commands
 from .info import info
 from .multiple_choice import multiple_choice
+from .oracle import oracle
 from .precision import precision
 from .quantize import quantize
 from .question_answering import question_answering
@@ -54,6 +55,7 @@ for _command in (
     attention,
     quantize,
     precision,
+    oracle,
     info,
     warmup,
     bench,

@@ -47,7 +47,8 @@ class Case:
     name: letters, digits and `-`. about: the fault that it shows. class_name: HF's, such as "LongformerModel".
     config: all fields, as in a `config.json`, with `architectures` naming the class. inputs: by the names of the
     class's arguments, int64 or float32. seed: of the generator, for the weights; None where they are those of a
-    checkpoint. changes: those weights that are not the generator's, float32, by stored name.
+    checkpoint. changes: those weights that are not the generator's, float32, by stored name. leeway: what the errors to
+    expect are multiplied by, as one measurement says less of a model that was drawn at random.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Case:
     inputs: Mapping[str, Array]
     seed: int | None
     changes: Mapping[str, Array] = field(default_factory=dict)
+    leeway: float = 1.0
 
     @property
     def head(self) -> str:
@@ -87,6 +89,18 @@ class Case:
     def arguments(self) -> dict[str, Array]:
         """The inputs as new arrays, which a candidate may change."""
         return {name: array.copy() for name, array in self.inputs.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values; of the changed weights only the names."""
+        return {
+            "name": self.name,
+            "about": self.about,
+            "class": self.class_name,
+            "config": dict(self.config),
+            "seed": self.seed,
+            "inputs": {name: array.tolist() for name, array in self.inputs.items()},
+            "changed_weights": list(self.changes),
+        }
 
 
 def standard_cases() -> tuple[Case, ...]:

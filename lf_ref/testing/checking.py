@@ -14,7 +14,7 @@ from ..errors import InputError
 from .candidates import read_file
 from .cases import Case, choose
 from .golden import Golden, load_golden
-from .results import CaseResult, CaseResults, Settings, judge, named, one_line
+from .results import CaseResult, CaseResults, Settings, judge, measured, named, one_line
 from .targets import Target, TargetError, run_target
 from .tolerances import check_precision
 from .tracing import trace
@@ -53,7 +53,7 @@ def check_golden(
     results = []
     for case in choose(golden.cases, cases):
         used: Any = tolerance
-        if tolerance is None or tolerance == "calibrated":
+        if _is_measured(tolerance):
             used = golden.calibration(case.name, precision, ignore_padding)
         try:
             given = golden.sample(case.name, named(case, answer(case)))
@@ -73,6 +73,7 @@ def check_target(
     tolerance: Any = None,
     ignore_padding: bool = False,
     expected_to_fail: Mapping[str, str] | None = None,
+    title: str | None = None,
 ) -> CaseResults:
     """Run a target on cases, and judge it by the definition in float64: the conformance kit.
 
@@ -81,6 +82,7 @@ def check_target(
         cases: `standard_cases()`, `drawn_cases(seed, count)`, or your own.
         precision, tolerance, ignore_padding: as for `compare`.
         expected_to_fail: reasons by the names of cases; one that passes all the same is a failure too.
+        title: what to call the target.
 
     Raises:
         InputError: an argument is of the wrong kind.
@@ -91,7 +93,7 @@ def check_target(
     for case in cases:
         result = _run_one(target, case, settings)
         results.append(replace(result, expected_to_fail=reasons.get(case.name, "")))
-    return CaseResults(f"{_title(target)} in {settings.precision}", tuple(results))
+    return CaseResults(f"{title or _title(target)} in {settings.precision}", tuple(results))
 
 
 def _run_one(target: Target, case: Case, settings: Settings) -> CaseResult:
@@ -100,7 +102,10 @@ def _run_one(target: Target, case: Case, settings: Settings) -> CaseResult:
     except (InputError, TargetError) as error:
         return CaseResult(case.name, case.about, one_line(str(error)))
     inputs: dict[str, Any] = dict(case.inputs)
-    return judge(case, given, trace(case.model(), **inputs), settings)
+    expected = trace(case.model(), **inputs)
+    if _is_measured(settings.tolerance):
+        settings = replace(settings, tolerance=measured(case, expected, settings.precision, settings.ignore_padding))
+    return judge(case, given, expected, settings)
 
 
 def read_expected_to_fail(path: str | os.PathLike[str], known: Iterable[str]) -> dict[str, str]:
@@ -166,6 +171,10 @@ def _answers(candidate: Any, golden: Golden) -> Answer:
         return by_case[case.name]
 
     return answer
+
+
+def _is_measured(tolerance: Any) -> bool:
+    return tolerance is None or (isinstance(tolerance, str) and tolerance == "calibrated")
 
 
 def _title(candidate: Any) -> str:

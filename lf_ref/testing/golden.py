@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from .. import __version__
 from ..checkpoint import StoredTensors, open_tensors
@@ -23,12 +24,13 @@ from ..files import Source, locate
 from ..kernels.threads import limit_blas
 from ..model import heads
 from . import generator
-from .calibration import Calibration, ExpectedError, calibrate
+from .calibration import Calibration, ExpectedError
 from .cases import Case, cases_for, choose, standard_cases
 from .golden_file import Expected, Record, read_golden, write_golden
 from .host import to_host
 from .names import OUTPUTS, bare
 from .report import Report
+from .results import measured
 from .rounding import PRECISIONS
 from .sampling import full_index, places_of, take, tokens_kept
 from .tolerances import check_precision
@@ -136,6 +138,8 @@ def make_golden(
     cases: str | Sequence[str] | Sequence[Case] = "standard",
     *,
     model: str | os.PathLike[str] | None = None,
+    command: str = "lf_ref.testing.make_golden",
+    quiet: bool = True,
     **where: Any,
 ) -> Golden:
     """Compute the expected outputs of cases in float64 by the definition, and write them to a file.
@@ -147,6 +151,8 @@ def make_golden(
         cases: "standard" for all, names of standard cases, or cases.
         model: a checkpoint, as for `from_pretrained`, to take the weights and sizes from; the standard cases about
             inputs are fitted to it then, and its files' SHA-256 are noted.
+        command: what the manifest is to say of how it was made.
+        quiet: False for a progress bar on standard error, if that is a terminal.
         where: further arguments of `lf_ref.files.locate`, such as revision.
 
     Raises:
@@ -160,8 +166,10 @@ def make_golden(
         raise InputError(f"there is no folder {path.parent} to write {path.name} to")
     source = None if model is None else locate(model, **where)
     tensors = None if source is None else open_tensors(source)
-    facts = _facts(source, tensors)
-    records = list(_records(_chosen(cases, source, tensors), tensors))
+    facts = {"command": command, **_facts(source, tensors)}
+    chosen = _chosen(cases, source, tensors)
+    shown = tqdm(chosen, "cases", disable=True if quiet else None, leave=False)
+    records = list(_records(shown, tensors))
     try:
         write_golden(path, records, facts)
     except OSError as error:
@@ -195,7 +203,7 @@ def _class_of(config: LongformerConfig, tensors: StoredTensors) -> str:
     return (said or [name for name in fitting if name != "LongformerModel"] or fitting)[0]
 
 
-def _records(cases: Sequence[Case], tensors: StoredTensors | None) -> Iterator[Record]:
+def _records(cases: Iterable[Case], tensors: StoredTensors | None) -> Iterator[Record]:
     """What the file is to hold of each case."""
     shared: dict[str, Any] = {}
     for case in cases:
@@ -215,8 +223,8 @@ def _compute(case: Case, model: Any) -> Record:
     places = dict.fromkeys(map(expected.place, expected.places))
     errors = {}
     for precision in PRECISIONS:
-        measured = calibrate(expected, precision)
-        errors[precision] = {expected.place(name): (error.rms, error.largest) for name, error in measured.items()}
+        found = measured(case, expected, precision)
+        errors[precision] = {expected.place(name): (error.rms, error.largest) for name, error in found.items()}
     tokens = tokens_kept(expected.run, f"tokens of {case.name}")
     tensors = {}
     for place in places:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError, LfRefError
+from .calibration import Calibration, ExpectedError, calibrate
 from .cases import Case
 from .comparing import compare
 from .report import Report
@@ -139,6 +140,15 @@ def named(case: Case, answer: Any) -> dict[str, Any]:
     if len(needed) > 1 or not (hasattr(answer, "__array__") or hasattr(answer, "__dlpack__")):
         raise InputError(f"gave {type(answer).__name__}, not a mapping with {' and '.join(needed)}")
     return {needed[0]: answer}
+
+
+def measured(case: Case, expected: Trace, precision: str, ignore_padding: bool = False) -> Calibration:
+    """What error a precision must be expected to make at each place of a case."""
+    found = calibrate(expected, precision, ignore_padding)
+    errors = {
+        name: ExpectedError(case.leeway * error.rms, case.leeway * error.largest) for name, error in found.items()
+    }
+    return Calibration(errors, precision, ignore_padding)
 
 
 def judge(

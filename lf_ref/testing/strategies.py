@@ -46,10 +46,11 @@ def configs(*, divides: bool = False, longest: int = 29) -> SearchStrategy[Longf
     longest: the number of tokens that the model takes at least.
     """
     _positive(longest=longest)
+    bounds = drawing.Bounds(divides=divides, longest=longest)
 
     @st.composite
     def strategy(draw: DrawFn) -> LongformerConfig:
-        return drawing.draw_config(_choose(draw), divides, longest)
+        return drawing.draw_config(_choose(draw), bounds)
 
     return strategy()
 
@@ -76,11 +77,11 @@ def inputs(
     """
     _head(class_name)
     _positive(longest=longest, most_rows=most_rows)
-    fitting = min(longest, config.max_length)
+    bounds = drawing.Bounds(longest=longest, most_rows=most_rows)
 
     @st.composite
     def strategy(draw: DrawFn) -> dict[str, Array]:
-        return drawing.draw_inputs(_choose(draw), config, class_name, fitting, most_rows)
+        return drawing.draw_inputs(_choose(draw), config, class_name, bounds)
 
     return strategy()
 
@@ -94,10 +95,11 @@ def cases(
     if not class_names:
         raise InputError("class_names must name one class at least")
     _positive(longest=longest, most_rows=most_rows)
+    bounds = drawing.Bounds(tuple(class_names), divides, longest=longest, most_rows=most_rows)
 
     @st.composite
     def strategy(draw: DrawFn) -> Case:
-        return drawing.draw_case(_choose(draw), "drawn", list(class_names), divides, longest, most_rows)
+        return drawing.draw_case(_choose(draw), "drawn", bounds)
 
     return strategy()
 
