@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,9 @@ def choose(cases: Sequence[Case], names: Sequence[str]) -> tuple[Case, ...]:
     known = {case.name: case for case in cases}
     for name in names:
         if name not in known:
-            raise InputError(f"there is no case {name!r} here; there are {', '.join(known)}")
+            alike = get_close_matches(name, known, n=5, cutoff=0.5)
+            some = ", ".join(alike or [*known][:5])
+            raise InputError(f"there is no case {name!r} among the {len(known)}; {some} are names of cases")
     if len(set(names)) < len(names) or not names:
         raise InputError(f"name each case once, and one at least; got {', '.join(names) or 'none'}")
     return tuple(known[name] for name in names)

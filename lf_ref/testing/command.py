@@ -5,22 +5,19 @@ It starts without NumPy.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-PRECISIONS = ["float64", "float32", "bfloat16", "float16"]
+from . import arguments
 
 
 def _tolerance(context: click.Context, option: click.Parameter, value: str | None) -> str | float | None:
-    """A name or a number."""
-    if value is None or value in ("calibrated", "fixed"):
-        return value
-    if not re.fullmatch(r"\d*\.?\d+(e[-+]?\d+)?", value.lower()):
-        raise click.BadParameter(f"must be calibrated, fixed or a number of at least 0, got {value!r}")
-    return float(value)
+    try:
+        return None if value is None else arguments.tolerance(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def judging_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,14 +26,14 @@ def judging_options(command: Callable[..., Any]) -> Callable[..., Any]:
         (
             click.option(
                 "--precision",
-                type=click.Choice(PRECISIONS),
+                type=click.Choice(arguments.PRECISIONS),
                 default="float32",
                 show_default=True,
                 help="What the candidate computes in.",
             ),
             click.option(
                 "--tolerance",
-                metavar="calibrated|fixed|NUMBER",
+                metavar=arguments.TOLERANCE,
                 callback=_tolerance,
                 help="A multiple of the errors to expect of the precision, as measured (default); a fixed part of the "
                 "largest magnitude of each tensor; or this part of it.",

@@ -134,12 +134,18 @@ def named(case: Case, answer: Any) -> dict[str, Any]:
     Raises:
         InputError: it is neither a mapping nor an array that could be the only output.
     """
-    needed = REQUIRED.get(case.class_name, _LOGITS)
-    if isinstance(answer, Mapping):
-        return {str(name): value for name, value in answer.items() if value is not None}
-    if len(needed) > 1 or not (hasattr(answer, "__array__") or hasattr(answer, "__dlpack__")):
+    answer = first_output(answer, case.class_name)
+    if not isinstance(answer, Mapping):
+        needed = REQUIRED.get(case.class_name, _LOGITS)
         raise InputError(f"gave {type(answer).__name__}, not a mapping with {' and '.join(needed)}")
-    return {needed[0]: answer}
+    return {str(name): value for name, value in answer.items() if value is not None}
+
+
+def first_output(answer: Any, class_name: str) -> Any:
+    """A single array by the name of the first output of the class, where it has but one that is needed."""
+    needed = REQUIRED.get(class_name, _LOGITS)
+    alone = hasattr(answer, "__array__") or hasattr(answer, "__dlpack__")
+    return {needed[0]: answer} if alone and len(needed) == 1 and not isinstance(answer, Mapping) else answer
 
 
 def measured(case: Case, expected: Trace, precision: str, ignore_padding: bool = False) -> Calibration:
