@@ -24,7 +24,7 @@ from ..files import Source, locate
 from ..kernels.threads import limit_blas
 from ..model import heads
 from . import generator
-from .calibration import Calibration, ExpectedError
+from .calibration import Calibration
 from .cases import Case, cases_for, choose, standard_cases
 from .golden_file import Expected, Record, read_golden, write_golden
 from .host import to_host
@@ -89,7 +89,7 @@ class Golden:
         errors = self._record(case).errors.get(check_precision(precision), {})
         if not errors:
             raise InputError(f"{self.path} has no expected errors of {precision}; pass tolerance='fixed' or a number")
-        return Calibration({place: ExpectedError(*pair) for place, pair in errors.items()}, precision, ignore_padding)
+        return Calibration(errors, precision, ignore_padding)
 
     def sample(self, case: str, candidate: Mapping[str, Any]) -> dict[str, Any]:
         """The kept places of the candidate's tensors.
@@ -224,7 +224,7 @@ def _compute(case: Case, model: Any) -> Record:
     errors = {}
     for precision in PRECISIONS:
         found = measured(case, expected, precision)
-        errors[precision] = {expected.place(name): (error.rms, error.largest) for name, error in found.items()}
+        errors[precision] = {expected.place(name): error for name, error in found.items()}
     tokens = tokens_kept(expected.run, f"tokens of {case.name}")
     tensors = {}
     for place in places:

@@ -17,7 +17,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from ..config import LongformerConfig
 from ..errors import CheckpointError, LfRefError
 from ..files import replacing
 from ..reference.ops import Array
+from .calibration import ExpectedError
 from .cases import HEAD_OF, Case
 from .names import OUTPUTS
 from .run import Run
@@ -49,7 +50,7 @@ _INPUTS = {
     "inputs_embeds": "float32",
 }
 
-Errors = dict[str, dict[str, tuple[float, float]]]  # by precision, then by place: root mean square and largest
+Errors = dict[str, dict[str, ExpectedError]]  # by precision, then by place
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _entry(record: Record) -> dict[str, Any]:
         facts: dict[str, Any] = {"name": names[place], "place": place, "shape": list(tensor.shape)}
         if any(axis is not None for axis in tensor.kept):
             facts["kept"] = tensor.kept
-        facts["error"] = {precision: list(errors[place]) for precision, errors in record.errors.items()}
+        facts["error"] = {precision: asdict(errors[place]) for precision, errors in record.errors.items()}
         expected.append(facts)
     return {
         "name": case.name,
@@ -174,8 +175,8 @@ def _record(entry: Any, tensors: Mapping[str, Array]) -> Record:
             raise CheckpointError(f"case {name}: {called} is there twice")
         places[called] = place
         expected[place] = _expected(facts, tensors[f"expected/{name}/{called}"], f"case {name}: {called}")
-        for precision, pair in _field(facts, "error", dict).items():
-            errors.setdefault(precision, {})[place] = _error(pair, f"case {name}: {called}")
+        for precision, numbers in _field(facts, "error", dict).items():
+            errors.setdefault(precision, {})[place] = _error(numbers, f"case {name}: {called}")
     outputs = _field(entry, "outputs", list)
     if not set(outputs) <= set(OUTPUTS) & set(places):
         raise CheckpointError(f"case {name}: its outputs are not among the expected tensors")
@@ -185,10 +186,10 @@ def _record(entry: Any, tensors: Mapping[str, Array]) -> Record:
 
 def _case(name: str, entry: Any, tensors: Mapping[str, Array]) -> tuple[Case, LongformerConfig]:
     """The case itself: model and inputs."""
-    class_name, fields, seed = _field(entry, "class", str), _field(entry, "config", dict), entry.get("seed")
+    class_name, said, seed = _field(entry, "class", str), _field(entry, "config", dict), entry.get("seed")
     if class_name not in HEAD_OF:
         raise CheckpointError(f"case {name}: class must be one of {', '.join(HEAD_OF)}, got {class_name[:100]!r}")
-    config = LongformerConfig.from_dict(fields)
+    config = LongformerConfig.from_dict(said)
     if seed is not None:
         if type(seed) is not int or not 0 <= seed < 2**64:
             raise CheckpointError(f"case {name}: a seed is an integer from 0 to 2^64 - 1, got {seed!r}")
@@ -207,7 +208,7 @@ def _case(name: str, entry: Any, tensors: Mapping[str, Array]) -> tuple[Case, Lo
     if not {"input_ids", "inputs_embeds"} & found["input"].keys():
         raise CheckpointError(f"case {name} has neither input_ids nor inputs_embeds")
     about = _field(entry, "about", str)
-    return Case(name, about, class_name, fields, found["input"], seed, found["weight"]), config
+    return Case(name, about, class_name, said, found["input"], seed, found["weight"]), config
 
 
 def _expected(facts: Any, values: Array, where: str) -> Expected:
@@ -254,11 +255,13 @@ def _check_places(places: Any, length: int, where: str) -> None:
         raise CheckpointError(f"{where}: a list of places from 0 to {length - 1} is wanted, got {str(places)[:100]}")
 
 
-def _error(pair: Any, where: str) -> tuple[float, float]:
-    rms, largest = pair
-    if not all(type(number) is float and math.isfinite(number) and number >= 0 for number in (rms, largest)):
-        raise CheckpointError(f"{where}: errors to expect are two numbers, got {pair!r}")
-    return rms, largest
+def _error(numbers: Any, where: str) -> ExpectedError:
+    wanted = [field.name for field in fields(ExpectedError)]
+    if not isinstance(numbers, dict) or sorted(numbers) != sorted(wanted):
+        raise CheckpointError(f"{where}: an error to expect has the fields {', '.join(wanted)}, got {numbers!r}")
+    if not all(type(number) is float and math.isfinite(number) for number in numbers.values()):
+        raise CheckpointError(f"{where}: an error to expect is of finite numbers, got {numbers!r}")
+    return ExpectedError(**numbers)
 
 
 def _field(entry: Any, name: str, kind: type[Any]) -> Any:

@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lf-ref-tolerance",
         metavar=arguments.TOLERANCE,
         type=_tolerance,
-        help="How far candidates may be off, where a test does not say it (default: a multiple of the expected errors).",
+        help="How far candidates may be off, where a test does not say it (default: calibrated).",
     )
     group.addoption(
         "--lf-ref-target",

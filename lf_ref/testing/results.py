@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import InputError, LfRefError
-from .calibration import Calibration, ExpectedError, calibrate
+from .calibration import Calibration, calibrate
 from .cases import Case
 from .comparing import compare
 from .report import Report
@@ -148,11 +148,15 @@ def first_output(answer: Any, class_name: str) -> Any:
     return {needed[0]: answer} if alone and len(needed) == 1 and not isinstance(answer, Mapping) else answer
 
 
+_SIZES = ("rms", "largest", "gained", "wobble")
+
+
 def measured(case: Case, expected: Trace, precision: str, ignore_padding: bool = False) -> Calibration:
     """What error a precision must be expected to make at each place of a case."""
     found = calibrate(expected, precision, ignore_padding)
     errors = {
-        name: ExpectedError(case.leeway * error.rms, case.leeway * error.largest) for name, error in found.items()
+        name: replace(error, **{field: case.leeway * getattr(error, field) for field in _SIZES})
+        for name, error in found.items()
     }
     return Calibration(errors, precision, ignore_padding)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 MASK = (1 << 64) - 1
 GAMMA = 0x9E3779B97F4A7C15
-FORMATS = {"F64": "d", "F32": "f", "I64": "q"}
+FORMATS = {"F64": "d", "F32": "f", "I64": "q", "U8": "B"}
 
 
 def mix(z: int) -> int:

@@ -1,0 +1,458 @@
+"""Golden files: what is in them, read in plain Python by the README's page alone; and what candidates are told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import lf_ref
+from lf_ref import CheckpointError, InputError, testing
+from lf_ref.checkpoint import expected_shapes
+from lf_ref.checkpoint.saving import write_checkpoint
+from lf_ref.checkpoint.stored import StoredTensor
+from lf_ref.testing import generator
+from oracles import golden_page
+from oracles.compare import assert_close
+from oracles.heads import run
+from oracles.tolerances import FLOAT64
+
+# Of a golden file, from one machine to another: BLAS libraries sum in different orders. As the README says.
+STATED = 1e-11
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """All standard cases."""
+    path = tmp_path_factory.mktemp("golden") / "golden.safetensors"
+    testing.make_golden(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def page(path):
+    """The same file in the eyes of somebody who knows the README's page only."""
+    return golden_page.read(path)
+
+
+def own(config, weights, inputs):
+    """Our fast kernels in float32 as a candidate."""
+    made = lf_ref.LongformerConfig.from_dict(config)
+    return getattr(lf_ref, config["architectures"][0])(made, weights, num_threads=1)(**inputs)
+
+
+def array(page, name):
+    _, shape, numbers = page.tensors[name]
+    return np.array(numbers).reshape(shape)
+
+
+# --- what is in it ----------------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_enough_to_know_everything(path, page):
+    """Weights by the generator, inputs from the file, outputs by scalar loops: they are those of the file."""
+    for entry in page.manifest["cases"]:
+        name, config = entry["name"], entry["config"]
+        state = weights_of(entry, page)
+        inputs = {key.split("/")[2]: array(page, key) for key in page.tensors if key.startswith(f"input/{name}/")}
+        for key in set(inputs) - {"inputs_embeds"}:
+            inputs[key] = inputs[key].astype(int)
+        answer = run(entry["class"], config, state, inputs)
+        assert entry["outputs"], name
+        for output in entry["outputs"]:
+            expected = array(page, f"expected/{name}/{output}")
+            assert_close(expected, np.asarray(answer[output]), FLOAT64, f"{name}: {output}")
+
+
+def weights_of(entry, page):
+    """All weights of a case as a programmer of another language would make them."""
+    config = entry["config"]
+    head = {"LongformerModel": "model"}.get(entry["class"])
+    known = lf_ref.LongformerConfig.from_dict(config)
+    shapes = expected_shapes(known, head or testing.cases.HEAD_OF[entry["class"]])
+    state = {}
+    for parameter, shape in shapes.items():
+        prefix = "longformer." if not head and parameter.startswith(("embeddings.", "encoder.", "pooler.")) else ""
+        stored = prefix + parameter
+        if parameter == "lm_head.decoder.weight" and config["tie_word_embeddings"]:
+            continue
+        changed = f"weight/{entry['name']}/{stored}"
+        numbers = (
+            page.tensors[changed][2] if changed in page.tensors else golden_page.weight(entry["seed"], parameter, shape)
+        )
+        state[stored] = np.array(numbers).reshape(shape)
+    return state
+
+
+def test_both_readers_read_the_same(path, page):
+    golden = testing.load_golden(path)
+    assert golden.manifest == page.manifest
+    assert [case.name for case in golden.cases] == [entry["name"] for entry in page.manifest["cases"]]
+    for case, original in zip(golden.cases, testing.standard_cases(), strict=True):
+        assert (case.name, case.about, case.class_name, case.seed) == (
+            original.name, original.about, original.class_name, original.seed,
+        )  # fmt: skip
+        assert dict(case.config) == dict(original.config)
+        for mine, theirs in ((case.inputs, original.inputs), (case.weights(), original.weights())):
+            assert mine.keys() == theirs.keys()
+            for name, value in mine.items():
+                assert value.dtype == theirs[name].dtype
+                np.testing.assert_array_equal(value, theirs[name])
+        for name in golden.expected(case.name).run.outputs:
+            expected = golden.expected(case.name)[name]
+            np.testing.assert_array_equal(expected, array(page, f"expected/{case.name}/{name}"))
+
+
+def test_masks_say_what_the_encoder_saw(page):
+    np.testing.assert_array_equal(array(page, "mask/question-answering/is_global").sum(axis=1), [4, 9, 2, 3])
+    assert array(page, "mask/multiple-choice/visible").shape == (4, 23)
+    np.testing.assert_array_equal(
+        array(page, "mask/global-but-masked/is_global"),
+        array(page, "input/global-but-masked/global_attention_mask")
+        * array(page, "input/global-but-masked/attention_mask"),
+    )
+
+
+def test_intermediates_are_those_of_a_trace(path):
+    golden = testing.load_golden(path)
+    for case in (case for case in golden.cases if case.name in ("ragged-globals", "global-projections", "masked-lm")):
+        full, kept = testing.trace(case.model(), **case.inputs), golden.expected(case.name)
+        assert set(kept.places) <= set(full.places)
+        for name in kept:
+            assert_close(kept[name], full[name], FLOAT64, name)
+    assert "encoder.layer.1.attention.self.key_global" in golden.expected("global-projections")
+    assert "encoder.layer.1.attention.self.scores" not in golden.expected("global-projections")
+    layers = [f"encoder.layer.{layer}.{module}" for layer in (0, 1) for module in ("attention.self", "output")]
+    for case in golden.cases:
+        assert {"embeddings", *layers} <= set(golden.expected(case.name)), case.name
+
+
+def test_the_manifest_says_who_made_it_and_how(tmp_path):
+    golden = testing.make_golden(tmp_path / "g.safetensors", ["one-window"], command="a command")
+    manifest = golden.manifest
+    assert manifest["command"] == "a command"
+    assert manifest["dtype"] == "float64"
+    assert manifest["versions"]["lf_ref"] == lf_ref.__version__
+    assert manifest["versions"]["numpy"] == np.__version__
+    assert manifest["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert manifest["generator"] == {"name": generator.NAME, "version": 1}
+    assert "checkpoint" not in manifest
+    assert "g.safetensors: 1 cases" in repr(golden)
+
+
+def test_twice_the_same_bytes_of_a_reasonable_size(path, tmp_path):
+    testing.make_golden(tmp_path / "other.safetensors")
+    assert (tmp_path / "other.safetensors").read_bytes() == path.read_bytes()
+    assert 1e6 < path.stat().st_size < 4e6
+
+
+MAKE = "import sys\nfrom lf_ref import testing\ntesting.make_golden(sys.argv[1])"
+
+
+@pytest.mark.parametrize("processor", ["Haswell", "Prescott"])
+def test_other_processors_agree_within_the_stated_bound(processor, path, page, tmp_path):
+    """OpenBLAS is told to use the code of another processor; other BLAS libraries pay no attention, and pass."""
+    other = tmp_path / "other.safetensors"
+    subprocess.run(
+        [sys.executable, "-c", MAKE, str(other)], check=True, env={**os.environ, "OPENBLAS_CORETYPE": processor}
+    )
+    read = golden_page.read(other)
+    assert read.tensors.keys() == page.tensors.keys()
+    for name, (dtype, shape, numbers) in page.tensors.items():
+        assert read.tensors[name][:2] == (dtype, shape)
+        if name.startswith("expected/"):
+            assert_close(np.array(read.tensors[name][2]), np.array(numbers), STATED, name)
+        else:
+            assert read.tensors[name][2] == numbers, name
+
+
+# --- judging ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def outputs(path):
+    """What our float32 kernels give, by CASE/NAME."""
+    found = {}
+    for case in testing.load_golden(path).cases:
+        answer = own(dict(case.config), case.weights(), case.arguments())
+        found |= {f"{case.name}/{name}": value for name, value in answer.items()}
+    return found
+
+
+def nested(outputs):
+    found = {}
+    for full, value in outputs.items():
+        case, _, name = full.partition("/")
+        found.setdefault(case, {})[name] = value
+    return found
+
+
+@pytest.mark.parametrize("form", ["npz", "safetensors", "mapping", "by case", "callable"])
+def test_a_sound_candidate_passes_in_every_form(form, path, outputs, tmp_path):
+    candidate = {
+        "npz": tmp_path / "outputs.npz",
+        "safetensors": tmp_path / "outputs.safetensors",
+        "mapping": outputs,
+        "by case": nested(outputs),
+        "callable": own,
+    }[form]
+    np.savez(tmp_path / "outputs.npz", **outputs)
+    from safetensors.numpy import save_file
+
+    save_file({name: np.array(value, order="C") for name, value in outputs.items()}, tmp_path / "outputs.safetensors")
+    results = testing.check_golden(path, candidate)
+    assert results.passed
+    assert len(results.results) == len(testing.standard_cases())
+    assert all(result.report.precision == "float32" for result in results.results)
+    assert "46 passed" in str(results)
+
+
+def changed(outputs, name, change):
+    value = np.array(outputs[name])
+    change(value)
+    return {**outputs, name: value}
+
+
+def test_a_small_fault_is_found_in_its_case_at_its_place(path, outputs):
+    def change(value):
+        value[1, 3, 5] += 1e-5
+
+    results = testing.check_golden(path, changed(outputs, "two-windows/last_hidden_state", change))
+    assert not results.passed
+    [failure] = results.failures
+    assert (failure.case, failure.place) == ("two-windows", "last_hidden_state")
+    assert "worst at [1, 3, 5]" in failure.problem
+    facts = json.loads(results.to_json())
+    assert facts["passed"] is False
+    [case] = [case for case in facts["cases"] if case["state"] == "failed"]
+    assert (case["case"], case["place"]) == ("two-windows", "last_hidden_state")
+    assert case["report"]["first_divergence"] == "last_hidden_state"
+    assert "FAILED  two-windows: last_hidden_state: too large an error" in str(results)
+    assert "first and last chunk meet" in str(results)
+
+
+def test_the_precision_decides(path, outputs):
+    noisy = {name: value * (1 + np.float32(2e-3)) for name, value in outputs.items()}
+    assert not testing.check_golden(path, noisy).passed
+    assert testing.check_golden(path, noisy, precision="bfloat16").passed
+    assert not testing.check_golden(path, outputs, precision="float64").passed
+    assert testing.check_golden(path, noisy, tolerance=0.01).passed
+    assert not testing.check_golden(path, noisy, tolerance=0.001).passed
+    assert testing.check_golden(path, outputs, tolerance="fixed", cases=["one-window"]).passed
+    assert testing.check_golden(path, outputs, tolerance="calibrated", cases=["one-window"]).passed
+
+
+def test_padding_is_left_out_on_request(path, outputs):
+    def change(value):
+        value[1, -1] += 1  # a masked token
+
+    wrong = changed(outputs, "two-windows/last_hidden_state", change)
+    assert not testing.check_golden(path, wrong).passed
+    assert testing.check_golden(path, wrong, ignore_padding=True).passed
+
+
+def test_an_intermediate_that_is_wrong_is_named(path):
+    golden = testing.load_golden(path)
+    case = next(case for case in golden.cases if case.name == "global-projections")
+    kept = {name: np.array(value, np.float32) for name, value in golden.expected(case.name).items()}
+    name = "encoder.layer.1.attention.self.value_global"
+    kept[f"longformer.{name}"] = kept.pop(name) * np.float32(1.01)
+    results = testing.check_golden(golden, {case.name: kept}, cases=[case.name])
+    assert [failure.place for failure in results.failures] == [name]
+
+
+def test_what_is_missing_fails(path, outputs):
+    left = {name: value for name, value in outputs.items() if not name.startswith("one-window/")}
+    [failure] = testing.check_golden(path, left).failures
+    assert (failure.case, failure.report) == ("one-window", None)
+    assert failure.problem == "the candidate has nothing of this case"
+    half = {name: value for name, value in outputs.items() if name != "question-answering/end_logits"}
+    [failure] = testing.check_golden(path, half).failures
+    assert (failure.case, failure.problem) == ("question-answering", "gave no end_logits")
+    assert testing.check_golden(path, {k: v for k, v in outputs.items() if not k.endswith("loss")}).passed
+    assert testing.check_golden(path, {k: v for k, v in outputs.items() if not k.endswith("pooler_output")}).passed
+
+
+def test_names_that_are_no_cases_are_a_mistake(path):
+    for candidate, message in (
+        (
+            {"last_hidden_state": np.zeros(3)},
+            "its names are last_hidden_state; they must be CASE/NAME, as one-token/last",
+        ),
+        ({}, "its names are none"),
+        (np.zeros(3), "got ndarray"),
+        ("outputs.txt", "ends in .npz or .safetensors"),
+    ):
+        with pytest.raises(InputError, match=message):
+            testing.check_golden(path, candidate)
+    with pytest.raises(InputError, match="no case 'one-windows' among the 46; one-window, "):
+        testing.check_golden(path, {"one-window/x": 1}, cases=["one-windows"])
+    with pytest.raises(InputError, match="precision must be one of"):
+        testing.check_golden(path, {"one-window/x": 1}, precision="int8")
+    with pytest.raises(InputError, match="has no case 'x'; it has one-token, "):
+        testing.load_golden(path).expected("x")
+
+
+def test_expected_errors_are_measured_ones(path):
+    golden = testing.load_golden(path)
+    case = golden.cases[4]
+    trace = testing.trace(case.model(), **case.inputs)
+    for precision in ("float64", "float32", "bfloat16", "float16"):
+        measured, kept = testing.calibrate(trace, precision), golden.calibration(case.name, precision)
+        assert set(kept) >= {"embeddings.LayerNorm", "encoder.layer.0.attention.self"}
+        for name, error in kept.items():
+            assert error.rms == pytest.approx(measured[name].rms, rel=0.3), (precision, name)  # BLAS with more threads
+    with pytest.raises(InputError, match="precision must be one of"):
+        golden.calibration(case.name, "int8")
+
+
+def test_cases_of_ones_own_with_more_leeway(tmp_path):
+    cases = testing.drawn_cases(1, 2)
+    golden = testing.make_golden(tmp_path / "own.safetensors", cases)
+    assert [case.name for case in golden.cases] == ["drawn-1-0", "drawn-1-1"]
+    assert testing.check_golden(golden, own).passed
+    case = cases[0]
+    measured = testing.calibrate(testing.trace(case.model(), **case.inputs), "bfloat16")
+    kept = golden.calibration(case.name, "bfloat16")
+    assert kept["embeddings.LayerNorm"].rms == pytest.approx(3 * measured["embeddings.LayerNorm"].rms, rel=1e-6)
+
+
+def test_arguments_of_make(tmp_path):
+    case = testing.standard_cases()[0]
+    for arguments, options, message in (
+        (("g.npz",), {}, "a golden file ends in .safetensors, got "),
+        (("g.safetensors", ["nothing"]), {}, "there is no case 'nothing'"),
+        (("g.safetensors", [case, "one-window"]), {}, "names of cases or cases, not both"),
+        (("g.safetensors", [case]), {"model": "demo"}, "with model=, names"),
+        (("no/g.safetensors",), {}, "there is no folder .*no to write g.safetensors to"),
+    ):
+        with pytest.raises(InputError, match=message):
+            testing.make_golden(tmp_path / arguments[0], *arguments[1:], **options)
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        testing.make_golden(tmp_path / "folder.safetensors", ["one-token"])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder.safetensors"]
+
+
+# --- of a checkpoint --------------------------------------------------------------------------------------------------
+
+WIDE = {
+    "vocab_size": 67,
+    "hidden_size": 72,
+    "num_attention_heads": 3,
+    "num_hidden_layers": 1,
+    "intermediate_size": 5,
+    "attention_window": 40,
+    "max_position_embeddings": 120,
+    "type_vocab_size": 1,
+    "layer_norm_eps": 1e-5,
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A model whose tensors are too large to be kept whole."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    config = lf_ref.LongformerConfig(**WIDE)
+    weights = generator.weights(config, "masked_lm", 3)
+    stored = {name: StoredTensor("float32", values) for name, values in weights.items()}
+    write_checkpoint(folder, stored, {**config.to_dict(), "architectures": ["LongformerForMaskedLM"]})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def of_checkpoint(checkpoint, tmp_path_factory):
+    path = tmp_path_factory.mktemp("golden") / "golden.safetensors"
+    return testing.make_golden(path, ["two-windows", "one-token", "ragged-globals"], model=checkpoint)
+
+
+def outputs_of(checkpoint, golden):
+    model = lf_ref.LongformerForMaskedLM.from_pretrained(checkpoint)
+    return {f"{case.name}/logits": model(**case.inputs).logits for case in golden.cases}
+
+
+def test_a_checkpoint_is_known_by_its_hash(checkpoint, of_checkpoint):
+    facts = of_checkpoint.manifest["checkpoint"]
+    assert facts["name"] == str(checkpoint)
+    assert facts["sha256"] == {
+        name: hashlib.sha256((checkpoint / name).read_bytes()).hexdigest()
+        for name in ("config.json", "model.safetensors")
+    }
+    assert all(case.seed is None for case in of_checkpoint.cases)
+    with pytest.raises(InputError, match="those of a checkpoint"):
+        testing.check_golden(of_checkpoint, own)
+
+
+def test_every_file_of_a_sharded_checkpoint_is_hashed(checkpoint, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(checkpoint / "model.safetensors")
+    index = {"weight_map": {}}
+    for number, names in enumerate((sorted(tensors)[:7], sorted(tensors)[7:])):
+        save_file({name: tensors[name] for name in names}, tmp_path / f"part-{number}.safetensors", {"format": "pt"})
+        index["weight_map"] |= dict.fromkeys(names, f"part-{number}.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    (tmp_path / "config.json").write_bytes((checkpoint / "config.json").read_bytes())
+    golden = testing.make_golden(tmp_path / "golden.safetensors", ["one-token"], model=tmp_path)
+    assert list(golden.manifest["checkpoint"]["sha256"]) == [
+        "config.json", "model.safetensors.index.json", "part-0.safetensors", "part-1.safetensors",
+    ]  # fmt: skip
+
+
+def test_of_large_tensors_some_places_are_kept(checkpoint, of_checkpoint):
+    page = golden_page.read(of_checkpoint.path)
+    full = lf_ref.LongformerForMaskedLM.from_pretrained(checkpoint, dtype="float64", backend="numpy")
+    by_name = {entry["name"]: entry for entry in page.manifest["cases"]}
+    entry = by_name["two-windows"]
+    [logits] = [tensor for tensor in entry["expected"] if tensor["name"] == "logits"]
+    assert logits["shape"] == [3, 80, 67]
+    rows, tokens, columns = logits["kept"]
+    assert rows is None
+    assert tokens == entry["tokens"]
+    assert {0, 19, 20, 39, 40, 59, 60, 79} <= set(tokens)
+    assert len(columns) == 32
+    case = next(case for case in of_checkpoint.cases if case.name == "two-windows")
+    expected = full(**case.inputs).logits[np.ix_(range(3), tokens, columns)]
+    assert_close(array(page, "expected/two-windows/logits"), expected, FLOAT64, "logits")
+    assert by_name["one-token"]["tokens"] is None
+    [small] = [tensor for tensor in by_name["one-token"]["expected"] if tensor["name"] == "logits"]
+    assert small["kept"][:2] == [None, None]
+
+
+def test_candidates_of_large_models(checkpoint, of_checkpoint):
+    outputs = outputs_of(checkpoint, of_checkpoint)
+    assert testing.check_golden(of_checkpoint, outputs).passed
+    kept = [t for entry in of_checkpoint.manifest["cases"] for t in entry["expected"] if entry["name"] == "two-windows"]
+    _, tokens, columns = next(tensor["kept"] for tensor in kept if tensor["name"] == "logits")
+
+    def change(value):
+        value[2, tokens[5], columns[7]] += 1
+
+    [failure] = testing.check_golden(of_checkpoint, changed(outputs, "two-windows/logits", change)).failures
+    assert f"worst at {[2, tokens[5], columns[7]]}" in failure.problem
+    outputs["two-windows/logits"] = outputs["two-windows/logits"][:, tokens]
+    [failure] = testing.check_golden(of_checkpoint, outputs).failures
+    assert failure.problem == f"logits has shape (3, {len(tokens)}, 67), expected (3, 80, 67)"
+    assert testing.check_golden(of_checkpoint, outputs_of(checkpoint, of_checkpoint), ignore_padding=True).passed
+
+
+def test_the_class_of_a_checkpoint(checkpoint, tmp_path):
+    config = json.loads((checkpoint / "config.json").read_text())
+    (tmp_path / "model.safetensors").write_bytes((checkpoint / "model.safetensors").read_bytes())
+    for said, expected in (
+        (["LongformerModel"], "LongformerModel"),
+        (["Longformer4"], "LongformerForMaskedLM"),
+        (None, "LongformerForMaskedLM"),
+        (["LongformerForQuestionAnswering"], "LongformerForMaskedLM"),  # the weights are not there
+    ):
+        (tmp_path / "config.json").write_text(json.dumps({**config, "architectures": said}))
+        golden = testing.make_golden(tmp_path / "golden.safetensors", ["one-token"], model=tmp_path)
+        assert golden.cases[0].class_name == expected
+    (tmp_path / "config.json").write_text(json.dumps({**config, "hidden_size": 75}))
+    with pytest.raises(CheckpointError, match="no Longformer that its config describes"):
+        testing.make_golden(tmp_path / "golden.safetensors", ["one-token"], model=tmp_path)
