@@ -115,5 +115,5 @@ def read_file(path: Path) -> Mapping[str, Any]:
             if isinstance(arrays, Mapping):
                 return dict(arrays)
             raise ValueError("it holds a single array, as .npy files do")
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is not a whole .npz file of numbers: {error}") from error
