@@ -1,4 +1,4 @@
-"""Every notebook runs, within a minute, and still shows what is stored in it."""
+"""Every notebook runs, within a minute on two cores, and still shows what is stored in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -28,8 +27,9 @@ EXPECTED = [
     "07_official_checkpoints",
     "08_long_documents",
 ]
-# The only notebook with times and rates in it.
-WITH_MEASUREMENTS = "05_fast_kernels"
+# Those with numbers that are of a machine: times and rates, rounding errors.
+MEASURING = ["05_fast_kernels", "06_oracle"]
+_SECONDS = 2 * 60  # of processor time, so that what else the machine does is not counted: a minute on two cores
 
 each = pytest.mark.parametrize("path", FOUND, ids=lambda path: path.stem)
 
@@ -52,11 +52,12 @@ def test_the_notebooks_are_those_that_are_expected():
 @each
 def test_runs_within_a_minute_and_shows_what_is_stored(path, tmp_path):
     stored = nbformat.read(path, as_version=4)
-    before = time.monotonic()
+    before = os.times()
     fresh = rerun(path, tmp_path)
-    seconds = time.monotonic() - before
+    after = os.times()
     assert differences(stored, fresh) == []
-    assert seconds < 60
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    assert used < _SECONDS
 
 
 @each
@@ -89,7 +90,7 @@ def test_tells_nothing_of_the_machine(path):
 @each
 def test_only_what_is_measured_is_exempt_from_the_comparison_of_numbers(path):
     tags = [tag for cell in nbformat.read(path, as_version=4).cells for tag in cell.metadata.get("tags", [])]
-    assert set(tags) == ({MEASURED} if path.stem == WITH_MEASUREMENTS else set())
+    assert set(tags) == ({MEASURED} if path.stem in MEASURING else set())
 
 
 @each
