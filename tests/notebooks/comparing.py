@@ -1,8 +1,8 @@
 """Whether two runs of a notebook show the same: words exactly, numbers closely, pictures not at all.
 
 Numbers are taken as they are printed. Whole numbers must be equal; others may differ by one in the last digit that both
-have, which is what rounding of another processor or library can do to them. A cell with the tag `measured` shows numbers
-that are of a machine, such as times: its words must be the same, its numbers may be any.
+have, which is what rounding of another processor or library can do to them. A cell with the tag `measured` shows
+numbers that are of a machine, such as times: its words must be the same, its numbers may be any.
 """
 
 from __future__ import annotations

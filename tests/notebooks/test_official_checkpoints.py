@@ -1,6 +1,7 @@
 """What the notebook on official checkpoints does with a network, on a Hub that holds small models under their names.
 
-Their answers mean nothing, so assertions are off here; `pytest -m official` compares the real ones with what is published.
+Their answers mean nothing, so assertions are off here; `pytest -m official` compares the real ones with what is
+published.
 """
 
 from __future__ import annotations
@@ -33,11 +34,16 @@ HEADS = {
 
 
 def checkpoint(shapes: dict[str, tuple[int, ...]]) -> dict[str, bytes]:
-    """The files of the bundled model, with a head of random weights."""
+    """The files of the bundled model, made to take 4096 tokens as the official ones, with a head of random weights."""
     files = {path.name: path.read_bytes() for path in DEMO.iterdir()}
+    tensors = load(files["model.safetensors"])
+    (name,) = (name for name in tensors if name.endswith("position_embeddings.weight"))
+    tensors[name] = np.concatenate([tensors[name], tensors[name][2:]])
+    config = json.loads(files["config.json"])
+    files["config.json"] = json.dumps({**config, "max_position_embeddings": len(tensors[name])}).encode()
     rng = np.random.default_rng(0)
-    head = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
-    files["model.safetensors"] = save({**load(files["model.safetensors"]), **head}, metadata={"format": "pt"})
+    tensors |= {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    files["model.safetensors"] = save(tensors, metadata={"format": "pt"})
     return files
 
 
