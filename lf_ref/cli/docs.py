@@ -20,7 +20,7 @@ from ..errors import InputError
 # The pages; a package without __all__ brings its modules along.
 PAGES = ("lf_ref", "lf_ref.model.global_attention", "lf_ref.pipelines", "lf_ref.tokenizer", "lf_ref.reference")
 # Types that signatures are to name, not to spell out: what NumPy and we mean by them takes lines.
-_SHORT = ("Array", "Arrays", "ArrayLike", "DTypeLike", "Ids", "Parameters")
+_SHORT = ("Array", "Arrays", "ArrayLike", "DTypeLike", "Ids", "Note", "Parameters")
 # By file: with a list of all pages in place of the way to the first, and with constructors and calls, which pdoc leaves
 # out for their names or where only the class has a docstring.
 _TEMPLATES = {

@@ -39,8 +39,8 @@ def attend(
 ) -> tuple[Array, Array]:
     """Average the values each query may see, weighted by the softmax of the scaled dot products.
 
-    query, key, value: float [S, D] of one head; keys: bool [S, S]; kind: what the names of intermediates end with.
-    Returns the averages [S, D] and the weights [S, S].
+    query, key, value: float [S, D] of one head; keys: bool [S, S]; note: is told of what is computed,
+    under names that end with kind. Returns the averages [S, D] and the weights [S, S], of the same dtype.
     """
     scale = np.sqrt(query.dtype.type(query.shape[1]))
     scores = note(f"scores{kind}", masked(query / scale @ key.T, keys))  # [S, D], [D, S] -> [S, S]
@@ -61,7 +61,8 @@ def self_attention(
     """Every head attends in its own slice of the projections; the slices side by side are the context.
 
     hidden: float [S, hidden]; weights: query, key, value and query_global, key_global, value_global, each with weight
-    and bias; visible, is_global: bool [S]; note: is told of what is computed, head by head behind the projections.
+    and bias; heads: how many; visible, is_global: bool [S]; one_sided: half of the window, in tokens; note: is told of
+    what is computed, head by head behind the projections.
 
     Returns the context [S, hidden] and, with keep_probabilities, those of every query over every key, [H, S, S]: each
     row sums to 1, or is 0 throughout for a query that is not visible. Both have the dtype of hidden.

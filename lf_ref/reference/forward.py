@@ -17,7 +17,10 @@ from .ops import Array, Note, Parameters, activation, ignore, layer_norm, linear
 def embeddings(
     words: Array, position_ids: Array, token_type_ids: Array, weights: Parameters, eps: float, note: Note = ignore
 ) -> Array:
-    """Sum of word, position and token-type vectors, normalised.  # [S, hidden], int [S], int [S] -> [S, hidden]"""
+    """Sum of word, position and token-type vectors, normalised.  # float [S, hidden], int [S], int [S] -> [S, hidden]
+
+    weights: the two tables and the norm, by HF's names under `embeddings`; eps: of the norm; note: as in `encode`.
+    """
     positions = note("position_embeddings", weights["position_embeddings.weight"][position_ids])
     types = note("token_type_embeddings", weights["token_type_embeddings.weight"][token_type_ids])
     total = note("sum", words + positions + types)
@@ -37,7 +40,7 @@ def encoder_layer(
     """Attention, then a feed-forward network on each token; after both, residual and norm.
 
     hidden: float [S, hidden]; weights: by HF's names under `encoder.layer.N`; config: for heads, activation and eps;
-    visible, is_global: bool [S]; one_sided: half of the layer's window, in tokens.
+    visible, is_global: bool [S]; one_sided: half of the layer's window, in tokens; note: as in `encode`.
 
     Returns [S, hidden] and, with keep_probabilities, those of the attention, [H, S, S]; both of the dtype of hidden.
     """
@@ -77,8 +80,8 @@ def encode(
     """Run the encoder on one sequence: yield the embeddings, then what each layer makes of them.
 
     words: float [S, hidden], the word vectors; position_ids, token_type_ids: int [S]; visible, is_global: bool [S];
-    parameters: by HF's names without the `longformer.` prefix, in the dtype of `words`; note: is told of every
-    intermediate, [S, ...], under HF's module names.
+    parameters: by HF's names without the `longformer.` prefix, in the dtype of words; config: for windows and sizes;
+    note: is told of every intermediate, [S, ...], under HF's module names.
 
     Yields the hidden states [S, hidden] with the layer's probabilities [H, S, S] (None for the embeddings, and without
     keep_probabilities).
@@ -100,8 +103,9 @@ def encode(
 def banded(dense: Array, is_global: Array, columns: int, one_sided: int, nothing: float = 0.0) -> tuple[Array, Array]:
     """Fold dense probabilities, or scores, into the layout of HF's `attentions` and `global_attentions`.
 
-    dense: [H, S, S]; columns: x, the largest number of global tokens of any row of the batch; nothing: what stands
-    where there is no key.
+    dense: float [H, S, S]; is_global: bool [S]; columns: x, the largest number of global tokens of any row of the
+    batch; one_sided: half of the window, in tokens; nothing: what stands where there is no key.
+
     Returns [H, S, x + 2 one_sided + 1] (global keys first, then the neighbours from the farthest on the left to the
     farthest on the right; rows of global queries hold nothing) and [H, S, x] (each global query over all tokens,
     transposed).

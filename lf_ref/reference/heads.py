@@ -1,7 +1,8 @@
 """The heads on top of the encoder, each in a few lines, written once for both engines. They are those of HF's classes.
 
 In all of them `ops` is `lf_ref.reference.ops` for the definition, or the fast kernels, which have the same functions,
-and `weights` are parameters by HF's names. Results have the dtype of what comes in.
+`weights` are parameters by HF's names, and `note` is told of every intermediate, see `ops.ignore`. Results have the
+dtype of what comes in.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ class Ops(Protocol):
 
 
 def pooler(ops: Ops, first: Array, weights: Parameters, note: Note = ignore) -> Array:
-    """The first token's vector through a dense layer and tanh.  # [B, hidden] -> [B, hidden]"""
+    """The first token's vector through a dense layer and tanh.  # float [B, hidden] -> [B, hidden]"""
     return note("pooler.activation", ops.tanh(_linear(ops, first, weights, "pooler.dense", note)))
 
 
 def masked_lm(ops: Ops, hidden: Array, weights: Parameters, eps: float, note: Note = ignore) -> Array:
-    """A score for every word of the vocabulary.  # [..., hidden] -> [..., vocab]"""
+    """A score for every word of the vocabulary; eps: of the norm.  # float [..., hidden] -> [..., vocab]"""
     x = _linear(ops, hidden, weights, "lm_head.dense", note)
     x = note("lm_head.activation", ops.activation(x, "gelu"))  # whatever hidden_act says
     x = ops.layer_norm(x, weights["lm_head.layer_norm.weight"], weights["lm_head.layer_norm.bias"], eps)
@@ -42,23 +43,23 @@ def masked_lm(ops: Ops, hidden: Array, weights: Parameters, eps: float, note: No
 
 
 def sequence_classification(ops: Ops, first: Array, weights: Parameters, note: Note = ignore) -> Array:
-    """A score for every label, from the first token.  # [B, hidden] -> [B, labels]"""
+    """A score for every label, from the first token.  # float [B, hidden] -> [B, labels]"""
     x = note("classifier.activation", ops.tanh(_linear(ops, first, weights, "classifier.dense", note)))
     return _linear(ops, x, weights, "classifier.out_proj", note)
 
 
 def token_classification(ops: Ops, hidden: Array, weights: Parameters, note: Note = ignore) -> Array:
-    """A score for every label of every token.  # [B, S, hidden] -> [B, S, labels]"""
+    """A score for every label of every token.  # float [B, S, hidden] -> [B, S, labels]"""
     return _linear(ops, hidden, weights, "classifier", note)
 
 
 def multiple_choice(ops: Ops, first: Array, weights: Parameters, note: Note = ignore) -> Array:
-    """One score for each choice, from its pooled first token.  # [B * C, hidden] -> [B * C, 1]"""
+    """One score for each choice, from its pooled first token.  # float [B * C, hidden] -> [B * C, 1]"""
     return _linear(ops, pooler(ops, first, weights, note), weights, "classifier", note)
 
 
 def question_answering(ops: Ops, hidden: Array, weights: Parameters, note: Note = ignore) -> tuple[Array, Array]:
-    """How well each token starts and ends the answer.  # [B, S, hidden] -> [B, S], [B, S]"""
+    """How well each token starts and ends the answer.  # float [B, S, hidden] -> [B, S], [B, S]"""
     x = _linear(ops, hidden, weights, "qa_outputs", note)
     return x[..., 0], x[..., 1]
 

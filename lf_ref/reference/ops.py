@@ -19,16 +19,18 @@ Note = Callable[[str, Array], Array]
 
 
 def ignore(name: str, array: Array) -> Array:
-    """What stands for an observer where nobody watches.
+    """What stands for an observer where nobody watches: our own idea, HF has hooks.
 
     An observer, a `Note`, is told the name of each intermediate and its values as soon as they are computed, and gives
     back those to go on with: the same, or rounded ones, as the arithmetic of another dtype would have them.
+
+    name: HF's, of the module; array: float [...]. Returns the array, [...].
     """
     return array
 
 
 def within(note: Note, module: str) -> Note:
-    """The observer for the inside of a module: names start with the module's."""
+    """The observer for the inside of a module of HF's: what it tells `note` begins with the module's name."""
     return lambda name, array: note(f"{module}.{name}", array)
 
 
@@ -57,12 +59,18 @@ def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:
 
 
 def masked(scores: Array, allowed: Array) -> Array:
-    """The scores where they are allowed, minus infinity elsewhere.  # float [..., n], bool broadcastable to it"""
+    """The scores where they are allowed, minus infinity elsewhere.
+
+    scores: float [..., n]; allowed: bool [..., n], or what broadcasts to that. Returns [..., n].
+    """
     return np.where(allowed, scores, scores.dtype.type(-np.inf))
 
 
 def softmax(scores: Array) -> Array:
-    """Shares along the last axis, in proportion to exp(score); a row of nothing but minus infinity gets all 0."""
+    """Shares along the last axis, in proportion to exp(score); a row of nothing but minus infinity gets all 0.
+
+    scores: float [..., n]. Returns [..., n].
+    """
     top = scores.max(axis=-1, keepdims=True)
     top = np.where(np.isfinite(top), top, scores.dtype.type(0))
     weights = np.exp(scores - top)  # exp(-inf) = 0
