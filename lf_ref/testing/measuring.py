@@ -68,8 +68,9 @@ def difference(got: Array, wanted: Array, counted: Array) -> Difference:
         found.relative = max(found.relative, float(relative.max(initial=0.0, where=np.isfinite(b))))
         both = finite & seen & use
         a, b = np.where(both, a, 0.0), np.where(both, b, 0.0)
-        squares += float(np.square(a - b).sum())
-        slope, norms = slope + float(((a - b) * b).sum()), norms + float(np.square(b).sum())
+        with np.errstate(over="ignore", invalid="ignore"):  # the lowest number of a dtype, where a score is wanted
+            squares += float(np.square(a - b).sum())
+            slope, norms = slope + float(((a - b) * b).sum()), norms + float(np.square(b).sum())
     found.rmse, found.size = math.sqrt(squares / max(1, found.count)), math.sqrt(norms / max(1, found.count))
     found.gain = slope / norms if norms else 0.0
     return found

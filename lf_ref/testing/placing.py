@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -26,7 +27,7 @@ def chooser(patterns: Sequence[str] | str | None) -> Chosen:
     return lambda name: any(fnmatchcase(known, like) for known in (name, *aliases(name)) for like in wanted)
 
 
-class Placer:
+class Placer(ABC):
     """An observer that knows where in a whole tensor each piece belongs.
 
     Subclasses say what is done with it, in `put`. After the forward, `inputs` is the checked batch.
@@ -52,9 +53,9 @@ class Placer:
                 self._put_row(name, array, row)
         return array
 
+    @abstractmethod
     def put(self, name: str, shape: tuple[int, ...], index: Index, piece: Array) -> None:
         """Take a piece of the tensor `name` of this shape."""
-        raise NotImplementedError
 
     def _put_row(self, name: str, array: Array, row: int) -> None:
         place = place_of(name)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..config import LongformerConfig
 from ..reference.ops import Array
-from .names import BAND, COLUMNS, GLOBALS, OUTPUTS, POOLED, TOKENS, place_of, split
+from .names import BAND, COLUMNS, GLOBALS, TOKENS, place_of, split
 
 _PER_TOKEN = ("LongformerForMaskedLM", "LongformerForTokenClassification")
 
@@ -34,18 +34,14 @@ class Run:
 
 def layout_of(name: str, run: Run) -> str | None:
     """How the tensor of a place or an output is laid out; None for what has no rows."""
-    if name in OUTPUTS:
-        if name in ("last_hidden_state", "start_logits", "end_logits"):
-            return TOKENS
-        if name == "logits":
-            return TOKENS if run.class_name in _PER_TOKEN and "logits_at" not in run.inputs else None
-        return POOLED if name == "pooler_output" else None
+    if "logits_at" in run.inputs and (name == "logits" or name.startswith("lm_head")):
+        return None  # of some tokens
+    if name in ("logits", "classifier"):
+        return TOKENS if run.class_name in _PER_TOKEN else None
+    if name in ("last_hidden_state", "start_logits", "end_logits"):
+        return TOKENS
     place = place_of(name)
-    if name.startswith("lm_head") and "logits_at" in run.inputs:
-        return None
-    if place is None or (name == "classifier" and run.class_name not in _PER_TOKEN):
-        return None
-    return place.layout
+    return None if place is None else place.layout
 
 
 def counted(name: str, ndim: int, run: Run, ignore_padding: bool) -> Array:

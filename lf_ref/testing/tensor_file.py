@@ -8,11 +8,10 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from ..checkpoint.safetensors_file import read_safetensors
 from ..checkpoint.stored import LAYOUT
-from ..errors import CheckpointError
 from ..reference.ops import Array
 
 _DTYPES = {"float64": "F64", "float32": "F32", "int64": "I64", "uint8": "U8"}
@@ -34,7 +33,7 @@ class TensorFile:
         self.metadata: dict[str, str] = {}
 
     def create(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """A new tensor of zeros, mapped from the file: write to it, and let it go to have it out of memory."""
+        """A new tensor of zeros, not empty, mapped from the file: write to it, and let it go when it is done."""
         name_of_dtype, dtype = _DTYPES[dtype.name], LAYOUT[dtype.name]
         size = int(np.prod(shape)) * dtype.itemsize
         start, self._end = self._end, self._end + size
@@ -46,8 +45,6 @@ class TensorFile:
         }
         with open(self._path, "r+b") as file:
             file.truncate(offset + size)
-        if size == 0:
-            return np.empty(shape, dtype)
         return np.memmap(self._path, dtype, "r+", offset, shape or (1,)).reshape(shape)
 
     def __enter__(self) -> TensorFile:
@@ -72,11 +69,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
         CheckpointError: the file is damaged, hostile or something else.
     """
     tensors = read_safetensors(path)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    with safe_open(path, framework="numpy") as file:
+        metadata = dict(file.metadata() or {})
     arrays = {
         name: tensor.array(np.float32) if tensor.dtype == "bfloat16" else tensor.data
         for name, tensor in tensors.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from lf_ref import dense_attentions
 from model.building import FEW, build
 from oracles import scalar
 from oracles.compare import assert_close
+from oracles.longformer import ACTIVATIONS
 from oracles.strategies import batches, configurations
 from oracles.tolerances import SCALARS
 from oracles.weights import fields_of, ragged_batch, state_of
@@ -33,8 +35,9 @@ def check(fields, inputs):
             assert_close(dense, expected, SCALARS, f"attentions[{layer - 1}]")
 
 
-def test_a_ragged_batch():
-    fields = fields_of()
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_a_ragged_batch_with_every_activation(activation):
+    fields = fields_of(hidden_act=activation)
     check(fields, ragged_batch(fields, seed=52))
 
 

@@ -141,6 +141,9 @@ def test_calibration_is_measured_once_and_can_be_kept():
     assert trace.calibrations["float32", False] is measured
     kept = testing.Calibration.from_dict(measured.to_dict())
     assert dict(kept) == dict(measured)
+    some = testing.Calibration({NAME: measured[NAME]}, "float32", False)
+    partly = testing.compare(candidate, trace, tolerance=some)
+    assert [name for name, tensor in partly.tensors.items() if tensor.judged] == [NAME]
     trace.model = None
     assert testing.compare(candidate, trace, tolerance=kept).to_json() == report.to_json()
     for changed in ({"ignore_padding": True}, {"precision": "bfloat16"}):
@@ -249,6 +252,7 @@ def test_fixed_tolerances_are_relative_to_the_largest_magnitude():
         report = testing.compare({NAME: inside}, trace, precision=precision, tolerance="fixed")
         assert report.passed
         assert math.isnan(report.tensors[NAME].units)
+        assert "x the expected one" not in str(report)
         assert first(testing.compare({NAME: outside}, trace, precision=precision, tolerance="fixed")).name == NAME
 
 

@@ -190,6 +190,26 @@ def test_masked_tokens_are_left_out_on_request():
         assert not diverges(trace, name, place, ignore_padding=True)
 
 
+@pytest.mark.parametrize("name", ["last_hidden_state", "start_logits", "logits"])
+def test_outputs_without_their_places_lie_token_by_token_too(name):
+    class_name = {"last_hidden_state": "LongformerModel", "start_logits": "LongformerForQuestionAnswering"}.get(
+        name, "LongformerForTokenClassification"
+    )
+    fields, state, inputs = case_of(class_name)
+    trace = testing.trace(build(class_name, fields, state), names=[name], **inputs)
+    masked = tuple(np.argwhere(~trace.run.visible)[0])
+    assert diverges(trace, name, masked)
+    assert not diverges(trace, name, masked, ignore_padding=True)
+
+
+def test_logits_of_some_tokens():
+    fields, state, inputs = case_of("LongformerForMaskedLM")
+    trace = testing.trace(build("LongformerForMaskedLM", fields, state), **inputs, logits_at=[[0, 8], [1, 2]])
+    for name in ("logits", "lm_head.dense"):
+        assert diverges(trace, name, (0, 3), ignore_padding=True)
+        assert not diverges(trace, name, (0, 3), trace[name][0, 3], ignore_padding=True)
+
+
 def test_what_nobody_uses_does_not_count():
     trace = trace_of()
     global_token, of_none = (0, 7), (2, 3)
