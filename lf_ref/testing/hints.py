@@ -6,15 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..reference.ops import Array
-from .measuring import difference
-from .names import BAND, TOKENS, split
+from ..reference.ops import ACTIVATIONS, Array
+from .map_hints import listed, map_hints
+from .measuring import UNSEEN, difference
+from .names import BAND, COLUMNS, TOKENS, split
 from .rounding import PRECISIONS
 from .run import counted, layout_of
 from .tracing import Trace
 
-_LISTED = 6  # rows or offsets that are listed one by one
 _AS_LARGE = (0.1, 3.0)  # errors over the expected ones of another dtype, where only a part is computed in it
+_FORMULAS = ("gelu_new", "relu", "silu", "tanh")  # beside gelu, the activations that differ in more than digits
 _ALIKE = 1e-4  # of the variance, what may be left when a tensor is said to be a multiple of another
 
 
@@ -27,15 +28,20 @@ def hints(
     """
     wanted = np.asarray(expected[name], np.float64)
     place = expected.place(name)
-    mask = np.broadcast_to(counted(place, wanted.ndim, expected.run, ignore_padding), wanted.shape)
-    mask = mask & np.isfinite(wanted)
+    counts = np.broadcast_to(counted(place, wanted.ndim, expected.run, ignore_padding), wanted.shape)
+    mask = counts & np.isfinite(wanted)
     values = np.asarray(got, np.float64)
     with np.errstate(invalid="ignore"):
         off = ~(np.abs(values - wanted) <= allowed) & mask
-    where = [sentence for sentence in (_rows(off), *_places(place, off, expected)) if sentence]
+        off |= counts & (wanted == -np.inf) & (values > UNSEEN)
+    layout = layout_of(place, expected.run)
+    where = [sentence for sentence in (_rows(off), _places(layout, off, expected)) if sentence]
     found: list[str] = []
+    if layout in (BAND, COLUMNS):
+        found += map_hints(place, values, np.asarray(expected[name]), counts, off, allowed, expected)
     found += _multiple(values, wanted, mask)
     found += _mistaken(name, values, mask, expected)
+    found += _activations(place, values, allowed, expected)
     return where + (found or list(_as_if_in(precision, units)))
 
 
@@ -44,47 +50,30 @@ def _as_if_in(precision: str, units: float) -> Iterator[str]:
     for other in PRECISIONS.values():
         expected = other.unit / PRECISIONS[precision].unit
         if expected > 1 and _AS_LARGE[0] <= units / expected <= _AS_LARGE[1]:
-            yield f"the errors are as large as those of {other.name}"
+            yield f"the errors are as large as rounding to {other.name} makes them"
 
 
 def _rows(off: Array) -> str:
     """Which rows of the batch, where it is not all of them."""
     rows = np.flatnonzero(off.reshape(len(off), -1).any(axis=1)) if off.ndim else np.empty(0)
-    return f"only in row {_listed(rows)} of {len(off)} of the batch" if 0 < len(rows) < len(off) else ""
+    return f"only in row {listed(rows)} of the batch of {len(off)}" if 0 < len(rows) < len(off) else ""
 
 
-def _places(place: str, off: Array, expected: Trace) -> Iterator[str]:
-    """Which kinds of tokens, heads and columns, where it is not all of them."""
+def _places(layout: str | None, off: Array, expected: Trace) -> str:
+    """Which kinds of tokens, where it is not all of them."""
     run = expected.run
-    layout, visible = layout_of(place, run), run.visible
-    if layout == BAND:
-        heads = np.flatnonzero(off.any(axis=(0, 2, 3)))
-        if 0 < len(heads) < off.shape[1]:
-            yield f"only in head {_listed(heads)} of {off.shape[1]}"
-        yield from _columns(place, off, expected)
-        tokens: Array = np.asarray(off.any(axis=(1, 3)))
-    elif layout == TOKENS:
-        tokens = np.asarray(off.reshape(*visible.shape, -1).any(axis=2))
+    visible = run.visible
+    if layout == TOKENS:
+        tokens: Array = np.asarray(off.reshape(*visible.shape, -1).any(axis=2))
+    elif layout == BAND:
+        tokens = np.asarray(off.any(axis=(1, 3)))
     else:
-        return
+        return ""
+    if not tokens.any() or tokens.all():
+        return ""
     kinds = {"masked": ~visible, "global": run.is_global, "local": visible & ~run.is_global}
     parts = [f"{(tokens & kind).sum()} of {kind.sum()} {title}" for title, kind in kinds.items() if kind.any()]
-    if tokens.any() and not tokens.all():
-        yield f"at {', '.join(parts)} tokens"
-
-
-def _columns(place: str, off: Array, expected: Trace) -> Iterator[str]:
-    """Of a band: whether global keys are wrong, or neighbours, and how far away."""
-    columns = int(expected.run.is_global.sum(axis=1).max())
-    one_sided = expected.run.config.windows[split(place)[0] or 0] // 2
-    wrong: Array = np.asarray(off.any(axis=(0, 1, 2)))
-    offsets = np.flatnonzero(wrong[columns:]) - one_sided
-    neighbours = len(wrong) - columns
-    if columns and wrong[:columns].any() and not len(offsets):
-        yield "only on the global keys"
-    elif 0 < len(offsets) < neighbours:
-        also = " and on global keys" if wrong[:columns].any() else ""
-        yield f"only on neighbours at offset {_listed(offsets)}{also}"
+    return f"at {', '.join(parts)} tokens"
 
 
 def _multiple(values: Array, wanted: Array, mask: Array) -> Iterator[str]:
@@ -112,6 +101,18 @@ def _mistaken(name: str, values: Array, mask: Array, expected: Trace) -> Iterato
                     yield f"it is what {other} should be"
 
 
-def _listed(numbers: Array) -> str:
-    shown = ", ".join(str(number) for number in numbers[:_LISTED].tolist())
-    return shown + (", ..." if len(numbers) > _LISTED else "")
+def _activations(place: str, values: Array, allowed: float, expected: Trace) -> Iterator[str]:
+    """Whether it is another activation of its input than the one that is asked for."""
+    layer, within = split(place)
+    if within == "intermediate.intermediate_act_fn":
+        source, asked = f"encoder.layer.{layer}.intermediate.dense", expected.run.config.hidden_act
+    elif within == "lm_head.activation":
+        source, asked = "lm_head.dense", "gelu"
+    else:
+        return
+    if source in expected:
+        x = np.asarray(expected[source], np.float64)
+        candidates = {"no activation at all": x, **{name: ACTIVATIONS[name](x) for name in ("gelu", *_FORMULAS)}}
+        for name, wanted in candidates.items():
+            if name != asked and np.abs(values - wanted).max() <= allowed:
+                yield f"it is {name} of its input, where {asked} is asked for"

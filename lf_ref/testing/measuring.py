@@ -12,7 +12,7 @@ from ..reference.ops import Array
 _BLOCK = 1 << 21  # numbers in float64 at a time
 # What a query does not see has the score -inf here. Implementations write -inf, the lowest number of their dtype, -1e9
 # or -10000: any of these will do, since the softmax makes 0 of it.
-_UNSEEN = -5000.0
+UNSEEN = -5000.0
 
 
 @dataclass
@@ -56,7 +56,7 @@ def difference(got: Array, wanted: Array, counted: Array) -> Difference:
         found.nan += int((np.isnan(a) & finite & use).sum())
         found.inf += int((np.isinf(a) & finite & use).sum())
         found.count += int((finite & use).sum())
-        same = (a == b) | (np.isnan(a) & np.isnan(b)) | ((b == -np.inf) & (a <= _UNSEEN))
+        same = (a == b) | (np.isnan(a) & np.isnan(b)) | ((b == -np.inf) & (a <= UNSEEN))
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             error = np.where(same | ~use, 0.0, np.where(finite & seen, np.abs(a - b), np.inf))
             relative = np.where(b != 0, error / np.abs(b), 0.0)

@@ -36,9 +36,11 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
         places = [place for place, tensor in enumerate(tensors) if tensor.passed == passed]
         axes.plot(places, [shown[place] for place in places], "o", color=colour, label=title, markersize=4)
     layers = [split(tensor.name)[0] for tensor in tensors]
-    for place in range(1, len(tensors)):
-        if layers[place] != layers[place - 1]:
+    for place, layer in enumerate(layers):
+        if place and layer != layers[place - 1]:
             axes.axvline(place - 0.5, color="lightgrey", zorder=0)
+        if layer is not None and (not place or layer != layers[place - 1]):
+            axes.text(place, high, f" layer {layer}", va="top", fontsize=8)
     axes.set_xticks(range(len(tensors)), [_label(tensor.name) for tensor in tensors], rotation=90, fontsize=6)
     axes.set(yscale="log", ylim=(low, high), xlim=(-1, len(tensors)))
     axes.set_ylabel(f"error / expected error of {report.precision}" if measured else "largest absolute error")
@@ -53,4 +55,4 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
 
 def _label(name: str) -> str:
     layer, within = split(name)
-    return name if layer is None else f"{layer} {within or 'output'}"
+    return name if layer is None else within or "the layer"

@@ -33,22 +33,47 @@ def put(place, value=9.0):
     return change
 
 
+def grow(columns):
+    """Some columns larger, the keys that are seen the same."""
+
+    def change(array, trace):
+        array[..., columns] *= 1.5
+        return array
+
+    return change
+
+
+def gelu_tanh(x):
+    return (0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))).astype(np.float32)
+
+
 EVERYTHING = slice(None)
 
 
 @pytest.mark.parametrize(
     ("name", "change", "expected"),
     [
-        (f"{SELF}.query", put((1, EVERYTHING)), "only in row 1 of 3 of the batch"),
-        (f"{SELF}.query", put((slice(1, 3), 2)), "only in row 1, 2 of 3 of the batch"),
+        (f"{SELF}.query", put((1, EVERYTHING)), "only in row 1 of the batch of 3"),
+        (f"{SELF}.query", put((slice(1, 3), 2)), "only in row 1, 2 of the batch of 3"),
         (f"{SELF}.query", put((0, 7)), "at 0 of 28 masked, 1 of 4 global, 0 of 37 local tokens"),
         ("encoder.layer.1", put((0, 8)), "at 1 of 28 masked, 0 of 4 global, 0 of 37 local tokens"),
         ("logits", put((0, 1)), "at 0 of 28 masked, 0 of 4 global, 1 of 37 local tokens"),
-        (f"{SELF}.probabilities", put((EVERYTHING, 2)), "only in head 2 of 3"),
-        (f"{SELF}.probabilities", put((..., slice(0, 3))), "only on the global keys"),
-        (f"{SELF}.probabilities", put((..., [3, 7])), "only on neighbours at offset -2, 2"),
-        (f"{SELF}.probabilities", put((..., [1, 7])), "only on neighbours at offset 2 and on global keys"),
-        (f"{SELF}.probabilities", put((0, 1, 1)), "at 0 of 28 masked, 0 of 4 global, 1 of 37 local tokens"),
+        (f"{SELF}.probabilities", put((EVERYTHING, 2), 0.5), "only in head 2 of 3"),
+        (f"{SELF}.probabilities", put((0, 1, 1), 0.5), "at 0 of 28 masked, 0 of 4 global, 1 of 37 local tokens"),
+        (f"{SELF}.probabilities", grow(slice(0, 3)), "only on the global keys"),
+        (f"{SELF}.probabilities", grow([3, 7]), "only on neighbours at offset -2, 2"),
+        (f"{SELF}.probabilities", grow([1, 5, 6, 7]), "only on neighbours at offset 0...2 and on global keys"),
+        (f"{SELF}.probabilities", put((..., [3, 7]), 0), "it does not see: neighbours at offset -2, 2"),
+        (f"{SELF}.probabilities", put((..., 0), 0), "it does not see: global tokens"),
+        (f"{SELF}.probabilities", put((0, 0, 1, 3), 0.5), "it sees, and must not: places outside the text"),
+        (f"{SELF}.probabilities", put((0, 0, 6, 7), 0.5), "it sees, and must not: masked neighbours"),
+        (f"{SELF}.probabilities", put((0, 0, 6, 6), 0.5), "it sees, and must not: global tokens among the neighbours"),
+        (f"{SELF}.probabilities", put((1, 0, 6, 1), 0.5), "it sees, and must not: slots without a global token"),
+        (f"{SELF}.scores", put((0, 0, 6, 7), 0), "it sees, and must not: masked neighbours"),
+        (f"{SELF}.scores", put((0, 0, 6, 7), 0), "at 0 of 28 masked, 0 of 4 global, 1 of 37 local tokens"),
+        (f"{SELF}.scores", put((..., 7), -np.inf), "it does not see: neighbours at offset 2"),
+        (f"{SELF}.scores_global", put((0, 0, [3, 8, 9], 0), 0), "it sees, and must not: 2 masked tokens"),
+        (f"{SELF}.probabilities_global", put((0, 0, [3, 5], 0), 0), "it does not see: 2 tokens"),
         (f"{SELF}.scores", lambda x, _: x * np.sqrt(np.float32(7)), "all values are 2.646 x what is expected"),
         ("embeddings.sum", lambda x, _: -x, "all values are -1 x what is expected"),
         (
@@ -56,8 +81,18 @@ EVERYTHING = slice(None)
             lambda _, trace: trace[f"{SELF}.value_global"].astype(np.float32),
             f"it is what {SELF}.value_global should be",
         ),
-        (f"{SELF}.value", lambda x, _: to_float16(x), "the errors are as large as those of float16"),
-        (f"{SELF}.value", lambda x, _: to_bfloat16(x), "the errors are as large as those of bfloat16"),
+        (f"{SELF}.value", lambda x, _: to_float16(x), "the errors are as large as rounding to float16 makes them"),
+        (f"{SELF}.value", lambda x, _: to_bfloat16(x), "the errors are as large as rounding to bfloat16 makes them"),
+        (
+            "encoder.layer.0.intermediate",
+            lambda _, trace: gelu_tanh(trace["encoder.layer.0.intermediate.dense"]),
+            "it is gelu_new of its input, where gelu is asked for",
+        ),
+        (
+            "lm_head.activation",
+            lambda _, trace: trace["lm_head.dense"].astype(np.float32),
+            "it is no activation at all of its input, where gelu is asked for",
+        ),
     ],
 )
 def test_hints(name, change, expected):
@@ -70,10 +105,10 @@ def test_long_lists_are_cut():
         build("LongformerModel", fields, state_of("LongformerModel", fields, 1)), input_ids=[[5] * 30]
     )
     spoiled = trace[f"{SELF}.scores"].astype(np.float32)
-    spoiled[..., :9] += 1
+    spoiled[..., ::2] += 1
     found = testing.compare({f"{SELF}.scores": spoiled}, trace).first_divergence
     assert found is not None
-    assert "only on neighbours at offset -10, -9, -8, -7, -6, -5, ..." in found.hints
+    assert "only on neighbours at offset -10, -8, -6, -4, -2, 0, ..." in found.hints
 
 
 @pytest.mark.parametrize(
@@ -88,6 +123,15 @@ def test_no_hint_where_nothing_fits(change):
     assert not [hint for hint in hints_on("encoder.layer.1", change) if "all values" in hint or "should be" in hint]
 
 
+def test_no_hint_on_an_activation_whose_input_is_not_known():
+    fields, state, inputs = case_of("LongformerModel")
+    name = "encoder.layer.0.intermediate"
+    trace = testing.trace(build("LongformerModel", fields, state), names=name, **inputs)
+    found = testing.compare({name: trace[name] + 1}, trace).first_divergence
+    assert found is not None
+    assert found.hints == ()
+
+
 def test_nothing_expected_but_zeros_gives_no_multiple():
     fields, state, inputs = case_of("LongformerModel")
     zeroed = {name: values * 0 if "token_type" in name else values for name, values in state.items()}
@@ -100,7 +144,7 @@ def test_nothing_expected_but_zeros_gives_no_multiple():
 
 
 def test_float64_that_was_float32_somewhere():
-    assert "the errors are as large as those of float32" in hints_on(
+    assert "the errors are as large as rounding to float32 makes them" in hints_on(
         f"{SELF}.value", lambda x, trace: trace[f"{SELF}.value"].astype(np.float32), precision="float64"
     )
 
@@ -214,7 +258,7 @@ def test_what_the_plot_shows(tmp_path):
     with matplotlib.rc_context({"svg.fonttype": "none"}):
         spoiled("encoder.layer.1.attention.self.key").plot(path)
     drawn = path.read_text(encoding="utf-8")
-    for text in ("diverges first at encoder.layer.1.attention.self.key", "1 attention.self.key", "logits", "passes"):
+    for text in ("diverges first at encoder.layer.1.attention.self.key", "attention.self.key", " layer 1", "logits", "passes"):
         assert f">{text}<" in drawn, text
 
 
