@@ -46,7 +46,7 @@ def _dtype_name(value: Any) -> str:
 
 def _as_numbers(name: str, array: Array, dtype: str) -> tuple[Array, str]:
     if array.dtype.kind == "V" and array.dtype.itemsize == 2:  # bfloat16 of package ml_dtypes, or a file's
-        return widened(np.ascontiguousarray(array).view(np.uint16)), "bfloat16"
+        return widened(np.ascontiguousarray(array).view(np.uint16).reshape(array.shape)), "bfloat16"
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} must hold real numbers, got {array.dtype}")
     return array, dtype or array.dtype.name

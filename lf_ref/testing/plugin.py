@@ -125,7 +125,10 @@ def lf_ref_golden(request: pytest.FixtureRequest) -> Callable[..., Golden]:
             made.add(path)
         if not path.exists():
             pytest.fail(f"{path} is not there: pytest --lf-ref-regen makes it", pytrace=False)
-        return load_golden(path)
+        found = load_golden(path)
+        if not isinstance(cases, str) and [case.name for case in found.cases] != list(cases):
+            pytest.fail(f"{path} is of other cases: pytest --lf-ref-regen makes it again", pytrace=False)
+        return found
 
     return golden
 

@@ -25,6 +25,7 @@ def bfloat16(config: dict[str, Any], weights: Mapping[str, Any], inputs: Mapping
 def answer(config: dict[str, Any], weights: Mapping[str, Any], inputs: Mapping[str, Any], dtype: str) -> dict[str, Any]:
     """Load the weights into HF's class, run it, and give its outputs."""
     torch, _ = peer_modules()
+    torch.set_num_threads(1)  # the models are small: more threads take ten times as long
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         model = load(config, weights).to(getattr(torch, dtype))
