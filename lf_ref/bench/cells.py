@@ -1,74 +1,114 @@
 """Figures that need a process of their own: peak memory, and the time from its start to its first answer.
 
-Run as a module this is such a process: `python -m lf_ref.bench.cells SIDE memory|answer FOLDER NUM_THREADS`, with the
-ids of a text as JSON on standard input; it prints what it found as a line of JSON.
+Run as a module this is such a process: `python -m lf_ref.bench.cells SIDE memory|answer|convert FOLDER NUM_THREADS
+DTYPE`, with what it is given as JSON on standard input; it prints what it found as a line of JSON.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import LfRefError
+from .kinds import Setup, SideError
 
-if TYPE_CHECKING:
-    from .sides import Side
-
-_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_STATUS, _RESET, _MEMORY = Path("/proc/self/status"), Path("/proc/self/clear_refs"), Path("/proc/meminfo")
+_LONGEST = 200  # letters of a reason
 
 
-def cell(side: str, what: str, folder: Path, num_threads: int, ids: list[list[int]]) -> dict[str, Any]:
-    """What a process of its own found, with `seconds` from its start to its answer."""
-    command = [sys.executable, "-m", __name__, side, what, str(folder), str(num_threads)]
+def cell(setup: Setup, what: str, given: Any) -> dict[str, Any]:
+    """What a process of its own found, with `seconds` from its start to its answer.
+
+    given: ids of one text [1, seq] as lists for "memory" and "answer"; a `Graph`'s fields for "convert".
+
+    Raises:
+        SideError: the process ended without an answer.
+    """
+    command = [sys.executable, "-m", __name__, setup.name, what, str(setup.folder), str(setup.num_threads), setup.dtype]
     start = time.perf_counter()
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
         assert process.stdin is not None  # both are pipes
         assert process.stdout is not None
-        process.stdin.write(json.dumps(ids))
+        process.stdin.write(json.dumps(given))
         process.stdin.close()
         line = process.stdout.readline()
         seconds = time.perf_counter() - start
+        process.wait()
+        errors.seek(0)
+        last = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
     if process.returncode or not line:
-        raise LfRefError(f"the process that measures {what} of {side} failed (exit code {process.returncode})")
+        raise SideError(_reason(process.returncode, last))
     return {**json.loads(line), "seconds": seconds}
 
 
-def main(side_name: str, what: str, folder: str, num_threads: str) -> None:
+def _reason(code: int, last: str) -> str:
+    if code >= 0:
+        return last or f"its process ended with exit code {code}"
+    name = signal.Signals(-code).name
+    return f"its process was ended by {name}" + (", probably for want of memory" if name == "SIGKILL" else "")
+
+
+def main(name: str, what: str, folder: str, num_threads: str, dtype: str) -> None:
     """Be the process."""
-    side = open_side(side_name)(folder, int(num_threads))
+    side: Any = Setup(name, Path(folder), int(num_threads), dtype).open()
+    tasks: dict[str, Callable[[Any, Any], dict[str, Any]]] = {"memory": _memory, "answer": _answer, "convert": _convert}
+    print(json.dumps(tasks[what](side, json.load(sys.stdin))), flush=True)
+
+
+def _memory(side: Any, given: list[list[int]]) -> dict[str, Any]:
+    ids, is_global = _one_text(given)
+    before = _reset_peak()
+    side.load(ids, is_global)
+    loaded = _reset_peak()
+    answer = side.encoder(ids, is_global)[0, 0, :8].tolist()
+    peak = _peak()
+    return {"answer": answer, "bytes": peak - loaded, "loaded_bytes": loaded - before, "process_bytes": peak}
+
+
+def _answer(side: Any, given: list[list[int]]) -> dict[str, Any]:
+    return {"answer": side.encoder(*_one_text(given))[0, 0].tolist()}
+
+
+def _convert(side: Any, given: dict[str, Any]) -> dict[str, Any]:
+    available = _hold_to_memory()
+    try:
+        return side.convert(**given)
+    except SideError as error:
+        within = "" if available is None else f" (held to the {available / 1e9:.0f} GB of memory that were available)"
+        raise SideError(f"{error}{within}") from error
+
+
+def _one_text(given: list[list[int]]) -> tuple[Any, Any]:
+    """Its ids, and global attention on the first."""
     import numpy as np
 
-    ids = np.array(json.load(sys.stdin), np.int64)
-    is_global = np.zeros_like(ids)
-    is_global[:, 0] = 1
-    found: dict[str, Any] = {}
-    if what == "memory":
-        for weight in side.weights():
-            weight.sum()  # touched, what is mapped from the file is in memory
-        before = _reset_peak()
-        found["answer"] = side.encoder(ids, is_global)[0, 0, :8].tolist()
-        found["bytes"] = _peak() - before
-    else:
-        found["answer"] = side.encoder(ids, is_global)[0, 0].tolist()
-    print(json.dumps(found), flush=True)
+    from .size import first_token
+
+    ids = np.array(given, np.int64)
+    return ids, first_token(ids)
 
 
-def open_side(name: str) -> Callable[[str | os.PathLike[str], int], Side]:
-    """The class of a side, by its name; neither is loaded before it is asked for."""
-    if name == "transformers":
-        from .peer import Transformers
+def _hold_to_memory() -> int | None:
+    """Let an allocation fail that the memory is not there for, rather than have the system end a process; the bytes."""
+    if not _MEMORY.exists():
+        return None
+    import resource
 
-        return Transformers
-    from .sides import Ours
-
-    return Ours
+    line = next(line for line in _MEMORY.read_text(encoding="ascii").splitlines() if line.startswith("MemAvailable"))
+    available = int(line.split()[1]) * 1024
+    resource.setrlimit(resource.RLIMIT_DATA, (available, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    return available
 
 
 def _reset_peak() -> int:
@@ -89,5 +129,14 @@ def _peak() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def _one_line(error: BaseException) -> str:
+    """An error as one line of bounded length."""
+    text = str(error) if isinstance(error, LfRefError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:_LONGEST]
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except Exception as error:  # the process that started this one wants the reason, in a line
+        sys.exit(_one_line(error))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
+import numba
 from threadpoolctl import threadpool_info
 
 from .. import __version__
@@ -27,13 +29,21 @@ _SETTINGS = (
     "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_ENABLE_INSTRUCTIONS", "ATEN_CPU_CAPABILITY",
     "ONEDNN_MAX_CPU_ISA",
 )  # fmt: skip
-_PEERS = ("torch", "transformers")
+_numba_config: Any = numba.config  # which has no type annotations
 
 
-def machine_facts(with_peer: bool) -> dict[str, Any]:
-    """All of it as JSON values."""
+def features_used() -> list[str]:
+    """What the processor has of `_FEATURES`; nothing where Numba is told to compile for another."""
+    if _numba_config.CPU_NAME is not None:
+        return []
     host = llvm.get_host_cpu_features()
-    packages = ("numpy", "numba", *(_PEERS if with_peer else ()))
+    return [name for name in _FEATURES if host.get(name)]
+
+
+def machine_facts(peer_packages: Sequence[str]) -> dict[str, Any]:
+    """All of it as JSON values. peer_packages: whose versions matter besides lf_ref's own."""
+    host = llvm.get_host_cpu_features()
+    packages = ("numpy", "numba", *peer_packages)
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "cpu": _cpu_name(),

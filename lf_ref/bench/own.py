@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 
 from ..errors import LfRefError
 from .cells import cell
-from .sides import Ours
+from .kinds import Setup, SideError
 from .size import Size, first_token
 from .timing import Product, in_turns, largest_difference, ratios
 
@@ -28,52 +27,49 @@ _TIMES_AS_LONG = 4
 
 @dataclass(frozen=True)
 class Own:
-    """What the figures below are measured on. peer: the other side's name, if there is one."""
+    """What the figures below are measured on; `peer` where there is one."""
 
     size: Size
-    folder: Path
-    num_threads: int
+    ours: Setup
+    peer: Setup | None
     repeats: int
-    peer: str | None
-
-    @property
-    def names(self) -> list[str]:
-        """The sides."""
-        return [Ours.name, *([self.peer] if self.peer else [])]
 
 
 def memory(own: Own) -> list[dict[str, Any]]:
-    """Peak memory above the weights, each side in a process of its own."""
-    found = _cells(own, "memory", own.size.tokens, repeats=1)
-    facts: dict[str, Any] = {
-        "name": "memory",
-        "title": f"peak memory above the weights, {own.size.tokens} tokens",
-        "wanted": 4.0,
-        **{name: {"bytes": cells[0]["bytes"]} for name, cells in found.items()},
+    """Memory of each side in a process of its own: all, and of it the loaded model and what the work needs on top."""
+    found, failure = _cells(own, "memory", own.size.tokens, repeats=1)
+    titles = {
+        "process_bytes": ("memory-process", f"peak memory of the process, {own.size.tokens} tokens"),
+        "loaded_bytes": ("memory-model", "of it, the model once it is loaded"),
+        "bytes": ("memory", f"peak memory above the weights, {own.size.tokens} tokens"),
     }
-    return [facts | _difference(own, found, lambda cell: cell["bytes"])]
+    rows = []
+    for key, (name, title) in titles.items():
+        costs = {side: [cell[key] for cell in cells] for side, cells in found.items()}
+        rows.append(
+            {"name": name, "title": title}
+            | {side: {"bytes": values[0]} for side, values in costs.items()}
+            | _ratio(costs)
+            | failure
+        )
+    return [*rows[:2], rows[2] | _difference(found)]
 
 
 def first_answer(own: Own) -> list[dict[str, Any]]:
     """From the start of a process to its first answer; the kernels are compiled, the files in the system's cache."""
     _cells(own, "answer", own.size.short, repeats=1)
-    found = _cells(own, "answer", own.size.short, own.repeats)
-    facts: dict[str, Any] = {
-        "name": "first-answer",
-        "title": f"process start to first answer, {own.size.short} tokens",
-        "wanted": 3.0,
-    }
-    for name, cells in found.items():
-        seconds = [cell["seconds"] for cell in cells]
-        facts[name] = {"seconds": median(seconds), "runs": seconds}
-    return [facts | _difference(own, found, lambda cell: cell["seconds"])]
+    found, failure = _cells(own, "answer", own.size.short, own.repeats)
+    costs = {side: [cell["seconds"] for cell in cells] for side, cells in found.items()}
+    facts = {"name": "first-answer", "title": f"process start to first answer, {own.size.short} tokens"}
+    times = {side: {"seconds": median(seconds), "runs": seconds} for side, seconds in costs.items()}
+    return [facts | times | _ratio(costs) | failure | _difference(found)]
 
 
 def linear_share(own: Own) -> list[dict[str, Any]]:
     """How much of the machine's sgemm rate is left when the linear layers' arithmetic takes the encoder's time."""
     size = own.size
     hidden, inner = size.config.hidden_size, size.config.intermediate_size
-    product = Product(size.tokens, hidden, inner, own.num_threads)
+    product = Product(size.tokens, hidden, inner, own.ours.num_threads)
     run = _encoder(own, size.tokens)
     encoder, rate = in_turns([run, product], own.repeats)
     linear = size.linear_flop_per_token * size.tokens
@@ -86,7 +82,7 @@ def linear_share(own: Own) -> list[dict[str, Any]]:
             f"linear layers' arithmetic over the encoder's time, {size.tokens} tokens, as a share of that rate",
             median(shares),
             "",
-            ("at least", 0.75),
+            ("at least", 0.75) if own.ours.dtype == "float32" else None,
         ),
     ]
 
@@ -95,14 +91,14 @@ def growth(own: Own) -> list[dict[str, Any]]:
     """How time and memory grow with the length."""
     tokens, longer = own.size.tokens, _TIMES_AS_LONG * own.size.tokens
     short, long = in_turns([_encoder(own, tokens), _encoder(own, longer)], own.repeats)
-    held = [_cell(own, Ours.name, "memory", length)["bytes"] for length in (tokens, longer)]
+    held = [cell(own.ours, "memory", own.size.text(length).tolist())["bytes"] for length in (tokens, longer)]
     return [
         _figure(
             "growth",
             f"encoder's time, {longer} tokens over {tokens}",
             median(ratios(long, short)),
             "times",
-            ("at most", 4.2),
+            ("at most", 4.2) if own.ours.dtype == "float32" else None,
         ),
         _figure("growth-seconds", f"encoder's time, {longer} tokens", long.median, "s"),
         _figure("growth-memory", f"peak memory, {longer} tokens over {tokens}", held[1] / held[0], "times"),
@@ -111,13 +107,17 @@ def growth(own: Own) -> list[dict[str, Any]]:
 
 def first_compile(own: Own) -> list[dict[str, Any]]:
     """Seconds of `lf-ref warmup` with an empty cache, and again with what it left there."""
-    program = "from lf_ref.cli import main; main()"
-    titles = {"first-compile": "lf-ref warmup with an empty cache", "second-warmup": "lf-ref warmup again"}
+    program, options = "from lf_ref.cli import main; main()", ["--json"]
+    asked = "lf-ref warmup"
+    if own.ours.dtype != "float32":
+        options.append(f"--{own.ours.dtype}")
+        asked += f" {options[-1]}"
+    titles = {"first-compile": f"{asked} with an empty cache", "second-warmup": f"{asked} again"}
     figures = []
     with tempfile.TemporaryDirectory() as folder:
         for name, title in titles.items():
             start = time.perf_counter()
-            command = [sys.executable, "-c", program, "warmup", "--json"]
+            command = [sys.executable, "-c", program, "warmup", *options]
             done = subprocess.run(
                 command, env={**os.environ, "NUMBA_CACHE_DIR": folder}, capture_output=True, text=True, check=False
             )
@@ -144,28 +144,37 @@ def _figure(name: str, title: str, value: float, unit: str, wanted: tuple[str, f
 
 def _encoder(own: Own, length: int) -> Callable[[], Any]:
     ids = own.size.text(length)
-    return partial(Ours(own.folder, own.num_threads).encoder, ids, first_token(ids))
+    return partial(own.ours.open().encoder, ids, first_token(ids))
 
 
-def _cell(own: Own, name: str, what: str, length: int) -> dict[str, Any]:
-    return cell(name, what, own.folder, own.num_threads, own.size.text(length).tolist())
-
-
-def _cells(own: Own, what: str, length: int, repeats: int) -> dict[str, list[dict[str, Any]]]:
-    """What processes of each side found, in turns."""
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in own.names}
+def _cells(own: Own, what: str, length: int, repeats: int) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
+    """What processes of each side found, in turns, and why the peer's failed, where they did."""
+    ids = own.size.text(length).tolist()
+    found: dict[str, list[dict[str, Any]]] = {own.ours.name: []}
+    if own.peer is not None:
+        found[own.peer.name] = []
+    failure: dict[str, str] = {}
     for _ in range(repeats):
-        for name, cells in found.items():
-            cells.append(_cell(own, name, what, length))
-    return found
+        found[own.ours.name].append(cell(own.ours, what, ids))
+        if own.peer is not None and not failure:
+            try:
+                found[own.peer.name].append(cell(own.peer, what, ids))
+            except SideError as error:
+                failure = {"failure": str(error)}
+                del found[own.peer.name]
+    return found, failure
 
 
-def _difference(
-    own: Own, found: dict[str, list[dict[str, Any]]], cost: Callable[[dict[str, Any]], float]
-) -> dict[str, Any]:
-    """The sides against each other, where there are two."""
-    if own.peer is None:
+def _ratio(costs: dict[str, list[Any]]) -> dict[str, Any]:
+    """How many times as much as lf_ref the peer took, where there is one."""
+    if len(costs) < 2:
         return {}
-    pairs = [cost(peer) / cost(ours) for ours, peer in zip(found[Ours.name], found[own.peer], strict=True)]
-    answers = [np.array(found[name][-1]["answer"]) for name in own.names]
-    return {"ratio": median(pairs), "ratios": pairs, "difference": largest_difference(*answers)}
+    pairs = [above / below for below, above in zip(*costs.values(), strict=True)]
+    return {"ratio": median(pairs), "ratios": pairs}
+
+
+def _difference(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Of the answers, where there are two."""
+    if len(found) < 2:
+        return {}
+    return {"difference": largest_difference(*(np.array(cells[-1]["answer"]) for cells in found.values()))}

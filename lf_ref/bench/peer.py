@@ -1,12 +1,12 @@
-"""HF transformers on torch as the other side: called as its users call it, in float32.
+"""HF transformers on torch as the other side: called as its users call it, in float32 or bfloat16.
 
-The only module of the package that loads torch and transformers, and only when it is asked to.
+torch and transformers are loaded here and nowhere else in the package, and only when they are asked for.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
 from typing import Any
@@ -37,32 +37,30 @@ def peer_modules() -> tuple[Any, Any]:
 class Transformers:
     """HF transformers, as `lf_ref.bench.sides.Side`. It decides how many threads torch has in this process."""
 
-    name = "transformers"
-
-    def __init__(self, folder: Folder, num_threads: int) -> None:
+    def __init__(self, folder: Folder, num_threads: int, dtype: str) -> None:
         self._torch, self._transformers = peer_modules()
         self._torch.set_num_threads(num_threads)
-        self._folder = folder
+        self._folder, self._dtype = folder, getattr(self._torch, dtype)
 
     def encoder(self, ids: Array, is_global: Array, visible: Array | None = None) -> Array:
         """As in `Side`."""
         inputs = self._inputs(input_ids=ids, attention_mask=visible, global_attention_mask=is_global)
         with self._torch.inference_mode():
-            return self._encoder(**inputs).last_hidden_state.numpy()
+            return _array(self._encoder(**inputs).last_hidden_state)
 
     def classifier(self, ids: Array) -> Array:
         """As in `Side`."""
         with self._torch.inference_mode():
-            return self._classifier(**self._inputs(input_ids=ids)).logits.numpy()
+            return _array(self._classifier(**self._inputs(input_ids=ids)).logits)
 
     def masked_lm(self, ids: Array, is_global: Array, position: int) -> Array:
         """As in `Side`; it has no way to ask for the scores of one token alone."""
         inputs = self._inputs(input_ids=ids, global_attention_mask=is_global if is_global.any() else None)
         with self._torch.inference_mode():
-            return self._masked_lm(**inputs).logits[0, position].numpy()
+            return _array(self._masked_lm(**inputs).logits[0, position])
 
     def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], Array]:
-        """As in `Side`: HF's own module, whose projections give what is given."""
+        """As in `Side`: HF's own module, whose projections give what is given; in float32."""
         torch = self._torch
         longformer = self._transformers.models.longformer.modeling_longformer
         # The module divides the query in place: a copy, some thousandth of the work, keeps it.
@@ -86,17 +84,17 @@ class Transformers:
 
         return run
 
-    def weights(self) -> Iterator[Array]:
+    def load(self, ids: Array, is_global: Array) -> None:
         """As in `Side`."""
         for parameter in self._encoder.parameters():
-            yield parameter.detach().numpy()
+            parameter.detach().max()
 
     def _inputs(self, **arrays: Array | None) -> dict[str, Any]:
         return {name: self._torch.from_numpy(array) for name, array in arrays.items() if array is not None}
 
     def _load(self, name: str, **options: Any) -> Any:
         kind = getattr(self._transformers, name)
-        return kind.from_pretrained(self._folder, dtype=self._torch.float32, **options).eval()
+        return kind.from_pretrained(self._folder, dtype=self._dtype, **options).eval()
 
     @cached_property
     def _encoder(self) -> Any:
@@ -109,6 +107,11 @@ class Transformers:
     @cached_property
     def _masked_lm(self) -> Any:
         return self._load("LongformerForMaskedLM")
+
+
+def _array(tensor: Any) -> Array:
+    """A tensor as float32, which NumPy has; of float32 the tensor's own memory."""
+    return tensor.float().numpy()
 
 
 def _give(torch: Any, tensor: Any, copied: bool) -> Any:

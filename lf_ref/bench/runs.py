@@ -1,4 +1,4 @@
-"""A whole run: the checkpoint in a folder of its own, what was chosen measured one after another."""
+"""A whole run: the checkpoints in a folder of their own, what was chosen measured one after another."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 
 from ..errors import InputError
 from ..kernels.threads import usable_cpus
-from .cells import open_side
-from .machine import machine_facts
+from .bars import bars
+from .engines import conversions
+from .kinds import KINDS, OURS, left_out, setup
+from .machine import features_used, machine_facts
 from .own import FIGURES, Own
+from .sides import Side
 from .size import Size
 from .works import compare, works
-
-PEERS = ("transformers",)
 
 
 def names() -> list[str]:
@@ -28,56 +29,84 @@ def run(
     size: Size,
     chosen: Sequence[str],
     against: str | None,
+    dtype: str,
     repeats: int,
     num_threads: int | None,
     progress: Callable[[str], None],
     roofline: Path | None = None,
 ) -> dict[str, Any]:
-    """Measure what was chosen (nothing: everything), and return the figures as JSON values.
+    """Measure what was chosen (nothing: everything that can be), and return the figures as JSON values.
 
-    against: one of `PEERS`, or None for lf_ref alone. progress: is told what comes next. roofline: where to draw the
-    plot, if wanted.
+    against: one of `kinds.PEERS`, or None for lf_ref alone. dtype: one of `kinds.DTYPES`; a peer without it runs in
+    float32. progress: is told what comes next. roofline: where to draw the plot, if wanted.
 
     Raises:
-        InputError: a name is unknown, or a package that this needs is missing.
+        InputError: a name is unknown or not for this dtype and peer, or a package that this needs is missing.
     """
-    unknown = sorted(set(chosen) - set(names()))
-    if unknown:
-        raise InputError(f"no such work: {', '.join(unknown)}; there are {', '.join(names())}")
+    not_measured = _check(chosen, against, dtype, roofline)
     threads = usable_cpus() if num_threads is None else num_threads
-    if roofline is not None:
-        from .roofline import drawing
-
-        drawing()  # before hours of measuring, not after
     with tempfile.TemporaryDirectory(prefix="lf_ref-bench-") as folder:
-        ours, peer = open_side("lf_ref"), None
-        if against is not None:
-            peer = open_side(against)(folder, threads)
+        setups = [setup(name, Path(folder), threads, dtype) for name in (OURS, against) if name is not None]
+        sides: dict[str, Side] = {one.name: one.open() for one in setups}
+        peer = setups[1] if against is not None else None
         facts: dict[str, Any] = {
-            "machine": machine_facts(with_peer=peer is not None),
+            "machine": machine_facts(KINDS[against].packages if against is not None else ()),
             "size": asdict(size),
             "num_threads": threads,
             "repeats": repeats,
+            "dtype": dtype,
             "peer": against,
+            "peer_dtype": peer.dtype if peer is not None else None,
         }
-        progress("writing a checkpoint")
-        size.write_checkpoint(Path(folder))
-        own, side = Own(size, Path(folder), threads, repeats, against), ours(folder, threads)
+        for one in sorted({(one.dtype, one.folder) for one in setups}):
+            progress(f"writing a checkpoint in {one[0]}")
+            size.write_checkpoint(one[1], one[0])
+        own = Own(size, setups[0], peer, repeats)
         table: list[dict[str, Any]] = []
         figures: list[dict[str, Any]] = []
         for work in works(size):
-            if not chosen or work.name in chosen:
+            if (not chosen or work.name in chosen) and work.name not in not_measured:
                 progress(work.title)
-                table.append(compare(work, side, peer, repeats))
+                table.append(compare(work, sides, repeats))
         for name, measure in FIGURES.items():
             if not chosen or name in chosen:
                 progress(name)
                 for figure in measure(own):
                     (figures if "value" in figure else table).append(figure)
+        wanted = bars(against, dtype, features_used())
+        for row in table:
+            row["wanted"] = wanted.get(row["name"])
         if roofline is not None:
             from .roofline import draw, measure_parts
 
             progress("roofline")
             facts["roofline"] = measure_parts(size, threads, repeats)
             draw(facts["roofline"], facts["machine"], roofline)
-    return {**facts, "works": table, "figures": figures}
+        return {
+            **facts,
+            "works": table,
+            "figures": figures,
+            "left_out": {name: reason for name, reason in not_measured.items() if not chosen},
+            "conversions": [] if peer is None else conversions(peer),
+        }
+
+
+def _check(chosen: Sequence[str], against: str | None, dtype: str, roofline: Path | None) -> dict[str, str]:
+    """Refuse what cannot be, before hours of measuring and not after; what is left out and why, by its name."""
+    unknown = sorted(set(chosen) - set(names()))
+    if unknown:
+        raise InputError(f"no such work: {', '.join(unknown)}; there are {', '.join(names())}")
+    if against == dtype:
+        raise InputError(f"lf_ref in {dtype} against itself says nothing; choose another dtype, or another peer")
+    not_measured = left_out(dtype, against)
+    for name in chosen:
+        if name in not_measured:
+            beside = "" if against is None else f" beside {against}"
+            raise InputError(f"{name} cannot be measured in {dtype}{beside}: {not_measured[name]}")
+    if roofline is not None:
+        if dtype != "float32":
+            raise InputError(f"the roofline is that of the float32 kernels; leave out dtype {dtype}, or the plot")
+        from .roofline import drawing
+
+        drawing()
+    return not_measured

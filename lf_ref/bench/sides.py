@@ -1,30 +1,31 @@
-"""What can be asked of a side, and lf_ref's own: the peer's is in `peer`."""
+"""What can be asked of a side, and lf_ref's own; those of the peers are in `peer` and `engines`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from ..checkpoint.reduced import ReducedWeight
 from ..kernels.engine import Kernels
 from ..kernels.threads import Threads
+from ..model.base import LongformerPreTrainedModel
 from ..model.heads import LongformerForMaskedLM, LongformerForSequenceClassification, LongformerModel
 from ..model.plan import Row
 from ..reference.ops import Array
 
 Folder = str | os.PathLike[str]
+Model = TypeVar("Model", bound=LongformerPreTrainedModel)
 
 
 class Side(Protocol):
-    """One of the two that are compared: a checkpoint, loaded on first use, and what it answers.
+    """One of the two that are compared: a checkpoint, loaded on first use, and what it answers, in float32.
 
     ids, visible, is_global: int64 (rows, seq), 0 or 1 the latter two.
     """
-
-    name: str
 
     def encoder(self, ids: Array, is_global: Array, visible: Array | None = None) -> Array:
         """The last hidden states.  # -> [rows, seq, hidden]"""
@@ -38,17 +39,15 @@ class Side(Protocol):
     def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], Array]:
         """The banded attention of one layer without its projections, ready to run.  # [seq, hidden] -> same"""
 
-    def weights(self) -> Iterator[Array]:
-        """The weights of the encoder."""
+    def load(self, ids: Array, is_global: Array) -> None:
+        """Have the encoder in memory, all of its weights, ready for ids of this shape."""
 
 
 class Ours:
-    """lf_ref."""
+    """lf_ref, in one of its dtypes."""
 
-    name = "lf_ref"
-
-    def __init__(self, folder: Folder, num_threads: int) -> None:
-        self._folder, self._threads = folder, num_threads
+    def __init__(self, folder: Folder, num_threads: int, dtype: str) -> None:
+        self._folder, self._threads, self._dtype = folder, num_threads, dtype
 
     def encoder(self, ids: Array, is_global: Array, visible: Array | None = None) -> Array:
         """As in `Side`."""
@@ -66,24 +65,28 @@ class Ours:
         return output.logits[0]
 
     def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], Array]:
-        """As in `Side`."""
+        """As in `Side`; in float32 whatever the dtype."""
         kernels, length = Kernels(Threads(self._threads)), len(query)
         everything, nothing = np.ones(length, bool), np.empty(0, np.int64)
         row = Row(slice(0, length), everything, everything, slice(0, length), nothing, nothing)
         return lambda: kernels.band_attention(query, key, value, [row], heads, window // 2, np.empty_like(query))
 
-    def weights(self) -> Iterator[Array]:
-        """As in `Side`."""
-        yield from self._encoder.parameters.values()
+    def load(self, ids: Array, is_global: Array) -> None:
+        """As in `Side`: touched, what is mapped from the file is in memory."""
+        for weight in self._encoder.parameters.values():
+            (weight.numbers if isinstance(weight, ReducedWeight) else weight).max()
 
     @cached_property
     def _encoder(self) -> LongformerModel:
-        return LongformerModel.from_pretrained(self._folder, num_threads=self._threads)
+        return self._load(LongformerModel)
 
     @cached_property
     def _classifier(self) -> LongformerForSequenceClassification:
-        return LongformerForSequenceClassification.from_pretrained(self._folder, num_threads=self._threads)
+        return self._load(LongformerForSequenceClassification)
 
     @cached_property
     def _masked_lm(self) -> LongformerForMaskedLM:
-        return LongformerForMaskedLM.from_pretrained(self._folder, num_threads=self._threads)
+        return self._load(LongformerForMaskedLM)
+
+    def _load(self, kind: type[Model]) -> Model:
+        return kind.from_pretrained(self._folder, dtype=self._dtype, num_threads=self._threads)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
 
-from ..checkpoint import expected_shapes
-from ..checkpoint.names import DECODER, Shapes, stored_name
+from ..checkpoint import REDUCED, StoredTensor, expected_shapes, reduce
+from ..checkpoint.names import DECODER, Shapes, is_reducible, parameter_name, stored_name
+from ..checkpoint.saving import stored_form, write_checkpoint
 from ..config import LongformerConfig
 from ..reference.ops import Array
 
@@ -79,8 +79,10 @@ class Size:
         ids[0, 0], ids[0, -1] = self.config.bos_token_id, self.config.eos_token_id
         return ids
 
-    def write_checkpoint(self, folder: Path) -> None:
+    def write_checkpoint(self, folder: Path, dtype: str = "float32") -> None:
         """Save a model with the masked-LM and the sequence-classification head, which both sides can load.
+
+        dtype: what the weights are stored in; int8 as `lf-ref quantize` does it. The model is the same but for that.
 
         The spread of the weights keeps the numbers of every layer near 1, so that mistakes show.
         """
@@ -89,7 +91,7 @@ class Size:
         for head in ("sequence_classification", "masked_lm"):
             shapes |= {stored_name(name, head): shape for name, shape in expected_shapes(config, head).items()}
         del shapes[DECODER]  # tied to the word embeddings
-        tensors = {}
+        stored: dict[str, StoredTensor] = {}
         for name, shape in shapes.items():
             tensor = rng.standard_normal(shape, np.float32)
             if name.endswith("bias"):
@@ -98,9 +100,11 @@ class Size:
                 tensor = np.float32(1.0) + np.float32(0.1) * tensor
             elif "embeddings" not in name:
                 tensor *= np.float32(shape[1] ** -0.5)
-            tensors[name] = tensor
-        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-        config.save_pretrained(folder)
+            whole = StoredTensor("float32", tensor)
+            short = dtype in REDUCED and is_reducible(parameter_name(name) or "", shape)
+            stored |= stored_form(name, reduce(whole, dtype)) if short else {name: whole}
+        folder.mkdir(parents=True, exist_ok=True)
+        write_checkpoint(folder, stored, config.to_dict())
 
 
 def first_token(ids: Array) -> Array:

@@ -1,8 +1,8 @@
-"""The pieces of work that are timed on both sides, and by how much lf_ref means to be ahead in each."""
+"""The pieces of work that are timed on both sides."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..reference.ops import Array
+from .kinds import SideError
 from .sides import Side
 from .size import Size, first_token
 from .timing import in_turns, largest_difference, ratios
@@ -19,13 +20,11 @@ from .timing import in_turns, largest_difference, ratios
 class Work:
     """Something to compute: `prepare` gives, for a side, what is run and timed.
 
-    wanted: how many times faster than the peer lf_ref means to be; None where it is only for information.
     select: what is compared of the result.
     """
 
     name: str
     title: str
-    wanted: float | None
     prepare: Callable[[Side], Callable[[], Any]]
     select: Callable[[Any], Array] = np.asarray
 
@@ -33,39 +32,47 @@ class Work:
 def works(size: Size) -> list[Work]:
     """All of them, for a size."""
     return [
-        _encoder("encoder", size, size.tokens, 2.6),
-        _encoder("encoder-middle", size, size.middle, 2.0),
-        _encoder("encoder-short", size, size.short, 5.0),
+        _encoder("encoder", size, size.tokens),
+        _encoder("encoder-middle", size, size.middle),
+        _encoder("encoder-short", size, size.short),
         _batch(size),
         _one_by_one(size),
         _classification(size),
-        _masked_lm("masked-lm", size, size.tokens // 2, True, 3.0),
-        _masked_lm("masked-lm-near", size, size.middle // 2, False, 6.0),
-        _attention("attention", size, size.window, 8.0),
-        _attention("attention-half", size, size.window // 2 // 2 * 2, None),
-        _attention("attention-quarter", size, size.window // 4 // 2 * 2, None),
+        _masked_lm("masked-lm", size, size.tokens // 2, True),
+        _masked_lm("masked-lm-near", size, size.middle // 2, False),
+        _attention("attention", size, size.window),
+        _attention("attention-half", size, size.window // 2 // 2 * 2),
+        _attention("attention-quarter", size, size.window // 4 // 2 * 2),
     ]
 
 
-def compare(work: Work, ours: Side, peer: Side | None, repeats: int) -> dict[str, Any]:
-    """Time a piece of work, side by side where there is a peer; the figures as JSON values."""
-    sides = [ours] if peer is None else [ours, peer]
-    runs = in_turns([work.prepare(side) for side in sides], repeats)
-    facts: dict[str, Any] = {"name": work.name, "title": work.title, "wanted": work.wanted, ours.name: runs[0].facts()}
-    if peer is not None:
-        pairs = ratios(runs[1], runs[0])
+def compare(work: Work, sides: Mapping[str, Side], repeats: int) -> dict[str, Any]:
+    """Time a piece of work on lf_ref, and side by side with a peer where there is one; the figures as JSON values.
+
+    sides: by their names, lf_ref's first. Where the peer fails, `failure` tells why, and lf_ref is timed alone.
+    """
+    names, things = list(sides), [work.prepare(side) for side in sides.values()]
+    facts: dict[str, Any] = {"name": work.name, "title": work.title}
+    try:
+        runs = in_turns(things, repeats)
+    except SideError as failure:
+        facts["failure"] = str(failure)
+        runs = in_turns(things[:1], repeats)
+    facts |= {name: timed.facts() for name, timed in zip(names, runs, strict=False)}
+    if len(runs) > 1:
+        ours, peer = runs
+        pairs = ratios(peer, ours)
         facts |= {
-            peer.name: runs[1].facts(),
             "ratio": float(np.median(pairs)),
             "ratios": pairs,
-            "difference": largest_difference(work.select(runs[0].result), work.select(runs[1].result)),
+            "difference": largest_difference(work.select(ours.result), work.select(peer.result)),
         }
     return facts
 
 
-def _encoder(name: str, size: Size, length: int, wanted: float) -> Work:
+def _encoder(name: str, size: Size, length: int) -> Work:
     ids = size.text(length)
-    return Work(name, f"encoder, {length} tokens", wanted, lambda side: partial(side.encoder, ids, first_token(ids)))
+    return Work(name, f"encoder, {length} tokens", lambda side: partial(side.encoder, ids, first_token(ids)))
 
 
 def _batch(size: Size) -> Work:
@@ -77,7 +84,6 @@ def _batch(size: Size) -> Work:
     return Work(
         "batch",
         f"batch of {len(size.batch)} texts of {min(size.batch)} to {max(size.batch)} tokens",
-        3.0,
         lambda side: partial(side.encoder, ids, first_token(ids), visible),
         lambda hidden: hidden[visible.astype(bool)],
     )
@@ -89,7 +95,6 @@ def _one_by_one(size: Size) -> Work:
     return Work(
         "one-by-one",
         "the same texts, one at a time",
-        None,
         lambda side: lambda: [side.encoder(ids, first_token(ids))[0] for ids in texts],
         np.concatenate,
     )
@@ -98,19 +103,19 @@ def _one_by_one(size: Size) -> Work:
 def _classification(size: Size) -> Work:
     ids = size.text(size.tokens)
     title = f"sequence classification, {size.tokens} tokens"
-    return Work("classification", title, 2.8, lambda side: partial(side.classifier, ids))
+    return Work("classification", title, lambda side: partial(side.classifier, ids))
 
 
-def _masked_lm(name: str, size: Size, position: int, some_global: bool, wanted: float) -> Work:
+def _masked_lm(name: str, size: Size, position: int, some_global: bool) -> Work:
     ids = size.text(size.tokens)
     ids[0, position] = size.vocabulary - 1  # where RoBERTa's vocabulary has <mask>
     is_global = first_token(ids) * int(some_global)
     title = f"masked LM, {size.tokens} tokens, one mask at {position}" + ("" if some_global else ", none global")
-    return Work(name, title, wanted, lambda side: partial(side.masked_lm, ids, is_global, position))
+    return Work(name, title, lambda side: partial(side.masked_lm, ids, is_global, position))
 
 
-def _attention(name: str, size: Size, window: int, wanted: float | None) -> Work:
+def _attention(name: str, size: Size, window: int) -> Work:
     rng = np.random.default_rng(window)
     query, key, value = rng.standard_normal((3, size.tokens, size.config.hidden_size), np.float32)
     title = f"banded attention alone, {size.tokens} tokens, window {window}"
-    return Work(name, title, wanted, lambda side: side.attention(query, key, value, size.heads, max(2, window)))
+    return Work(name, title, lambda side: side.attention(query, key, value, size.heads, max(2, window)))

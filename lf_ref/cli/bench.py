@@ -7,14 +7,24 @@ from typing import Any
 
 import click
 
+from ..bench.kinds import DTYPES, PEERS
 from .output import echo, print_json, table
 
 _COUNT = click.IntRange(min=1)
 
 
-@click.command("bench", short_help="Measure the speed, alone or beside HF.")
+@click.command("bench", short_help="Measure the speed, alone or beside a peer.")
 @click.option(
-    "--against", type=click.Choice(["transformers"]), help="Compare with it, with the same weights and texts."
+    "--against",
+    type=click.Choice(PEERS),
+    help="Compare with it, with the same weights and texts; float32 stands for lf_ref itself in float32.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(DTYPES),
+    default="float32",
+    show_default=True,
+    help="Of lf_ref, and of the peer where it has that.",
 )
 @click.option("--work", "chosen", metavar="NAME", multiple=True, help="Measure only this; may be repeated.")
 @click.option("--repeats", type=_COUNT, default=5, show_default=True, help="Timed runs of each side.")
@@ -28,6 +38,7 @@ _COUNT = click.IntRange(min=1)
 @click.option("--json", "as_json", is_flag=True, help="Print all figures, every single run too, as JSON.")
 def bench(
     against: str | None,
+    dtype: str,
     chosen: tuple[str, ...],
     repeats: int,
     num_threads: int | None,
@@ -40,10 +51,14 @@ def bench(
     Times are medians of runs that take turns with the peer's; the ratio is the median over the pairs. The difference is
     the largest of all numbers of the two results. "at least" is what lf_ref means to reach.
 
+    OpenVINO and ONNX Runtime run HF's model, converted for one length of text at a time. That takes minutes, and is not
+    part of the times; what cannot be converted or run is named below the table, with the reason.
+
     \b
     Examples:
       lf-ref bench --layers 1 --tokens 256 --repeats 1 --work encoder
       lf-ref bench --layers 1 --tokens 512 --repeats 1 --work encoder --against transformers
+      lf-ref bench --layers 1 --tokens 256 --repeats 1 --work encoder --against float32 --dtype int8
     """
     from ..bench.runs import run
     from ..bench.size import Size
@@ -51,12 +66,12 @@ def bench(
 
     if size["window"] % 2:
         raise InputError(f"--window must be even, got {size['window']}")
-    if against and size["tokens"] % size["window"]:
+    if against == "transformers" and size["tokens"] % size["window"]:
         raise InputError(
             f"--tokens must be a multiple of --window for a comparison, since HF's banded attention alone takes only "
             f"such lengths; got {size['tokens']} and {size['window']}"
         )
-    facts = run(Size(**size), chosen, against, repeats, num_threads, _tell, roofline)
+    facts = run(Size(**size), chosen, against, dtype, repeats, num_threads, _tell, roofline)
     if as_json:
         print_json(facts, indent=2)
     else:
@@ -73,7 +88,7 @@ def show(facts: dict[str, Any]) -> None:
     _show_machine(facts)
     if facts["works"]:
         echo()
-        _show_works(facts["works"], facts["peer"])
+        _show_works(facts)
     if facts["figures"]:
         echo()
         rows = [["figure", "value", "wanted"]]
@@ -84,6 +99,7 @@ def show(facts: dict[str, Any]) -> None:
     if "roofline" in facts:
         echo()
         _show_roofline(facts["roofline"])
+    _show_notes(facts)
 
 
 def _show_machine(facts: dict[str, Any]) -> None:
@@ -94,10 +110,8 @@ def _show_machine(facts: dict[str, Any]) -> None:
     lines = [
         ["processor", f"{machine['cpu']}, {machine['cores']} cores ({' '.join(machine['features'])})"],
         ["versions", f"{versions}; {blas}"],
-        [
-            "model",
-            f"{size['layers']} layers of {size['heads']} heads, window {size['window']}, random weights, float32",
-        ],
+        ["model", f"{size['layers']} layers of {size['heads']} heads, window {size['window']}, random weights"],
+        ["dtype", _dtypes(facts)],
         ["run", f"{machine['date']}, {facts['num_threads']} threads, {facts['repeats']} repeats{load}"],
     ]
     if machine["settings"]:
@@ -105,16 +119,45 @@ def _show_machine(facts: dict[str, Any]) -> None:
     table(lines)
 
 
-def _show_works(works: list[dict[str, Any]], peer: str | None) -> None:
+def _dtypes(facts: dict[str, Any]) -> str:
+    """What each side computes in."""
+    dtype, peer, of_peer = facts["dtype"], facts["peer"], facts["peer_dtype"]
+    if peer is None or dtype == of_peer or peer == of_peer:
+        return dtype
+    return f"lf_ref in {dtype}, {peer} in {of_peer}: it is not measured in {dtype}"
+
+
+def _show_works(facts: dict[str, Any]) -> None:
+    works, peer = facts["works"], facts["peer"]
     if peer is None:
         rows = [["work", "lf_ref"], *([work["title"], _cost(work["lf_ref"])] for work in works)]
         return table(rows, right=[1])
-    rows = [["work", "lf_ref", peer, "ratio", "at least", "difference"]]
+    of_peer = facts["peer_dtype"] if peer == "float32" else f"{peer} {facts['peer_dtype']}"
+    rows = [["work", f"lf_ref {facts['dtype']}", of_peer, "ratio", "at least", "difference"]]
     for work in works:
+        costs = [_cost(work[side]) if side in work else "-" for side in ("lf_ref", peer)]
+        ratio = f"{work['ratio']:.2f} x" if "ratio" in work else "-"
         wanted = "" if work["wanted"] is None else f"{work['wanted']:g} x"
-        costs = [_cost(work[side]) for side in ("lf_ref", peer)]
-        rows.append([work["title"], *costs, f"{work['ratio']:.2f} x", wanted, f"{work['difference']:.1e}"])
+        difference = f"{work['difference']:.1e}" if "difference" in work else ""
+        rows.append([work["title"], *costs, ratio, wanted, difference])
     return table(rows, right=[1, 2, 3, 4, 5])
+
+
+def _show_notes(facts: dict[str, Any]) -> None:
+    """What is not in the table, and what the peer's times do not hold."""
+    notes = [f"{work['title']}: {facts['peer']}: {work['failure']}" for work in facts["works"] if "failure" in work]
+    reasons: dict[str, list[str]] = {}
+    for name, reason in facts["left_out"].items():
+        reasons.setdefault(reason, []).append(name)
+    notes += [f"left out: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+    for graph in facts["conversions"]:
+        if "failure" not in graph:
+            text = f"{graph['head']}, {graph['tokens']} tokens: {graph['conversion_seconds']:.0f} s"
+            notes.append(f"conversion ahead of the runs: {text}, {graph['bytes'] / 1e6:.0f} MB")
+    if notes:
+        echo()
+        for note in notes:
+            echo(note)
 
 
 def _cost(side: dict[str, Any]) -> str:

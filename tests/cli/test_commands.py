@@ -64,7 +64,7 @@ def examples(*command):
 
 def marked(line):
     """An example; HF's side of a comparison is there only in the parity suite."""
-    return pytest.param(line, marks=pytest.mark.parity if "--against" in line else [])
+    return pytest.param(line, marks=pytest.mark.parity if "--against transformers" in line else [])
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -1,0 +1,216 @@
+"""OpenVINO and ONNX Runtime as the other side: HF's model, converted for one shape of input, saved, loaded again.
+
+Nothing of torch is loaded to run what was converted, as where such a model is deployed. A conversion takes minutes and
+much memory, so it is done in a process of its own, which also runs the result once: what fails, fails there.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import write_beside
+from ..reference.ops import Array
+from .cells import cell
+from .kinds import KINDS, Setup, SideError
+from .peer import Folder, peer_modules
+from .size import first_token
+
+_INPUTS = ("input_ids", "attention_mask", "global_attention_mask")
+_CLASSES = {
+    "encoder": ("LongformerModel", {"add_pooling_layer": False}),
+    "classifier": ("LongformerForSequenceClassification", {}),
+    "masked_lm": ("LongformerForMaskedLM", {}),
+}
+_WORD = 5  # any word will do for an example
+
+Run = Callable[[list[Array]], Array]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What is converted: a head for one shape of input, with the first token global or none.
+
+    HF's model asks its input how long it is and whether anything is global, and a conversion keeps the answers.
+    """
+
+    head: str
+    rows: int
+    tokens: int
+    some_global: bool
+
+    @property
+    def name(self) -> str:
+        """As in the name of its file."""
+        return f"{self.head}-{self.rows}x{self.tokens}-{'first' if self.some_global else 'none'}-global"
+
+    def example(self) -> list[Array]:
+        """Its inputs by their order, int64 [rows, tokens] each."""
+        ids = np.full((self.rows, self.tokens), _WORD, np.int64)
+        return [ids, np.ones_like(ids), first_token(ids) * int(self.some_global)]
+
+
+class Engine:
+    """An engine that runs converted models, as `lf_ref.bench.sides.Side` for texts of one length at a time."""
+
+    name: ClassVar[str]
+    suffix: ClassVar[str]
+
+    def __init__(self, folder: Folder, num_threads: int, dtype: str) -> None:
+        self._setup = Setup(self.name, Path(folder), num_threads, dtype)
+        needed = KINDS[self.name].packages
+        missing = [name for name in needed if find_spec(name) is None]
+        if missing:
+            raise InputError(
+                f"comparing with {self.name} needs {', '.join(needed)}: pip install 'lf-ref[engines]' "
+                f"(missing: {', '.join(missing)})"
+            )
+        self._package: Any = import_module(self.name)
+        self._opened: tuple[Graph, Run] | None = None
+
+    def encoder(self, ids: Array, is_global: Array, visible: Array | None = None) -> Array:
+        """As in `Side`, for texts of one length."""
+        return self._answer("encoder", ids, is_global)
+
+    def classifier(self, ids: Array) -> Array:
+        """As in `Side`."""
+        return self._answer("classifier", ids, first_token(ids))
+
+    def masked_lm(self, ids: Array, is_global: Array, position: int) -> Array:
+        """As in `Side`; the graph gives the scores of every token."""
+        return self._answer("masked_lm", ids, is_global)[0, position]
+
+    def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], Array]:
+        """Never asked for: see `kinds`."""
+        raise NotImplementedError
+
+    def load(self, ids: Array, is_global: Array) -> None:
+        """As in `Side`."""
+        self._ready(_graph("encoder", ids, is_global))
+
+    def convert(self, **fields: Any) -> dict[str, Any]:
+        """Convert the graph with these fields, here and now, and run it once; the seconds it took and its bytes.
+
+        Raises:
+            SideError: it cannot be converted, or what came of it does not run.
+        """
+        graph = Graph(**fields)
+        path = self._path(graph)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        start = time.perf_counter()
+        try:
+            self._save(_exportable(self._setup.folder, graph.head), graph.example(), path)
+        except Exception as error:  # whatever the engine raises is the answer
+            raise SideError(f"the conversion fails: {type(error).__name__}: {error}") from error
+        facts = {
+            "conversion_seconds": time.perf_counter() - start,
+            "bytes": sum(file.stat().st_size for file in path.parent.iterdir()),
+        }
+        try:
+            self._open(path)(graph.example())
+        except Exception as error:
+            raise SideError(f"it converts but does not run: {type(error).__name__}: {error}") from error
+        return facts
+
+    def _answer(self, head: str, ids: Array, is_global: Array) -> Array:
+        return self._ready(_graph(head, ids, is_global))([ids, np.ones_like(ids), is_global])
+
+    def _ready(self, graph: Graph) -> Run:
+        """What runs a graph; of the graphs that were opened only the last is kept, so that it has the memory."""
+        if self._opened is None or self._opened[0] != graph:
+            self._opened = None
+            record = self._record(graph)
+            if "failure" in record:
+                raise SideError(record["failure"])
+            self._opened = graph, self._open(self._path(graph))
+        return self._opened[1]
+
+    def _record(self, graph: Graph) -> dict[str, Any]:
+        """How the conversion of a graph went; it is done once, by whoever asks first."""
+        path = self._path(graph).parent.with_suffix(".json")
+        if not path.exists():
+            record: dict[str, Any] = asdict(graph)
+            try:
+                record |= cell(self._setup, "convert", asdict(graph))
+            except SideError as failure:
+                record |= {"failure": str(failure)}
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_beside(path, json.dumps(record).encode())
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def _path(self, graph: Graph) -> Path:
+        return self._setup.folder / self.name / graph.name / f"model{self.suffix}"
+
+    def _save(self, model: Any, example: list[Array], path: Path) -> None:
+        """Convert HF's model for inputs like the example, and save it."""
+        raise NotImplementedError
+
+    def _open(self, path: Path) -> Run:
+        """Load what was saved."""
+        raise NotImplementedError
+
+
+class OpenVino(Engine):
+    """OpenVINO, converted by its own front end for torch."""
+
+    name, suffix = "openvino", ".xml"
+
+    def _save(self, model: Any, example: list[Array], path: Path) -> None:
+        tensors = tuple(map(import_module("torch").from_numpy, example))
+        converted = self._package.convert_model(model, example_input=tensors, input=[a.shape for a in example])
+        self._package.save_model(converted, path, compress_to_fp16=False)
+
+    def _open(self, path: Path) -> Run:
+        # Left to itself it computes in bfloat16 wherever the processor can.
+        precision = {"float32": "f32", "bfloat16": "bf16"}[self._setup.dtype]
+        options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": self._setup.num_threads}
+        compiled = self._package.Core().compile_model(path, "CPU", options)
+        return lambda inputs: compiled(inputs, share_inputs=True, share_outputs=True)[0]
+
+
+class OnnxRuntime(Engine):
+    """ONNX Runtime, converted by torch's own exporter."""
+
+    name, suffix = "onnxruntime", ".onnx"
+
+    def _save(self, model: Any, example: list[Array], path: Path) -> None:
+        torch = import_module("torch")
+        tensors = tuple(map(torch.from_numpy, example))
+        # The newer exporter (dynamo=True) stops at the model's `if is_global_attn`.
+        torch.onnx.export(model, tensors, path, input_names=_INPUTS, dynamo=False)
+
+    def _open(self, path: Path) -> Run:
+        options = self._package.SessionOptions()
+        options.intra_op_num_threads = self._setup.num_threads
+        session = self._package.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        kept = {given.name for given in session.get_inputs()}  # what a graph does not depend on is dropped
+        return lambda inputs: session.run(None, {n: a for n, a in zip(_INPUTS, inputs, strict=True) if n in kept})[0]
+
+
+def conversions(setup: Setup) -> list[dict[str, Any]]:
+    """How each conversion went that was done for a side: the graph's fields, the seconds and bytes, or the failure."""
+    records = sorted((setup.folder / setup.name).glob("*.json"))
+    return [json.loads(record.read_text(encoding="utf-8")) for record in records]
+
+
+def _graph(head: str, ids: Array, is_global: Array) -> Graph:
+    rows, tokens = ids.shape
+    return Graph(head, rows, tokens, bool(is_global.any()))
+
+
+def _exportable(folder: Path, head: str) -> Any:
+    """HF's model, ready to be converted."""
+    torch, transformers = peer_modules()
+    class_name, options = _CLASSES[head]
+    # `onnx_export` is HF's own switch for this; without it the numbers of an ONNX graph are wrong.
+    model = getattr(transformers, class_name).from_pretrained(folder, dtype=torch.float32, onnx_export=True, **options)
+    return model.eval().requires_grad_(False)

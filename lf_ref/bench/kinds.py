@@ -1,0 +1,89 @@
+"""The sides that can be compared, and what is known of each before anything of it is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import LfRefError
+
+if TYPE_CHECKING:
+    from .sides import Side
+
+DTYPES = ("float32", "bfloat16", "int8")
+OURS = "lf_ref"
+
+_ATTENTION = ("attention", "attention-half", "attention-quarter")
+_ONE_SHAPE = "a converted model has one shape: every other length is another conversion"
+_CONVERTED = {
+    "batch": _ONE_SHAPE,
+    "one-by-one": _ONE_SHAPE,
+    **dict.fromkeys(_ATTENTION, "only whole models are converted"),
+}
+
+
+class SideError(LfRefError):
+    """A side cannot do what is asked of it; the message says why in one line."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A side: where its class stands, the dtypes it can run in, the packages that make its speed, what it cannot do.
+
+    cannot: the reason by the name of a piece of work.
+    """
+
+    module: str
+    class_name: str
+    dtypes: tuple[str, ...]
+    packages: tuple[str, ...] = ()
+    cannot: dict[str, str] = field(default_factory=dict)
+
+
+KINDS = {
+    OURS: Kind("sides", "Ours", DTYPES),
+    "float32": Kind("sides", "Ours", ("float32",)),
+    "transformers": Kind("peer", "Transformers", ("float32", "bfloat16"), ("torch", "transformers")),
+    "openvino": Kind("engines", "OpenVino", ("float32", "bfloat16"), ("openvino", "torch", "transformers"), _CONVERTED),
+    "onnxruntime": Kind(
+        "engines", "OnnxRuntime", ("float32",), ("onnxruntime", "onnx", "torch", "transformers"), _CONVERTED
+    ),
+}
+PEERS = tuple(name for name in KINDS if name != OURS)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a side is made, in this process or in one of its own. folder: its checkpoint, in `dtype`."""
+
+    name: str
+    folder: Path
+    num_threads: int
+    dtype: str
+
+    def open(self) -> Side:
+        """The side; packages are loaded now, the checkpoint on first use.
+
+        Raises:
+            InputError: a package is missing.
+        """
+        kind = KINDS[self.name]
+        return getattr(import_module(f".{kind.module}", __package__), kind.class_name)(
+            self.folder, self.num_threads, self.dtype
+        )
+
+
+def setup(name: str, folder: Path, num_threads: int, dtype: str) -> Setup:
+    """A side in a dtype, or in float32 where it has no such; checkpoints lie in `folder`, one for each dtype."""
+    chosen = dtype if dtype in KINDS[name].dtypes else "float32"
+    return Setup(name, folder / chosen, num_threads, chosen)
+
+
+def left_out(dtype: str, peer: str | None) -> dict[str, str]:
+    """What is not measured in a dtype or beside a peer, and why, by the name of a piece of work."""
+    reasons = {} if peer is None else dict(KINDS[peer].cannot)
+    if dtype != "float32":
+        reasons |= dict.fromkeys(_ATTENTION, "the band attention computes in float32 whatever the dtype")
+    return reasons
