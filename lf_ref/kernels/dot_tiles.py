@@ -22,9 +22,23 @@ from numpy.typing import NDArray
 from . import tile
 from .tile import ROWS, SCORE_ROW, gather_panel
 
-__all__ = ["OPTIONS", "OUT", "VECTOR", "WEIGHT", "WIDE", "fingerprint", "multiplier", "pack"]
+__all__ = [
+    "OFFSET",
+    "OPTIONS",
+    "OUT",
+    "SUMS",
+    "VECTOR",
+    "WEIGHT",
+    "WIDE",
+    "copy",
+    "fingerprint",
+    "multiplier",
+    "pack",
+    "scale",
+]
 
 FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int32]
 
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 WIDE = 64  # rows of the weight packed at a time: a whole number of tiles for every shape of theirs
@@ -32,6 +46,9 @@ WIDE = 64  # rows of the weight packed at a time: a whole number of tiles for ev
 # One signature for read-only inputs and others: one kernel to compile, to cache and to load.
 OUT, VECTOR = types.Array(types.float32, 1, "C"), types.Array(types.float32, 1, "C", readonly=True)
 WEIGHT = types.Array(types.float32, 2, "A", readonly=True)
+SUMS = types.Array(types.int32, 1, "C", readonly=True)
+
+OFFSET = np.int32(128)  # of the left numbers of an int8 product, which the instructions take without sign
 
 
 def fingerprint() -> str:
@@ -41,27 +58,37 @@ def fingerprint() -> str:
 
 
 @numba.njit(**OPTIONS)
-def pack(weight: FloatArray, rows: slice, lanes: int, panels: FloatArray) -> int:
+def pack(weight: FloatArray, rows: slice, lanes: int, depth: int, panels: FloatArray) -> int:
     """Pack some rows of the weight into panels (panels, depth, lanes) and return how many there are.
 
-    The last row stands in for those that the last panel lacks.
+    The last row stands in for those that the last panel lacks. What is deeper than the weight is left alone.
     """
-    positions = np.minimum(np.arange(rows.start, rows.start + WIDE), rows.stop - 1)
     used = -(-(rows.stop - rows.start) // lanes)
+    positions = np.minimum(np.arange(rows.start, rows.start + used * lanes), rows.stop - 1)
     for panel in range(used):
-        gather_panel(weight, positions, panel * lanes, panels, panel * lanes * weight.shape[1])
+        gather_panel(weight, positions, panel * lanes, panels, panel * lanes * depth)
     return used
 
 
 @numba.njit(**OPTIONS)
-def _copy(
-    sums: FloatArray, at: int, rows: int, column: int, beyond: int, row: int, width: int, out: FloatArray
-) -> None:
+def copy(sums: FloatArray, at: int, rows: int, column: int, beyond: int, row: int, width: int, out: FloatArray) -> None:
     """Copy sums (ROWS, SCORE_ROW), from column `at` on, to `rows` rows of out (n, width), up to column `beyond`."""
     for index in range(rows):
         place = (row + index) * width + column
         for offset in range(at, beyond - column):
             out[place + offset] = sums[index * SCORE_ROW + offset]
+
+
+@numba.njit(**OPTIONS)
+def scale(sums: IntArray, offsets: IntArray, x_scales: FloatArray, scales: FloatArray, out: FloatArray) -> None:
+    """out = x_scales scales (sums - offsets), a part of an int8 product from the sums of a tile (ROWS, SCORE_ROW).
+
+    What the sums went beyond an int32, the offsets take back.
+    """
+    for row in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            total = np.int32(sums[row, column] - offsets[column])
+            out[row, column] = np.float32(total) * x_scales[row] * scales[column]
 
 
 def multiplier(kind: str, tiles: Any) -> Any:
@@ -87,16 +114,16 @@ def multiplier(kind: str, tiles: Any) -> Any:
         rest[: (stop - whole) * depth] = x[whole * depth : stop * depth]
         for column in range(first, last, WIDE):
             beyond = min(column + WIDE, last)
-            used = pack(weight, slice(column, beyond), lanes, panels)
+            used = pack(weight, slice(column, beyond), lanes, depth, panels)
             full = (beyond - column) // lanes
             for row in range(start, whole, ROWS):
                 tiles(x, row * depth, panels, depth, 0, full, out, row * width + column, width)
                 if full < used:
                     tiles(x, row * depth, panels, depth, full, used - full, sums, 0, SCORE_ROW)
-                    _copy(sums, full * lanes, ROWS, column, beyond, row, width, out)
+                    copy(sums, full * lanes, ROWS, column, beyond, row, width, out)
             if whole < stop:
                 tiles(rest, 0, panels, depth, 0, used, sums, 0, SCORE_ROW)
-                _copy(sums, 0, stop - whole, column, beyond, whole, width, out)
+                copy(sums, 0, stop - whole, column, beyond, whole, width, out)
 
     multiply.__qualname__ += f"_{kind}"
     return numba.njit(**OPTIONS)(multiply)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from .dot_tiles import OPTIONS, OUT, VECTOR, WEIGHT, WIDE, fingerprint, pack
+from .dot_tiles import OFFSET, OUT, SUMS, VECTOR, WEIGHT, WIDE, fingerprint, pack, scale
 from .jit import kernel
 from .tile import ROWS, SCORE_ROW, int8_tiles, vector_lanes
 
@@ -18,27 +17,12 @@ __all__ = ["int8_block"]
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
 
-_OFFSET = np.int32(128)  # of the left numbers, which the instruction takes without sign
-_SUMS = types.Array(types.int32, 1, "C", readonly=True)
-
-
-@numba.njit(**OPTIONS)
-def _scale(sums: IntArray, offsets: IntArray, x_scales: FloatArray, scales: FloatArray, out: FloatArray) -> None:
-    """out = x_scales scales (sums - offsets), a part of the result from the sums of a tile (ROWS, SCORE_ROW).
-
-    What the sums went beyond an int32, the offsets take back.
-    """
-    for row in range(out.shape[0]):
-        for column in range(out.shape[1]):
-            total = np.int32(sums[row, column] - offsets[column])
-            out[row, column] = np.float32(total) * x_scales[row] * scales[column]
-
 
 def _compile(tile_source: str) -> Any:
     """As in `float32_tiles`."""
 
     @kernel(
-        types.void(types.int64, types.int64, types.int64, types.int64, VECTOR, VECTOR, WEIGHT, VECTOR, _SUMS, OUT),
+        types.void(types.int64, types.int64, types.int64, types.int64, VECTOR, VECTOR, WEIGHT, VECTOR, SUMS, OUT),
         error_model="numpy",
     )
     def int8_block(
@@ -66,12 +50,12 @@ def _compile(tile_source: str) -> Any:
         results = out.reshape(-1, weight.shape[0])
         for column in range(first, last, WIDE):
             columns = slice(column, min(column + WIDE, last))
-            used = pack(weight, columns, lanes, panels)
-            offsets = row_sums[columns] * _OFFSET
+            used = pack(weight, columns, lanes, depth, panels)
+            offsets = row_sums[columns] * OFFSET
             for row in range(start, stop, ROWS):
                 int8_tiles(x, row * depth, panels, depth, 0, used, flat, 0, SCORE_ROW)
                 rows = slice(row, min(row + ROWS, stop))
-                _scale(integers, offsets, x_scales[rows], scales[columns], results[rows, columns])
+                scale(integers, offsets, x_scales[rows], scales[columns], results[rows, columns])
 
     return int8_block
 

@@ -9,7 +9,7 @@ for other numbers of threads, so that the bits of a result would depend on it.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .threads import Threads
 from .tile import ROWS
 
-__all__ = ["linear_product", "product", "products", "run_blocks"]
+__all__ = ["VECTOR_BLOCKS", "Blocks", "linear_product", "product", "products", "run_blocks"]
 
 Array = NDArray[Any]
 
@@ -34,9 +34,22 @@ _LEAST_WORK = 1 << 21
 _STEP = 64
 
 # What one task on register tiles does: it packs some of the weight for each block of rows, so these should be many.
-_BLOCK_ROWS, _BLOCK_COLUMNS = 170 * ROWS, 64
-# Multiplications of a task: some hundred microseconds, beside which the call from Python is nothing.
-_BLOCK_WORK = 1 << 24
+_BLOCK_ROWS, _BLOCK_COLUMNS = 1020, 64
+
+
+class Blocks(NamedTuple):
+    """What the tasks of a kernel like: whole tiles of so many rows, and multiplications of words within a range.
+
+    They should take some hundred microseconds, beside which the call from Python is nothing; those that take less than
+    it takes to wake a thread are made larger, though then some threads get none.
+    """
+
+    rows: int
+    least: int
+    most: int
+
+
+VECTOR_BLOCKS = Blocks(ROWS, _LEAST_WORK, 1 << 24)
 
 
 def linear_product(x: Array, weight: Array, threads: Threads) -> Array:
@@ -50,19 +63,21 @@ def linear_product(x: Array, weight: Array, threads: Threads) -> Array:
     return out
 
 
-def run_blocks(kernel: Any, threads: Threads, out: Array, depth: int, *operands: Array) -> None:
+def run_blocks(
+    kernel: Any, threads: Threads, out: Array, depth: int, *operands: Array, like: Blocks = VECTOR_BLOCKS
+) -> None:
     """Run a kernel as `float32_block` on blocks that together cover the result.
 
-    out: [n, m], C-contiguous; depth: the numbers in a row of the weight; operands: what the kernel takes between
+    out: [n, m], C-contiguous; depth: the words in a row of the weight; operands: what the kernel takes between
     its block and the result.
     """
-    blocks = _blocks(out.shape[0], out.shape[1], depth, threads.count)
+    blocks = _blocks(out.shape[0], out.shape[1], depth, threads.count, like)
     threads.run(kernel, [(*block, *operands, out.reshape(-1)) for block in blocks])
 
 
-def _blocks(rows: int, columns: int, depth: int, threads: int) -> list[tuple[int, int, int, int]]:
+def _blocks(rows: int, columns: int, depth: int, threads: int, like: Blocks) -> list[tuple[int, int, int, int]]:
     """Rows and columns of each block: some hundred microseconds of work, and two for each thread if they stay large."""
-    tall = -(-rows // (ROWS * max(1, round(rows / _BLOCK_ROWS)))) * ROWS
+    tall = -(-rows // (like.rows * max(1, round(rows / _BLOCK_ROWS)))) * like.rows
     parts = -(-rows // max(1, tall))
 
     def wide(work: float) -> int:
@@ -70,7 +85,7 @@ def _blocks(rows: int, columns: int, depth: int, threads: int) -> list[tuple[int
 
     unit = max(1, tall * depth * _BLOCK_COLUMNS)
     across = max(
-        wide(_LEAST_WORK / unit), min(wide(_BLOCK_WORK / unit), wide(columns * parts / (2 * threads * _BLOCK_COLUMNS)))
+        wide(like.least / unit), min(wide(like.most / unit), wide(columns * parts / (2 * threads * _BLOCK_COLUMNS)))
     )
     return [
         (row, min(row + tall, rows), column, min(column + across, columns))

@@ -6,15 +6,15 @@ integers exactly, so that both ways give the same bits.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .products import linear_product, run_blocks
+from .amx_here import amx_kernel
+from .products import VECTOR_BLOCKS, Blocks, linear_product, run_blocks
 from .rounding import round_to_bfloat16, round_to_int8
 from .threads import Threads
-from .tile import ROWS
 from .vectors import dots_here
 
 __all__ = ["ReducedWeight", "reduced_product"]
@@ -59,16 +59,44 @@ def reduced_product(x: Array, weight: ReducedWeight, threads: Threads) -> FloatA
     return (_int8 if weight.kind == "int8" else _bfloat16)(x, weight, threads)
 
 
+class _Way(NamedTuple):
+    """How a product is made: a kernel, or None for BLAS; the blocks it likes; rows of x are whole steps of words."""
+
+    kernel: Any
+    blocks: Blocks
+    words: int
+
+    def room(self, x: FloatArray, weight: ReducedWeight, dtype: Any) -> Array:
+        """Zeros for the numbers of x.  # [n, a] -> [at least n, at least a]"""
+        rows, words = _filled(len(x), self.blocks.rows), _filled(weight.words.shape[1], self.words)
+        return np.zeros((rows, words * 4 // np.dtype(dtype).itemsize), dtype)
+
+
+def _way(kind: str) -> _Way:
+    """The fastest way here."""
+    if not dots_here(kind):
+        return _Way(None, VECTOR_BLOCKS, 1)
+    if (kernel := amx_kernel(kind)) is not None:
+        from . import amx
+
+        return _Way(kernel, amx.BLOCKS, amx.SIDE)
+    # Either compiles, or loads from the cache, at import.
+    if kind == "int8":
+        from .int8_tiles import int8_block as block
+    else:
+        from .bfloat16_tiles import bfloat16_block as block
+    return _Way(block, VECTOR_BLOCKS, 1)
+
+
 def _bfloat16(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
-    bits = np.zeros((len(x), 2 * weight.words.shape[1]), np.uint16)
+    way = _way("bfloat16")
+    bits = way.room(x, weight, np.uint16)
     threads.rows(round_to_bfloat16, x, bits)
     out = np.empty((len(x), len(weight)), np.float32)
-    if dots_here("bfloat16"):
-        from .bfloat16_tiles import bfloat16_block  # compiles, or loads from the cache, at import
-
-        run_blocks(bfloat16_block, threads, out, weight.words.shape[1], _words(bits), weight.words)
+    if way.kernel is not None:
+        run_blocks(way.kernel, threads, out, weight.words.shape[1], _words(bits), weight.words, like=way.blocks)
         return out
-    rounded = _widened(bits[:, : x.shape[1]])
+    rounded = _widened(bits[: len(x), : x.shape[1]])
     for start in range(0, len(weight), _WIDENED):
         rows = slice(start, start + _WIDENED)
         out[:, rows] = linear_product(rounded, _widened(weight.numbers[rows]), threads)
@@ -76,15 +104,14 @@ def _bfloat16(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatAr
 
 
 def _int8(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
-    numbers = np.zeros((-(-len(x) // ROWS) * ROWS, 4 * weight.words.shape[1]), np.uint8)
+    way = _way("int8")
+    numbers = way.room(x, weight, np.uint8)
     scales = np.empty(len(x), np.float32)
     threads.rows(round_to_int8, x, numbers, scales)
     out = np.empty((len(x), len(weight)), np.float32)
-    if dots_here("int8"):
-        from .int8_tiles import int8_block  # compiles, or loads from the cache, at import
-
+    if way.kernel is not None:
         operands = _words(numbers), scales, weight.words, weight.scales, weight.row_sums
-        run_blocks(int8_block, threads, out, weight.words.shape[1], *operands)
+        run_blocks(way.kernel, threads, out, weight.words.shape[1], *operands, like=way.blocks)
         return out
     whole = numbers[: len(x), : x.shape[1]].astype(np.float32) - np.float32(128)
     for start in range(0, len(weight), _WIDENED):
@@ -101,6 +128,10 @@ def _int8(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
 def _widened(bits: Array) -> FloatArray:
     """bfloat16 as float32."""
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def _filled(count: int, step: int) -> int:
+    return -(-count // step) * step
 
 
 def _words(numbers: Array) -> FloatArray:

@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba.core import cgutils as _cgutils
 from numba.core.registry import cpu_target as _cpu_target
 
-__all__ = ["DotEmitter", "Emitter", "Shape", "Value", "dots_here", "intrinsic", "tile_shape"]
+__all__ = ["DotEmitter", "Emitter", "Shape", "Value", "dots_here", "intrinsic", "matrices_here", "tile_shape"]
 
 # Numba's own annotations do not describe these to a type checker.
 cgutils: Any = _cgutils
@@ -81,6 +81,8 @@ _DOTS = {
     ("int8", 16): ("avx512vnni", "llvm.x86.avx512.vpdpbusd.512"),
     ("int8", 8): ("avxvnni", "llvm.x86.avx512.vpdpbusd.256"),
 }
+# What AMX needs beside its tiles, which take panels of so many columns: see `amx`.
+_UNITS, _UNIT_LANES = {"bfloat16": "+amx-bf16", "int8": "+amx-int8"}, 16
 
 
 def _dot_instruction(context: Any, kind: str) -> str | None:
@@ -93,6 +95,15 @@ def _dot_instruction(context: Any, kind: str) -> str | None:
 def dots_here(kind: str) -> bool:
     """Whether the processor that Numba compiles for multiplies "bfloat16" or "int8" numbers by `DotEmitter`."""
     return not config.DISABLE_JIT and _dot_instruction(cpu_target.target_context, kind) is not None
+
+
+def matrices_here(kind: str) -> bool:
+    """Whether the processor that Numba compiles for has AMX for "bfloat16" or "int8" numbers, and vectors as wide."""
+    if config.DISABLE_JIT:
+        return False
+    context = cpu_target.target_context
+    needed = {"+amx-tile", _UNITS[kind]}
+    return tile_shape(context).lanes == _UNIT_LANES and needed <= set(_processor(context)[2].split(","))
 
 
 class Emitter:

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lf_ref.kernels import products as module
-from lf_ref.kernels.products import linear_product, product, products
+from lf_ref.kernels.products import VECTOR_BLOCKS, Blocks, linear_product, product, products
 from lf_ref.kernels.threads import Threads, limit_blas
-from lf_ref.kernels.tile import ROWS
 
 EPS = 4 * float(np.finfo(np.float32).eps)  # for each term of a sum of products of about 1
 
@@ -50,16 +49,22 @@ def test_equals_one_product_for_any_number_of_threads(rows, dtype):
 
 
 @settings(deadline=None, max_examples=200)
-@given(rows=st.integers(0, 9000), columns=st.integers(1, 4000), depth=st.integers(1, 4000), threads=st.integers(1, 70))
-def test_blocks_cover_every_entry_once(rows: int, columns: int, depth: int, threads: int) -> None:
-    blocks = module._blocks(rows, columns, depth, threads)
+@given(
+    rows=st.integers(0, 9000),
+    columns=st.integers(1, 4000),
+    depth=st.integers(1, 4000),
+    threads=st.integers(1, 70),
+    like=st.sampled_from([VECTOR_BLOCKS, Blocks(32, 1 << 23, 1 << 28)]),
+)
+def test_blocks_cover_every_entry_once(rows: int, columns: int, depth: int, threads: int, like: Blocks) -> None:
+    blocks = module._blocks(rows, columns, depth, threads, like)
     down = sorted({block[:2] for block in blocks})
     across = sorted({block[2:] for block in blocks})
     assert len(blocks) == len(down) * len(across)
     assert [place for start, stop in down for place in range(start, stop)] == list(range(rows))
     if rows:
         assert [place for start, stop in across for place in range(start, stop)] == list(range(columns))
-    assert all(start % ROWS == 0 for start, _ in down)
+    assert all(start % like.rows == 0 for start, _ in down)
     assert all(start % module._BLOCK_COLUMNS == 0 for start, _ in across)
 
 

@@ -1,0 +1,79 @@
+"""Whether this process may use AMX, the matrix unit of x86 processors, and whether the unit multiplies rightly."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import warnings
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .vectors import matrices_here
+
+__all__ = ["amx_kernel"]
+
+# Linux: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA), see its Documentation/arch/x86/xstate.rst.
+_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
+
+
+@cache
+def amx_kernel(kind: str) -> Any:
+    """The kernel that multiplies "bfloat16" or "int8" numbers on AMX; None where that cannot be used.
+
+    Its first use in a process is a small product of whole numbers. If that is not exact it warns, and is not used.
+    """
+    if not matrices_here(kind) or not _permitted():
+        return None
+    kernel = getattr(import_module(f".{kind}_amx", __package__), f"{kind}_block")  # compiled or loaded at import
+    if _is_exact(kernel, kind):
+        return kernel
+    warnings.warn(
+        f"AMX gives wrong products of {kind} numbers on this machine, so they are multiplied without it: slower, and "
+        "right. Please report the processor, the system and the version of Numba",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+@cache
+def _permitted() -> bool:
+    """Ask the system for the unit's registers, for all threads of this process and for its forks.
+
+    Linux wants to be asked before it makes room for them in what it saves of a thread. Other systems are not asked.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    arguments = (ctypes.c_long(number) for number in (_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA))
+    return bool(ctypes.CDLL(None).syscall(*arguments) == 0)
+
+
+def _is_exact(kernel: Any, kind: str) -> bool:
+    """Whether a kernel multiplies small whole numbers exactly: whole tiles, and some of each edge."""
+    from .amx import ROWS, SIDE, filled
+
+    numbers_in_word = {"bfloat16": 2, "int8": 4}[kind]
+    rows, columns, terms = ROWS + 1, 2 * SIDE + 1, (SIDE + 1) * numbers_in_word
+    x = np.arange(rows * terms, dtype=np.int64).reshape(rows, terms) % 13 - 6
+    weight = np.arange(columns * terms, dtype=np.int64).reshape(columns, terms) % 11 - 5
+    room = np.zeros((2 * ROWS, filled(SIDE + 1) * numbers_in_word), np.int64)
+    room[:rows, :terms] = x
+    out = np.full(rows * columns, np.nan, np.float32)
+    if kind == "bfloat16":
+        kernel(0, rows, 0, columns, _bfloat16_words(room).reshape(-1), _bfloat16_words(weight), out)
+    else:
+        words = (room + 128).astype(np.uint8).view(np.float32).reshape(-1)
+        x_scales, scales = np.ones(rows, np.float32), np.ones(columns, np.float32)
+        row_sums = weight.sum(axis=1).astype(np.int32)
+        kernel(0, rows, 0, columns, words, x_scales, weight.astype(np.int8).view(np.float32), scales, row_sums, out)
+    return np.array_equal(out.reshape(rows, columns), x @ weight.T)
+
+
+def _bfloat16_words(numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Small whole numbers as pairs of bfloat16."""
+    bits = numbers.astype(np.float32).view(np.uint32) >> np.uint32(16)
+    return bits.astype(np.uint16).view(np.float32)
