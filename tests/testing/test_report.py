@@ -258,7 +258,13 @@ def test_what_the_plot_shows(tmp_path):
     with matplotlib.rc_context({"svg.fonttype": "none"}):
         spoiled("encoder.layer.1.attention.self.key").plot(path)
     drawn = path.read_text(encoding="utf-8")
-    for text in ("diverges first at encoder.layer.1.attention.self.key", "attention.self.key", " layer 1", "logits", "passes"):
+    for text in (
+        "diverges first at encoder.layer.1.attention.self.key",
+        "attention.self.key",
+        " layer 1",
+        "logits",
+        "passes",
+    ):
         assert f">{text}<" in drawn, text
 
 
