@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .names import OUTPUTS
+from .names import OUTPUTS, order
 
 _WIDTH = 100
 _AROUND = 8  # tensors shown before the first divergent one, and twice as many from it on
@@ -117,9 +117,17 @@ class Report:
             yield from _details(first)
             agreeing = [tensor.name for tensor in judged[: judged.index(first)]]
             yield f"  {failed} of {len(judged)} tensors diverge; the last that agrees: {(agreeing or ['none'])[-1]}"
+            between = self._between(agreeing[-1] if agreeing else None, first)
+            if between:
+                yield f"  not offered in between, so that it may be there: {', '.join(between)}"
         yield f"  candidate: {self.candidate}"
         yield f"  expected: {self.expected}"
         yield f"  tolerance: {self.tolerance}{'; masked tokens left out' if self.ignore_padding else ''}"
+
+    def _between(self, agreeing: str | None, first: Tensor) -> list[str]:
+        """The places before the first divergence, and behind what agrees, that the candidate does not have."""
+        start = (-1, 0, 0) if agreeing is None else order(self.tensors[agreeing].place)
+        return [name for name in self.missing if start < order(name) < order(first.place)]
 
     def _table(self, everything: bool) -> Iterator[str]:
         tensors = [tensor for tensor in self.tensors.values() if not self._repeats(tensor)]

@@ -193,6 +193,25 @@ def test_the_first_tensor_of_all():
     assert "the last that agrees: none" in str(spoiled("embeddings.word_embeddings"))
 
 
+def test_places_in_between_that_the_candidate_does_not_have():
+    trace = trace_of()
+    right = as_float32(trace)
+    some = {
+        name: right[name] for name in ("encoder.layer.0.attention.output.dense", "encoder.layer.0.output.LayerNorm")
+    }
+    wrong = {**some, "encoder.layer.0.output.LayerNorm": some["encoder.layer.0.output.LayerNorm"] + 1}
+    text = " ".join(str(testing.compare(wrong, trace)).split())
+    between = [f"encoder.layer.0.{name}" for name in ("attention.output.sum", "attention.output.LayerNorm")]
+    between += [f"encoder.layer.0.{name}" for name in ("intermediate.dense", "intermediate.intermediate_act_fn")]
+    between += [f"encoder.layer.0.{name}" for name in ("output.dense", "output.sum")]
+    assert f"not offered in between, so that it may be there: {', '.join(between)} candidate:" in text
+    wrong = {"embeddings.position_embeddings": right["embeddings.position_embeddings"] + 1}
+    assert "it may be there: embeddings.word_embeddings candidate:" in " ".join(
+        str(testing.compare(wrong, trace)).split()
+    )
+    assert "in between" not in str(spoiled("logits"))
+
+
 def test_other_names_of_a_place_are_told_once():
     trace = trace_of()
     values = trace["encoder.layer.0"].astype(np.float32)
