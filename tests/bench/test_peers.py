@@ -1,0 +1,343 @@
+"""What `lf-ref bench` measures beside a peer, and in which dtype. No time is judged."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from lf_ref.bench import bars, cells, engines, kinds, machine, own, runs
+from lf_ref.bench.kinds import Kind, Setup, SideError
+from lf_ref.bench.sides import Ours
+from lf_ref.bench.size import Size, first_token
+from lf_ref.cli import main
+
+TINY = [
+    "--layers", "2", "--heads", "2", "--tokens", "96", "--window", "16", "--vocabulary", "61",
+    "--repeats", "2", "--num-threads", "1",
+]  # fmt: skip
+ALL = [name for name in runs.names() if name != "first-compile"]  # which compiles everything anew: see test_warmup
+ATTENTION = ["attention", "attention-half", "attention-quarter"]
+RAGGED = ["batch", "one-by-one"]
+# Largest differences after two layers of numbers near 1: of float32, and of two ways to round to bfloat16 or int8, the
+# latter for logits too, which are some ten.
+SAME, ROUNDED, ROUNDED_LOGITS = 1e-4, 0.5, 2.0
+SMALL = Size(layers=1, heads=1, window=8, tokens=64, vocabulary=61)
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    """Standard output of `lf-ref bench`, or its line of standard error where it fails."""
+    done = CliRunner().invoke(main, ["bench", *TINY, *arguments], prog_name="lf-ref")
+    assert done.exit_code == code, (done.output, done.exception)
+    return done.stderr if code else done.stdout
+
+
+def chosen(*names: str) -> list[str]:
+    return [word for name in names for word in ("--work", name)]
+
+
+def header(printed: str) -> list[str]:
+    return next(line for line in printed.splitlines() if line.startswith("work ")).split()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_few_bits_beside_float32(dtype):
+    facts = json.loads(run("--json", "--against", "float32", "--dtype", dtype, *chosen("encoder", "memory")))
+    assert (facts["dtype"], facts["peer"], facts["peer_dtype"]) == (dtype, "float32", "float32")
+    rows = {row["name"]: row for row in facts["works"]}
+    assert list(rows) == ["encoder", "memory-process", "memory-model", "memory"]
+    encoder = rows["encoder"]
+    assert min(encoder["ratios"]) <= encoder["ratio"] <= max(encoder["ratios"])
+    assert SAME < encoder["difference"] < ROUNDED, "it is the dtype that was asked for"
+    for row in rows.values():
+        assert {"lf_ref", "float32"} <= set(row)
+    # The tiny model's weights are some kilobytes, pages of memory more: what is measured is seen in the next test.
+    assert rows["memory-process"]["lf_ref"]["bytes"] > rows["memory"]["lf_ref"]["bytes"] > 0
+
+
+def test_loaded_models_of_few_bits_take_less_memory(tmp_path):
+    large = Size(layers=4, heads=8, window=16, tokens=64, vocabulary=997)
+    loaded = {}
+    for dtype in kinds.DTYPES:
+        side = kinds.setup("lf_ref", tmp_path, 1, dtype)
+        large.write_checkpoint(side.folder, dtype)
+        loaded[dtype] = cells.cell(side, "memory", large.text(17).tolist())["loaded_bytes"]
+    weights = 4 * 12 * 512 * 512 * 4  # bytes of the float32 weights of the layers, the rest being small beside them
+    assert weights < loaded["float32"] < 2 * weights
+    assert loaded["int8"] < loaded["bfloat16"] < loaded["float32"]
+    assert loaded["bfloat16"] - loaded["int8"] > weights // 8
+
+
+def test_the_table_says_which_dtypes_it_is_of():
+    printed = run("--against", "float32", "--dtype", "int8", *chosen("encoder-short", "memory"))
+    assert header(printed) == ["work", "lf_ref", "int8", "float32", "ratio", "at", "least", "difference"]
+    assert "dtype      int8" in printed
+    assert "of it, the model once it is loaded" in printed
+    assert "left out" not in printed
+
+
+def test_a_whole_run_in_few_bits_leaves_out_what_stays_float32():
+    facts = json.loads(run("--json", "--dtype", "bfloat16", *chosen("linear-share", "growth")))
+    assert [figure["wanted"] for figure in facts["figures"]] == [None] * 5
+    assert list(kinds.left_out("bfloat16", None)) == ATTENTION
+    message = run("--dtype", "bfloat16", *chosen("attention-half"), code=2)
+    assert "attention-half cannot be measured in bfloat16: the band attention computes in float32" in message
+
+
+def test_what_is_left_out_of_a_whole_run_is_said(monkeypatch):
+    monkeypatch.setattr(runs, "works", lambda size: [])
+    monkeypatch.setattr(runs, "FIGURES", {})
+    printed = run("--dtype", "int8")
+    assert "left out: attention, attention-half, attention-quarter: the band attention computes in float32" in printed
+    assert json.loads(run("--dtype", "int8", "--json"))["left_out"].keys() == set(ATTENTION)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["--against", "float32"], "lf_ref in float32 against itself says nothing"),
+        (["--dtype", "int8", "--roofline", "plot.png"], "the roofline is that of the float32 kernels"),
+        (["--dtype", "float16"], "'float16' is not one of"),
+        (["--against", "jax"], "'jax' is not one of"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments, wanted):
+    assert wanted in run(*arguments, code=2)
+
+
+def test_a_peer_runs_in_the_dtype_or_in_float32(tmp_path):
+    dtypes = {
+        (name, dtype): kinds.setup(name, tmp_path, 1, dtype).dtype for name in kinds.PEERS for dtype in kinds.DTYPES
+    }
+    assert {pair for pair, dtype in dtypes.items() if dtype == pair[1] != "float32"} == {
+        ("transformers", "bfloat16"),
+        ("openvino", "bfloat16"),
+    }
+    assert set(dtypes.values()) == {"float32", "bfloat16"}
+    assert kinds.setup("transformers", tmp_path, 1, "int8").folder == tmp_path / "float32"
+
+
+@pytest.mark.parametrize(
+    ("peer", "dtype", "features", "wanted"),
+    [
+        ("transformers", "float32", ["avx512f"], {"encoder": 2.6, "attention": 8.0, "memory": 4.0}),
+        ("transformers", "float32", ["avx2"], {"encoder": 2.0, "attention": None, "memory": 4.0}),
+        ("transformers", "bfloat16", ["avx512f", "amx-bf16"], {"encoder": 4.0, "encoder-middle": 2.5, "memory": None}),
+        ("transformers", "bfloat16", ["avx512f", "avx512bf16"], {"encoder": None}),
+        ("transformers", "int8", ["avx512vnni", "amx-int8"], {"encoder": None}),
+        ("float32", "int8", ["avxvnni"], {"encoder": 1.0, "memory": None}),
+        ("float32", "int8", ["neon"], {"encoder": None}),
+        ("openvino", "float32", ["avx512f"], {"encoder": None}),
+        (None, "float32", ["avx512f"], {"encoder": None}),
+    ],
+)
+def test_bars_follow_peer_dtype_and_processor(peer, dtype, features, wanted):
+    found = bars.bars(peer, dtype, features)
+    assert {name: found.get(name) for name in wanted} == wanted
+    assert set(found) <= set(runs.names())
+
+
+def test_a_processor_that_is_only_named_counts_as_having_nothing(monkeypatch):
+    monkeypatch.setattr(machine._numba_config, "CPU_NAME", None)
+    host = machine.features_used()
+    assert host == machine.machine_facts([])["features"]
+    monkeypatch.setattr(machine._numba_config, "CPU_NAME", "haswell")
+    assert machine.features_used() == []
+
+
+def test_bars_are_shown_where_they_apply(monkeypatch):
+    monkeypatch.setattr(runs, "features_used", lambda: ["avx512vnni"])
+    arguments = ["--against", "float32", "--dtype", "int8", *chosen("encoder")]
+    assert [row["wanted"] for row in json.loads(run("--json", *arguments))["works"]] == [1.0]
+    monkeypatch.setattr(runs, "features_used", list)
+    assert [row["wanted"] for row in json.loads(run("--json", *arguments))["works"]] == [None]
+
+
+def test_a_process_that_fails_tells_why_in_one_line(tmp_path):
+    with pytest.raises(SideError) as caught:
+        cells.cell(Setup("lf_ref", tmp_path / "none", 1, "float32"), "answer", [[0, 5, 2]])
+    assert str(caught.value) == f"there is no folder {tmp_path / 'none'}"
+    with pytest.raises(SideError) as caught:
+        cells.cell(Setup("nobody", tmp_path, 1, "float32"), "answer", [[0, 5, 2]])
+    assert str(caught.value) == "KeyError: 'nobody'"
+
+
+def test_a_process_that_is_ended_is_told_from_one_that_fails():
+    assert cells._reason(0, "") == "its process ended with exit code 0"
+    assert cells._reason(-9, "") == "its process was ended by SIGKILL, probably for want of memory"
+    assert cells._reason(1, "no such op") == "no such op"
+
+
+class Fake(engines.Engine):
+    """An engine whose conversions keep the folder of the checkpoint, and whose runs are lf_ref's."""
+
+    name, suffix = "json", ".fake"  # a package that is always there
+    saved: ClassVar[list[tuple[int, int]]] = []
+    save_fails = open_fails = False
+
+    def _save(self, model, example, path):
+        if self.save_fails:
+            raise ValueError("no such operator:\n  as_strided")
+        self.saved.append(example[0].shape)
+        path.write_text(model, encoding="utf-8")
+
+    def _open(self, path):
+        if self.open_fails:
+            raise MemoryError("bad allocation")
+        ours = Ours(path.read_text(encoding="utf-8"), 1, "float32")
+        return lambda inputs: ours.encoder(inputs[0], inputs[2], inputs[1])
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    """The fake engine for a small checkpoint, as a peer; its conversions are done in this process."""
+    monkeypatch.setitem(kinds.KINDS, "json", Kind("engines", "Fake", ("float32",), ("json",), kinds._CONVERTED))
+    monkeypatch.setattr(engines, "Fake", Fake, raising=False)
+    monkeypatch.setattr(engines, "_exportable", lambda folder, head: str(folder))
+    monkeypatch.setattr(Fake, "saved", [])
+
+    def cell(setup, what, given):
+        assert what == "convert"
+        return setup.open().convert(**given)
+
+    monkeypatch.setattr(engines, "cell", cell)
+    setup = kinds.setup("json", tmp_path, 1, "float32")
+    SMALL.write_checkpoint(setup.folder)
+    return setup
+
+
+def test_each_shape_is_converted_once(fake):
+    ids = {length: SMALL.text(length) for length in (7, 11)}
+    ours, side = Ours(fake.folder, 1, "float32"), fake.open()
+    for length in (7, 11, 7):
+        found = side.encoder(ids[length], first_token(ids[length]))
+        assert np.array_equal(found, ours.encoder(ids[length], first_token(ids[length])))
+    fake.open().encoder(ids[11], first_token(ids[11]))  # another process finds what was converted
+    assert Fake.saved == [(1, 7), (1, 11)]
+    side.encoder(ids[7], np.zeros_like(ids[7]))
+    assert Fake.saved == [(1, 7), (1, 11), (1, 7)], "without global tokens it is another graph"
+    records = engines.conversions(fake)
+    assert [(one["head"], one["tokens"], one["some_global"]) for one in records] == [
+        ("encoder", 11, True),
+        ("encoder", 7, True),
+        ("encoder", 7, False),
+    ]
+    assert all(one["bytes"] > 0 and one["conversion_seconds"] >= 0 for one in records)
+
+
+@pytest.mark.parametrize(
+    ("fails", "wanted"),
+    [
+        ("save_fails", "the conversion fails: ValueError: no such operator: as_strided"),
+        ("open_fails", "it converts but does not run: MemoryError: bad allocation"),
+    ],
+)
+def test_what_fails_is_told_in_the_table_and_not_tried_again(fails, wanted, fake, monkeypatch, tmp_path):
+    monkeypatch.setattr(Fake, fails, True)
+    monkeypatch.setattr(runs, "setup", lambda name, folder, threads, dtype: kinds.setup(name, tmp_path, 1, dtype))
+    monkeypatch.setattr(own, "cell", lambda setup, what, given: {"bytes": 1, "process_bytes": 2, "loaded_bytes": 3})
+    facts = runs.run(SMALL, ["encoder"], "json", "float32", 1, 1, lambda what: None)
+    (row,) = facts["works"]
+    assert " ".join(row["failure"].split()) == wanted
+    assert row["lf_ref"]["seconds"] > 0
+    assert not {"json", "ratio", "difference"} & set(row)
+    assert len(engines.conversions(fake)) == 1
+    monkeypatch.setattr(Fake, fails, False)
+    with pytest.raises(SideError):
+        fake.open().encoder(SMALL.text(64), first_token(SMALL.text(64)))
+
+
+def test_a_row_without_the_peer_is_printed_with_its_reason(capsys):
+    from lf_ref.cli.bench import _show_notes, _show_works
+
+    row = {"name": "encoder", "title": "encoder, 7 tokens", "lf_ref": {"seconds": 2.0}, "wanted": None}
+    facts = {
+        "dtype": "float32", "peer": "openvino", "peer_dtype": "float32", "works": [row | {"failure": "out of memory"}],
+        "left_out": dict.fromkeys(RAGGED, "one shape"),
+        "conversions": [{"head": "encoder", "tokens": 7, "conversion_seconds": 61.2, "bytes": 5_000_000}],
+    }  # fmt: skip
+    _show_works(facts)
+    _show_notes(facts)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["encoder,", "7", "tokens", "2.00", "s", "-", "-"]
+    assert lines[3:] == [
+        "encoder, 7 tokens: openvino: out of memory",
+        "left out: batch, one-by-one: one shape",
+        "conversion ahead of the runs: encoder, 7 tokens: 61 s, 5 MB",
+    ]
+
+
+@pytest.mark.parity
+def test_transformers_computes_the_same():
+    facts = json.loads(run("--json", "--against", "transformers", *chosen(*ALL)))
+    assert {"torch", "transformers"} <= set(facts["machine"]["versions"])
+    assert {"encoder", "batch", "classification", "masked-lm", "attention", "memory", "first-answer"} <= {
+        work["name"] for work in facts["works"]
+    }
+    for work in facts["works"]:
+        if work["name"] not in ("memory-process", "memory-model"):
+            assert work["difference"] < SAME, work["name"]
+        assert work["ratio"] > 0
+        assert min(work["ratios"]) <= work["ratio"] <= max(work["ratios"])
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_transformers_in_few_bits(dtype):
+    works = ["encoder", "batch", "classification", "masked-lm", "masked-lm-near"]
+    facts = json.loads(run("--json", "--against", "transformers", "--dtype", dtype, *chosen(*works)))
+    assert facts["peer_dtype"] == ("bfloat16" if dtype == "bfloat16" else "float32")
+    assert len(facts["works"]) == len(works)
+    for work in facts["works"]:
+        rounded = ROUNDED_LOGITS if work["name"].startswith("masked-lm") else ROUNDED
+        assert SAME < work["difference"] < rounded, work["name"]
+
+
+@pytest.mark.parity
+def test_processes_of_both_sides_in_bfloat16():
+    works = ["memory", "first-answer"]
+    facts = json.loads(run("--json", "--against", "transformers", "--dtype", "bfloat16", *chosen(*works)))
+    differences = [work["difference"] for work in facts["works"] if work["name"] in works]
+    assert len(differences) == 2
+    assert SAME < min(differences) <= max(differences) < ROUNDED
+
+
+@pytest.mark.parity
+def test_the_table_names_both_sides():
+    printed = run("--against", "transformers", *chosen("attention", "memory"))
+    assert header(printed) == [
+        "work", "lf_ref", "float32", "transformers", "float32", "ratio", "at", "least", "difference",
+    ]  # fmt: skip
+    assert "banded attention alone, 96 tokens, window 16" in printed
+    assert "MB" in printed
+    printed = run("--against", "transformers", "--dtype", "int8", *chosen("encoder-short"))
+    assert "lf_ref in int8, transformers in float32: it is not measured in int8" in printed
+
+
+@pytest.mark.parity
+def test_hf_takes_only_whole_windows_for_its_attention():
+    assert "--tokens must be a multiple of --window" in run("--against", "transformers", "--tokens", "97", code=2)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_engines_compute_the_same(engine):
+    if find_spec(engine) is None:
+        pytest.skip(f"{engine} is not installed; pip install 'lf-ref[engines]' (it is no part of the parity extra)")
+    works = ["encoder", "encoder-short", "classification", "masked-lm-near", "memory", "first-answer"]
+    facts = json.loads(run("--json", "--against", engine, *chosen(*works)))
+    assert engine in facts["machine"]["versions"]
+    for work in facts["works"]:
+        assert "failure" not in work
+        assert work[engine].keys() >= {"bytes"} or work[engine]["seconds"] > 0
+        if work["name"] not in ("memory-process", "memory-model"):
+            assert work["difference"] < SAME, work["name"]
+    assert len(facts["conversions"]) == 4
+    for name in (*ATTENTION, *RAGGED):
+        assert f"{name} cannot be measured in float32 beside {engine}" in run(
+            "--against", engine, *chosen(name), code=2
+        )
