@@ -192,7 +192,7 @@ def test_choosing_by_name():
     assert [case.name for case in some] == ["two-windows", "one-window"]
     assert len(choose(standard_cases(), ["standard"])) == len(CASES)
     for names, message in (
-        (["no-such"], "there is no case 'no-such' here; there are one-token, "),
+        (["no-such"], "there is no case 'no-such' among the 46; "),
         ([], "one at least; got none"),
         (["one-window", "one-window"], "name each case once"),
     ):
