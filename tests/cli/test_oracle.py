@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -249,6 +250,14 @@ def test_the_module_is_the_command(place, capsys):
         [line] = capsys.readouterr().err.splitlines()
         assert line.startswith("Error: ")
         assert message in line
+
+
+def test_the_module_ends_with_the_code(place, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["lf_ref.testing", "port:target", "--case", "one-window"])
+    monkeypatch.delitem(sys.modules, "lf_ref.testing.__main__")  # it is run anew, not imported
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("lf_ref.testing", run_name="__main__")
+    assert end.value.code == 0
 
 
 def test_interruption_of_the_module(place, monkeypatch):

@@ -218,6 +218,14 @@ def test_loading_costs_nothing_until_a_fixture_is_used(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_public_names_resolve():
+    assert dir(testing) == sorted(testing.__all__)
+    for name in testing.__all__:
+        assert getattr(testing, name) is not None
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = testing.no_such_name
+
+
 # --- the assertion itself ---------------------------------------------------------------------------------------------
 
 CASE = testing.standard_cases()[5]
