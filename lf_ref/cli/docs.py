@@ -18,9 +18,16 @@ import click
 from ..errors import InputError
 
 # The pages; a package without __all__ brings its modules along.
-PAGES = ("lf_ref", "lf_ref.model.global_attention", "lf_ref.pipelines", "lf_ref.tokenizer", "lf_ref.reference")
+PAGES = (
+    "lf_ref",
+    "lf_ref.model.global_attention",
+    "lf_ref.pipelines",
+    "lf_ref.tokenizer",
+    "lf_ref.reference",
+    "lf_ref.testing",
+)
 # Types that signatures are to name, not to spell out: what NumPy and we mean by them takes lines.
-_SHORT = ("Array", "Arrays", "ArrayLike", "DTypeLike", "Ids", "Note", "Parameters")
+_SHORT = ("Array", "Arrays", "ArrayLike", "DTypeLike", "Ids", "NDArray", "Note", "Parameters")
 # By file: with a list of all pages in place of the way to the first, and with constructors and calls, which pdoc leaves
 # out for their names or where only the class has a docstring.
 _TEMPLATES = {
@@ -78,10 +85,18 @@ def _pdoc() -> Any:
         raise InputError(f"the reference needs pdoc: pip install 'lf-ref[docs]' ({error})") from error
 
 
+def _called(name: str) -> Any:
+    """A type that signatures show by this name."""
+    return type(name, (), {"__module__": "builtins"})
+
+
 @contextmanager
 def _ready() -> Iterator[None]:
     """Have every public name where pdoc looks for it, and short names for types, while the pages are made."""
-    short = {name: type(name, (), {"__module__": "builtins"}) for name in _SHORT}
+    short = {name: _called(name) for name in _SHORT}
+    short["NDArray"].__class_getitem__ = classmethod(
+        lambda _, item: _called(f"NDArray[{getattr(item, '__name__', item)}]")
+    )
     with ExitStack() as stack:
         for page in map(import_module, PAGES):
             public = {name: getattr(page, name) for name in getattr(page, "__all__", ())}

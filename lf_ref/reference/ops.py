@@ -37,7 +37,7 @@ def within(note: Note, module: str) -> Note:
 def under(parameters: Parameters, prefix: str) -> dict[str, Array]:
     """The parameters whose names begin with `prefix` and a dot, by the rest of the name: of "pooler" its "dense.bias".
 
-    Returns the same arrays, of shapes [...] of their own.
+    Returns the same float arrays.
     """
     start = len(prefix) + 1
     return {name[start:]: array for name, array in parameters.items() if name.startswith(prefix + ".")}

@@ -42,7 +42,8 @@ class ExpectedError:
 class Calibration(Mapping[str, ExpectedError]):
     """The expected error of each place and output of a trace, by its first name.
 
-    precision: a key of `PRECISIONS`; ignore_padding: whether masked tokens were left out.
+    errors: by the first name of a place. precision: a key of `PRECISIONS`. ignore_padding: whether masked tokens were
+    left out.
     """
 
     def __init__(self, errors: Mapping[str, ExpectedError], precision: str, ignore_padding: bool) -> None:
@@ -65,13 +66,15 @@ class Calibration(Mapping[str, ExpectedError]):
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Calibration:
-        """What `to_dict` gave."""
+        """A calibration from the fields that `to_dict` gave."""
         errors = {name: ExpectedError(**error) for name, error in fields["errors"].items()}
         return cls(errors, fields["precision"], fields["ignore_padding"])
 
 
 def calibrate(expected: Trace, precision: str, ignore_padding: bool = False) -> Calibration:
     """Measure the expected errors of a precision on the model and inputs of a trace.
+
+    expected: the trace; precision: a key of `PRECISIONS`; ignore_padding: leave out tokens that the mask hides.
 
     The errors of float64 are those of float32 scaled by the size of one rounding: there is nothing wider to judge
     float64 by. Where the trace itself is in the precision asked for, its own errors come on top.

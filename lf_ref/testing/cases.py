@@ -71,6 +71,7 @@ class Case:
 
         Raises:
             InputError: they are those of a checkpoint.
+            ConfigError: the config is not that of a Longformer.
         """
         if self.seed is None:
             raise InputError(
@@ -81,14 +82,17 @@ class Case:
         return {**made, **{name: array.copy() for name, array in self.changes.items()}}
 
     def model(self, dtype: str = "float64", backend: str = "numpy") -> Any:
-        """The case's model: by default the definition in float64."""
+        """The case's model: by default the definition in float64.
+
+        dtype, backend: as for `LongformerPreTrainedModel`.
+        """
         from ..model import heads
 
         config = LongformerConfig.from_dict(self.config)
         return getattr(heads, self.class_name)(config, self.weights(), dtype=dtype, backend=backend)
 
     def arguments(self) -> dict[str, Array]:
-        """The inputs as new arrays, which a candidate may change."""
+        """The inputs as new arrays, int64 or float32, which a candidate may change."""
         return {name: array.copy() for name, array in self.inputs.items()}
 
     def to_dict(self) -> dict[str, Any]:

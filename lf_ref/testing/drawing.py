@@ -155,7 +155,11 @@ def draw_case(choose: Choose, name: str, bounds: Bounds) -> Case:
 
 
 def drawn_cases(seed: int, count: int) -> tuple[Case, ...]:
-    """`count` cases by the generator, always the same for a seed; see `SOUND`."""
+    """`count` cases by the generator, always the same for a seed; see `SOUND`.
+
+    Raises:
+        InputError: the seed is no integer from 0 to 2^64 - 1.
+    """
     names = [f"drawn-{seed}-{index}" for index in range(count)]
     return tuple(draw_case(by_generator(seed, name), name, SOUND) for name in names)
 

@@ -37,7 +37,7 @@ _BLOCK = 1 << 16  # words made at once: they stay in the cache while they are mi
 
 
 def words(seed: int, name: str, count: int, first: int = 0) -> NDArray[np.uint64]:
-    """The words `first`, `first + 1`, ... of a stream.  # -> uint64 [count]
+    """The words `first`, `first + 1`, ... of the stream of a seed and a name.  # -> uint64 [count]
 
     Raises:
         InputError: the seed is no integer from 0 to 2^64 - 1.
@@ -57,7 +57,7 @@ def words(seed: int, name: str, count: int, first: int = 0) -> NDArray[np.uint64
 def integers(seed: int, name: str, count: int, below: int) -> NDArray[np.int64]:
     """`count` integers from 0 to below - 1: the upper half of each word, times `below`, over 2^32.  # -> int64 [count]
 
-    below: at most 2^31.
+    below: at most 2^31. seed, name and errors as `words`.
     """
     return ((words(seed, name, count) >> np.uint64(32)) * np.uint64(below) >> np.uint64(32)).astype(np.int64)
 
@@ -72,7 +72,7 @@ def rule(parameter: str, shape: tuple[int, ...]) -> tuple[float, int]:
       from 4/3 to 16/3, so that attention is not flat and activations leave their linear part;
     - biases, and all else of one axis: 0 and 16, so from -0.5 to 0.5.
 
-    parameter: HF's name without the `longformer.` prefix.
+    parameter: HF's name without the `longformer.` prefix; shape: of the tensor.
     """
     if len(shape) == 1:
         norm = parameter.endswith(("LayerNorm.weight", "layer_norm.weight"))
@@ -83,12 +83,15 @@ def rule(parameter: str, shape: tuple[int, ...]) -> tuple[float, int]:
 
 
 def tensor(seed: int, parameter: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """One parameter, by its `rule`.  # -> float32 [shape]"""
+    """One parameter, by its `rule`; seed and errors as `words`.  # -> float32 [shape]"""
     return numbers(seed, parameter, shape, *rule(parameter, shape))
 
 
 def numbers(seed: int, name: str, shape: tuple[int, ...], centre: float = 0.0, shift: int = 15) -> NDArray[np.float32]:
-    """centre + m * 2^-shift; element i in C order is made of word i of the stream.  # -> float32 [shape]"""
+    """centre + m * 2^-shift; element i in C order is made of word i of the stream.  # -> float32 [shape]
+
+    seed, name and errors as `words`.
+    """
     out = np.empty(int(np.prod(shape, dtype=np.int64)), np.float32)
     for begin in range(0, len(out), _BLOCK):
         block = out[begin : begin + _BLOCK]
@@ -100,11 +103,11 @@ def numbers(seed: int, name: str, shape: tuple[int, ...], centre: float = 0.0, s
 
 
 def weights(config: LongformerConfig, head: str, seed: int) -> dict[str, NDArray[np.float32]]:
-    """All weights of a model, under the names that HF stores them by.
+    """All weights of a model, float32, under the names that HF stores them by.
 
     A tied decoder is left out, as HF does. The encoder's weights do not depend on the head.
 
-    head: a key of `lf_ref.checkpoint.HEADS`.
+    config: for the sizes; head: a key of `lf_ref.checkpoint.HEADS`; seed and errors as `words`.
     """
     shapes = expected_shapes(config, head)
     if config.tie_word_embeddings:

@@ -57,7 +57,8 @@ KEPT_OF = {"global-projections": (*KEPT, *_PROJECTIONS)}
 class Golden:
     """A golden file that was read and checked.
 
-    path: where it is. manifest: what it says about itself, as JSON values. cases: in order.
+    path: where it is. manifest: what it says about itself, as JSON values. records: its cases, with what is expected of
+    them. cases: in order.
     """
 
     def __init__(self, path: Path, manifest: dict[str, Any], records: Sequence[Record]) -> None:
@@ -83,6 +84,8 @@ class Golden:
     def calibration(self, case: str, precision: str, ignore_padding: bool = False) -> Calibration:
         """What error a precision must be expected to make at each place of a case, as it was measured on all tokens.
 
+        ignore_padding: what the calibration is to say of itself.
+
         Raises:
             InputError: there is no such case, precision, or measurement.
         """
@@ -92,7 +95,7 @@ class Golden:
         return Calibration(errors, precision, ignore_padding)
 
     def sample(self, case: str, candidate: Mapping[str, Any]) -> dict[str, Any]:
-        """The kept places of the candidate's tensors.
+        """The kept places of the candidate's tensors, for the case of that name.
 
         Raises:
             InputError: one of which only some places are kept has another shape.
@@ -109,7 +112,11 @@ class Golden:
         return found
 
     def locate(self, case: str, report: Report) -> Report:
-        """A report on kept places, with the indices of the full tensors in it."""
+        """A report on kept places of a case, with the indices of the full tensors in it.
+
+        Raises:
+            InputError: there is no such case.
+        """
         known = self._record(case).tensors
         tensors = {
             name: replace(tensor, index=full_index(tensor.index, known[tensor.place].kept)) if tensor.index else tensor
@@ -124,7 +131,7 @@ class Golden:
 
 
 def load_golden(path: str | os.PathLike[str]) -> Golden:
-    """Read a golden file; tensors are views of it.
+    """Read the golden file at `path`; tensors are views of it.
 
     Raises:
         CheckpointError: it is damaged, hostile, or no golden file.
@@ -149,7 +156,7 @@ def make_golden(
     Args:
         path: ends in .safetensors; an existing file is replaced.
         cases: "standard" for all, names of standard cases, or cases.
-        model: a checkpoint, as for `from_pretrained`, to take the weights and sizes from; the standard cases about
+        model: a checkpoint, by folder or repository, to take the weights and sizes from; the standard cases about
             inputs are fitted to it then, and its files' SHA-256 are noted.
         command: what the manifest is to say of how it was made.
         quiet: False for a progress bar on standard error, if that is a terminal.
@@ -157,7 +164,7 @@ def make_golden(
 
     Raises:
         InputError: there is no such case; the path has another ending, or cannot be written.
-        CheckpointError: the checkpoint cannot be read.
+        CheckpointError: the checkpoint cannot be read. ConfigError: its config is not that of a Longformer.
     """
     path = Path(path)
     if path.suffix != ".safetensors":

@@ -20,8 +20,8 @@ _AROUND = 8  # tensors shown before the first divergent one, and twice as many f
 class Tensor:
     """How one tensor of the candidate compares.
 
-    place: the first name of what `name` stands for. passed, and reason where it did not; hints, on the first divergent
-    tensor: where the errors are, and what mistake would look like that. shape and dtype as the candidate has them;
+    place: the first name of what `name` stands for. passed, and `reason` where it did not. hints: on the first
+    divergent tensor, where the errors are, and what mistake would look like that. shape, dtype: the candidate's.
     layout: what was done to bring it to expected_shape. max_abs: the largest absolute error, at index, where the
     candidate has `got` instead of `expected`. max_rel: the largest relative error. rmse: root mean square error. gain:
     how much too large the values are on the whole, relative. size: the root mean square of the expected values. units:
@@ -57,8 +57,9 @@ class Tensor:
 class Report:
     """The judgement of a candidate.
 
-    tensors: by name, in order of computation. missing: places of the trace that the candidate does not have. unknown:
-    names of the candidate that the trace does not have. tolerance, candidate, expected: what they were, in words.
+    tensors: by name, in order of computation. precision, ignore_padding: as for `compare`. missing: places of the trace
+    that the candidate does not have. unknown: names of the candidate that the trace does not have. tolerance,
+    candidate, expected: what they were, in words.
     """
 
     tensors: dict[str, Tensor]
@@ -81,7 +82,7 @@ class Report:
         return next((tensor for tensor in self.tensors.values() if not tensor.passed), None)
 
     def to_json(self, indent: int | None = None) -> str:
-        """Everything as JSON; what is no finite number is written as a string."""
+        """Everything as JSON, in lines with `indent`; what is no finite number is written as a string."""
         first = self.first_divergence
         facts = asdict(self) | {
             "passed": self.passed,
@@ -91,7 +92,7 @@ class Report:
         return json.dumps(_plain(facts), indent=indent, allow_nan=False)
 
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draw the errors over the places, layer by layer, into a file; needs matplotlib."""
+        """Draw the errors over the places, layer by layer, into the file `path`; needs matplotlib."""
         from .plotting import draw
 
         draw(self, path)

@@ -76,7 +76,10 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class CaseResults:
-    """How all cases went; title: what was judged by what."""
+    """How all cases went.
+
+    title: what was judged by what. results: of each case, in order.
+    """
 
     title: str
     results: tuple[CaseResult, ...]
@@ -98,7 +101,7 @@ class CaseResults:
         return ", ".join(f"{count} {state.lower()}" for state, count in kinds if count)
 
     def to_json(self, indent: int | None = None) -> str:
-        """Everything as JSON."""
+        """Everything as JSON, in lines with `indent`."""
         facts = {"passed": self.passed, "title": self.title, "cases": [result.to_dict() for result in self.results]}
         return json.dumps(facts, indent=indent)
 

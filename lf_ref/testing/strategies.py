@@ -43,7 +43,7 @@ def configs(*, divides: bool = False, longest: int = 29) -> SearchStrategy[Longf
     """Small configs: 1 to 3 layers, heads of 1 to 16 numbers, a window for each layer, every kind of padding id.
 
     divides: only windows of at least 4 each of which divides the largest, as HF's implementation needs them.
-    longest: the number of tokens that the model takes at least.
+    longest: the number of tokens that the model takes at least; below 1 it is an `InputError`.
     """
     _positive(longest=longest)
     bounds = drawing.Bounds(divides=divides, longest=longest)
@@ -56,7 +56,10 @@ def configs(*, divides: bool = False, longest: int = 29) -> SearchStrategy[Longf
 
 
 def weights(config: LongformerConfig, class_name: str = "LongformerModel") -> SearchStrategy[dict[str, Array]]:
-    """All weights of a class, float32 by HF's stored names; sometimes such as make scores large or far below zero."""
+    """All weights of a class, float32 by HF's stored names; sometimes such as make scores large or far below zero.
+
+    config: for the sizes; class_name: HF's; another is an `InputError`.
+    """
     head = _head(class_name)
 
     @st.composite
@@ -72,8 +75,9 @@ def inputs(
 ) -> SearchStrategy[dict[str, Array]]:
     """Arguments for one call of the class: int64 (batch, seq), or (1, choices, seq) for multiple choice.
 
-    1 to `most_rows` rows of 1 to `longest` tokens, or as many as the model takes; masked, padding and global tokens
-    anywhere, the padding id inside a text, position ids, token types, vectors in place of ids, or no attention mask.
+    config: for the limits; class_name: HF's. 1 to `most_rows` rows of 1 to `longest` tokens, or as many as the model
+    takes; masked, padding and global tokens anywhere, the padding id inside a text, position ids, token types, vectors
+    in place of ids, or no attention mask. Another class, or a number below 1, is an `InputError`.
     """
     _head(class_name)
     _positive(longest=longest, most_rows=most_rows)
@@ -89,7 +93,10 @@ def inputs(
 def cases(
     *, class_names: Sequence[str] = CLASSES, divides: bool = False, longest: int = 29, most_rows: int = 3
 ) -> SearchStrategy[Case]:
-    """A config, weights and inputs that go together, as one `Case`; arguments as for the other strategies."""
+    """A config, weights and inputs that go together, as one `Case`.
+
+    class_names: HF's, to choose from; divides: as for `configs`; longest, most_rows and errors as for `inputs`.
+    """
     for class_name in class_names:
         _head(class_name)
     if not class_names:

@@ -35,7 +35,8 @@ class Trace(Mapping[str, Array]):
     A place may have several names, HF's modules that pass on the same values: `encoder.layer.3` is
     `encoder.layer.3.output.LayerNorm`. All of them are keys; `places` are the first ones alone.
 
-    run: what it is of. model: what computed it, where that is known: `compare` measures tolerances with it.
+    tensors: float, by name, in the shapes of HF's modules. run: what it is of. model: what computed it, if that
+    is known; `compare` measures tolerances with it.
     """
 
     def __init__(self, tensors: Mapping[str, Array], run: Run, model: LongformerPreTrainedModel | None = None) -> None:
@@ -83,7 +84,7 @@ class Trace(Mapping[str, Array]):
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the trace to a safetensors file, each place once, with what it is of in the metadata."""
+        """Write the trace to the safetensors file `path`, each place once, with what it is of in the metadata."""
         with replacing(Path(path)) as temporary, _writing(temporary, self.run.config) as file:
             _begin(file, self.run.inputs)
             for name, array in self._tensors.items():
@@ -94,10 +95,10 @@ class Trace(Mapping[str, Array]):
     def load(cls, path: str | os.PathLike[str], model: LongformerPreTrainedModel | None = None) -> Trace:
         """Open a file that `save` or `trace(..., stream=...)` wrote; tensors are read when they are asked for.
 
-        model: what computed it, so that `compare` can measure tolerances.
+        path: the file. model: what computed it, so that `compare` can measure tolerances.
 
         Raises:
-            CheckpointError: the file is damaged. InputError: it is no trace.
+            CheckpointError: the file is damaged. InputError: it is no trace. ConfigError: its config breaks a rule.
         """
         tensors, metadata = read_tensors(Path(path))
         if metadata.get("format") != _FORMAT:

@@ -87,6 +87,7 @@ def test_types_have_their_short_names_and_get_their_own_back(pages):
     }
     assert "ArrayLike | None" in signatures["lf_ref.html"]
     assert "(x: Array)" in "".join(signatures["lf_ref/reference/ops.html"].split("\n"))
+    assert "-> NDArray[uint64]" in signatures["lf_ref/testing/generator.html"]
     assert not any("ndarray" in text or "_SupportsArray" in text for text in signatures.values())
     assert attentions.ArrayLike.__module__ != "builtins"
     assert "LongformerModel" not in vars(lf_ref)

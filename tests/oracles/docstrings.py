@@ -14,6 +14,7 @@ The house's forms, all of which count:
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 import re
 import sys
@@ -26,10 +27,11 @@ from typing import Any
 NAME = r"[a-z_][a-z0-9_]*"
 ENTRY = re.compile(rf"(?:^|(?<=[.;] ))({NAME}(?:, {NAME})*): ", re.M)
 SECTION = re.compile(r"^([A-Z][a-z]+):\n((?:(?: {4}.*)?\n?)*)", re.M)
-ARROW = re.compile(r"# (.+?) -> (.+?)$", re.M)
+ARROW = re.compile(r"# (.*?)-> (.+?)$", re.M)
 SHAPE = re.compile(r"[\[(][^\[\]()]*[\])]|\bscalar\b")
 DTYPE = re.compile(r"\b(int|int64|float|float32|float64|bool|complex|str)\b|\b0 (or|and) 1\b")
 ARRAY = re.compile(r"\b(Array|ArrayLike|NDArray|Ids)\b")
+SEVERAL = re.compile(r"\b(dict|Mapping)\[str, ")  # arrays by name have shapes of their own
 REFERENCE = re.compile(r"\b[Aa]s (?:for |for a call of |in |those of )?`([A-Za-z_]+|[A-Z]\w+\.[a-z_]+)`")
 SOURCE = re.compile(r"\bHF\b|HF's|Hugging Face|Beltagy|Hendrycks|arXiv|AllenAI|huggingface_hub|safetensors")
 # What a number counts, by the name of the argument.
@@ -75,7 +77,7 @@ def said_by(docstring: str) -> Said:
         if ENTRY.match(paragraph):
             entries.update(_entries(paragraph))
     arrow = ARROW.search(text)
-    return Said(entries, (arrow[1], arrow[2]) if arrow else None, tuple(REFERENCE.findall(text)), text)
+    return Said(entries, (arrow[1].strip(), arrow[2]) if arrow else None, tuple(REFERENCE.findall(text)), text)
 
 
 def _entries(text: str) -> Iterator[tuple[str, str]]:
@@ -187,7 +189,7 @@ def _about_arrays(said: Said, parameters: Mapping[str, str], elsewhere: set[str]
     by_arrow = [name for name in arrays if name not in said.entries and name not in elsewhere]
     for name in arrays:
         if name in said.entries:
-            if not SHAPE.search(said.entries[name]):
+            if not SHAPE.search(said.entries[name]) and not SEVERAL.search(parameters[name]):
                 yield f"gives no shape of {name}"
             if not DTYPE.search(said.entries[name]):
                 yield f"gives no dtype of {name}"
@@ -204,6 +206,10 @@ def _about_arrays(said: Said, parameters: Mapping[str, str], elsewhere: set[str]
 def _about_result(said: Said, annotation: str) -> Iterator[str]:
     if not ARRAY.search(annotation) or said.arrow is not None:
         return
+    if SEVERAL.search(annotation):
+        if not DTYPE.search(said.text):
+            yield "gives no dtype of what it returns"
+        return
     told = re.search(r"\b(Returns|Yields)\b(.*)", said.text, re.S)
     if told is None or not SHAPE.search(told[2]):
         yield "gives no shape of what it returns"
@@ -212,7 +218,7 @@ def _about_result(said: Said, annotation: str) -> Iterator[str]:
 # --- what a function can raise ----------------------------------------------------------------------------------------
 
 
-def raised_by(function: Any, open_: frozenset[Any] = frozenset()) -> set[str]:
+def raised_by(function: Any, open_: frozenset[Any] = frozenset()) -> dict[str, type]:
     """The errors of its own package that a function raises, itself or by what it calls by name, caught ones left out.
 
     Calls of methods are followed where the object is `self`, `cls` or `super()`; what any other object does is not
@@ -221,7 +227,7 @@ def raised_by(function: Any, open_: frozenset[Any] = frozenset()) -> set[str]:
     function = _constructor(function) if isinstance(function, type) else getattr(function, "__func__", function)
     function = inspect.unwrap(function)
     if not isinstance(function, FunctionType) or function in open_:
-        return set()
+        return {}
     visitor = _Raises(function, open_ | {function})
     for node in ast.parse(textwrap.dedent(inspect.getsource(function))).body[0].body:  # type: ignore[attr-defined]
         visitor.visit(node)
@@ -238,8 +244,12 @@ class _Raises(ast.NodeVisitor):
     def __init__(self, function: FunctionType, open_: frozenset[Any]) -> None:
         self.function, self.open = function, open_
         self.package = function.__module__.partition(".")[0]
-        self.found: set[str] = set()
-        self.names: dict[str, Any] = {**inspect.getclosurevars(function).nonlocals, **function.__globals__}
+        self.found: dict[str, type] = {}
+        self.names: dict[str, Any] = {
+            **vars(builtins),
+            **inspect.getclosurevars(function).nonlocals,
+            **function.__globals__,
+        }
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         base = self.function.__module__.split(".")[: -node.level] if node.level else []
@@ -251,7 +261,7 @@ class _Raises(ast.NodeVisitor):
         raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
         value = self._value(raised)
         if isinstance(value, type) and issubclass(value, Exception) and value.__module__.startswith(self.package):
-            self.found.add(value.__name__)
+            self.found[value.__name__] = value
         self.generic_visit(node)
 
     def visit_Try(self, node: ast.Try) -> None:
@@ -259,8 +269,10 @@ class _Raises(ast.NodeVisitor):
         inside.names = self.names
         for statement in node.body:
             inside.visit(statement)
-        caught = {ast.unparse(kind) for handler in node.handlers if (kind := handler.type) is not None}
-        self.found |= {error for error in inside.found if error not in " ".join(caught)}
+        types = [handler.type for handler in node.handlers]
+        kinds = [kind for type_ in types for kind in (type_.elts if isinstance(type_, ast.Tuple) else [type_])]
+        caught = tuple(kind for kind in map(self._value, kinds) if isinstance(kind, type))
+        self.found |= {name: error for name, error in inside.found.items() if not issubclass(error, caught)}
         for part in (*node.handlers, *node.orelse, *node.finalbody):
             self.visit(part)
 
