@@ -58,7 +58,17 @@ def test_python_blocks_run_one_after_another(environment, tmp_path):
     blocks = [text for kind, text in BLOCKS if kind == "python" and "FOLDER" not in text]
     assert len(blocks) > 3
     script.write_text("\n".join(blocks), encoding="utf-8")
-    assert run([sys.executable, str(script)], environment, tmp_path)
+    printed = run([sys.executable, str(script)], environment, tmp_path)
+    lines = {without_numbers(line) for line in printed.splitlines()}
+    shown = re.findall(r"^    (.+)$", README.partition("The report says what it is")[2].partition("\n- ")[0], re.M)
+    assert len(shown) > 5
+    for line in shown:
+        assert without_numbers(line) in lines, line
+
+
+def without_numbers(line: str) -> str:
+    """A line in which figures, which differ by processor, do not count; names such as layer.1 stay."""
+    return " ".join(re.sub(r"(?<![\w.])-?\d[\d.]*(e[-+]\d+)?(?![\w.]*[a-z])", "#", line).split())
 
 
 def with_this_interpreter(command: str) -> str:
