@@ -36,7 +36,7 @@ def failing(tmp_path_factory):
     return names
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.jit)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_our_own_engines_pass(dtype, backend):
     results = check_target(

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -41,9 +42,9 @@ def page(path):
 
 
 def own(config, weights, inputs):
-    """Our fast kernels in float32 as a candidate."""
+    """The definition in float32 as a candidate."""
     made = lf_ref.LongformerConfig.from_dict(config)
-    return getattr(lf_ref, config["architectures"][0])(made, weights, num_threads=1)(**inputs)
+    return getattr(lf_ref, config["architectures"][0])(made, weights, backend="numpy")(**inputs)
 
 
 def array(page, name):
@@ -82,11 +83,13 @@ def weights_of(entry, page):
         if parameter == "lm_head.decoder.weight" and config["tie_word_embeddings"]:
             continue
         changed = f"weight/{entry['name']}/{stored}"
-        numbers = (
-            page.tensors[changed][2] if changed in page.tensors else golden_page.weight(entry["seed"], parameter, shape)
-        )
+        own = page.tensors[changed][2] if changed in page.tensors else None
+        numbers = by_generator(entry["seed"], parameter, shape) if own is None else own
         state[stored] = np.array(numbers).reshape(shape)
     return state
+
+
+by_generator = cache(golden_page.weight)  # most cases have the same weights
 
 
 def test_both_readers_read_the_same(path, page):
@@ -151,19 +154,20 @@ def test_twice_the_same_bytes_of_a_reasonable_size(path, tmp_path):
     assert 1e6 < path.stat().st_size < 4e6
 
 
-MAKE = "import sys\nfrom lf_ref import testing\ntesting.make_golden(sys.argv[1])"
+MAKE = "import sys\nfrom lf_ref import testing\ntesting.make_golden(sys.argv[1], sys.argv[2:])"
+SOME = ["many-windows", "scores-below-minus-10000", "large-scores", "question-answering"]
 
 
 @pytest.mark.parametrize("processor", ["Haswell", "Prescott"])
 def test_other_processors_agree_within_the_stated_bound(processor, path, page, tmp_path):
     """OpenBLAS is told to use the code of another processor; other BLAS libraries pay no attention, and pass."""
     other = tmp_path / "other.safetensors"
-    subprocess.run(
-        [sys.executable, "-c", MAKE, str(other)], check=True, env={**os.environ, "OPENBLAS_CORETYPE": processor}
-    )
+    environment = {**os.environ, "OPENBLAS_CORETYPE": processor}
+    subprocess.run([sys.executable, "-c", MAKE, str(other), *SOME], check=True, env=environment)
     read = golden_page.read(other)
-    assert read.tensors.keys() == page.tensors.keys()
-    for name, (dtype, shape, numbers) in page.tensors.items():
+    wanted = {name: tensor for name, tensor in page.tensors.items() if name.split("/")[1] in SOME}
+    assert read.tensors.keys() == wanted.keys()
+    for name, (dtype, shape, numbers) in wanted.items():
         assert read.tensors[name][:2] == (dtype, shape)
         if name.startswith("expected/"):
             assert_close(np.array(read.tensors[name][2]), np.array(numbers), STATED, name)
@@ -176,7 +180,7 @@ def test_other_processors_agree_within_the_stated_bound(processor, path, page, t
 
 @pytest.fixture(scope="module")
 def outputs(path):
-    """What our float32 kernels give, by CASE/NAME."""
+    """What float32 gives, by CASE/NAME."""
     found = {}
     for case in testing.load_golden(path).cases:
         answer = own(dict(case.config), case.weights(), case.arguments())
@@ -372,7 +376,7 @@ def of_checkpoint(checkpoint, tmp_path_factory):
 
 
 def outputs_of(checkpoint, golden):
-    model = lf_ref.LongformerForMaskedLM.from_pretrained(checkpoint)
+    model = lf_ref.LongformerForMaskedLM.from_pretrained(checkpoint, backend="numpy")
     return {f"{case.name}/logits": model(**case.inputs).logits for case in golden.cases}
 
 
