@@ -16,9 +16,10 @@ import numpy as np
 
 from ..model.base import LongformerPreTrainedModel
 from ..reference.ops import Array
+from .names import BAND, COLUMNS
 from .placing import Index, Placer, outputs_of
 from .rounding import PRECISIONS, Precision, Rounder
-from .run import counted
+from .run import counted, layout_of
 from .tracing import Trace, trace
 
 
@@ -26,10 +27,10 @@ from .tracing import Trace, trace
 class ExpectedError:
     """Of one tensor: what error to expect, and how much of it is luck.
 
-    rms: the root mean square of the error. largest: its largest magnitude. numbers: how many numbers carry the error,
-    (sum e^2)^2 / sum e^4: of a peaked softmax or a saturated tanh far fewer than there are. gained: the root mean
-    square of the part of the error that is in proportion to the values, negative where it makes them smaller. wobble:
-    its standard deviation, were the errors independent.
+    rms: the root mean square of the error. largest: its largest magnitude. numbers: how many independent numbers carry
+    the error, (sum e^2)^2 / sum e^4: of a peaked softmax or a saturated tanh far fewer than there are. gained: the
+    root mean square of the part of the error that is in proportion to the values, negative where it makes them
+    smaller. wobble: its standard deviation, were the errors independent.
     """
 
     rms: float
@@ -138,14 +139,16 @@ class _Sums:
     x4: float = 0.0
     ex: float = 0.0
     e2x2: float = 0.0
+    groups4: float = 0.0
     largest: float = 0.0
     top: float = 0.0
 
-    def add(self, e: Array, x: Array, count: int) -> None:
-        """Some more of them; 0 where they do not count."""
+    def add(self, e: Array, x: Array, count: int, groups: list[Array]) -> None:
+        """Some more of them; 0 where they do not count. groups: sums of e^2 over errors that are not independent."""
         square, size = np.square(e), np.square(x)
         self.count += count
         self.e2 += float(square.sum())
+        self.groups4 += sum(float(np.square(group).sum()) for group in groups)
         self.e4 += float(np.square(square).sum())
         self.x2 += float(size.sum())
         self.x4 += float(np.square(size).sum())
@@ -168,7 +171,7 @@ class _Sums:
             numbers = min(most, self.x2**2 / self.x4) if self.x4 else most
         else:
             wobble = scale * math.sqrt(self.e2x2) / self.x2 * size if self.x2 else 0.0
-            numbers = min(most, self.e2**2 / self.e4)
+            numbers = min(most, self.e2**2 / self.e4, self.e2**2 / self.groups4 if self.groups4 else most)
         gained = scale * self.ex / self.x2 * size if self.x2 else 0.0
         return ExpectedError(rms, largest, numbers, gained, max(wobble, rms / math.sqrt(numbers)))
 
@@ -188,7 +191,19 @@ class _Meter(Placer):
         wanted = np.asarray(self._truth[name][index], np.float64)
         use = mask & np.isfinite(wanted) & np.isfinite(piece)
         wanted = np.where(use, wanted, 0.0)
-        self.sums[name].add(np.where(use, piece, 0.0) - wanted, wanted, int(use.sum()))
+        error = np.where(use, piece, 0.0) - wanted
+        self.sums[name].add(error, wanted, int(use.sum()), self._groups(name, np.square(error)))
+
+    def _groups(self, name: str, squares: Array) -> list[Array]:
+        """Of a map of attention: the key of a global token is in the scores of all queries, each query in its row.
+
+        squares: [S, columns], of one head.
+        """
+        layout = layout_of(name, self._run)
+        if layout not in (BAND, COLUMNS):
+            return []
+        slots = int(self._run.is_global.sum(axis=1).max())
+        return [squares[:, :slots].sum(axis=0), squares[:, slots:].sum(axis=1)]
 
 
 # The root mean square of one rounding, relative to its largest: it is spread evenly over -1 ... 1 half steps, and the
