@@ -97,3 +97,28 @@ def test_the_float32_softmax_inside_double_shows():
     with exact_softmax():
         exact = testing.compare(testing.capture_torch(model, **inputs), truth, precision="float64")
     assert exact.passed, str(exact)
+
+
+def test_the_example_of_the_readme_on_a_torch_model(tmp_path):
+    """A folder that HF saved, a torch model with two projections of the second layer swapped."""
+    import torch
+
+    from lf_ref import LongformerForMaskedLM
+
+    fields, state, inputs = case("LongformerForMaskedLM", "ragged")
+    torch_model = build_peer("LongformerForMaskedLM", fields, state, "float32")
+    torch_model.save_pretrained(tmp_path)
+    attention = torch_model.longformer.encoder.layer[1].attention.self
+    attention.key_global, attention.value_global = attention.value_global, attention.key_global
+    ids, mask, glob = (inputs[name] for name in ("input_ids", "attention_mask", "global_attention_mask"))
+
+    oracle = LongformerForMaskedLM.from_pretrained(tmp_path, dtype="float64")
+    expected = testing.trace(oracle, input_ids=ids, attention_mask=mask, global_attention_mask=glob)
+    candidate = testing.capture_torch(torch_model, input_ids=ids, attention_mask=mask, global_attention_mask=glob)
+    report = testing.compare(candidate, expected, precision="float32")
+    assert not report.passed
+    assert report.first_divergence is not None
+    assert report.first_divergence.name == "encoder.layer.1.attention.self.key_global"
+    assert "it is what encoder.layer.1.attention.self.value_global should be" in str(report)
+    tensors = testing.trace(oracle, input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask))
+    assert tensors.run.inputs["input_ids"].tolist() == ids.tolist()
