@@ -47,7 +47,7 @@ def test_reference_needs_no_numba():
 
 
 def imports(path: Path, at_once: bool = False) -> set[str]:
-    """Absolute module names that a file imports, anywhere or as soon as it is imported itself; relative ones resolved."""
+    """Absolute module names that a file imports, anywhere or as soon as it is imported; relative ones resolved."""
     package = ("lf_ref", *path.relative_to(PACKAGE).parts[:-1])
     found = set()
     tree = ast.parse(path.read_text(encoding="utf-8"))
