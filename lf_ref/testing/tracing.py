@@ -214,7 +214,9 @@ def _run(
 def given_arrays(inputs: Mapping[str, Any]) -> dict[str, Array]:
     """The arguments of a call that are arrays, as NumPy arrays of their own."""
     left_out = ("output_attentions", "output_hidden_states", "return_dict")
-    return {name: np.asarray(value).copy() for name, value in inputs.items() if value is not None and name not in left_out}
+    return {
+        name: np.asarray(value).copy() for name, value in inputs.items() if value is not None and name not in left_out
+    }
 
 
 def _same_outputs(tensors: Mapping[str, Array], run: Run) -> dict[str, str]:
