@@ -119,6 +119,7 @@ def test_a_peer_runs_in_the_dtype_or_in_float32(tmp_path):
     }
     assert set(dtypes.values()) == {"float32", "bfloat16"}
     assert kinds.setup("transformers", tmp_path, 1, "int8").folder == tmp_path / "float32"
+    assert kinds.setup("lf_ref", tmp_path, 1, "int8").folder == tmp_path / "int8"
 
 
 @pytest.mark.parametrize(
