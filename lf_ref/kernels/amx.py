@@ -36,6 +36,8 @@ __all__ = [
     "filled",
     "fingerprint",
     "int8_matrices",
+    "multiplier",
+    "panels_for",
     "release",
 ]
 
@@ -69,6 +71,15 @@ def filled(words: int) -> int:
     return -(-words // SIDE) * SIDE
 
 
+@numba.njit(**OPTIONS)
+def panels_for(weight: FloatArray) -> FloatArray:
+    """Room for WIDE rows of the weight; zeros if they are to be filled up."""
+    panels = np.empty(WIDE * filled(weight.shape[1]), np.float32)
+    if weight.shape[1] < filled(weight.shape[1]):
+        panels[:] = np.float32(0)
+    return panels
+
+
 def multiplier(kind: str, matrices: Any) -> Any:
     """As that of `dot_tiles`, by `bfloat16_matrices`; rows of x are filled up."""
 
@@ -79,7 +90,7 @@ def multiplier(kind: str, matrices: Any) -> Any:
         """
         start, stop, first, last = block
         width, depth = weight.shape[0], filled(weight.shape[1])
-        panels = np.zeros(WIDE * depth, np.float32)
+        panels = panels_for(weight)
         sums = np.empty(ROWS * SCORE_ROW, np.float32)
         for column in range(first, last, WIDE):
             beyond = min(column + WIDE, last)

@@ -8,7 +8,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from .amx import ROWS, SIDE, WIDE, configure, filled, fingerprint, int8_matrices, release
+from .amx import ROWS, SIDE, WIDE, configure, filled, fingerprint, int8_matrices, panels_for, release
 from .dot_tiles import OFFSET, OUT, SUMS, VECTOR, WEIGHT, pack, scale
 from .jit import kernel
 from .tile import SCORE_ROW
@@ -40,7 +40,7 @@ def _compile(tile_source: str) -> Any:
     ) -> None:
         """As that of `int8_tiles`; x is filled up as `amx` wants it, and start a multiple of its ROWS."""
         depth = filled(weight.shape[1])
-        panels = np.zeros(WIDE * depth, np.float32)
+        panels = panels_for(weight)
         sums = np.empty((ROWS, SCORE_ROW), np.float32)
         flat = sums.reshape(-1)
         integers = sums.view(np.int32)

@@ -87,6 +87,8 @@ def _blocks(rows: int, columns: int, depth: int, threads: int, like: Blocks) -> 
     across = max(
         wide(like.least / unit), min(wide(like.most / unit), wide(columns * parts / (2 * threads * _BLOCK_COLUMNS)))
     )
+    pieces = max(1, -(-columns // across))
+    across = -(-columns // (pieces * _BLOCK_COLUMNS)) * _BLOCK_COLUMNS  # nearly equal ones
     return [
         (row, min(row + tall, rows), column, min(column + across, columns))
         for column in range(0, columns, across)
