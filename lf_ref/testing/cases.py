@@ -141,6 +141,18 @@ def cases_for(config: LongformerConfig, class_name: str) -> tuple[Case, ...]:
     return tuple(cases)
 
 
+def of_classes(cases: Sequence[Case], class_names: Sequence[str]) -> tuple[Case, ...]:
+    """The cases of some classes, or all of them where none is named.
+
+    Raises:
+        InputError: there is no such class.
+    """
+    for class_name in class_names:
+        if class_name not in HEAD_OF:
+            raise InputError(f"there is no class {class_name!r}; the classes are {', '.join(HEAD_OF)}")
+    return tuple(case for case in cases if not class_names or case.class_name in class_names)
+
+
 def choose(cases: Sequence[Case], names: Sequence[str]) -> tuple[Case, ...]:
     """The cases of these names, in the order of the names; all of them for "standard".
 

@@ -66,6 +66,9 @@ def show(context: click.Context, results: Any, as_json: bool, verbose: bool) -> 
     show_default=True,
     help="How many cases to draw at random beside the standard ones.",
 )
+@click.option(
+    "--class", "class_names", metavar="NAME", multiple=True, help="Only cases of this class of HF; may be repeated."
+)
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Of the drawn cases.")
 @click.pass_context
 def run(
@@ -78,6 +81,7 @@ def run(
     verbose: bool,
     as_json: bool,
     xfail: str | None,
+    class_names: tuple[str, ...],
     draws: int,
     seed: int,
 ) -> None:
@@ -96,7 +100,7 @@ def run(
     Example, with the working folder holding port.py:
       lf-ref oracle run port:target --precision bfloat16
     """
-    from .cases import choose, standard_cases
+    from .cases import choose, of_classes, standard_cases
     from .checking import check_target, read_expected_to_fail
     from .drawing import drawn_cases
     from .targets import load_target
@@ -104,7 +108,7 @@ def run(
     callable_ = load_target(target)
     known = (*standard_cases(), *drawn_cases(seed, draws))
     reasons = {} if xfail is None else read_expected_to_fail(xfail, [case.name for case in known])
-    chosen = choose(known, cases or ("standard",))
+    chosen = choose(of_classes(known, class_names), cases or ("standard",))
     results = check_target(
         callable_,
         chosen,

@@ -168,6 +168,10 @@ def test_mistakes_end_in_one_line(golden, candidate, place):
         (["run", "port:nothing"], "the target's module port has no 'nothing'"),
         (["run", "port:target", "--xfail", "missing.txt"], "missing.txt cannot be read"),
         (["run", "port:target", "--case", "drawn-0-99"], "no case 'drawn-0-99' among the 66"),
+        (
+            ["run", "port:target", "--class", "Longformer"],
+            "there is no class 'Longformer'; the classes are LongformerM",
+        ),
         (["run", "port:target", "--draws", "-1"], "-1 is not in the range"),
         (["run", "port:target", "--seed", str(2**64)], "is not in the range"),
         (["check", golden, "--candidate", path, "--no-such-option"], "--no-such-option"),
@@ -224,6 +228,8 @@ def test_run_says_which_cases_fail_and_where(place):
     )
     facts = json.loads(run("run", "port:without_epsilon", "--case", "layer-norm-eps", "--json", code=1)[0])
     assert facts["cases"][0]["place"] == "last_hidden_state"
+    out, _ = run("run", "port:target", "--class", "LongformerForMaskedLM", "--class", "LongformerForQuestionAnswering")
+    assert out == "PASSED: port:target in float32: 3 passed\n"
     run("run", "port:target", "--case", "drawn-7-1", "--seed", "7", "--precision", "bfloat16")
 
 
