@@ -172,7 +172,11 @@ class OpenVino(Engine):
     def _open(self, path: Path) -> Run:
         # Left to itself it computes in bfloat16 wherever the processor can.
         precision = {"float32": "f32", "bfloat16": "bf16"}[self._setup.dtype]
-        options = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": self._setup.num_threads}
+        options = {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": self._setup.num_threads,
+            "CACHE_DIR": path.parent / "compiled",  # as lf_ref keeps its kernels: what compiled once is loaded
+        }
         compiled = self._package.Core().compile_model(path, "CPU", options)
         return lambda inputs: compiled(inputs, share_inputs=True, share_outputs=True)[0]
 
