@@ -6,6 +6,7 @@ these become the unit's instructions is another test, of what LLVM writes for a 
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import platform
@@ -21,7 +22,7 @@ import pytest
 
 from lf_ref.checkpoint.reduced import reduce
 from lf_ref.checkpoint.stored import StoredTensor
-from lf_ref.kernels import amx_here, vectors
+from lf_ref.kernels import amx, amx_here, dot_tiles, vectors
 from lf_ref.kernels.rounding import round_to_int8
 from oracles.compare import assert_close, assert_identical
 from oracles.reduced import bfloat16, bfloat16_product, whole_product
@@ -110,13 +111,14 @@ SAPPHIRE_RAPIDS = (
     "+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl,+avx512vnni,+avx512bf16,+amx-tile,+amx-bf16,+amx-int8"
 )
 COMPILE = """
-import importlib, json, sys
-from lf_ref.kernels import amx_here, vectors
+import importlib, json
+from lf_ref.kernels import amx, vectors
 
 answer = {}
 for kind in ("bfloat16", "int8"):
     assert vectors.matrices_here(kind) and vectors.dots_here(kind)
     kernel = getattr(importlib.import_module(f"lf_ref.kernels.{kind}_amx"), f"{kind}_block")
+    assert [cell.cell_contents for cell in kernel.py_func.__closure__] == [amx.fingerprint()]
     (answer[kind],) = kernel.inspect_asm().values()
 print(json.dumps(answer))
 """
@@ -234,6 +236,14 @@ def test_the_instructions_of_the_unit(tmp_path):
         for once in ("ldtilecfg", "tilerelease"):
             assert len(re.findall(once, assembly)) == 1, (kind, once)
         assert not re.findall(r"tile(?:load|store).*%rsp", assembly), f"{kind}: sums leave the tiles"
+
+
+def test_the_cache_notices_a_change_of_the_instructions(monkeypatch):
+    """Numba's key holds what a kernel closes over: here a hash of the sources of all that it calls."""
+    fingerprint = amx.fingerprint()
+    assert fingerprint != dot_tiles.fingerprint()
+    monkeypatch.setattr("inspect.getsource", lambda module, get=inspect.getsource: get(module) + (module is amx) * "#")
+    assert amx.fingerprint() != fingerprint
 
 
 # --- who may use it ---------------------------------------------------------------------------------------------------
