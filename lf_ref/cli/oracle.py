@@ -81,6 +81,7 @@ def check(
     tolerance: Any,
     ignore_padding: bool,
     cases: tuple[str, ...],
+    class_names: tuple[str, ...],
     verbose: bool,
     as_json: bool,
 ) -> None:
@@ -94,15 +95,19 @@ def check(
     Example:
       lf-ref oracle check golden.safetensors --candidate outputs.npz --precision bfloat16
     """
+    from ..testing.cases import choose, of_classes
     from ..testing.checking import check_golden
+    from ..testing.golden import load_golden
 
+    read = load_golden(golden)
+    chosen = choose(of_classes(read.cases, class_names), cases or ("standard",))
     results = check_golden(
-        golden,
+        read,
         candidate,
         precision=precision,
         tolerance=tolerance,
         ignore_padding=ignore_padding,
-        cases=cases or ("standard",),
+        cases=[case.name for case in chosen],
     )
     show(context, results, as_json, verbose)
 

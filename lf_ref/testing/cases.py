@@ -145,12 +145,15 @@ def of_classes(cases: Sequence[Case], class_names: Sequence[str]) -> tuple[Case,
     """The cases of some classes, or all of them where none is named.
 
     Raises:
-        InputError: there is no such class.
+        InputError: there is no such class, or no case of it.
     """
     for class_name in class_names:
         if class_name not in HEAD_OF:
             raise InputError(f"there is no class {class_name!r}; the classes are {', '.join(HEAD_OF)}")
-    return tuple(case for case in cases if not class_names or case.class_name in class_names)
+    found = tuple(case for case in cases if not class_names or case.class_name in class_names)
+    if not found:
+        raise InputError(f"none of the {len(cases)} cases is of {' or '.join(class_names)}")
+    return found
 
 
 def choose(cases: Sequence[Case], names: Sequence[str]) -> tuple[Case, ...]:

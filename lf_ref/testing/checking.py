@@ -85,7 +85,7 @@ def check_target(
         title: what to call the target.
 
     Raises:
-        InputError: an argument is of the wrong kind.
+        InputError: there is no case, or an argument is of the wrong kind.
     """
     settings = Settings(check_precision(precision), tolerance, ignore_padding)
     reasons = expected_to_fail or {}
@@ -93,6 +93,8 @@ def check_target(
     for case in cases:
         result = _run_one(target, case, settings)
         results.append(replace(result, expected_to_fail=reasons.get(case.name, "")))
+    if not results:
+        raise InputError("there is no case to run the target on")
     return CaseResults(f"{title or _title(target)} in {settings.precision}", tuple(results))
 
 

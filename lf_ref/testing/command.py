@@ -40,6 +40,13 @@ def judging_options(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option("--ignore-padding", is_flag=True, help="Leave out tokens that the attention mask hides."),
             click.option("--case", "cases", metavar="NAME", multiple=True, help="Only this case; may be repeated."),
+            click.option(
+                "--class",
+                "class_names",
+                metavar="NAME",
+                multiple=True,
+                help="Only cases of this class of HF; may be repeated.",
+            ),
             click.option("--verbose", is_flag=True, help="Print the cases that pass too."),
             click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON."),
         )
@@ -55,7 +62,11 @@ def show(context: click.Context, results: Any, as_json: bool, verbose: bool) -> 
         context.exit(1)
 
 
-@click.command("run", short_help="Run the conformance kit on a callable.")
+@click.command(
+    "run",
+    short_help="Run the conformance kit on a callable.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("target", metavar="PACKAGE.MODULE:CALLABLE")
 @judging_options
 @click.option("--xfail", metavar="FILE", help="Cases that are expected to fail: on each line a name and the reason.")
@@ -66,9 +77,6 @@ def show(context: click.Context, results: Any, as_json: bool, verbose: bool) -> 
     show_default=True,
     help="How many cases to draw at random beside the standard ones.",
 )
-@click.option(
-    "--class", "class_names", metavar="NAME", multiple=True, help="Only cases of this class of HF; may be repeated."
-)
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Of the drawn cases.")
 @click.pass_context
 def run(
@@ -78,10 +86,10 @@ def run(
     tolerance: Any,
     ignore_padding: bool,
     cases: tuple[str, ...],
+    class_names: tuple[str, ...],
     verbose: bool,
     as_json: bool,
     xfail: str | None,
-    class_names: tuple[str, ...],
     draws: int,
     seed: int,
 ) -> None:

@@ -139,6 +139,8 @@ def read_golden(path: Path) -> tuple[dict[str, Any], list[Record]]:
     Raises:
         CheckpointError: it is damaged, hostile, or no golden file.
     """
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"{path}: a golden file ends in .safetensors; outputs of a candidate are given as such")
     tensors, metadata = read_tensors(path)
     if ENTRY not in metadata:
         raise CheckpointError(f"{path} is not a golden file, as `lf-ref oracle make` writes it: it has no {ENTRY}")

@@ -41,6 +41,8 @@ def load_target(name: str) -> Target:
     module_name, colon, path = name.partition(":")
     if not (colon and module_name and path):
         raise InputError(f"a target is named package.module:callable, got {name!r}")
+    if module_name.endswith(".py"):
+        raise InputError(f"a target's module is named without .py and with dots for folders, got {module_name!r}")
     here = os.getcwd()
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)

@@ -151,7 +151,13 @@ def test_mistakes_end_in_one_line(golden, candidate, place):
             "its names are x; they must be CASE/NAME, as one-window/last_h",
         ),
         (["check", "text.safetensors", "--candidate", path], "text.safetensors"),
-        (["check", path, "--candidate", path], "is a torch file"),  # a zip, that is
+        (["check", path, "--candidate", path], "a golden file ends in .safetensors; outputs of a candidate are given"),
+        (["check", golden, "--candidate", path, "--class", "Bert"], "there is no class 'Bert'; the classes are Long"),
+        (
+            ["check", golden, "--candidate", path, "--class", "LongformerForMaskedLM"],
+            "none of the 2 cases is of LongformerForMaskedLM",
+        ),
+        (["run", "port.py:target"], "a target's module is named without .py and with dots for folders, got 'port.py'"),
         (["check", golden, "--candidate", path, "--case", "one-windw"], "no case 'one-windw' among the 2; one-window"),
         (["check", golden, "--candidate", path, "--tolerance", "-1"], "at least 0, got '-1'"),
         (["check", golden, "--candidate", path, "--precision", "int8"], "'int8' is not one of"),

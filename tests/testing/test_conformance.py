@@ -336,6 +336,11 @@ def test_intermediates_tell_the_place():
     assert result_of(target).place == "encoder.layer.1.attention.self.key_global"
 
 
+def test_no_case_is_no_success():
+    with pytest.raises(InputError, match="there is no case to run the target on"):
+        check_target(answer, [])
+
+
 def test_a_target_may_change_what_it_is_given():
     def target(config, weights, inputs):
         result = answer(config, weights, inputs)
