@@ -106,8 +106,9 @@ def _hold_to_memory() -> int | None:
     import resource
 
     line = next(line for line in _MEMORY.read_text(encoding="ascii").splitlines() if line.startswith("MemAvailable"))
-    available = int(line.split()[1]) * 1024
-    resource.setrlimit(resource.RLIMIT_DATA, (available, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    available = min([int(line.split()[1]) * 1024, *(one for one in limits if one != resource.RLIM_INFINITY)])
+    resource.setrlimit(resource.RLIMIT_DATA, (available, limits[1]))
     return available
 
 

@@ -173,6 +173,22 @@ def test_a_process_that_is_ended_is_told_from_one_that_fails():
     assert cells._reason(1, "no such op") == "no such op"
 
 
+@pytest.mark.parametrize(
+    ("limits", "wanted"), [((-1, -1), 3 << 20), ((1 << 20, -1), 1 << 20), ((2 << 20, 2 << 20), 2 << 20)]
+)
+def test_a_conversion_gets_the_memory_that_there_is(limits, wanted, tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource", reason="this system has no limits of processes")
+    monkeypatch.setattr(cells, "_MEMORY", tmp_path / "meminfo")
+    assert cells._hold_to_memory() is None
+    cells._MEMORY.write_text("MemTotal: 9999 kB\nMemAvailable: 3072 kB\n", encoding="ascii")
+    held = []
+    monkeypatch.setattr(resource, "RLIM_INFINITY", -1)
+    monkeypatch.setattr(resource, "getrlimit", lambda what: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda what, limits: held.append(limits))
+    assert cells._hold_to_memory() == wanted
+    assert held == [(wanted, limits[1])]
+
+
 class Fake(engines.Engine):
     """An engine whose conversions keep the folder of the checkpoint, and whose runs are lf_ref's."""
 
