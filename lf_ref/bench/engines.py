@@ -175,7 +175,7 @@ class OpenVino(Engine):
         options = {
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": self._setup.num_threads,
-            "CACHE_DIR": path.parent / "compiled",  # as lf_ref keeps its kernels: what compiled once is loaded
+            "CACHE_DIR": str(path.parent / "compiled"),  # as lf_ref keeps its kernels: what compiled once is loaded
         }
         compiled = self._package.Core().compile_model(path, "CPU", options)
         return lambda inputs: compiled(inputs, share_inputs=True, share_outputs=True)[0]
