@@ -18,6 +18,7 @@ from lf_ref.checkpoint import expected_shapes
 from lf_ref.checkpoint.saving import write_checkpoint
 from lf_ref.checkpoint.stored import StoredTensor
 from lf_ref.testing import generator
+from lf_ref.testing import golden as golden_module
 from oracles import golden_page
 from oracles.compare import assert_close
 from oracles.heads import run
@@ -152,6 +153,22 @@ def test_twice_the_same_bytes_of_a_reasonable_size(path, tmp_path):
     testing.make_golden(tmp_path / "other.safetensors")
     assert (tmp_path / "other.safetensors").read_bytes() == path.read_bytes()
     assert 1e6 < path.stat().st_size < 4e6
+
+
+def test_the_bits_do_not_depend_on_the_number_of_threads(tmp_path, monkeypatch):
+    """BLAS has one thread while it is made, whatever it had before."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def look(*arguments, **options):
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return original(*arguments, **options)
+
+    seen, original = [], golden_module.trace
+    monkeypatch.setattr(golden_module, "trace", look)
+    with threadpool_limits(2, "blas"):
+        testing.make_golden(tmp_path / "golden.safetensors", ["one-token"])
+    assert seen
+    assert set(seen) == {1}
 
 
 MAKE = "import sys\nfrom lf_ref import testing\ntesting.make_golden(sys.argv[1], sys.argv[2:])"
