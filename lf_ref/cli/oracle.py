@@ -30,14 +30,15 @@ def oracle(context: click.Context) -> None:
 @oracle.command("make", short_help="Write a golden file.")
 @click.option(
     "--cases",
-    default="standard",
+    multiple=True,
+    default=["standard"],
     show_default=True,
     metavar="standard|NAME,NAME...",
-    help="All standard cases, or some by name.",
+    help="All standard cases, or some by name; may be repeated.",
 )
 @click.option("--out", required=True, metavar="PATH.safetensors", help="Where to write; replaced if it is there.")
 @checkpoint_options
-def make(cases: str, out: str, model: str | None, quiet: bool, **where: Any) -> None:
+def make(cases: tuple[str, ...], out: str, model: str | None, quiet: bool, **where: Any) -> None:
     """Compute what the cases must give, in float64 by the definition, and write it to a golden file.
 
     The weights are small and made of integers by a documented generator, so that any language has them to the bit. With
@@ -51,8 +52,9 @@ def make(cases: str, out: str, model: str | None, quiet: bool, **where: Any) -> 
     from ..testing.golden import make_golden
 
     with quietly(quiet):
-        named = [name.strip() for name in cases.split(",")]
-        golden = make_golden(out, named, model=model, command=_command(cases, model, where), quiet=quiet, **where)
+        named = [name.strip() for name in ",".join(cases).split(",")]
+        command = _command(",".join(cases), model, where)
+        golden = make_golden(out, named, model=model, command=command, quiet=quiet, **where)
     if not quiet:
         size = golden.path.stat().st_size
         click.echo(f"wrote {out}: {len(golden.cases)} cases, {size / 1e6:.1f} MB", err=True)

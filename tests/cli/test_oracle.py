@@ -94,6 +94,15 @@ def test_make_writes_what_the_library_writes(tmp_path):
     assert (tmp_path / "all.safetensors").read_bytes() == (tmp_path / "again.safetensors").read_bytes()
 
 
+def test_make_takes_cases_one_by_one(tmp_path):
+    """--case of the other commands may be repeated, and the last one must not win here."""
+    one, other = tmp_path / "one.safetensors", tmp_path / "other.safetensors"
+    run("make", "--cases", "one-token", "--cases", "one-window", "--out", one)
+    run("make", "--cases", "one-token,one-window", "--out", other)
+    assert [case.name for case in testing.load_golden(one).cases] == ["one-token", "one-window"]
+    assert one.read_bytes() == other.read_bytes()
+
+
 def test_make_of_a_checkpoint(tmp_path):
     path = tmp_path / "demo.safetensors"
     arguments = ["--cases", "one-token", "--model", "demo", "--revision", "main"]
