@@ -87,6 +87,8 @@ def check_target(
     Raises:
         InputError: there is no case, or an argument is of the wrong kind.
     """
+    if not callable(target):
+        raise InputError(f"a target is a callable, got {target!r}; by name it is given to `lf-ref oracle run`")
     settings = Settings(check_precision(precision), tolerance, ignore_padding)
     reasons = expected_to_fail or {}
     results = []

@@ -341,6 +341,12 @@ def test_no_case_is_no_success():
         check_target(answer, [])
 
 
+def test_a_target_is_a_callable():
+    """Or else every case would fail, as if it were the port's fault."""
+    with pytest.raises(InputError, match="a target is a callable, got 'port:target'"):
+        check_target("port:target", testing.standard_cases())
+
+
 def test_a_target_may_change_what_it_is_given():
     def target(config, weights, inputs):
         result = answer(config, weights, inputs)
