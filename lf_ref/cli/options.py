@@ -29,20 +29,25 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
     return decorate
 
 
-checkpoint_options = _together(
-    click.option(
-        "--model",
-        metavar="FOLDER|REPO",
-        help="Folder of a checkpoint, or repository id on the Hugging Face Hub (default: the bundled demo).",
-    ),
-    click.option("--revision", help="Branch, tag or commit of the Hub repository."),
-    click.option(
-        "--token", help="The Hub's token, for private repositories (default: $HF_TOKEN, or that of the login)."
-    ),
-    click.option("--cache-dir", metavar="FOLDER", help="Where downloads are kept (default: the Hub's own cache)."),
-    click.option("--local-files-only", is_flag=True, help="Never ask the Hub; use what is here."),
-    click.option("--quiet", is_flag=True, help="No progress bars."),
-)
+def checkpoint_options_or(default: str) -> Callable[[Command], Command]:
+    """Where weights come from; without --model from what `default` calls."""
+    return _together(
+        click.option(
+            "--model",
+            metavar="FOLDER|REPO",
+            help=f"Folder of a checkpoint, or repository id on the Hugging Face Hub (default: {default}).",
+        ),
+        click.option("--revision", help="Branch, tag or commit of the Hub repository."),
+        click.option(
+            "--token", help="The Hub's token, for private repositories (default: $HF_TOKEN, or that of the login)."
+        ),
+        click.option("--cache-dir", metavar="FOLDER", help="Where downloads are kept (default: the Hub's own cache)."),
+        click.option("--local-files-only", is_flag=True, help="Never ask the Hub; use what is here."),
+        click.option("--quiet", is_flag=True, help="No progress bars."),
+    )
+
+
+checkpoint_options = checkpoint_options_or("the bundled demo")
 
 engine_options = _together(
     click.option("--num-threads", type=_COUNT, help="Threads to compute with (default: all CPUs)."),

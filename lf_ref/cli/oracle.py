@@ -8,7 +8,7 @@ import click
 
 from ..testing.command import judging_options, run, show
 from .group import Commands
-from .options import checkpoint_options, quietly
+from .options import checkpoint_options_or, quietly
 from .output import echo, print_json, table
 
 
@@ -37,7 +37,7 @@ def oracle(context: click.Context) -> None:
     help="All standard cases, or some by name; may be repeated.",
 )
 @click.option("--out", required=True, metavar="PATH.safetensors", help="Where to write; replaced if it is there.")
-@checkpoint_options
+@checkpoint_options_or("none; weights made by the generator")
 def make(cases: tuple[str, ...], out: str, model: str | None, quiet: bool, **where: Any) -> None:
     """Compute what the cases must give, in float64 by the definition, and write it to a golden file.
 

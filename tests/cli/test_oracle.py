@@ -103,6 +103,14 @@ def test_make_takes_cases_one_by_one(tmp_path):
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_make_takes_no_checkpoint_by_default(tmp_path):
+    path = tmp_path / "golden.safetensors"
+    run("make", "--cases", "one-token", "--out", path)
+    assert testing.load_golden(path).manifest.get("checkpoint") is None
+    out, _ = run("make", "--help")
+    assert "bundled demo" not in out
+
+
 def test_make_of_a_checkpoint(tmp_path):
     path = tmp_path / "demo.safetensors"
     arguments = ["--cases", "one-token", "--model", "demo", "--revision", "main"]
