@@ -32,9 +32,10 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
     shown = [min(max(height, low), high) if not math.isnan(height) else low for height in heights]
     figure = figures.Figure(figsize=(max(8, 0.16 * len(tensors)), 6), layout="constrained")
     axes = figure.subplots()
-    for passed, colour, title in ((True, "tab:blue", "passes"), (False, "tab:red", "diverges")):
+    # Told apart by shape too, in colours of Okabe and Ito: for print, and for the colour-blind.
+    for passed, marker, colour, title in ((True, "o", "#0072B2", "passes"), (False, "X", "#D55E00", "diverges")):
         places = [place for place, tensor in enumerate(tensors) if tensor.passed == passed]
-        axes.plot(places, [shown[place] for place in places], "o", color=colour, label=title, markersize=4)
+        axes.plot(places, [shown[place] for place in places], marker, color=colour, label=title, markersize=4)
     layers = [split(tensor.name)[0] for tensor in tensors]
     for place, layer in enumerate(layers):
         if place and layer != layers[place - 1]:

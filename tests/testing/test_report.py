@@ -287,6 +287,18 @@ def test_what_the_plot_shows(tmp_path):
         assert f">{text}<" in drawn, text
 
 
+def test_the_plot_tells_apart_by_shape(monkeypatch, tmp_path):
+    """In print, and to the colour-blind, red and blue dots are the same."""
+    axes = pytest.importorskip("matplotlib.axes").Axes
+    plot, markers = axes.plot, []
+    monkeypatch.setattr(
+        axes, "plot", lambda self, x, y, how, **rest: (markers.append(how), plot(self, x, y, how, **rest))
+    )
+    spoiled().plot(tmp_path / "plot.png")
+    assert len(markers) == 2
+    assert len(set(markers)) == 2
+
+
 def test_a_plot_that_cannot_be(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     report = spoiled()
