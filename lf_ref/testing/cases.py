@@ -169,7 +169,7 @@ def choose(cases: Sequence[Case], names: Sequence[str]) -> tuple[Case, ...]:
         if name not in known:
             alike = get_close_matches(name, known, n=5, cutoff=0.5)
             some = ", ".join(alike or [*known][:5])
-            raise InputError(f"there is no case {name!r} among the {len(known)}; {some} are names of cases")
+            raise InputError(f"there is no case {name!r} among the {len(known)}; names of cases: {some}, ...")
     if len(set(names)) < len(names) or not names:
         raise InputError(f"name each case once, and one at least; got {', '.join(names) or 'none'}")
     return tuple(known[name] for name in names)

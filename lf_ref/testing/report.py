@@ -170,8 +170,14 @@ def _details(tensor: Tensor) -> Iterator[str]:
     yield f"  {tensor.reason}"
     if tensor.index or tensor.count:
         units = "" if math.isnan(tensor.units) else f", {_short(tensor.units)} x the expected error"
-        yield f"  worst at {list(tensor.index)}: got {tensor.got:.6g}, expected {tensor.expected:.6g}{units}"
+        yield f"  worst at {list(tensor.index)}: {got_and_expected(tensor)}{units}"
     yield from (f"  {hint}" for hint in tensor.hints)
+
+
+def got_and_expected(tensor: Tensor) -> str:
+    """Both numbers at the worst place, with the digits that tell them apart."""
+    digits = next((d for d in (6, 9) if f"{tensor.got:.{d}g}" != f"{tensor.expected:.{d}g}"), 17)
+    return f"got {tensor.got:.{digits}g}, expected {tensor.expected:.{digits}g}"
 
 
 def _wrapped(lines: Iterator[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from ..errors import InputError, LfRefError
 from .calibration import Calibration, calibrate
 from .cases import Case
 from .comparing import compare
-from .report import Report
+from .report import Report, got_and_expected
 from .tracing import Trace
 
 # The outputs that a candidate must give; pooler_output, loss and intermediates are compared where they are given.
@@ -191,7 +191,7 @@ def judge(
     if first is not None:
         problem = f"{first.name}: {first.reason}"
         if first.index:
-            problem += f", worst at {list(first.index)}: got {first.got:.6g}, expected {first.expected:.6g}"
+            problem += f", worst at {list(first.index)}: {got_and_expected(first)}"
         return CaseResult(case.name, case.about, problem, first.name, report)
     problem = f"gave no {' and no '.join(missing)}" if missing else ""
     return CaseResult(case.name, case.about, problem, "", report)

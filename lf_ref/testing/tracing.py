@@ -138,7 +138,8 @@ def trace(
         inputs: the arguments of the model, by name. Nothing that is given is changed.
 
     Raises:
-        InputError: the arguments do not fit the model; no name is like the patterns; "numpy" for reduced weights.
+        InputError: the arguments do not fit the model; no name is like the patterns; "numpy" for reduced weights; there
+            is no folder for the stream.
     """
     if not isinstance(model, LongformerPreTrainedModel):
         raise InputError(f"model must be one of lf_ref's models, got {type(model).__name__}; see capture_torch")
@@ -150,6 +151,8 @@ def trace(
 
         return Trace(kept, _run(model, create, names, backend, inputs), model)
     path = Path(stream)
+    if not path.parent.is_dir():
+        raise InputError(f"stream: there is no folder {path.parent} to write {path.name} to")
     with replacing(path) as temporary, _writing(temporary, model.config) as file:
         _begin(file, given_arrays(inputs))
         _finish(file, _run(model, file.create, names, backend, inputs))

@@ -311,7 +311,7 @@ def test_names_that_are_no_cases_are_a_mistake(path):
     ):
         with pytest.raises(InputError, match=message):
             testing.check_golden(path, candidate)
-    with pytest.raises(InputError, match="no case 'one-windows' among the 46; one-window, "):
+    with pytest.raises(InputError, match="no case 'one-windows' among the 46; names of cases: one-window, "):
         testing.check_golden(path, {"one-window/x": 1}, cases=["one-windows"])
     with pytest.raises(InputError, match="precision must be one of"):
         testing.check_golden(path, {"one-window/x": 1}, precision="int8")

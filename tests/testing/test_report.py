@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import numpy as np
 import pytest
-from testing.building import as_float32, case_of, trace_of
+from testing.building import as_float32, case_of, model_of, trace_of
 
 from lf_ref import InputError, testing
 from lf_ref.testing.rounding import to_bfloat16, to_float16
@@ -307,3 +308,13 @@ def test_a_plot_that_cannot_be(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(InputError, match="the plot needs matplotlib: pip install"):
         report.plot(tmp_path / "plot.png")
+
+
+@pytest.mark.parametrize("off", [1e-2, 1e-7, 1e-15])
+def test_the_worst_place_shows_two_numbers_that_differ(off):
+    expected = testing.trace(model_of(), input_ids=[[0, 5, 2]])
+    candidate = {"logits": expected["logits"] * (1 + off)}
+    report = testing.compare(candidate, expected, tolerance=0.0 if off > 1e-14 else 1e-17)
+    (line,) = [line for line in str(report).splitlines() if "worst at" in line]
+    got, wanted = re.search(r"got ([^,]+), expected ([^,]+)", line).groups()
+    assert got != wanted

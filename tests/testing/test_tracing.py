@@ -304,6 +304,11 @@ def test_a_failed_stream_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_stream_to_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match=r"there is no folder .*nowhere to write trace.safetensors to"):
+        testing.trace(model_of(), stream=tmp_path / "nowhere" / "trace.safetensors", input_ids=[[0, 2]])
+
+
 def test_other_files_are_refused(tmp_path):
     from safetensors.numpy import save_file
 
