@@ -92,7 +92,11 @@ class Report:
         return json.dumps(_plain(facts), indent=indent, allow_nan=False)
 
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draw the errors over the places, layer by layer, into the file `path`; needs matplotlib."""
+        """Draw the errors over the places, layer by layer, into the file `path`.
+
+        Raises:
+            InputError: matplotlib is not installed, or the file cannot be written.
+        """
         from .plotting import draw
 
         draw(self, path)

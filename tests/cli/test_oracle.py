@@ -175,7 +175,10 @@ def test_mistakes_end_in_one_line(golden, candidate, place):
             "none of the 2 cases is of LongformerForMaskedLM",
         ),
         (["run", "port.py:target"], "a target's module is named without .py and with dots for folders, got 'port.py'"),
-        (["check", golden, "--candidate", path, "--case", "one-windw"], "no case 'one-windw' among the 2; names of cases: one-window"),
+        (
+            ["check", golden, "--candidate", path, "--case", "one-windw"],
+            "no case 'one-windw' among the 2; names of cases: one-window",
+        ),
         (["check", golden, "--candidate", path, "--tolerance", "-1"], "at least 0, got '-1'"),
         (["check", golden, "--candidate", path, "--precision", "int8"], "'int8' is not one of"),
         (["make"], "Missing option '--out'"),
