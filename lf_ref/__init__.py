@@ -37,7 +37,7 @@ _HOME = {
     "LongformerQuestionAnsweringModelOutput": "model.outputs",
     "pipeline": "pipelines",
 }
-_MODULES = {"global_attention": "model.global_attention"}
+_MODULES = {"global_attention": "model.global_attention", "testing": "testing"}
 
 # HF's names for "whichever class the checkpoint needs": here there is but one.
 _SAME = {
@@ -57,12 +57,13 @@ __all__ = [
     "InputError",
     "LfRefError",
     "__version__",
+    "global_attention",  # not testing: a star brings what runs models
     *_HOME,
-    *_MODULES,
     *_SAME,
 ]
 
 if _TYPE_CHECKING:
+    from . import testing
     from .config import LongformerConfig
     from .model import global_attention
     from .model.attentions import dense_attentions
@@ -107,4 +108,4 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*__all__, *_MODULES})

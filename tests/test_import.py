@@ -107,3 +107,15 @@ def test_public_names_resolve():
         assert getattr(lf_ref, name) is not None
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = lf_ref.no_such_name
+
+
+def test_modules_are_there_as_attributes_and_loaded_on_first_use():
+    code = "import lf_ref, sys; before = 'lf_ref.testing' in sys.modules; first = lf_ref.testing"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; from lf_ref import testing; print(before, first is testing)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["False", "True"]
+    assert {"global_attention", "testing"} <= set(dir(lf_ref))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -61,21 +61,12 @@ def run(
         for one in sorted({(one.dtype, one.folder) for one in setups}):
             progress(f"writing a checkpoint in {one[0]}")
             size.write_checkpoint(one[1], one[0])
-        own = Own(size, setups[0], peer, repeats)
-        table: list[dict[str, Any]] = []
-        figures: list[dict[str, Any]] = []
-        for work in works(size):
-            if (not chosen or work.name in chosen) and work.name not in not_measured:
-                progress(work.title)
-                table.append(compare(work, sides, repeats))
-        for name, measure in FIGURES.items():
-            if not chosen or name in chosen:
-                progress(name)
-                for figure in measure(own):
-                    (figures if "value" in figure else table).append(figure)
-        wanted = bars(against, dtype, features_used())
+        wanted = [name for name in names() if (not chosen or name in chosen) and name not in not_measured]
+        rows = _measure(wanted, sides, Own(size, setups[0], peer, repeats), progress)
+        table = [row for row in rows if "value" not in row]
+        ahead = bars(against, dtype, features_used())
         for row in table:
-            row["wanted"] = wanted.get(row["name"])
+            row["wanted"] = ahead.get(row["name"])
         if roofline is not None:
             from .roofline import draw, measure_parts
 
@@ -85,10 +76,26 @@ def run(
         return {
             **facts,
             "works": table,
-            "figures": figures,
+            "figures": [row for row in rows if "value" in row],
             "left_out": {name: reason for name, reason in not_measured.items() if not chosen},
             "conversions": [] if peer is None else conversions(peer),
         }
+
+
+def _measure(
+    wanted: Collection[str], sides: dict[str, Side], own: Own, progress: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """What is wanted, one after another: rows of the table, and figures, which have a value."""
+    rows: list[dict[str, Any]] = []
+    for work in works(own.size):
+        if work.name in wanted:
+            progress(work.title)
+            rows.append(compare(work, sides, own.repeats))
+    for name, measure in FIGURES.items():
+        if name in wanted:
+            progress(name)
+            rows += measure(own)
+    return rows
 
 
 def _check(chosen: Sequence[str], against: str | None, dtype: str, roofline: Path | None) -> dict[str, str]:

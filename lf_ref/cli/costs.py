@@ -18,9 +18,8 @@ from ..pipelines import TASKS
 if TYPE_CHECKING:
     from ..kernels.threads import Threads
 
-# Rows of the feed-forward network that are in memory at a time, and arrays of the size of the hidden states that are:
-# two of hidden states; query, key and value.
-_CHUNK, _ARRAYS = 510, 5
+# Arrays of the size of the hidden states that are in memory at a time: two of them; query, key and value.
+_ARRAYS = 5
 # A measured product takes about this long, in seconds; the best of some.
 _MEASURE, _TRIALS = 0.05, 5
 
@@ -91,11 +90,12 @@ def pairs(length: int, one_sided: int) -> int:
 
 def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_threads: int | None) -> dict[str, Any]:
     """The arithmetic for texts of these lengths, and the seconds it takes at the measured rate of a matrix product."""
+    from ..kernels.engine import Kernels
     from ..kernels.threads import Threads, limit_blas
 
     threads = Threads(num_threads)
     with limit_blas(1):  # as in a forward
-        rate = measured_rate(config, dtype, threads)
+        rate = measured_rate(config, dtype, threads, Kernels.CHUNK)
     itemsize = np.dtype(np.float32 if dtype in REDUCED else dtype).itemsize
     return {
         "dtype": dtype,
@@ -107,17 +107,17 @@ def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_t
                 "gflop": flop(config, length) / 1e9,
                 "seconds": flop(config, length) / rate,
                 "working_bytes": itemsize
-                * (_ARRAYS * length * config.hidden_size + min(length, _CHUNK) * config.intermediate_size),
+                * (_ARRAYS * length * config.hidden_size + min(length, Kernels.CHUNK) * config.intermediate_size),
             }
             for length in lengths
         ],
     }
 
 
-def measured_rate(config: LongformerConfig, dtype: str, threads: Threads) -> float:
-    """Operations in a second of a product like those of the feed-forward network."""
-    product = _product(config, dtype, threads)
-    operations = 2 * _CHUNK * config.hidden_size * config.intermediate_size
+def measured_rate(config: LongformerConfig, dtype: str, threads: Threads, rows: int) -> float:
+    """Operations in a second of a product like those of the feed-forward network, with so many rows."""
+    product = _product(config, dtype, threads, rows)
+    operations = 2 * rows * config.hidden_size * config.intermediate_size
     product()  # may compile
     repeats = 1
     best = _timed(product, repeats)
@@ -127,12 +127,12 @@ def measured_rate(config: LongformerConfig, dtype: str, threads: Threads) -> flo
     return operations / min(best, *(_timed(product, repeats) for _ in range(_TRIALS - 1)))
 
 
-def _product(config: LongformerConfig, dtype: str, threads: Threads) -> Callable[[], Any]:
+def _product(config: LongformerConfig, dtype: str, threads: Threads, rows: int) -> Callable[[], Any]:
     from ..kernels.products import linear_product
     from ..kernels.reduced import reduced_product
 
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((_CHUNK, config.hidden_size), np.float32)
+    x = rng.standard_normal((rows, config.hidden_size), np.float32)
     weight = rng.standard_normal((config.intermediate_size, config.hidden_size), np.float32)
     if dtype in REDUCED:
         return partial(reduced_product, x, reduce(StoredTensor.of(weight), dtype), threads)

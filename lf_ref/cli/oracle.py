@@ -57,7 +57,11 @@ def make(cases: tuple[str, ...], out: str, model: str | None, quiet: bool, **whe
         golden = make_golden(out, named, model=model, command=command, quiet=quiet, **where)
     if not quiet:
         size = golden.path.stat().st_size
-        click.echo(f"wrote {out}: {len(golden.cases)} cases, {size / 1e6:.1f} MB", err=True)
+        click.echo(f"wrote {out}: {_counted(len(golden.cases), 'case')}, {size / 1e6:.1f} MB", err=True)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _command(cases: str, model: str | None, where: dict[str, Any]) -> str:
@@ -149,7 +153,7 @@ def export(golden: str, out: str) -> None:
     from ..testing.golden import load_golden
 
     written = export_cases(load_golden(golden).cases, out)
-    echo(f"wrote {len(written)} folders to {out}")
+    echo(f"wrote {_counted(len(written), 'folder')} to {out}")
 
 
 oracle.add_command(run)

@@ -45,8 +45,8 @@ class Kernels:
     """
 
     # Rows of the feed-forward network done at a time, so that its inner activations are small beside the rest: whole
-    # tiles.
-    CHUNK = 510
+    # tiles, on AMX too, and so many that packing the weights again for each chunk costs little.
+    CHUNK = 960
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads

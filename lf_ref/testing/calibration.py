@@ -18,7 +18,7 @@ from ..model.base import LongformerPreTrainedModel
 from ..reference.ops import Array
 from .names import BAND, COLUMNS
 from .placing import Index, Placer, outputs_of
-from .rounding import PRECISIONS, Precision, Rounder
+from .rounding import PRECISIONS, Precision, Rounder, check_precision
 from .run import counted, layout_of
 from .tracing import Trace, trace
 
@@ -81,8 +81,9 @@ def calibrate(expected: Trace, precision: str, ignore_padding: bool = False) -> 
     float64 by. Where the trace itself is in the precision asked for, its own errors come on top.
 
     Raises:
-        ValueError: the trace does not know its model.
+        InputError: no such precision. ValueError: the trace does not know its model.
     """
+    precision = check_precision(precision)
     if expected.model is None:
         raise ValueError("the trace does not know its model")
     asked = PRECISIONS[precision]

@@ -15,8 +15,8 @@ from .candidates import read_file
 from .cases import Case, choose
 from .golden import Golden, load_golden
 from .results import CaseResult, CaseResults, Settings, judge, measured, named, one_line
+from .rounding import check_precision
 from .targets import Target, TargetError, run_target
-from .tolerances import check_precision
 from .tracing import trace
 
 

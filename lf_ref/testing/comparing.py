@@ -15,8 +15,9 @@ from .layouts import readings
 from .measuring import Difference, difference
 from .names import ONLY
 from .report import Report, Tensor
+from .rounding import check_precision
 from .run import counted
-from .tolerances import Allowed, Tolerance, check_precision, tolerance_of
+from .tolerances import Allowed, Tolerance, tolerance_of
 from .tracing import Trace
 
 
@@ -175,4 +176,4 @@ def _reason(found: Difference, allowed: Allowed | None) -> str:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return "none" if not names else ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -31,9 +31,8 @@ from .host import to_host
 from .names import OUTPUTS, bare
 from .report import Report
 from .results import measured
-from .rounding import PRECISIONS
+from .rounding import PRECISIONS, check_precision
 from .sampling import full_index, places_of, take, tokens_kept
-from .tolerances import check_precision
 from .tracing import Trace, trace
 
 # Intermediates that are kept: what enters and leaves a layer and its attention, and the places of the outputs.

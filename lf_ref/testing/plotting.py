@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def draw(report: Report, path: str | os.PathLike[str]) -> None:
     """Draw one point for each tensor: its error over the expected one, or its largest error where that is not known.
 
+    A tensor that cannot be measured, of another shape say, stands at the top.
+
     Raises:
         InputError: matplotlib is not installed, or the file cannot be written.
     """
@@ -24,9 +26,9 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
         figures = import_module("matplotlib.figure")
     except ImportError as error:
         raise InputError(f"the plot needs matplotlib: pip install 'lf-ref[notebooks]' ({error})") from error
-    tensors = [tensor for tensor in report.tensors.values() if tensor.count]
+    tensors = [tensor for tensor in report.tensors.values() if tensor.count or not tensor.passed]
     measured = any(not math.isnan(tensor.units) for tensor in tensors)
-    heights = [tensor.units if measured else tensor.max_abs for tensor in tensors]
+    heights = [(tensor.units if measured else tensor.max_abs) if tensor.count else math.inf for tensor in tensors]
     finite = [height for height in heights if math.isfinite(height) and height > 0]
     low, high = min(finite, default=1e-3) / 2, max(finite, default=1.0) * 2
     shown = [min(max(height, low), high) if not math.isnan(height) else low for height in heights]
@@ -43,7 +45,7 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
         if layer is not None and (not place or layer != layers[place - 1]):
             axes.text(place, high, f" layer {layer}", va="top", fontsize=8)
     axes.set_xticks(range(len(tensors)), [_label(tensor.name) for tensor in tensors], rotation=90, fontsize=6)
-    axes.set(yscale="log", ylim=(low, high), xlim=(-1, len(tensors)))
+    axes.set(yscale="log", ylim=(low / 1.5, high * 1.5), xlim=(-1, len(tensors)))
     axes.set_ylabel(f"error / expected error of {report.precision}" if measured else "largest absolute error")
     first = report.first_divergence
     axes.set_title("passed" if first is None else f"diverges first at {first.name}", fontsize=9)

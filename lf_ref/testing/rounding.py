@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..reference.ops import Array
 
 Rounder = Callable[[Array], Array]
@@ -62,3 +64,16 @@ PRECISIONS = {
         Precision("float16", 11, to_float16),
     )
 }
+
+
+def check_precision(precision: Any) -> str:
+    """A key of `PRECISIONS`, from its name or from a dtype of any library.
+
+    Raises:
+        InputError: it is none.
+    """
+    known = (getattr(precision, attribute, None) for attribute in ("name", "__name__"))
+    name = str(next(filter(None, known), precision)).rpartition(".")[2]
+    if name not in PRECISIONS:
+        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    return name

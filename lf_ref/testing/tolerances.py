@@ -14,7 +14,6 @@ from ..errors import InputError
 from ..reference.ops import Array
 from .calibration import Calibration, ExpectedError, calibrate
 from .names import aliases
-from .rounding import PRECISIONS
 from .tracing import Trace
 
 
@@ -175,19 +174,6 @@ def _measured(expected: Trace, precision: str, ignore_padding: bool) -> Calibrat
     if key not in expected.calibrations:
         expected.calibrations[key] = calibrate(expected, precision, ignore_padding)
     return expected.calibrations[key]
-
-
-def check_precision(precision: Any) -> str:
-    """A key of `PRECISIONS`, from its name or from a dtype of any library.
-
-    Raises:
-        InputError: it is none.
-    """
-    known = (getattr(precision, attribute, None) for attribute in ("name", "__name__"))
-    name = str(next(filter(None, known), precision)).rpartition(".")[2]
-    if name not in PRECISIONS:
-        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-    return name
 
 
 def _number(name: str, value: Any) -> float:

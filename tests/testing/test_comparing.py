@@ -374,3 +374,13 @@ def test_a_candidate_may_have_few_names():
     assert "encoder.layer.0.attention.self.query" in report.missing
     assert "encoder.layer.1.output.LayerNorm" not in report.missing
     assert report.unknown == ("mine",)
+
+
+def test_a_candidate_of_nothing_is_told_so():
+    with pytest.raises(InputError, match="no name of the trace: it has none; the trace has embeddings"):
+        testing.compare({}, trace_of())
+
+
+def test_a_precision_that_is_none_is_refused_before_anything_is_measured():
+    with pytest.raises(InputError, match="precision must be one of float64, float32, bfloat16, float16, got 'float17'"):
+        testing.calibrate(trace_of(), "float17")

@@ -300,6 +300,21 @@ def test_the_plot_tells_apart_by_shape(monkeypatch, tmp_path):
     assert len(set(markers)) == 2
 
 
+def test_the_plot_shows_what_cannot_be_measured(monkeypatch, tmp_path):
+    axes = pytest.importorskip("matplotlib.axes").Axes
+    plot, shown = axes.plot, {}
+    monkeypatch.setattr(
+        axes, "plot", lambda self, x, y, how, **rest: (shown.update({how: list(x)}), plot(self, x, y, how, **rest))
+    )
+    trace = trace_of()
+    candidate = as_float32(trace)
+    candidate["logits"] = candidate["logits"][:, :-1]
+    report = testing.compare(candidate, trace)
+    report.plot(tmp_path / "plot.png")
+    assert report.first_divergence.name == "logits"
+    assert len(shown["X"]) == sum(not tensor.passed for tensor in report.tensors.values()) >= 1
+
+
 def test_a_plot_that_cannot_be(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     report = spoiled()
