@@ -1,102 +1,22 @@
-"""What each command prints, against the pipelines that it runs; and the examples of its help."""
+"""What each command prints, against the pipelines that it runs."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
-from pathlib import Path
 
-import click
 import numpy as np
 import pytest
+from cli.running import examples, on, pipe_on, run
 from click.testing import CliRunner
-from pipelines.building import CLASSES, DEMO, TEXTS, assert_alike, save_checkpoint
+from pipelines.building import CLASSES, TEXTS, assert_alike
 
 import lf_ref
 from lf_ref import InputError
 from lf_ref.cli import main
 
-PLAIN = ["--backend", "numpy", "--num-threads", "1"]
 DOCUMENT = "My name is Ada,\nand I live in London with the old gardener, who came from Königsberg by the river."
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """A small random checkpoint for each task."""
-    return {task: str(save_checkpoint(task, tmp_path_factory.mktemp(task), seed=2)) for task in CLASSES}
-
-
-def run(*arguments, stdin=None, code=0):
-    """Standard output of a command that ends with `code`."""
-    done = CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin, prog_name="lf-ref")
-    assert done.exit_code == code, (done.output, done.exception)
-    return done.stdout
-
-
-def on(task, folders):
-    """The arguments that choose a task and its small model."""
-    return [task, "--model", folders[task], *PLAIN]
-
-
-def pipe_on(task, folders, **options):
-    return lf_ref.pipeline(task, folders[task], backend="numpy", num_threads=1, **options)
-
-
-# --- help -------------------------------------------------------------------------------------------------------------
-
-
-def names_of(group, above=()):
-    """The commands of a group and of the groups in it, each as the words that call it."""
-    for name, command in group.commands.items():
-        yield (*above, name)
-        if isinstance(command, click.Group):
-            yield from names_of(command, (*above, name))
-
-
-COMMANDS = list(names_of(main))
-
-
-def examples(*command):
-    """The example lines of a command's help."""
-    return re.findall(r"^ +(lf-ref .+)$", run(*command, "--help"), re.M)
-
-
-def marked(line):
-    """An example; HF's side of a comparison is there only in the parity suite."""
-    return pytest.param(line, marks=pytest.mark.parity if "--against transformers" in line else [])
-
-
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_the_help_of_every_command_has_an_example(command):
-    lines = examples(*command)
-    assert lines
-    assert all(shlex.split(line)[1:][: len(command)] == list(command) for line in lines)
-
-
-# Those of commands in commands need files that only their own tests know how to make.
-EXAMPLES = [line for command in COMMANDS if len(command) == 1 for line in examples(*command)] + re.findall(
-    r"^ +(lf-ref .+)$", run(), re.M
-)
-
-
-@pytest.mark.parametrize("line", [marked(line) for line in dict.fromkeys(EXAMPLES)])
-def test_the_examples_run(line, folders, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    words = shlex.split(line)
-    assert run(*(folders[words[1]] if word == "FOLDER" else word for word in words[1:])) or list(tmp_path.iterdir())
-
-
-def test_help_lists_every_command_in_order():
-    text = run("--help")
-    listed = re.findall(r"^  ([a-z-]+) {2,}\S.*[^.]\.$", text.partition("Commands:")[2], re.M)
-    assert listed == list(main.commands)
-    assert listed[: len(CLASSES)] == list(CLASSES)
-    assert run("-h") == text == run()
-
-
-def test_version():
-    assert run("--version") == f"lf-ref, version {lf_ref.__version__}\n"
 
 
 # --- every text command -----------------------------------------------------------------------------------------------
@@ -408,62 +328,3 @@ def test_quiet_says_nothing(folders, tmp_path):
     arguments = [*on("feature-extraction", folders), "--out", tmp_path / "out.npy", "x"]
     assert CliRunner().invoke(main, [*map(str, arguments), "--quiet"]).stderr == ""
     assert f"wrote {tmp_path / 'out.npy'}: float32 (21,)" in CliRunner().invoke(main, [*map(str, arguments)]).stderr
-
-
-# --- info -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("task", "tasks"),
-    [
-        ("fill-mask", ["fill-mask", "feature-extraction"]),
-        ("multiple-choice", ["feature-extraction", "multiple-choice"]),
-        ("question-answering", ["feature-extraction", "question-answering"]),
-        ("token-classification", ["feature-extraction", "token-classification", "ner"]),
-        (
-            "text-classification",
-            ["feature-extraction", "text-classification", "zero-shot-classification", "sentiment-analysis"],
-        ),
-    ],
-)
-def test_info_says_what_the_weights_are_enough_for(task, tasks, folders):
-    assert json.loads(run("info", "--json", folders[task]))["tasks"] == tasks
-
-
-def test_info_of_the_demo():
-    from safetensors import safe_open
-
-    facts = json.loads(run("info", "--json", "--length", "100", "--length", "7", "--dtype", "float64"))
-    with safe_open(DEMO / "model.safetensors", "np") as file:
-        shapes = {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    assert {tensor["name"]: tensor["shape"] for tensor in facts["tensors"]} == shapes
-    total = sum(int(np.prod(shape)) for shape in shapes.values())
-    assert facts["parameters"] == total
-    assert facts["stored_bytes"] == 2 * total
-    assert facts["memory_bytes"] == 8 * total
-    assert facts["config"] == lf_ref.LongformerConfig.from_json_file(DEMO / "config.json").to_dict()
-    assert [one["length"] for one in facts["estimates"]["lengths"]] == [100, 7]
-    for one in facts["estimates"]["lengths"]:
-        assert one["gflop"] * 1e9 == pytest.approx(counted(one["length"]))
-        assert one["seconds"] == pytest.approx(one["gflop"] / facts["estimates"]["gflop_per_second"])
-
-
-def counted(length):
-    """Operations of the demo's encoder, the pairs of the band counted one by one."""
-    config = lf_ref.LongformerConfig.from_json_file(DEMO / "config.json")
-    total = 0
-    for window in config.windows:
-        weights = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
-        pairs = sum(abs(i - j) <= window // 2 for i in range(length) for j in range(length))
-        total += 2 * length * weights + 2 * 2 * config.hidden_size * pairs
-    return total
-
-
-def test_info_for_people(folders):
-    shown = run("info", "--length", "50", "--model", folders["question-answering"])
-    assert re.search(r"^tasks +feature-extraction, question-answering$", shown, re.M)
-    assert re.search(r"^in memory +[\d.]+ kB as float32, mapped from the file$", shown, re.M)
-    assert re.search(r"qa_outputs\.weight +float32 +\(2, 21\) +168 B$", shown, re.M)
-    assert re.search(r"^ +50 +0\.\d+ +\S+ +[\d.]+ kB$", shown, re.M)
-    assert "No run is quite like that" in shown
-    assert Path(folders["question-answering"]).name in shown
