@@ -1,4 +1,4 @@
-"""What the tests of the oracle share: a small traced model of each class, and arrays of other libraries."""
+"""What the tests of the oracle share: a small traced model of each class, and our own model as a target."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+import lf_ref
 from lf_ref import testing
 from model.building import build
 from oracles.fault_cases import LABELS
 from oracles.weights import fields_of, labelled_batch, state_of
+
+STANDARD = testing.standard_cases()
 
 
 def fields_for(class_name: str, **changes: Any) -> dict[str, Any]:
@@ -41,3 +44,15 @@ def trace_of(class_name: str = "LongformerForMaskedLM") -> testing.Trace:
 def as_float32(trace: testing.Trace) -> dict[str, np.ndarray]:
     """A candidate that is right: the trace rounded, places only."""
     return {name: trace[name].astype(np.float32) for name in trace.places}
+
+
+def answer(
+    config: dict[str, Any],
+    weights: dict[str, np.ndarray],
+    inputs: dict[str, Any],
+    dtype: str = "float32",
+    backend: str = "numpy",
+) -> Any:
+    """Our own model; what is tied is tied."""
+    made = lf_ref.LongformerConfig.from_dict(config)
+    return getattr(lf_ref, config["architectures"][0])(made, weights, dtype=dtype, backend=backend)(**inputs)
