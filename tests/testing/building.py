@@ -1,7 +1,8 @@
-"""What the tests of the oracle share: a small traced model of each class, and our own model as a target."""
+"""What the tests of the oracle share: a small traced model of each class, our own model as a target, golden files."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import lf_ref
 from lf_ref import testing
 from model.building import build
+from oracles import golden_page
 from oracles.fault_cases import LABELS
 from oracles.weights import fields_of, labelled_batch, state_of
 
@@ -56,3 +58,16 @@ def answer(
     """Our own model; what is tied is tied."""
     made = lf_ref.LongformerConfig.from_dict(config)
     return getattr(lf_ref, config["architectures"][0])(made, weights, dtype=dtype, backend=backend)(**inputs)
+
+
+def array(page: golden_page.File, name: str) -> np.ndarray:
+    """A tensor of a golden file that was read by the README's page only."""
+    _, shape, numbers = page.tensors[name]
+    return np.array(numbers).reshape(shape)
+
+
+def changed(outputs: dict[str, np.ndarray], name: str, change: Callable[[np.ndarray], None]) -> dict[str, np.ndarray]:
+    """The outputs with another one under `name`, a copy that `change` was done to."""
+    value = np.array(outputs[name])
+    change(value)
+    return {**outputs, name: value}
