@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from tokenizer.vocabularies import vocabulary
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +22,9 @@ def peer() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(params=["demo", "roberta"])
+def folder(request: pytest.FixtureRequest) -> Path:
+    """A folder with vocab.json and merges.txt, for each vocabulary in turn."""
+    return vocabulary(request.param)

@@ -1,13 +1,8 @@
-"""The tokenizer gives what HF's fast tokenizer gives: ids, offsets, words, masks, rows, files both ways."""
+"""The tokenizer gives what HF's fast tokenizer gives: ids, offsets, words, masks, rows."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import warnings
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -15,11 +10,11 @@ from unicodedata import category
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from tokenizer.vocabularies import DEMO, NASTY, WHITE_SPACE, texts, vocabulary
+from tokenizer.vocabularies import DEMO, NASTY, WHITE_SPACE, texts
 
-from lf_ref.errors import InputError
 from lf_ref.tokenizer import AddedToken, LongformerTokenizer
 from lf_ref.tokenizer.words import split_by_tables, split_words
+from parity.tokenizer_peer import answer, ours, theirs
 
 pytestmark = pytest.mark.parity
 
@@ -30,57 +25,6 @@ often = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-
-
-@cache
-def theirs(folder: Path, **options: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations inside the peer are not ours
-        import transformers
-
-        transformers.utils.logging.set_verbosity_error()
-        return transformers.LongformerTokenizerFast.from_pretrained(folder, **options)
-
-
-@cache
-def ours(folder: Path, **options: Any) -> LongformerTokenizer:
-    return LongformerTokenizer.from_pretrained(folder, **options)
-
-
-@pytest.fixture(params=["demo", "roberta"])
-def folder(request: pytest.FixtureRequest) -> Path:
-    return vocabulary(request.param)
-
-
-def facts(encoded: Any) -> dict[str, Any]:
-    """Everything that a result says, of the values and of every row."""
-    rows = [
-        (
-            row.ids,
-            row.tokens,
-            row.offsets,
-            row.word_ids,
-            row.sequence_ids,
-            row.attention_mask,
-            row.special_tokens_mask,
-        )
-        for row in encoded.encodings
-    ]
-    return {"values": dict(encoded), "rows": [tuple(map(list, row)) for row in rows]}
-
-
-def answer(tokenizer: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any] | None:
-    """The facts of a call, None where it is refused. HF's tokenizer panics at some arguments."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return facts(tokenizer(*arguments, **options))
-        except InputError:
-            return None
-        except BaseException as error:
-            if type(error).__name__ in ("PanicException", "Exception", "ValueError", "AssertionError"):
-                return None
-            raise
 
 
 @pytest.mark.parametrize("trim_offsets", [True, False])
@@ -264,127 +208,6 @@ def test_every_code_point_is_in_the_same_class(chunk: int) -> None:
             end += len(word)
             mine.append(end)
         assert mine == ends
-
-
-SAMPLE = "a <mask> b<x>  c</s> [M]d <y> caf\u00e9 \u2009<mask>\u2009 <s>"
-
-
-def described(tokenizer: Any) -> dict[str, Any]:
-    """The tokenizer's tokens and options, and what it makes of a sample."""
-    options = ("lstrip", "rstrip", "single_word", "special")
-    return {
-        "vocab": tokenizer.get_vocab(),
-        "added": {
-            token_id: (str(token), *(getattr(token, option) for option in options))
-            for token_id, token in tokenizer.added_tokens_decoder.items()
-        },
-        "special": tokenizer.all_special_tokens,
-        "roles": tokenizer.special_tokens_map,
-        "limits": (tokenizer.model_max_length, tokenizer.padding_side, tokenizer.truncation_side),
-        "options": (tokenizer.add_prefix_space, tokenizer.clean_up_tokenization_spaces),
-        "sample": answer(tokenizer, (SAMPLE, SAMPLE), {}),
-    }
-
-
-def write(folder: Path, **files: Any) -> None:
-    for name, content in files.items():
-        (folder / f"{name}.json").write_text(json.dumps(content))
-
-
-def vocabulary_alone(folder: Path) -> None:
-    pass
-
-
-def settings_in_the_config(folder: Path) -> None:
-    mask = {"__type": "AddedToken", "content": "[M]", "lstrip": False, "rstrip": True, "normalized": False}
-    config = {"mask_token": mask, "model_max_length": 99, "padding_side": "left", "truncation_side": "left"}
-    write(folder, tokenizer_config={**config, "add_prefix_space": True, "clean_up_tokenization_spaces": True})
-
-
-def roles_in_both_files(folder: Path) -> None:
-    write(folder, tokenizer_config={"mask_token": "<x>", "cls_token": "</s>", "additional_special_tokens": ["<x>"]})
-    write(folder, special_tokens_map={"mask_token": "[M]", "additional_special_tokens": ["<y>", {"content": "<z>"}]})
-
-
-def added_tokens_file(folder: Path) -> None:
-    write(folder, added_tokens={"<y>": 8193, "<x>": 8192}, special_tokens_map={"additional_special_tokens": ["<x>"]})
-
-
-def added_tokens_decoder(folder: Path) -> None:
-    decoder = {
-        "8192": {"content": "<x>", "lstrip": True, "rstrip": True, "special": False},
-        "8191": {"content": "<mask>", "lstrip": False, "special": True},
-    }
-    write(folder, tokenizer_config={"added_tokens_decoder": decoder, "mask_token": "<mask>"})
-    write(folder, special_tokens_map={"mask_token": "[M]"}, added_tokens={"<y>": 8193})
-
-
-def decoder_without_roles(folder: Path) -> None:
-    decoder = {"8191": {"content": "<mask>", "lstrip": False, "special": True}}
-    write(folder, tokenizer_config={"added_tokens_decoder": decoder})
-
-
-def role_beside_a_decoder(folder: Path) -> None:
-    decoder = {"0": {"content": "<s>", "special": True}}
-    write(folder, tokenizer_config={"added_tokens_decoder": decoder, "mask_token": "<mask>"})
-
-
-FOLDERS = [
-    role_beside_a_decoder,
-    vocabulary_alone,
-    settings_in_the_config,
-    roles_in_both_files,
-    added_tokens_file,
-    added_tokens_decoder,
-    decoder_without_roles,
-]
-
-
-@pytest.mark.parametrize("serialized", [False, True])
-@pytest.mark.parametrize("fill", FOLDERS)
-def test_files_are_read_alike(tmp_path: Path, fill: Callable[[Path], None], serialized: bool) -> None:
-    for name in ("vocab.json", "merges.txt"):
-        shutil.copy(DEMO / name, tmp_path / name)
-    if serialized:
-        made = LongformerTokenizer.from_pretrained(DEMO)
-        made.save_pretrained(tmp_path / "made")
-        content = json.loads((tmp_path / "made" / "tokenizer.json").read_text())
-        content["added_tokens"][-1]["lstrip"] = False  # <mask>
-        content["truncation"] = {"direction": "Left", "max_length": 5, "strategy": "LongestFirst", "stride": 0}
-        write(tmp_path, tokenizer=content)
-    fill(tmp_path)
-    assert described(LongformerTokenizer.from_pretrained(tmp_path)) == described(theirs(tmp_path))
-
-
-def changed(tokenizer: Any, added: Callable[..., Any]) -> None:
-    tokenizer.add_tokens([added("<x>", rstrip=True), "new one"])
-    tokenizer.add_special_tokens({"additional_special_tokens": ["<y>"], "mask_token": "[M]"})
-
-
-@pytest.mark.parametrize("loading", [{}, {"add_prefix_space": True, "model_max_length": 99, "padding_side": "left"}])
-def test_each_reads_what_the_other_saved(tmp_path: Path, folder: Path, loading: dict[str, Any]) -> None:
-    import tokenizers
-    import transformers
-
-    mine = LongformerTokenizer.from_pretrained(folder, **loading)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        peer = transformers.LongformerTokenizerFast.from_pretrained(folder, **loading)
-    changed(mine, AddedToken)
-    changed(peer, tokenizers.AddedToken)
-    expected = described(mine)
-    assert described(peer) == expected
-    mine.save_pretrained(tmp_path / "mine")
-    peer.save_pretrained(tmp_path / "peer")
-    for left_out in ("nothing", "tokenizer.json", "vocab.json"):
-        for name in ("mine", "peer"):
-            (tmp_path / name / left_out).unlink(missing_ok=True)
-            assert described(LongformerTokenizer.from_pretrained(tmp_path / name)) == expected
-            if left_out != "vocab.json":
-                assert described(theirs.__wrapped__(tmp_path / name)) == expected
-        if left_out == "tokenizer.json":
-            mine.save_pretrained(tmp_path / "mine")
-            peer.save_pretrained(tmp_path / "peer")
 
 
 def test_defaults_and_class_of_results(folder: Path) -> None:
