@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from .dot_tiles import OUT, VECTOR, WEIGHT, fingerprint, multiplier
 from .jit import kernel
-from .tile import bfloat16_tiles, vector_lanes
+from .short_tiles import bfloat16_tiles
+from .tile import vector_lanes
 
 __all__ = ["bfloat16_block"]
 

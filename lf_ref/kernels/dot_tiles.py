@@ -19,7 +19,8 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from . import tile
+from . import short_tiles, tile
+from .short_tiles import scale_sums
 from .tile import ROWS, SCORE_ROW, gather_panel
 
 __all__ = [
@@ -53,7 +54,7 @@ OFFSET = np.int32(128)  # of the left numbers of an int8 product, which the inst
 
 def fingerprint() -> str:
     """As that of `tile`, for kernels that also call what is here."""
-    sources = inspect.getsource(sys.modules[__name__]) + tile.fingerprint()
+    sources = "".join(map(inspect.getsource, (sys.modules[__name__], short_tiles))) + tile.fingerprint()
     return hashlib.sha256(sources.encode()).hexdigest()
 
 
@@ -80,15 +81,22 @@ def copy(sums: FloatArray, at: int, rows: int, column: int, beyond: int, row: in
 
 
 @numba.njit(**OPTIONS)
-def scale(sums: IntArray, offsets: IntArray, x_scales: FloatArray, scales: FloatArray, out: FloatArray) -> None:
-    """out = x_scales scales (sums - offsets), a part of an int8 product from the sums of a tile (ROWS, SCORE_ROW).
+def scale(
+    sums: FloatArray,
+    block: tuple[int, int, int, int],
+    offsets: IntArray,
+    x_scales: FloatArray,
+    scales: FloatArray,
+    out: FloatArray,
+) -> None:
+    """out = x_scales scales (sums - offsets) for a block of an int8 product, from the sums of a tile.
 
-    What the sums went beyond an int32, the offsets take back.
+    sums: rows SCORE_ROW apart; offsets: one for each of its columns; x_scales (n,), scales (m,), out (n * m,).
     """
-    for row in range(out.shape[0]):
-        for column in range(out.shape[1]):
-            total = np.int32(sums[row, column] - offsets[column])
-            out[row, column] = np.float32(total) * x_scales[row] * scales[column]
+    start, stop, first, last = block
+    for row in range(start, stop):
+        place = row * scales.shape[0] + first
+        scale_sums(sums, (row - start) * SCORE_ROW, offsets, x_scales[row], scales, first, last - first, out, place)
 
 
 def multiplier(kind: str, tiles: Any) -> Any:

@@ -67,24 +67,33 @@ class Folded:
     def __init__(
         self, hidden: Array, weights: Mapping[str, Any], heads: int, threads: Threads, product: Product
     ) -> None:
-        """As in `Projected`; reduced weights are widened here."""
+        """As in `Projected`; reduced weights are widened, for one head at a time."""
         self.hidden, self.threads = hidden, threads
-        key, self.value = (
-            np.asarray(weights[f"{name}.weight"]).reshape(heads, -1, hidden.shape[1])
-            for name in ("key_global", "value_global")
-        )
-        self.key, self.bias = key, weights["value_global.bias"].reshape(heads, 1, -1)
+        self.key, self.value = weights["key_global.weight"], weights["value_global.weight"]
+        self.bias = weights["value_global.bias"].reshape(heads, 1, -1)
+        size = len(self.key) // heads
+        self.rows = [slice(start, start + size) for start in range(0, len(self.key), size)]
 
     def scores(self, query: Array) -> Array:
         """As in `Way`."""
-        folded = products(query, self.key, self.threads)  # [H, n, D], [H, D, hidden] -> [H, n, hidden]
+
+        def fold(rows: slice, query: Array, out: Array) -> None:
+            np.matmul(query, self.key[rows], out=out)  # [n, D], [D, hidden] -> [n, hidden]
+
+        folded = np.empty((*query.shape[:2], self.hidden.shape[1]), self.hidden.dtype)
+        self.threads.run(fold, zip(self.rows, query, folded, strict=True))
         return _flat(folded, lambda rows: linear_product(rows, self.hidden, self.threads))
 
     def averages(self, shares: Array) -> Array:
         """As in `Way`."""
+
+        def project(rows: slice, token: Array, out: Array) -> None:
+            np.matmul(token, self.value[rows].T, out=out)  # [n, hidden], [hidden, D] -> [n, D]
+
         # [H, n, S] -> [H, n, hidden]
         tokens = _flat(shares, lambda rows: plain_product(rows, self.hidden, self.threads))
-        averages = products(tokens, self.value.swapaxes(1, 2), self.threads)
+        averages = np.empty((*shares.shape[:2], self.bias.shape[2]), self.hidden.dtype)
+        self.threads.run(project, zip(self.rows, tokens, averages, strict=True))
         averages += self.bias
         return averages
 

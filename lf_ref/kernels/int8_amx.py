@@ -41,19 +41,16 @@ def _compile(tile_source: str) -> Any:
         """As that of `int8_tiles`; x is filled up as `amx` wants it, and start a multiple of its ROWS."""
         depth = filled(weight.shape[1])
         panels = panels_for(weight)
-        sums = np.empty((ROWS, SCORE_ROW), np.float32)
-        flat = sums.reshape(-1)
-        integers = sums.view(np.int32)
-        results = out.reshape(-1, weight.shape[0])
+        sums = np.empty(ROWS * SCORE_ROW, np.float32)
         configure(tile_source)
         for column in range(first, last, WIDE):
-            columns = slice(column, min(column + WIDE, last))
-            used = pack(weight, columns, SIDE, depth, panels)
-            offsets = row_sums[columns] * OFFSET
+            beyond = min(column + WIDE, last)
+            used = pack(weight, slice(column, beyond), SIDE, depth, panels)
+            offsets = row_sums[column:beyond] * OFFSET
             for row in range(start, stop, ROWS):
-                rows = slice(row, min(row + ROWS, stop))
-                int8_matrices(x, row * depth, rows.stop - row, panels, depth, 0, used, flat, 0, SCORE_ROW)
-                scale(integers, offsets, x_scales[rows], scales[columns], results[rows, columns])
+                below = min(row + ROWS, stop)
+                int8_matrices(x, row * depth, below - row, panels, depth, 0, used, sums, 0, SCORE_ROW)
+                scale(sums, (row, below, column, beyond), offsets, x_scales, scales, out)
         release()
 
     return int8_block

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from .dot_tiles import OFFSET, OUT, SUMS, VECTOR, WEIGHT, WIDE, fingerprint, pack, scale
 from .jit import kernel
-from .tile import ROWS, SCORE_ROW, int8_tiles, vector_lanes
+from .short_tiles import int8_tiles
+from .tile import ROWS, SCORE_ROW, vector_lanes
 
 __all__ = ["int8_block"]
 
@@ -44,18 +45,14 @@ def _compile(tile_source: str) -> Any:
         """
         lanes, depth = vector_lanes(tile_source), weight.shape[1]
         panels = np.empty(WIDE * depth, np.float32)
-        sums = np.empty((ROWS, SCORE_ROW), np.float32)
-        flat = sums.reshape(-1)
-        integers = sums.view(np.int32)
-        results = out.reshape(-1, weight.shape[0])
+        sums = np.empty(ROWS * SCORE_ROW, np.float32)
         for column in range(first, last, WIDE):
-            columns = slice(column, min(column + WIDE, last))
-            used = pack(weight, columns, lanes, depth, panels)
-            offsets = row_sums[columns] * OFFSET
+            beyond = min(column + WIDE, last)
+            used = pack(weight, slice(column, beyond), lanes, depth, panels)
+            offsets = row_sums[column:beyond] * OFFSET
             for row in range(start, stop, ROWS):
-                int8_tiles(x, row * depth, panels, depth, 0, used, flat, 0, SCORE_ROW)
-                rows = slice(row, min(row + ROWS, stop))
-                scale(integers, offsets, x_scales[rows], scales[columns], results[rows, columns])
+                int8_tiles(x, row * depth, panels, depth, 0, used, sums, 0, SCORE_ROW)
+                scale(sums, (row, min(row + ROWS, stop), column, beyond), offsets, x_scales, scales, out)
 
     return int8_block
 

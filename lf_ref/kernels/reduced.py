@@ -1,4 +1,4 @@
-"""Products with weights in bfloat16 or 8-bit integers, by the processor's own instructions for them or by BLAS.
+"""Products with weights in bfloat16 or 8-bit integers, by the processor's instructions for them or in float32.
 
 The left side is rounded to the same kind of numbers, row by row. bfloat16 products are added up in float32; those of
 integers exactly, so that both ways give the same bits.
@@ -60,16 +60,18 @@ def reduced_product(x: Array, weight: ReducedWeight, threads: Threads) -> FloatA
 
 
 class _Way(NamedTuple):
-    """How a product is made: a kernel, or None for BLAS; the blocks it likes; rows of x are whole steps of words."""
+    """How a product is made: a kernel, or None for float32; the blocks it likes; rows of x are whole steps of words."""
 
     kernel: Any
     blocks: Blocks
     words: int
 
     def room(self, x: FloatArray, weight: ReducedWeight, dtype: Any) -> Array:
-        """Zeros for the numbers of x.  # [n, a] -> [at least n, at least a]"""
+        """Room for the numbers of x; what fills it up is zeros.  # [n, a] -> [at least n, at least a]"""
         rows, words = _filled(len(x), self.blocks.rows), _filled(weight.words.shape[1], self.words)
-        return np.zeros((rows, words * 4 // np.dtype(dtype).itemsize), dtype)
+        room = np.empty((rows, words * 4 // np.dtype(dtype).itemsize), dtype)
+        room[len(x) :] = room[:, x.shape[1] :] = 0
+        return room
 
 
 def _way(kind: str) -> _Way:

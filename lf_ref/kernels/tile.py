@@ -15,27 +15,28 @@ import inspect
 import math
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 from numba import types
 
 from . import vectors
-from .vectors import DotEmitter, Emitter, Value, intrinsic
+from .vectors import Emitter, Value, intrinsic
 
 __all__ = [
     "CHUNK",
     "ROWS",
     "SCORE_ROW",
-    "bfloat16_tiles",
     "exponentials",
     "fingerprint",
     "gather_panel",
     "gather_row",
-    "int8_tiles",
     "mask_and_maximum",
     "scatter_row",
+    "score_codegen",
+    "score_signature",
     "score_tiles",
+    "value_codegen",
+    "value_signature",
     "value_tiles",
     "vector_lanes",
 ]
@@ -118,49 +119,18 @@ def score_tiles(
 
     queries (ROWS, depth); keys (panels, depth, lanes), from panel `first` on; scores: rows `distance` apart.
     """
-    return _score_signature(queries, keys, scores), _score_codegen(Emitter)
+    return score_signature(queries, keys, scores), score_codegen(Emitter)
 
 
-@intrinsic
-def bfloat16_tiles(
-    typing_context: Any,
-    x: Any,
-    x_at: Any,
-    panels: Any,
-    depth: Any,
-    first: Any,
-    count: Any,
-    out: Any,
-    out_at: Any,
-    distance: Any,
-) -> Any:
-    """As `score_tiles`, where every float of x and panels is a pair of bfloat16 numbers; out holds floats."""
-    return _score_signature(x, panels, out), _score_codegen(partial(DotEmitter, kind="bfloat16"))
-
-
-@intrinsic
-def int8_tiles(
-    typing_context: Any,
-    x: Any,
-    x_at: Any,
-    panels: Any,
-    depth: Any,
-    first: Any,
-    count: Any,
-    out: Any,
-    out_at: Any,
-    distance: Any,
-) -> Any:
-    """As `score_tiles`, where every float is four 8-bit integers, those of x without sign; out holds int32's bits."""
-    return _score_signature(x, panels, out), _score_codegen(partial(DotEmitter, kind="int8"))
-
-
-def _score_signature(queries: Any, keys: Any, scores: Any) -> Any:
+def score_signature(queries: Any, keys: Any, scores: Any) -> Any:
+    """The types of the arguments of `score_tiles`, from those of its arrays."""
     index = types.int64
     return types.void(queries, index, keys, index, index, index, scores, index, index)
 
 
-def _score_codegen(emitter: Callable[[Any, Any], Emitter]) -> Callable[..., Value]:
+def score_codegen(emitter: Callable[[Any, Any], Emitter]) -> Callable[..., Value]:
+    """The code of `score_tiles`, in the instructions of an emitter."""
+
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
         e = emitter(context, builder)
         query_data, key_data, score_data = (e.data(signature.args[i], args[i]) for i in (0, 2, 6))
@@ -201,9 +171,20 @@ def value_tiles(
 
     scores: rows SCORE_ROW apart; values (keys, count * lanes); out (ROWS, count * lanes).
     """
+    return value_signature(scores, values, out), value_codegen(Emitter)
+
+
+def value_signature(scores: Any, values: Any, out: Any) -> Any:
+    """The types of the arguments of `value_tiles`, from those of its arrays."""
+    index = types.int64
+    return types.void(scores, index, index, values, index, out, index)
+
+
+def value_codegen(emitter: Callable[[Any, Any], Emitter]) -> Callable[..., Value]:
+    """The code of `value_tiles`, in the instructions of an emitter."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
-        e = Emitter(context, builder)
+        e = emitter(context, builder)
         score_data, value_data, out_data = (e.data(signature.args[i], args[i]) for i in (0, 3, 5))
         begin, end, count, out_at = (args[i] for i in (1, 2, 4, 6))
         add, mul = builder.add, builder.mul
@@ -222,8 +203,7 @@ def value_tiles(
         _emit_tiles(e, count, tile)
         return context.get_dummy_value()
 
-    index = types.int64
-    return types.void(scores, index, index, values, index, out, index), codegen
+    return codegen
 
 
 @intrinsic

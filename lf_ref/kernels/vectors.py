@@ -66,6 +66,7 @@ def tile_shape(context: Any) -> Shape:
     return _shape_for(*_processor(context))
 
 
+@cache  # asked for at each product of reduced numbers, and LLVM looks at the machine anew each time
 def _processor(context: Any) -> tuple[str, str, str]:
     """The target triple, the processor's name and its features, as LLVM takes them."""
     triple, cpu, features = context.codegen().magic_tuple()

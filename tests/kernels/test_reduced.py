@@ -311,15 +311,16 @@ def test_shorter_vectors_have_an_instruction_of_their_own(tmp_path):
 @pytest.mark.parametrize("kind", ["float32", "bfloat16", "int8"])
 def test_the_cache_notices_a_change_of_the_tiles(kind, monkeypatch):
     """Numba's key holds what a kernel closes over: here a hash of the sources of all that it calls."""
-    from lf_ref.kernels import dot_tiles, tile, vectors
+    from lf_ref.kernels import dot_tiles, short_tiles, tile, vectors
 
+    modules = dot_tiles, short_tiles, tile, vectors
     fingerprint = dot_tiles.fingerprint()
     if kind == "float32" or vectors.dots_here(kind):
         module = importlib.import_module(f"lf_ref.kernels.{kind}_tiles")
         closure = getattr(module, f"{kind}_block").py_func.__closure__
         assert [cell.cell_contents for cell in closure] == [fingerprint]
-    for changed in (dot_tiles, tile, vectors):
-        sources = {module.__name__: Path(module.__file__).read_text() for module in (dot_tiles, tile, vectors)}
+    for changed in modules:
+        sources = {module.__name__: Path(module.__file__).read_text() for module in modules}
         sources[changed.__name__] += "# a change\n"
         with monkeypatch.context() as patch:
             patch.setattr("inspect.getsource", lambda module, sources=sources: sources[module.__name__])
