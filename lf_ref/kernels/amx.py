@@ -12,7 +12,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 from . import dot_tiles
 from .dot_tiles import OPTIONS, copy, pack
 from .products import Blocks
-from .tile import SCORE_ROW
+from .tile import SCORE_ROW, value_signature
 from .vectors import Emitter, Value, cgutils, intrinsic
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "ROWS",
     "SIDE",
     "WIDE",
+    "bfloat16_averages",
     "bfloat16_matrices",
     "configure",
     "filled",
@@ -197,13 +200,54 @@ def int8_matrices(
     return _signature(x, panels, out), _codegen("tdpbusd")
 
 
+@intrinsic
+def bfloat16_averages(
+    typing_context: Any,
+    scores: Any,
+    begin: Any,
+    end: Any,
+    values: Any,
+    count: Any,
+    out: Any,
+    out_at: Any,
+) -> Any:
+    """As `short_tiles.bfloat16_value_tiles` for ROWS rows; end - begin is a whole number of tiles."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
+        e = _TileEmitter(context, builder)
+        begin, end, count, out_at = (args[i] for i in (1, 2, 4, 6))
+        scores, values, out = (e.data(signature.args[i], args[i]) for i in (0, 3, 5))
+        add, mul, tile = builder.add, builder.mul, e.index(SIDE)
+        width, score_row = mul(count, tile), e.index(SCORE_ROW)
+
+        def step(across: int, panel: Value) -> None:
+            places = [mul(add(panel, e.index(column)), tile) for column in range(across)]
+            _emit_step(
+                e,
+                "tdpbf16ps",
+                (_PAIR, across),
+                builder.sub(end, begin),
+                _Matrix(scores, score_row, lambda k, row: add(add(begin, k), e.index(row * SIDE * SCORE_ROW))),
+                _Matrix(values, width, lambda k, column: add(mul(add(begin, k), width), places[column])),
+                _Matrix(
+                    out, width, lambda row, column: add(add(out_at, mul(width, e.index(row * SIDE))), places[column])
+                ),
+                accumulate=True,
+            )
+
+        _emit_panels(e, e.index(0), count, step)
+        return context.get_dummy_value()
+
+    return value_signature(scores, values, out), codegen
+
+
 def _signature(x: Any, panels: Any, out: Any) -> Any:
     index = types.int64
     return types.void(x, index, index, panels, index, index, index, out, index, index)
 
 
 def _codegen(product: str) -> Any:
-    """The code of such products, by the name of the instruction."""
+    """The code of `bfloat16_matrices` and the like, by the name of the instruction."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
         e = _TileEmitter(context, builder)
@@ -213,38 +257,73 @@ def _codegen(product: str) -> Any:
 
         def step(down: int, across: int, panel: Value) -> None:
             """The products of `down` tiles of rows and `across` panels."""
-            cells = [(row, column) for row in range(down) for column in range(across)]
             lefts = [add(x_at, mul(depth, e.index(row * SIDE))) for row in range(down)]
             numbers = [add(panel, e.index(column)) for column in range(across)]
             rights = [mul(number, mul(depth, tile)) for number in numbers]
-            for row, column in cells:
-                e.instruct("tilezero", e.tile(_SUMS + _PAIR * row + column))
-            with e.steps(e.index(0), depth, SIDE) as (k, _):
-                for column, right in enumerate(rights):
-                    e.move("tileloadd64", _RIGHT + column, panels, add(right, mul(k, tile)), tile)
-                for row, left in enumerate(lefts):
-                    e.move("tileloadd64", _LEFT + row, x, add(left, k), depth)
-                    for column in range(across):
-                        tiles = _SUMS + _PAIR * row + column, _LEFT + row, _RIGHT + column
-                        e.instruct(product, *map(e.tile, tiles))
-            for row, column in cells:
-                place = add(mul(distance, e.index(row * SIDE)), mul(numbers[column], tile))
-                e.move("tilestored64", _SUMS + _PAIR * row + column, out, add(out_at, place), distance)
-
-        def stripe(down: int) -> None:
-            """All panels, two by two."""
-            end = add(first, count)
-            last = add(first, builder.and_(count, e.index(-_PAIR)))
-            with e.steps(first, last, _PAIR) as (panel, _):
-                step(down, _PAIR, panel)
-            with builder.if_then(builder.icmp_signed("<", last, end)):
-                step(down, 1, last)
+            outs = [add(out_at, mul(distance, e.index(row * SIDE))) for row in range(down)]
+            _emit_step(
+                e,
+                product,
+                (down, across),
+                depth,
+                _Matrix(x, depth, lambda k, row: add(lefts[row], k)),
+                _Matrix(panels, tile, lambda k, column: add(rights[column], mul(k, tile))),
+                _Matrix(out, distance, lambda row, column: add(outs[row], mul(numbers[column], tile))),
+                accumulate=False,
+            )
 
         with builder.if_else(builder.icmp_signed(">", rows, tile)) as (two, one):
             with two:
-                stripe(_PAIR)
+                _emit_panels(e, first, count, partial(step, _PAIR))
             with one:
-                stripe(1)
+                _emit_panels(e, first, count, partial(step, 1))
         return context.get_dummy_value()
 
     return codegen
+
+
+class _Matrix(NamedTuple):
+    """Where tiles lie: place(k, number) of an operand, place(row, column) of sums, and the words between their rows."""
+
+    data: Value
+    distance: Value
+    place: Callable[..., Value]
+
+
+def _emit_step(
+    e: _TileEmitter,
+    product: str,
+    shape: tuple[int, int],
+    depth: Value,
+    left: _Matrix,
+    right: _Matrix,
+    out: _Matrix,
+    accumulate: bool,
+) -> None:
+    """out (+)= left right, over `depth` words, for so many tiles below each other and beside each other."""
+    cells = [(row, column) for row in range(shape[0]) for column in range(shape[1])]
+    for row, column in cells:
+        if accumulate:
+            e.move("tileloadd64", _SUMS + _PAIR * row + column, out.data, out.place(row, column), out.distance)
+        else:
+            e.instruct("tilezero", e.tile(_SUMS + _PAIR * row + column))
+    with e.steps(e.index(0), depth, SIDE) as (k, _):
+        for column in range(shape[1]):
+            e.move("tileloadd64", _RIGHT + column, right.data, right.place(k, column), right.distance)
+        for row in range(shape[0]):
+            e.move("tileloadd64", _LEFT + row, left.data, left.place(k, row), left.distance)
+            for column in range(shape[1]):
+                tiles = _SUMS + _PAIR * row + column, _LEFT + row, _RIGHT + column
+                e.instruct(product, *map(e.tile, tiles))
+    for row, column in cells:
+        e.move("tilestored64", _SUMS + _PAIR * row + column, out.data, out.place(row, column), out.distance)
+
+
+def _emit_panels(e: _TileEmitter, first: Value, count: Value, step: Callable[[int, Value], None]) -> None:
+    """Call step(across, panel) for all panels, two by two."""
+    end = e.builder.add(first, count)
+    last = e.builder.add(first, e.builder.and_(count, e.index(-_PAIR)))
+    with e.steps(first, last, _PAIR) as (panel, _):
+        step(_PAIR, panel)
+    with e.builder.if_then(e.builder.icmp_signed("<", last, end)):
+        step(1, last)

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import band_plain, rowwise
+from .amx_here import amx_kernel
 from .global_rows import global_rows
 from .products import linear_product
 from .reduced import ReducedWeight, reduced_product
 from .threads import Threads
+from .vectors import dots_here
 
 Array = NDArray[Any]
 Weight = Array | ReducedWeight
@@ -48,8 +50,9 @@ class Kernels:
     # tiles, on AMX too, and so many that packing the weights again for each chunk costs little.
     CHUNK = 960
 
-    def __init__(self, threads: Threads) -> None:
-        self._threads = threads
+    def __init__(self, threads: Threads, reduced: bool = False) -> None:
+        """reduced: the weights are; then attention multiplies bfloat16 numbers too where the processor can."""
+        self._threads, self._reduced = threads, reduced
 
     # --- row by row ---------------------------------------------------------------------------------------------
 
@@ -121,7 +124,7 @@ class Kernels:
                 target = out[row.tokens, head]
                 tasks += [(*arrays, *masks, one_sided, *block, target) for block in _blocks(row.queries)]
         out[done:] = 0
-        self._threads.run(_band_block(query.dtype), tasks)
+        self._threads.run(_band_block(query.dtype, self._reduced), tasks)
         return out
 
     def band_probabilities(self, query: Array, key: Array, row: Row, one_sided: int, out: Array) -> None:
@@ -158,13 +161,18 @@ class Kernels:
         )
 
 
-def _band_block(dtype: np.dtype[Any]) -> Callable[..., None]:
-    """The kernel on register tiles where it can be had: it is written for float32, and in LLVM, which needs the JIT."""
-    if dtype == np.float32 and not _numba_config.DISABLE_JIT:
-        from . import band_tiles  # compiles, or loads from the cache, at import
-
-        return band_tiles.band_block
-    return band_plain.band_block
+def _band_block(dtype: np.dtype[Any], reduced: bool) -> Callable[..., None]:
+    """The kernel on tiles where it can be had: it is written for float32, and in LLVM, which needs the JIT."""
+    if dtype != np.float32 or _numba_config.DISABLE_JIT:
+        return band_plain.band_block
+    # Each compiles, or loads from the cache, at import.
+    if not (reduced and dots_here("bfloat16")):
+        from .band_float32 import band_block
+    elif amx_kernel("bfloat16") is None:
+        from .band_bfloat16 import band_block
+    else:
+        from .band_amx import band_block
+    return band_block
 
 
 def _heads(width: int, heads: int) -> list[slice]:

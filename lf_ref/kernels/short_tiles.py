@@ -1,4 +1,4 @@
-"""Register tiles of bfloat16 and int8 numbers, 2 or 4 of which stand in the place of a float; as `tile` does it."""
+"""As `tile`, for bfloat16 and int8 numbers: 2 or 4 of them stand in the place of a float."""
 
 from __future__ import annotations
 
@@ -11,7 +11,27 @@ from numba import types
 from .tile import score_codegen, score_signature, value_codegen, value_signature
 from .vectors import DotEmitter, Emitter, Value, intrinsic
 
-__all__ = ["bfloat16_exponentials", "bfloat16_tiles", "bfloat16_value_tiles", "int8_tiles", "scale_sums"]
+__all__ = [
+    "bfloat16_exponentials",
+    "bfloat16_tiles",
+    "bfloat16_value_tiles",
+    "gather_bfloat16_pairs",
+    "gather_bfloat16_row",
+    "int8_tiles",
+    "scale_sums",
+]
+
+_HALF = ir.IntType(16)
+
+
+class _Bfloat(ir.types.Type):  # type: ignore[misc]  # llvmlite has no annotations
+    """LLVM's bfloat, which llvmlite has no name for."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+
+_BFLOAT = _Bfloat()
 
 
 @intrinsic
@@ -65,35 +85,72 @@ def bfloat16_value_tiles(
 
 @intrinsic
 def bfloat16_exponentials(typing_context: Any, scores: Any, base: Any, begin: Any, end: Any, top: Any) -> Any:
-    """As `tile.exponentials` for scores[base + begin : base + end], rounded to bfloat16 numbers, whose sum it returns.
+    """As `tile.exponentials` for scores[base + begin : base + end], and round the powers to bfloat16 numbers.
 
-    The numbers lie side by side, from scores[base] on: half as far behind it as the scores did.
+    These lie side by side, from scores[base] on: half as far behind it as the scores did.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
         e = Emitter(context, builder)
         row, top = builder.gep(e.data(signature.args[0], args[0]), [args[1]]), e.spread(args[4])
-        halves = ir.VectorType(ir.IntType(16), e.lanes)
-        numbers = builder.bitcast(row, ir.IntType(16).as_pointer())
-        half, one, sixteen, quiet = (e.lane_constants([number] * e.lanes) for number in (0x7FFF, 1, 16, 0x7FC00000))
         total = e.variable(e.constant(0))
         with e.steps(args[2], args[3]) as (at, _):
             powers = e.exp2(builder.fsub(e.load(row, at), top))
-            bits = builder.bitcast(powers, e.integers)
-            # To nearest, ties to even; what is not a number has to stay so.
-            odd = builder.and_(builder.lshr(bits, sixteen), one)
-            bits = builder.select(
-                builder.fcmp_unordered("uno", powers, powers), quiet, builder.add(bits, builder.add(half, odd))
-            )
-            upper = builder.lshr(bits, sixteen)
-            place = builder.bitcast(builder.gep(numbers, [at]), halves.as_pointer())
-            builder.store(builder.trunc(upper, halves), place, align=2)
-            rounded = builder.bitcast(builder.shl(upper, sixteen), e.vector)
-            builder.store(builder.fadd(builder.load(total), rounded), total)
+            _store_halves(e, _rounded(e, powers), row, at)
+            builder.store(builder.fadd(builder.load(total), powers), total)
         return e.fold(builder.load(total), builder.fadd)
 
     index = types.int64
     return types.float32(scores, index, index, index, types.float32), codegen
+
+
+@intrinsic
+def gather_bfloat16_row(typing_context: Any, matrix: Any, row: Any, factor: Any, flat: Any, flat_at: Any) -> Any:
+    """As `tile.gather_row`, and round to bfloat16 numbers: pairs, from flat[flat_at] on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
+        e = Emitter(context, builder)
+        source = e.row(signature.args[0], args[0], args[1])
+        target = builder.gep(e.data(signature.args[3], args[3]), [args[4]])
+        for part, start, stop in e.parts(e.length(signature.args[0], args[0], 1)):
+            factors = part.spread(args[2])
+            with part.steps(start, stop) as (at, _):
+                _store_halves(part, _rounded(part, builder.fmul(part.load(source, at), factors)), target, at)
+        return context.get_dummy_value()
+
+    return types.void(matrix, types.int64, types.float32, flat, types.int64), codegen
+
+
+@intrinsic
+def gather_bfloat16_pairs(typing_context: Any, matrix: Any, row: Any, other: Any, flat: Any, flat_at: Any) -> Any:
+    """flat[flat_at + k] = matrix[row, k] and matrix[other, k] for every k, rounded to a pair of bfloat16 numbers."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
+        e = Emitter(context, builder)
+        sources = [e.row(signature.args[0], args[0], args[index]) for index in (1, 2)]
+        target = builder.gep(e.data(signature.args[3], args[3]), [args[4]])
+        for part, start, stop in e.parts(e.length(signature.args[0], args[0], 1)):
+            with part.steps(start, stop) as (at, _):
+                first, second = (
+                    builder.zext(_rounded(part, part.load(source, at)), part.integers) for source in sources
+                )
+                pair = builder.or_(first, builder.shl(second, part.lane_constants([16] * part.lanes)))
+                part.store(builder.bitcast(pair, part.vector), target, at)
+        return context.get_dummy_value()
+
+    return types.void(matrix, types.int64, types.int64, flat, types.int64), codegen
+
+
+def _rounded(e: Emitter, x: Value) -> Value:
+    """x as bfloat16 numbers, to nearest, ties to even, by their bits."""
+    builder = e.builder
+    return builder.bitcast(builder.fptrunc(x, ir.VectorType(_BFLOAT, e.lanes)), ir.VectorType(_HALF, e.lanes))
+
+
+def _store_halves(e: Emitter, halves: Value, data: Value, index: Value) -> None:
+    """Write 16 bits for each lane, from place `index` on if data held such."""
+    place = e.builder.gep(e.builder.bitcast(data, _HALF.as_pointer()), [index])
+    e.builder.store(halves, e.builder.bitcast(place, halves.type.as_pointer()), align=2)
 
 
 @intrinsic
@@ -111,28 +168,22 @@ def scale_sums(
 ) -> Any:
     """out[c] = (sums[c] - offsets[c]) factor factors[first + c] for `count` columns, of a row of an int8 product.
 
-    sums, from sums_at on: an int32's bits each, which the offsets, int32, take back if they went beyond it.
+    sums, from sums_at on, have the bits of an int32 each; what they went beyond that, the offsets, int32, take back.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
         e = Emitter(context, builder)
-        sums, offsets, factors, out = (e.data(signature.args[i], args[i]) for i in (0, 2, 4, 7))
-        sums, factors, out = (
-            builder.gep(data, [at]) for data, at in ((sums, args[1]), (factors, args[5]), (out, args[8]))
+        sums, offsets, factors, out = (
+            builder.gep(e.data(signature.args[array], args[array]), [at])
+            for array, at in ((0, args[1]), (2, e.index(0)), (4, args[5]), (7, args[8]))
         )
-        offsets, count = builder.bitcast(offsets, factors.type), args[6]
-
-        def scaled(load: Any, factor: Value, integer: Any, real: Any) -> Value:
-            """One vector, or one number."""
-            total = builder.sub(*(builder.bitcast(load(data), integer) for data in (sums, offsets)))
-            return builder.fmul(builder.fmul(builder.sitofp(total, real), factor), load(factors))
-
-        spread = e.spread(args[3])
-        with e.steps(e.index(0), e.whole(count)) as (at, _):
-            e.store(scaled(lambda data: e.load(data, at), spread, e.integers, e.vector), out, at)
-        with e.steps(e.whole(count), count, 1) as (at, _):
-            number = scaled(lambda data: builder.load(builder.gep(data, [at])), args[3], ir.IntType(32), ir.FloatType())
-            builder.store(number, builder.gep(out, [at]))
+        offsets = builder.bitcast(offsets, sums.type)
+        for part, start, stop in e.parts(args[6]):
+            factor = part.spread(args[3])
+            with part.steps(start, stop) as (at, _):
+                total = builder.sub(*(builder.bitcast(part.load(data, at), part.integers) for data in (sums, offsets)))
+                scaled = builder.fmul(builder.fmul(builder.sitofp(total, part.vector), factor), part.load(factors, at))
+                part.store(scaled, out, at)
         return context.get_dummy_value()
 
     index = types.int64

@@ -285,11 +285,10 @@ def scatter_row(typing_context: Any, flat: Any, flat_at: Any, factor: Any, matri
 
 
 def _emit_scaled_copy(e: Emitter, source: Value, target: Value, factor: Value, count: Value) -> None:
-    builder, factors = e.builder, e.spread(factor)
-    with e.steps(e.index(0), e.whole(count)) as (at, _):
-        e.store(builder.fmul(e.load(source, at), factors), target, at)
-    with e.steps(e.whole(count), count, 1) as (at, _):
-        builder.store(builder.fmul(builder.load(builder.gep(source, [at])), factor), builder.gep(target, [at]))
+    for part, start, stop in e.parts(count):
+        factors = part.spread(factor)
+        with part.steps(start, stop) as (at, _):
+            part.store(part.builder.fmul(part.load(source, at), factors), target, at)
 
 
 @intrinsic

@@ -6,6 +6,7 @@ The instructions name no processor: LLVM turns vectors into whatever there is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -175,6 +176,13 @@ class Emitter:
     def steps(self, start: Value, stop: Value, step: int | None = None) -> Any:
         """Open a loop from start to stop by `step`, or by the lanes; it yields the index and the count."""
         return cgutils.for_range_slice(self.builder, start, stop, self.index(step or self.lanes))
+
+    def parts(self, count: Value) -> list[tuple[Emitter, Value, Value]]:
+        """Whole vectors, then single numbers, that together are `count` of them: for each an emitter and its range."""
+        single = copy(self)
+        single.lanes, single.vector, single.integers = 1, ir.VectorType(_FLOAT, 1), ir.VectorType(_INT32, 1)
+        whole = self.whole(count)
+        return [(self, self.index(0), whole), (single, whole, count)]
 
     def multiply_add(self, a: Value, b: Value, c: Value) -> Value:
         """a * b + c, in one rounding where the processor can."""

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import platform
 import re
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +17,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kernels.amx_process import SAPPHIRE_RAPIDS, on_unit, run, skip_without
 
 from lf_ref.checkpoint.reduced import reduce
 from lf_ref.checkpoint.stored import StoredTensor
-from lf_ref.kernels import amx, amx_here, dot_tiles, vectors
+from lf_ref.kernels import amx, amx_here, dot_tiles
 from lf_ref.kernels.rounding import round_to_int8
 from oracles.compare import assert_close, assert_identical
 from oracles.reduced import bfloat16, bfloat16_product, whole_product
@@ -34,7 +33,6 @@ pytestmark = [
 
 # Sums of at most a few thousand float32 products of bfloat16 numbers, which are exact: their additions round.
 BFLOAT16_SUMS = 2e-6
-TESTS = Path(__file__).parents[1]
 KINDS = ["bfloat16", "int8"]
 
 # Rows, columns of the result, terms: primes, whole tiles, one more and one less than a tile, two, a pack, and a word.
@@ -56,25 +54,15 @@ SIZES = [
 ]
 
 PROGRAM = """
-import ctypes, json, sys, warnings
-import llvmlite.binding as llvm
+import json, sys
 import numpy as np
+from kernels.amx_process import unit_or_twin
 from lf_ref.checkpoint.reduced import reduce
 from lf_ref.checkpoint.stored import StoredTensor
-from lf_ref.kernels import amx, amx_here, reduced
+from lf_ref.kernels import amx_here, reduced
 from lf_ref.kernels.threads import Threads
-from oracles.matrix_unit import MatrixUnit
 
-warnings.simplefilter("error")
-faults, loads = [], []
-if sys.argv[1] == "twin":
-    functions = MatrixUnit(faults, loads).functions()
-    for name, function in functions.items():
-        llvm.add_symbol("twin_" + name, ctypes.cast(function, ctypes.c_void_p).value)
-    amx._INSTRUCTIONS = "twin_"
-    amx_here.matrices_here = reduced.dots_here = lambda kind: True
-    amx_here._permitted = lambda: True
-
+faults, loads = unit_or_twin(sys.argv[1])
 arrays, answers = np.load(sys.argv[2]), {}
 
 def product(name, kind, threads):
@@ -105,11 +93,6 @@ np.savez(sys.argv[3], **answers)
 print(json.dumps(faults))
 """
 
-# What LLVM is told of a processor with AMX.
-SAPPHIRE_RAPIDS = (
-    "+64bit,+cx8,+cmov,+fxsr,+mmx,+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,"
-    "+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl,+avx512vnni,+avx512bf16,+amx-tile,+amx-bf16,+amx-int8"
-)
 COMPILE = """
 import importlib, json
 from lf_ref.kernels import amx, vectors
@@ -122,16 +105,6 @@ for kind in ("bfloat16", "int8"):
     (answer[kind],) = kernel.inspect_asm().values()
 print(json.dumps(answer))
 """
-
-
-def run(code: str, folder: Path, *arguments: str, **variables: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
-    paths = [str(TESTS), *filter(None, [environment.get("PYTHONPATH")])]
-    environment |= {"NUMBA_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": os.pathsep.join(paths)} | variables
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    return done.stdout
 
 
 def arrays_of(rows: int, columns: int, terms: int) -> tuple[Any, Any]:
@@ -160,10 +133,7 @@ INPUTS = inputs()
 @pytest.fixture(scope="module", params=["unit", "twin"])
 def answers(request, tmp_path_factory):
     """The products of all inputs, made in a process of its own that multiplies on AMX or on its twin."""
-    if request.param == "unit" and not on_unit():
-        pytest.skip("this processor or system has no AMX")
-    if request.param == "twin" and vectors.tile_shape(vectors.cpu_target.target_context).lanes != 16:
-        pytest.skip("AMX is only used beside vectors of 16 floats")
+    skip_without(request.param)
     folder = tmp_path_factory.mktemp(request.param)
     arrays = {
         f"{name} {side}": array
@@ -175,10 +145,6 @@ def answers(request, tmp_path_factory):
     assert json.loads(faults) == []
     with np.load(folder / "answers.npz") as found:
         return dict(found)
-
-
-def on_unit() -> bool:
-    return vectors.matrices_here("bfloat16") and vectors.matrices_here("int8") and amx_here._permitted()
 
 
 def expected_int8(x: Any, weight: Any) -> Any:

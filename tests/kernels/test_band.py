@@ -1,100 +1,36 @@
-"""Both band kernels against scalar loops, for any mask, any global tokens, any window and any block."""
+"""The band kernels against scalar loops, for any mask, any global tokens, any window and any block."""
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernels.band_cases import FLOAT32, FLOAT64, check, make_case, marks_of, tolerance_of
 
-from lf_ref.kernels import band_plain
-from oracles.band import averages_of, band_layout, shares_of
+from lf_ref.kernels import band_plain, engine
+from lf_ref.kernels.vectors import dots_here
+from oracles.band import band_layout, shares_of
 from oracles.compare import assert_close, assert_identical
-
-# Sums of at most a few thousand products of numbers around 1, and an exponential: a few last places.
-FLOAT64 = 1e-13
-FLOAT32 = 2e-6
 
 PLAIN_64 = pytest.param("plain", np.float64, id="plain-float64")
 PLAIN_32 = pytest.param("plain", np.float32, id="plain-float32")
-TILES = pytest.param("tiles", np.float32, id="tiles", marks=pytest.mark.jit)
-every_kernel = pytest.mark.parametrize(("kernel", "dtype"), [PLAIN_64, PLAIN_32, TILES])
-
-
-@dataclass
-class Case:
-    """One head of one text; the arrays are views into wider ones, as a head of a projection is."""
-
-    query: Any
-    key: Any
-    value: Any
-    local: Any
-    global_positions: Any
-    one_sided: int
-
-    def run(self, kernel: str, cuts: tuple[int, ...] = (), dirt: float = np.nan) -> Any:
-        """The whole result, computed in blocks that end at `cuts`."""
-        seq, head_dim = self.query.shape
-        wide = np.full((seq, 3 * head_dim), dirt, self.query.dtype)
-        out = wide[:, head_dim : 2 * head_dim]
-        for start, stop in zip((0, *cuts), (*cuts, seq), strict=True):
-            self.run_block(kernel, start, stop, out)
-        untouched = np.delete(wide, np.s_[head_dim : 2 * head_dim], axis=1)
-        assert_identical(untouched, np.full_like(untouched, dirt), "the other heads")
-        return out
-
-    def run_block(self, kernel: str, start: int, stop: int, out: Any) -> None:
-        block_of(kernel)(
-            self.query,
-            self.key,
-            self.value,
-            self.local,
-            self.global_positions,
-            self.one_sided,
-            start,
-            stop,
-            out,
-        )
-
-    def expected(self) -> Any:
-        shares = shares_of(self.query, self.key, self.local, self.global_positions.tolist(), self.one_sided)
-        return averages_of(shares, self.value)
-
-
-def block_of(kernel: str) -> Any:
-    if kernel == "plain":
-        return band_plain.band_block
-    from lf_ref.kernels import band_tiles
-
-    return band_tiles.band_block
-
-
-def make_case(marks: Any, head_dim: int, one_sided: int, seed: int, dtype: Any) -> Case:
-    """marks: for each token 0 masked, 1 local, 2 global."""
-    marks = np.asarray(marks)
-    rng = np.random.default_rng(seed)
-    wide = rng.normal(size=(3, len(marks), 3 * head_dim)).astype(dtype)
-    wide.flags.writeable = False
-    query, key, value = wide[:, :, head_dim : 2 * head_dim]
-    return Case(query, key, value, marks == 1, np.flatnonzero(marks == 2), one_sided)
-
-
-def marks_of(seq: int, masked: float, globals_: int, seed: int) -> Any:
-    rng = np.random.default_rng(seed)
-    marks = np.where(rng.random(seq) < masked, 0, 1)
-    marks[rng.choice(seq, globals_, replace=False)] = 2
-    return marks
-
-
-def check(case: Case, got: Any) -> None:
-    """Values may cancel in an average, so errors are judged by the size of the values."""
-    tolerance, expected = FLOAT64 if got.dtype == np.float64 else FLOAT32, case.expected()
-    cancelled = np.abs(case.value).max() / (np.abs(expected).max() or 1.0)
-    assert_close(got, expected, tolerance * max(1.0, float(cancelled)), "averages")
+TILES = pytest.param("float32", np.float32, id="tiles", marks=pytest.mark.jit)
+PAIRS = pytest.param(
+    "bfloat16",
+    np.float32,
+    id="bfloat16",
+    marks=[
+        pytest.mark.jit,
+        pytest.mark.skipif(not dots_here("bfloat16"), reason="this processor multiplies no bfloat16 numbers"),
+    ],
+)
+every_kernel = pytest.mark.parametrize(("kernel", "dtype"), [PLAIN_64, PLAIN_32, TILES, PAIRS])
 
 
 @every_kernel
@@ -116,8 +52,8 @@ def test_equals_scalar_loops(
     kernel: str, dtype: Any, seq: int, head_dim: int, one_sided: int, masked: float, globals_: int
 ) -> None:
     case = make_case(marks_of(seq, masked, globals_, seed=3), head_dim, one_sided, seed=5, dtype=dtype)
-    check(case, case.run(kernel))
-    check(case, case.run(kernel, cuts=(seq // 3, seq // 2)))
+    check(case, kernel, case.run(kernel))
+    check(case, kernel, case.run(kernel, cuts=(seq // 3, seq // 2)))
 
 
 @every_kernel
@@ -133,23 +69,20 @@ def test_equals_scalar_loops_whatever_the_masks(
     kernel: str, dtype: Any, marks: list[int], head_dim: int, one_sided: int, seed: int, cut: float
 ) -> None:
     case = make_case(marks, head_dim, one_sided, seed, dtype)
-    check(case, case.run(kernel, cuts=(int(cut * len(marks)),)))
+    check(case, kernel, case.run(kernel, cuts=(int(cut * len(marks)),)))
 
 
-@pytest.mark.jit
+@pytest.mark.parametrize(("kernel", "dtype"), [TILES, PAIRS])
 @pytest.mark.parametrize(
     ("seq", "one_sided", "globals_"),
     [(2503, 1301, 0), (2503, 61, 1999), (1301, 1301, 7), (1103, 40, 1031)],
     ids=["window", "globals", "whole text", "border within globals"],
 )
-def test_more_keys_than_one_chunk(seq: int, one_sided: int, globals_: int) -> None:
+def test_more_keys_than_one_chunk(kernel: str, dtype: Any, seq: int, one_sided: int, globals_: int) -> None:
     """The sums over chunks of keys are joined; the plain kernel, checked above, is the judge in float64."""
-    marks = marks_of(seq, 0.05, globals_, seed=11)
-    case = make_case(marks, 19, one_sided, seed=13, dtype=np.float32)
-    exact = make_case(marks, 19, one_sided, seed=13, dtype=np.float64)
-    for name in ("query", "key", "value"):
-        setattr(exact, name, getattr(case, name).astype(np.float64))
-    assert_close(case.run("tiles", cuts=(seq // 2,)), exact.run("plain"), FLOAT32, "averages")
+    case = make_case(marks_of(seq, 0.05, globals_, seed=11), 19, one_sided, seed=13, dtype=dtype)
+    got, expected = case.run(kernel, cuts=(seq // 2,)), case.exact(kernel).run("plain")
+    assert_close(got, expected, tolerance_of(kernel, dtype), "averages")
 
 
 @every_kernel
@@ -159,13 +92,18 @@ def test_other_rows_are_left_alone(kernel: str, dtype: Any) -> None:
     case.run_block(kernel, 11, 17, out)
     assert_identical(out[:11], np.full((11, 7), 3.0, dtype), "rows before the block")
     assert_identical(out[17:], np.full((12, 7), 3.0, dtype), "rows after the block")
-    assert_close(out[11:17], case.expected()[11:17], 1e-5, "the block")
+    tolerance = max(1e-5, 2 * tolerance_of(kernel, dtype))
+    assert_close(out[11:17], case.expected(kernel)[11:17], tolerance, "the block")
 
 
 @every_kernel
 def test_what_cannot_be_seen_has_no_influence(kernel: str, dtype: Any) -> None:
-    """Masked tokens may hold anything, even no numbers; so may the queries of global tokens."""
+    """Masked tokens may hold anything, even no numbers; so may the queries of global tokens.
+
+    The first token is masked: its place is what fills up the lists of tokens.
+    """
     marks = marks_of(61, 0.3, 5, seed=23)
+    marks[0] = 0
     case = make_case(marks, 11, 9, seed=29, dtype=dtype)
     before = case.run(kernel)
     query, key, value = (np.array(array) for array in (case.query, case.key, case.value))
@@ -185,10 +123,11 @@ def test_scores_of_any_size(kernel: str, dtype: Any, height: float) -> None:
     query, key = np.full((47, 5), 5**-0.5, dtype), np.zeros((47, 5), dtype)
     key[20] = height  # the score of token 20 is `height`, all others are 0
     case.query, case.key = query, key
-    expected = case.expected()
+    expected = case.expected(kernel)
     assert np.isfinite(expected).all()
     # Reading a score of 88 to float32's last place already costs 5e-6 of the exponential.
-    assert_close(case.run(kernel), expected, FLOAT64 * 100 if dtype == np.float64 else 1e-5, "averages")
+    tolerance = FLOAT64 * 100 if dtype == np.float64 else max(1e-5, tolerance_of(kernel, dtype))
+    assert_close(case.run(kernel), expected, tolerance, "averages")
 
 
 @every_kernel
@@ -247,3 +186,26 @@ def test_probabilities_in_the_layout_of_attentions(
     expected = band_layout(shares, globals_, columns, one_sided)
     assert_close(out, expected, FLOAT64 if dtype == np.float64 else FLOAT32, "probabilities")
     assert_identical(out == 0, expected == 0, "zeros")
+
+
+@pytest.mark.jit
+@pytest.mark.parametrize(
+    ("dtype", "reduced", "dots", "unit", "kernel"),
+    [
+        (np.float64, False, True, True, "band_plain"),
+        (np.float32, False, True, True, "band_float32"),
+        (np.float32, True, False, True, "band_float32"),
+        (np.float32, True, True, False, "band_bfloat16"),
+        (np.float32, True, True, True, "band_amx"),
+    ],
+)
+def test_which_kernel_is_taken(
+    monkeypatch: pytest.MonkeyPatch, dtype: Any, reduced: bool, dots: bool, unit: bool, kernel: str
+) -> None:
+    """Found by name and not imported: those of other processors cannot be compiled here."""
+    monkeypatch.setattr(engine, "dots_here", lambda kind: dots)
+    monkeypatch.setattr(engine, "amx_kernel", lambda kind: object() if unit else None)
+    for name in ("band_float32", "band_bfloat16", "band_amx"):
+        monkeypatch.setitem(sys.modules, f"lf_ref.kernels.{name}", SimpleNamespace(band_block=name))
+    found: Any = engine._band_block(np.dtype(dtype), reduced)
+    assert (found if isinstance(found, str) else found.py_func.__module__.rpartition(".")[2]) == kernel

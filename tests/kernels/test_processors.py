@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import platform
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lf_ref.kernels.vectors import dots_here
 from oracles.band import averages_of, shares_of
 from oracles.compare import assert_close
 
@@ -24,7 +26,7 @@ PRODUCTS = 1e-5  # sums of 29 products of about 1
 PROGRAM = """
 import json, sys
 import numba, numpy as np
-from lf_ref.kernels import band_tiles, float32_tiles, tile
+from lf_ref.kernels import band_float32, float32_tiles, tile
 from lf_ref.kernels.products import linear_product
 from lf_ref.kernels.threads import Threads
 
@@ -34,10 +36,10 @@ def lanes():
 
 arrays = np.load(sys.argv[1])
 out = np.empty_like(arrays["value"])
-band_tiles.band_block(
+band_float32.band_block(
     arrays["query"], arrays["key"], arrays["value"], arrays["local"], arrays["globals"], 11, 0, len(out), out
 )
-kernels = band_tiles.band_block, float32_tiles.float32_block
+kernels = band_float32.band_block, float32_tiles.float32_block
 hits = sum(sum(kernel.stats.cache_hits.values()) for kernel in kernels)
 product = linear_product(arrays["query"], arrays["key"], Threads(2))
 print(json.dumps({"lanes": lanes(), "hits": hits, "out": out.tolist(), "product": product.tolist()}))
@@ -89,15 +91,25 @@ def test_any_processor_from_one_cache(tmp_path: Path, arrays: dict[str, Any]) ->
     assert_close(np.array(again["product"]), product, PRODUCTS, "host")
 
 
-def test_the_cache_notices_a_change_of_the_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numba's key holds what a kernel closes over: here a hash of the sources of its intrinsics."""
-    from lf_ref.kernels import band_tiles, tile, vectors
-
-    fingerprint = tile.fingerprint()
-    assert [cell.cell_contents for cell in band_tiles.band_block.py_func.__closure__] == [fingerprint]
-    for changed in (tile, vectors):
-        sources = {module.__name__: Path(module.__file__).read_text() for module in (tile, vectors)}
-        sources[changed.__name__] += "# a change\n"
+@pytest.mark.parametrize(
+    ("kind", "home", "called"),
+    [
+        ("float32", "band_tiles", ["band_tiles", "short_tiles", "tile", "vectors"]),
+        ("bfloat16", "band_pairs", ["band_pairs", "band_tiles", "short_tiles", "tile", "vectors"]),
+    ],
+)
+def test_the_cache_notices_a_change_of_the_tiles(
+    monkeypatch: pytest.MonkeyPatch, kind: str, home: str, called: list[str]
+) -> None:
+    """Numba's key holds what a kernel closes over: here a hash of the sources of all that it calls."""
+    modules = {name: importlib.import_module(f"lf_ref.kernels.{name}") for name in called}
+    fingerprint = modules[home].fingerprint()
+    if kind == "float32" or dots_here(kind):
+        kernel = importlib.import_module(f"lf_ref.kernels.band_{kind}").band_block
+        assert [cell.cell_contents for cell in kernel.py_func.__closure__] == [fingerprint]
+    for changed in modules.values():
+        sources = {module: Path(module.__file__).read_text() for module in modules.values()}
+        sources[changed] += "# a change\n"
         with monkeypatch.context() as patch:
-            patch.setattr("inspect.getsource", lambda module, sources=sources: sources[module.__name__])
-            assert tile.fingerprint() != fingerprint
+            patch.setattr("inspect.getsource", sources.__getitem__)
+            assert modules[home].fingerprint() != fingerprint

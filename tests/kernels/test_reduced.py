@@ -224,7 +224,7 @@ print(json.dumps(answer))
 """
 
 KINDS = """
-import json, sys
+import importlib, json, sys
 import numpy as np
 from lf_ref.kernels.threads import Threads
 from lf_ref.kernels.products import linear_product
@@ -240,7 +240,12 @@ for kind in sys.argv[2:]:
         out = linear_product(x, weight, Threads(1))
     else:
         out = reduced_product(x, reduce(StoredTensor.of(weight), kind), Threads(1))
-    answer[kind] = out.tolist()
+    answer[kind] = {"product": out.tolist()}
+    if kind != "int8":
+        averages, everything, nothing = np.empty_like(x), np.ones(len(x), bool), np.empty(0, np.int64)
+        band_block = importlib.import_module("lf_ref.kernels.band_" + kind).band_block
+        band_block(x, x, x, everything, nothing, 5, 0, len(x), averages)
+        answer[kind]["averages"] = averages.tolist()
 print(json.dumps(answer))
 """
 
@@ -293,10 +298,14 @@ def test_kernels_of_every_kind_from_one_cache(tmp_path):
     kinds = ["float32", *(kind for kind in ("bfloat16", "int8") if dots_here(kind))]
     for kind in kinds:
         run(f"import lf_ref.kernels.{kind}_tiles", tmp_path)
+        if kind != "int8":
+            run(f"import lf_ref.kernels.band_{kind}", tmp_path)
     alone = {kind: json.loads(run(KINDS, tmp_path, path, kind))[kind] for kind in kinds}
     assert json.loads(run(KINDS, tmp_path, path, *kinds)) == alone
     assert json.loads(run(KINDS, tmp_path, path, *reversed(kinds))) == alone
-    assert_close(np.array(alone["float32"]), x.astype(float) @ weight.T.astype(float), BFLOAT16_SUMS, "float32")
+    assert_close(
+        np.array(alone["float32"]["product"]), x.astype(float) @ weight.T.astype(float), BFLOAT16_SUMS, "float32"
+    )
 
 
 @pytest.mark.jit

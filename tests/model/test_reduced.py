@@ -8,6 +8,7 @@ import pytest
 import lf_ref
 from lf_ref.checkpoint import quantize
 from lf_ref.files import locate
+from lf_ref.kernels import engine
 from model.building import build
 from oracles.compare import assert_close, assert_identical
 from oracles.heads import HEADS, run
@@ -78,6 +79,18 @@ def test_one_thread_equals_many(kind):
     ]
     for count, answer in zip((2, 3, 7, None), answers[1:], strict=True):
         assert_identical(answer, answers[0], f"{count} threads")
+
+
+@pytest.mark.parametrize("dtype", ["float32", *KINDS])
+def test_attention_is_told_of_few_bits(dtype, monkeypatch):
+    """It multiplies bfloat16 numbers then, which no bound on the results could tell from products of float32."""
+    told = []
+    monkeypatch.setattr(
+        engine, "_band_block", lambda *given, choose=engine._band_block: told.append(given) or choose(*given)
+    )
+    state = state_of("LongformerModel", WIDE, seed=37)
+    build("LongformerModel", WIDE, state, dtype=dtype)(**ragged_batch(WIDE, seed=38))
+    assert set(told) == {(np.dtype(np.float32), dtype in KINDS)}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -18,7 +18,7 @@ def bfloat16(x: Any) -> Array:
     with np.errstate(invalid="ignore"):
         rounded = np.rint(x / unit) * unit
     rounded = np.where(np.isfinite(x), rounded, x)
-    return np.where(np.abs(rounded) >= 2.0**128, np.sign(rounded) * np.inf, rounded)
+    return np.where(np.abs(rounded) >= 2.0**128, np.copysign(np.inf, rounded), rounded)
 
 
 def bfloat16_product(x: Any, weight: Any) -> Array:

@@ -1,0 +1,66 @@
+"""Processes that multiply on AMX, or on its twin in software, or that compile for a processor that has it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import pytest
+
+from lf_ref.kernels import amx, amx_here, engine, reduced, vectors
+from oracles.matrix_unit import MatrixUnit
+
+TESTS = Path(__file__).parents[1]
+_KEPT = []  # what machine code calls
+
+# What LLVM is told of a processor with AMX.
+SAPPHIRE_RAPIDS = (
+    "+64bit,+cx8,+cmov,+fxsr,+mmx,+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2,"
+    "+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl,+avx512vnni,+avx512bf16,+amx-tile,+amx-bf16,+amx-int8"
+)
+
+
+def unit_or_twin(which: str) -> tuple[list[str], list[tuple[int, int]]]:
+    """Have this process multiply on the unit, or on its twin; return the `faults` and `loads` of a `MatrixUnit`.
+
+    Warnings become errors.
+    """
+    warnings.simplefilter("error")
+    faults: list[str] = []
+    loads: list[tuple[int, int]] = []
+    if which == "twin":
+        functions = MatrixUnit(faults, loads).functions()
+        _KEPT.append(functions)
+        for name, function in functions.items():
+            llvm.add_symbol("twin_" + name, ctypes.cast(function, ctypes.c_void_p).value)
+        amx._INSTRUCTIONS = "twin_"
+        amx_here.matrices_here = reduced.dots_here = engine.dots_here = lambda kind: True
+        amx_here._permitted = lambda: True
+    return faults, loads
+
+
+def run(code: str, folder: Path, *arguments: str, **variables: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    paths = [str(TESTS), *filter(None, [environment.get("PYTHONPATH")])]
+    environment |= {"NUMBA_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": os.pathsep.join(paths)} | variables
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+def on_unit() -> bool:
+    return vectors.matrices_here("bfloat16") and vectors.matrices_here("int8") and amx_here._permitted()
+
+
+def skip_without(which: str) -> None:
+    """Skip a test where a process cannot multiply on the unit, or on its twin."""
+    if which == "unit" and not on_unit():
+        pytest.skip("this processor or system has no AMX")
+    if which == "twin" and vectors.tile_shape(vectors.cpu_target.target_context).lanes != 16:
+        pytest.skip("AMX is only used beside vectors of 16 floats")
