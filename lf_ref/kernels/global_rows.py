@@ -67,35 +67,41 @@ class Folded:
     def __init__(
         self, hidden: Array, weights: Mapping[str, Any], heads: int, threads: Threads, product: Product
     ) -> None:
-        """As in `Projected`; reduced weights are widened, for one head at a time."""
-        self.hidden, self.threads = hidden, threads
+        """As in `Projected`; reduced weights are widened, for some heads at a time."""
+        self.hidden, self.threads, self.size = hidden, threads, hidden.shape[1] // heads
         self.key, self.value = weights["key_global.weight"], weights["value_global.weight"]
         self.bias = weights["value_global.bias"].reshape(heads, 1, -1)
-        size = len(self.key) // heads
-        self.rows = [slice(start, start + size) for start in range(0, len(self.key), size)]
+        step = -(-heads // threads.count)
+        self.heads = [(slice(first, min(first + step, heads)),) for first in range(0, heads, step)]
 
     def scores(self, query: Array) -> Array:
         """As in `Way`."""
-
-        def fold(rows: slice, query: Array, out: Array) -> None:
-            np.matmul(query, self.key[rows], out=out)  # [n, D], [D, hidden] -> [n, hidden]
-
         folded = np.empty((*query.shape[:2], self.hidden.shape[1]), self.hidden.dtype)
-        self.threads.run(fold, zip(self.rows, query, folded, strict=True))
+
+        def fold(heads: slice) -> None:
+            np.matmul(query[heads], self._some(self.key, heads), out=folded[heads])  # [n, D], [D, hidden]
+
+        self.threads.run(fold, self.heads)
         return _flat(folded, lambda rows: linear_product(rows, self.hidden, self.threads))
 
     def averages(self, shares: Array) -> Array:
         """As in `Way`."""
-
-        def project(rows: slice, token: Array, out: Array) -> None:
-            np.matmul(token, self.value[rows].T, out=out)  # [n, hidden], [hidden, D] -> [n, D]
-
         # [H, n, S] -> [H, n, hidden]
         tokens = _flat(shares, lambda rows: plain_product(rows, self.hidden, self.threads))
-        averages = np.empty((*shares.shape[:2], self.bias.shape[2]), self.hidden.dtype)
-        self.threads.run(project, zip(self.rows, tokens, averages, strict=True))
+        averages = np.empty((*shares.shape[:2], self.size), self.hidden.dtype)
+
+        def project(heads: slice) -> None:
+            values = self._some(self.value, heads).swapaxes(1, 2)
+            np.matmul(tokens[heads], values, out=averages[heads])  # [n, hidden], [hidden, D]
+
+        self.threads.run(project, self.heads)
         averages += self.bias
         return averages
+
+    def _some(self, weight: Any, heads: slice) -> Array:
+        """A weight as some heads have it, in floats.  # [some heads, D, hidden]"""
+        rows: Array = weight[heads.start * self.size : heads.stop * self.size]
+        return rows.reshape(-1, self.size, self.hidden.shape[1])
 
 
 def cheaper(width: int, globals_: int, heads: int) -> type[Projected] | type[Folded]:
