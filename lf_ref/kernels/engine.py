@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from . import band_plain, rowwise
 from .amx_here import amx_kernel
 from .global_rows import global_rows
-from .products import linear_product
-from .reduced import ReducedWeight, reduced_product
+from .products import linear_product, linear_products
+from .reduced import ReducedWeight, reduced_product, reduced_products
 from .threads import Threads
 from .vectors import dots_here
 
@@ -59,6 +59,15 @@ class Kernels:
     def linear(self, x: Array, weight: Weight, bias: Array) -> Array:
         """x W^T + b.  # [..., m], [n, m], [n] -> [..., n]"""
         return self._linear(x, weight, bias, "identity")
+
+    def linears(self, x: Array, maps: Sequence[tuple[Weight, Array]]) -> list[Array]:
+        """x W^T + b for several W, all reduced or none, and b.  # [rows, m], each [n, m], [n] -> each [rows, n]"""
+        weights: Any = [weight for weight, _ in maps]
+        several = linear_products if isinstance(weights[0], np.ndarray) else reduced_products
+        outs = several(x, weights, self._threads)
+        for out, (_, bias) in zip(outs, maps, strict=True):
+            self._add_bias(out, bias, "identity")
+        return outs
 
     def linear_activation(self, x: Array, weight: Weight, bias: Array, name: str) -> Array:
         """activation(x W^T + b).  # [..., m], [n, m], [n] -> [..., n]"""

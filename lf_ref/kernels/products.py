@@ -8,7 +8,8 @@ for other numbers of threads, so that the bits of a result would depend on it.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numba
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from .threads import Threads
 from .tile import ROWS
 
-__all__ = ["VECTOR_BLOCKS", "Blocks", "linear_product", "product", "products", "run_blocks"]
+__all__ = ["VECTOR_BLOCKS", "Blocks", "blocks", "linear_product", "linear_products", "product", "products"]
 
 Array = NDArray[Any]
 
@@ -54,25 +55,32 @@ VECTOR_BLOCKS = Blocks(ROWS, _LEAST_WORK, 1 << 24)
 
 def linear_product(x: Array, weight: Array, threads: Threads) -> Array:
     """x W^T.  # [n, a], [m, a] -> [n, m]"""
-    if x.dtype != np.float32 or weight.strides[1] != weight.itemsize or _numba_config.DISABLE_JIT:
-        return product(x, weight.T, threads)
+    return linear_products(x, [weight], threads)[0]
+
+
+def linear_products(x: Array, weights: Sequence[Array], threads: Threads) -> list[Array]:
+    """x W^T for each of several weights.  # [n, a], each [m, a] -> each [n, m]"""
+    if x.dtype != np.float32 or any(w.strides[1] != w.itemsize for w in weights) or _numba_config.DISABLE_JIT:
+        return [product(x, weight.T, threads) for weight in weights]
     from .float32_tiles import float32_block  # compiles, or loads from the cache, at import
 
-    out = np.empty((len(x), len(weight)), np.float32)
-    run_blocks(float32_block, threads, out, weight.shape[1], np.ascontiguousarray(x).reshape(-1), weight)
-    return out
+    outs = [np.empty((len(x), len(weight)), np.float32) for weight in weights]
+    flat = np.ascontiguousarray(x).reshape(-1)
+    tasks = [blocks(threads, out, weight.shape[1], flat, weight) for out, weight in zip(outs, weights, strict=True)]
+    threads.run(float32_block, chain(*tasks))
+    return outs
 
 
-def run_blocks(
-    kernel: Any, threads: Threads, out: Array, depth: int, *operands: Array, like: Blocks = VECTOR_BLOCKS
-) -> None:
-    """Run a kernel as `float32_block` on blocks that together cover the result.
+def blocks(
+    threads: Threads, out: Array, depth: int, *operands: Array, like: Blocks = VECTOR_BLOCKS
+) -> list[tuple[Any, ...]]:
+    """The arguments of a kernel as `float32_block` for blocks that together cover the result.
 
     out: [n, m], C-contiguous; depth: the words in a row of the weight; operands: what the kernel takes between
     its block and the result.
     """
-    blocks = _blocks(out.shape[0], out.shape[1], depth, threads.count, like)
-    threads.run(kernel, [(*block, *operands, out.reshape(-1)) for block in blocks])
+    cuts = _blocks(out.shape[0], out.shape[1], depth, threads.count, like)
+    return [(*cut, *operands, out.reshape(-1)) for cut in cuts]
 
 
 def _blocks(rows: int, columns: int, depth: int, threads: int, like: Blocks) -> list[tuple[int, int, int, int]]:

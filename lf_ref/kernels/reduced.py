@@ -6,18 +6,20 @@ integers exactly, so that both ways give the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .amx_here import amx_kernel
-from .products import VECTOR_BLOCKS, Blocks, linear_product, run_blocks
+from .products import VECTOR_BLOCKS, Blocks, blocks, linear_product
 from .rounding import round_to_bfloat16, round_to_int8
 from .threads import Threads
 from .vectors import dots_here
 
-__all__ = ["ReducedWeight", "reduced_product"]
+__all__ = ["ReducedWeight", "reduced_product", "reduced_products"]
 
 Array = NDArray[Any]
 FloatArray = NDArray[np.float32]
@@ -55,8 +57,13 @@ class ReducedWeight(Protocol):
 
 def reduced_product(x: Array, weight: ReducedWeight, threads: Threads) -> FloatArray:
     """x W^T, with x rounded as W is.  # [n, a], [m, a] -> float32 [n, m]"""
+    return reduced_products(x, [weight], threads)[0]
+
+
+def reduced_products(x: Array, weights: Sequence[ReducedWeight], threads: Threads) -> list[FloatArray]:
+    """As `reduced_product` for several weights of one kind.  # [n, a], each [m, a] -> each float32 [n, m]"""
     x = np.ascontiguousarray(x, np.float32)
-    return (_int8 if weight.kind == "int8" else _bfloat16)(x, weight, threads)
+    return (_int8 if weights[0].kind == "int8" else _bfloat16)(x, weights, threads)
 
 
 class _Way(NamedTuple):
@@ -72,6 +79,13 @@ class _Way(NamedTuple):
         room = np.empty((rows, words * 4 // np.dtype(dtype).itemsize), dtype)
         room[len(x) :] = room[:, x.shape[1] :] = 0
         return room
+
+    def run(self, threads: Threads, outs: Sequence[Array], depth: int, operands: Sequence[tuple[Array, ...]]) -> None:
+        """Multiply; depth: the words in a row of a weight; operands: the kernel's for each result."""
+        pairs = zip(outs, operands, strict=True)
+        threads.run(
+            self.kernel, chain(*(blocks(threads, out, depth, *given, like=self.blocks) for out, given in pairs))
+        )
 
 
 def _way(kind: str) -> _Way:
@@ -90,41 +104,48 @@ def _way(kind: str) -> _Way:
     return _Way(block, VECTOR_BLOCKS, 1)
 
 
-def _bfloat16(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
+def _bfloat16(x: FloatArray, weights: Sequence[ReducedWeight], threads: Threads) -> list[FloatArray]:
     way = _way("bfloat16")
-    bits = way.room(x, weight, np.uint16)
+    bits = way.room(x, weights[0], np.uint16)
     threads.rows(round_to_bfloat16, x, bits)
-    out = np.empty((len(x), len(weight)), np.float32)
+    outs = [np.empty((len(x), len(weight)), np.float32) for weight in weights]
     if way.kernel is not None:
-        run_blocks(way.kernel, threads, out, weight.words.shape[1], _words(bits), weight.words, like=way.blocks)
-        return out
+        way.run(threads, outs, weights[0].words.shape[1], [(_words(bits), weight.words) for weight in weights])
+        return outs
     rounded = _widened(bits[: len(x), : x.shape[1]])
-    for start in range(0, len(weight), _WIDENED):
-        rows = slice(start, start + _WIDENED)
-        out[:, rows] = linear_product(rounded, _widened(weight.numbers[rows]), threads)
-    return out
+    for weight, out in zip(weights, outs, strict=True):
+        for start in range(0, len(weight), _WIDENED):
+            rows = slice(start, start + _WIDENED)
+            out[:, rows] = linear_product(rounded, _widened(weight.numbers[rows]), threads)
+    return outs
 
 
-def _int8(x: FloatArray, weight: ReducedWeight, threads: Threads) -> FloatArray:
+def _int8(x: FloatArray, weights: Sequence[ReducedWeight], threads: Threads) -> list[FloatArray]:
     way = _way("int8")
-    numbers = way.room(x, weight, np.uint8)
+    numbers = way.room(x, weights[0], np.uint8)
     scales = np.empty(len(x), np.float32)
     threads.rows(round_to_int8, x, numbers, scales)
-    out = np.empty((len(x), len(weight)), np.float32)
+    outs = [np.empty((len(x), len(weight)), np.float32) for weight in weights]
     if way.kernel is not None:
-        operands = _words(numbers), scales, weight.words, weight.scales, weight.row_sums
-        run_blocks(way.kernel, threads, out, weight.words.shape[1], *operands, like=way.blocks)
-        return out
+        words = _words(numbers)
+        way.run(
+            threads,
+            outs,
+            weights[0].words.shape[1],
+            [(words, scales, weight.words, weight.scales, weight.row_sums) for weight in weights],
+        )
+        return outs
     whole = numbers[: len(x), : x.shape[1]].astype(np.float32) - np.float32(128)
-    for start in range(0, len(weight), _WIDENED):
-        rows = slice(start, start + _WIDENED)
-        sums = np.zeros(out[:, rows].shape, np.int32)
-        for first in range(0, x.shape[1], _EXACT):
-            part = slice(first, first + _EXACT)
-            widened = weight.numbers[rows, part].astype(np.float32)
-            sums += linear_product(whole[:, part], widened, threads).astype(np.int32)
-        out[:, rows] = sums.astype(np.float32) * scales[:, None] * weight.scales[rows]
-    return out
+    for weight, out in zip(weights, outs, strict=True):
+        for start in range(0, len(weight), _WIDENED):
+            rows = slice(start, start + _WIDENED)
+            sums = np.zeros(out[:, rows].shape, np.int32)
+            for first in range(0, x.shape[1], _EXACT):
+                part = slice(first, first + _EXACT)
+                widened = weight.numbers[rows, part].astype(np.float32)
+                sums += linear_product(whole[:, part], widened, threads).astype(np.int32)
+            out[:, rows] = sums.astype(np.float32) * scales[:, None] * weight.scales[rows]
+    return outs
 
 
 def _widened(bits: Array) -> FloatArray:

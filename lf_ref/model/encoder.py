@@ -6,6 +6,7 @@ The tokens of all rows lie one after another, [tokens, hidden], and no row is pa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -133,7 +134,7 @@ def self_attention(
     """
     heads = config.num_attention_heads
     if any(row.local[row.queries].any() for row in layer.rows):
-        query, key, value = (note(name, _project(hidden, weights, name, kernels)) for name in ("query", "key", "value"))
+        query, key, value = _project(hidden, weights, ("query", "key", "value"), kernels, note)
         # In the place of the query: a new array of this size costs as much as a tenth of a product.
         kernels.band_attention(query, key, value, layer.rows, heads, one_sided, out=query)
         context = note("context", query)
@@ -178,7 +179,7 @@ def attentions(
     Returns [B, H, S, x + 2 one_sided + 1] and [B, H, S, x], x the largest number of global tokens of any row.
     """
     heads, rows, (batch, length) = config.num_attention_heads, planned.layers[0].rows, planned.shape
-    query, key = (_project(hidden, weights, name, kernels) for name in ("query", "key"))
+    query, key = _project(hidden, weights, ("query", "key"), kernels)
     columns = max((len(row.globals) for row in rows), default=0)
     local = np.zeros((batch, heads, length, columns + 2 * one_sided + 1), hidden.dtype)
     global_ = np.zeros((batch, heads, length, columns), hidden.dtype)
@@ -193,5 +194,8 @@ def attentions(
     return local, global_
 
 
-def _project(hidden: Array, weights: Parameters, name: str, kernels: Kernels) -> Array:
-    return kernels.linear(hidden, weights[f"{name}.weight"], weights[f"{name}.bias"])
+def _project(
+    hidden: Array, weights: Parameters, names: Sequence[str], kernels: Kernels, note: Note = ignore
+) -> list[Array]:
+    projected = kernels.linears(hidden, [(weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in names])
+    return [note(name, array) for name, array in zip(names, projected, strict=True)]
