@@ -96,6 +96,8 @@ def _blocks(rows: int, columns: int, depth: int, threads: int, like: Blocks) -> 
         wide(like.least / unit), min(wide(like.most / unit), wide(columns * parts / (2 * threads * _BLOCK_COLUMNS)))
     )
     pieces = max(1, -(-columns // across))
+    if pieces * parts > threads:  # as many for each thread
+        pieces = next(count for count in range(pieces, pieces + threads) if count * parts % threads == 0)
     across = -(-columns // (pieces * _BLOCK_COLUMNS)) * _BLOCK_COLUMNS  # nearly equal ones
     return [
         (row, min(row + tall, rows), column, min(column + across, columns))
