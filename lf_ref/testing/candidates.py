@@ -115,5 +115,7 @@ def read_file(path: Path) -> Mapping[str, Any]:
             if isinstance(arrays, Mapping):
                 return dict(arrays)
             raise ValueError("it holds a single array, as .npy files do")
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is not a whole .npz file of numbers: {error}") from error

@@ -162,7 +162,7 @@ def test_mistakes_end_in_one_line(golden, candidate, place):
     for arguments, message in (
         (["check", golden], "Missing option '--candidate'"),
         (["check", "missing.safetensors", "--candidate", path], "missing.safetensors cannot be read"),
-        (["check", golden, "--candidate", "missing.npz"], "missing.npz is not a whole .npz file"),
+        (["check", golden, "--candidate", "missing.npz"], "missing.npz cannot be read: No such file"),
         (
             ["check", golden, "--candidate", "other.npz"],
             "its names are x; they must be CASE/NAME, as one-window/last_h",
