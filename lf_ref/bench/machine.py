@@ -62,6 +62,7 @@ def machine_facts(peer_packages: Sequence[str]) -> dict[str, Any]:
 
 
 def _cpu_name() -> str:
+    """As the system calls it; Linux on ARM has no name for it, and LLVM knows the common ones by their number."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -69,6 +70,9 @@ def _cpu_name() -> str:
     for line in lines:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
+    known = llvm.get_host_cpu_name()
+    if known not in ("", "generic"):
+        return known
     return platform.processor() or platform.machine() or sys.platform
 
 

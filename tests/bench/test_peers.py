@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.util import find_spec
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -148,6 +149,17 @@ def test_a_processor_that_is_only_named_counts_as_having_nothing(monkeypatch):
     assert host == machine.machine_facts([])["features"]
     monkeypatch.setattr(machine._numba_config, "CPU_NAME", "haswell")
     assert machine.features_used() == []
+
+
+def test_a_processor_that_the_system_has_no_name_for(monkeypatch):
+    """The lines of Linux on ARM, which tells numbers."""
+    lines = "processor\t: 0\nFeatures\t: fp asimd crc32\nCPU implementer\t: 0x41\nCPU part\t: 0xd08\n"
+    read = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda at, **how: lines if at == Path("/proc/cpuinfo") else read(at, **how))
+    monkeypatch.setattr(machine.llvm, "get_host_cpu_name", lambda: "cortex-a72")
+    assert machine.machine_facts([])["cpu"] == "cortex-a72"
+    monkeypatch.setattr(machine.llvm, "get_host_cpu_name", lambda: "generic")
+    assert machine.machine_facts([])["cpu"] not in ("", "generic")
 
 
 def test_bars_are_shown_where_they_apply(monkeypatch):
