@@ -111,10 +111,12 @@ class Calibrated:
         if error is None:
             return None
         luck, times = DEVIATIONS / math.sqrt(error.numbers), self._multiples
+        gained = abs(error.gained) + times.gained * error.rms + DEVIATIONS * error.wobble
         return Allowed(
             largest=self._slack * (times.largest + luck) * error.largest,
             rms=self._slack * (times.rms + luck) * error.rms,
-            gained=self._slack * (abs(error.gained) + times.gained * error.rms + DEVIATIONS * error.wobble),
+            # Any error of a single number is in proportion to it, and says nothing more than its size does.
+            gained=self._slack * gained if error.numbers > 1 else math.inf,
             expected=error,
         )
 
