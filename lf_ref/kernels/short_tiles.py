@@ -87,7 +87,8 @@ def bfloat16_value_tiles(
 def bfloat16_exponentials(typing_context: Any, scores: Any, base: Any, begin: Any, end: Any, top: Any) -> Any:
     """As `tile.exponentials` for scores[base + begin : base + end], and round the powers to bfloat16 numbers.
 
-    These lie side by side, from scores[base] on: half as far behind it as the scores did.
+    These lie side by side, from scores[base] on: half as far behind it as the scores did. The sum is that of the
+    rounded powers, so that the shares that the values are multiplied by add up to 1.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
@@ -96,8 +97,10 @@ def bfloat16_exponentials(typing_context: Any, scores: Any, base: Any, begin: An
         total = e.variable(e.constant(0))
         with e.steps(args[2], args[3]) as (at, _):
             powers = e.exp2(builder.fsub(e.load(row, at), top))
-            _store_halves(e, _rounded(e, powers), row, at)
-            builder.store(builder.fadd(builder.load(total), powers), total)
+            halves = _rounded(e, powers)
+            _store_halves(e, halves, row, at)
+            bits = builder.shl(builder.zext(halves, e.integers), e.lane_constants([16] * e.lanes))
+            builder.store(builder.fadd(builder.load(total), builder.bitcast(bits, e.vector)), total)
         return e.fold(builder.load(total), builder.fadd)
 
     index = types.int64
