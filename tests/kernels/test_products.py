@@ -11,6 +11,7 @@ from lf_ref.kernels import products as module
 from lf_ref.kernels.products import VECTOR_BLOCKS, Blocks, linear_product, product, products
 from lf_ref.kernels.threads import Threads, limit_blas
 
+MATRIX_BLOCKS = Blocks(32, 1 << 23, 1 << 28)  # as `amx` likes them
 EPS = 4 * float(np.finfo(np.float32).eps)  # for each term of a sum of products of about 1
 
 
@@ -54,7 +55,7 @@ def test_equals_one_product_for_any_number_of_threads(rows, dtype):
     columns=st.integers(1, 4000),
     depth=st.integers(1, 4000),
     threads=st.integers(1, 70),
-    like=st.sampled_from([VECTOR_BLOCKS, Blocks(32, 1 << 23, 1 << 28)]),
+    like=st.sampled_from([VECTOR_BLOCKS, MATRIX_BLOCKS]),
 )
 def test_blocks_cover_every_entry_once(rows: int, columns: int, depth: int, threads: int, like: Blocks) -> None:
     blocks = module._blocks(rows, columns, depth, threads, like)
@@ -66,6 +67,14 @@ def test_blocks_cover_every_entry_once(rows: int, columns: int, depth: int, thre
         assert [place for start, stop in across for place in range(start, stop)] == list(range(columns))
     assert all(start % like.rows == 0 for start, _ in down)
     assert all(start % module._BLOCK_COLUMNS == 0 for start, _ in across)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "depth", "threads", "like"),
+    [(140, 3072, 384, 4, VECTOR_BLOCKS), (140, 768, 192, 2, MATRIX_BLOCKS), (960, 3072, 384, 2, MATRIX_BLOCKS)],
+)
+def test_each_thread_gets_as_many_blocks(rows: int, columns: int, depth: int, threads: int, like: Blocks) -> None:
+    assert len(module._blocks(rows, columns, depth, threads, like)) % threads == 0
 
 
 @pytest.mark.parametrize(("rows", "columns", "terms"), [(1, 1, 1), (5, 13, 7), (6, 16, 16), (7, 67, 31), (67, 193, 97)])
