@@ -139,6 +139,14 @@ def test_equal_scores_average_exactly(kernel: str, dtype: Any) -> None:
 
 
 @every_kernel
+def test_equal_values_average_exactly(kernel: str, dtype: Any) -> None:
+    """The shares of a query add up to 1, also where they were rounded."""
+    case = make_case(marks_of(37, 0.1, 2, seed=39), 3, 4, seed=40, dtype=dtype)
+    case.value = np.ones((37, 3), dtype)
+    assert_close(case.run(kernel)[case.local], np.ones((case.local.sum(), 3)), np.finfo(dtype).eps * 4, "averages")
+
+
+@every_kernel
 def test_a_query_that_is_not_a_number_stays_so(kernel: str, dtype: Any) -> None:
     case = make_case([1] * 31, 5, 3, seed=41, dtype=dtype)
     before = case.run(kernel)
