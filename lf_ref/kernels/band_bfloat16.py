@@ -63,7 +63,11 @@ def _compile(tile_source: str) -> Any:
         stop: int,
         out: FloatArray,
     ) -> None:
-        """As that of `band_float32`, where queries, keys, values and powers are rounded to bfloat16."""
+        """As that of `band_float32`, where queries, keys, values and shares are rounded to bfloat16.
+
+        A value that is infinite or not a number, which a finite one beyond bfloat16's largest becomes too, spoils not
+        only the queries that see it, but also some beside them: those done together, and whole steps of columns.
+        """
         lanes = vector_lanes(tile_source)
         _attend(query, key, value, local, global_positions, one_sided, (start, stop), lanes, out)
 

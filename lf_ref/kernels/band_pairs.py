@@ -50,7 +50,10 @@ def pair_attention(
         keys: FloatArray,
         values: FloatArray,
     ) -> None:
-        """keys (panels, depth, lanes), pairs in the depth; values (columns / 2, width), pairs of columns."""
+        """keys (panels, depth, lanes), pairs in the depth; values (columns / 2, width), pairs of columns.
+
+        Of a last step that is not full, panels without a token are left as they are: their scores are not looked at.
+        """
         first, last = chunk
         step, depth, positions = lanes * vectors, words(key.shape[1]), columns.positions
         rounded, lines = np.zeros((lanes, depth), np.float32), np.arange(lanes)

@@ -242,11 +242,9 @@ def attention(kind: Kind) -> Any:
         rows = pack_rows(query, local, one_sided, block, columns, depth, width)
         room = min(CHUNK, round_up(columns.used, step))
         keys = np.empty(room * depth, np.float32)
-        values = np.empty(room * width, np.float32)
-        if head_dim < width:
-            values[:] = 0
+        values = np.empty(room * width, np.float32)  # what pads its rows is never looked at
         scores = np.empty(together * SCORE_ROW, np.float32)
-        for offset in range(0, columns.used, CHUNK):
+        for offset in range(0, columns.used if len(rows.first) else 0, CHUNK):
             limit = min(columns.used, offset + CHUNK)
             wide = max(0, min(columns.globals, limit) - offset)
             pack(key, value, columns, (offset, limit), lanes, width, keys, values)

@@ -67,12 +67,12 @@ class Folded:
     def __init__(
         self, hidden: Array, weights: Mapping[str, Any], heads: int, threads: Threads, product: Product
     ) -> None:
-        """As in `Projected`; reduced weights are widened, for some heads at a time."""
+        """As in `Projected`; reduced weights are widened, by each thread for its heads."""
         self.hidden, self.threads, self.size = hidden, threads, hidden.shape[1] // heads
         self.key, self.value = weights["key_global.weight"], weights["value_global.weight"]
         self.bias = weights["value_global.bias"].reshape(heads, 1, -1)
         step = -(-heads // threads.count)
-        self.heads = [(slice(first, min(first + step, heads)),) for first in range(0, heads, step)]
+        self.heads = [(slice(first, first + step),) for first in range(0, heads, step)]
 
     def scores(self, query: Array) -> Array:
         """As in `Way`."""
@@ -100,7 +100,7 @@ class Folded:
 
     def _some(self, weight: Any, heads: slice) -> Array:
         """A weight as some heads have it, in floats.  # [some heads, D, hidden]"""
-        rows: Array = weight[heads.start * self.size : heads.stop * self.size]
+        rows: Array = weight[heads.start * self.size : heads.stop * self.size]  # those of the last may be fewer
         return rows.reshape(-1, self.size, self.hidden.shape[1])
 
 

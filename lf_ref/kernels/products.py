@@ -42,7 +42,7 @@ class Blocks(NamedTuple):
     """What the tasks of a kernel like: whole tiles of so many rows, and multiplications of words within a range.
 
     They should take some hundred microseconds, beside which the call from Python is nothing; those that take less than
-    it takes to wake a thread are made larger, though then some threads get none.
+    it takes to wake a thread are made larger, though then some threads get none. The largest have one column of tiles.
     """
 
     rows: int
@@ -96,7 +96,7 @@ def _blocks(rows: int, columns: int, depth: int, threads: int, like: Blocks) -> 
         wide(like.least / unit), min(wide(like.most / unit), wide(columns * parts / (2 * threads * _BLOCK_COLUMNS)))
     )
     pieces = max(1, -(-columns // across))
-    if pieces * parts > threads:  # as many for each thread
+    if pieces * parts > threads:  # as many for each thread, as far as whole columns of tiles allow
         pieces = next(count for count in range(pieces, pieces + threads) if count * parts % threads == 0)
     across = -(-columns // (pieces * _BLOCK_COLUMNS)) * _BLOCK_COLUMNS  # nearly equal ones
     return [

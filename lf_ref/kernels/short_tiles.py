@@ -145,7 +145,7 @@ def gather_bfloat16_pairs(typing_context: Any, matrix: Any, row: Any, other: Any
 
 
 def _rounded(e: Emitter, x: Value) -> Value:
-    """x as bfloat16 numbers, to nearest, ties to even, by their bits."""
+    """The bits of the bfloat16 numbers nearest to x, ties to even; numbers below 2**-126 may count as 0."""
     builder = e.builder
     return builder.bitcast(builder.fptrunc(x, ir.VectorType(_BFLOAT, e.lanes)), ir.VectorType(_HALF, e.lanes))
 

@@ -43,8 +43,9 @@ class LongformerPreTrainedModel:
             arrays of the wanted dtype are used as they are, without a copy.
         dtype: "float32" or "float64", of all weights and results; or "bfloat16" or "int8", of the weights of linear
             maps and the word embeddings, which then take a half or a quarter of the memory of float32. What is
-            multiplied by such a weight is rounded like it. Attention multiplies bfloat16 numbers then, if the processor
-            has an instruction for them; all else is computed in float32, and so are the results.
+            multiplied by such a weight is rounded like it. If the processor has an instruction for bfloat16 numbers,
+            the band attention rounds its queries, keys, values and shares to these; all else is computed in float32,
+            `attentions` too, and so are the results.
         backend: "numba" for the fast kernels, "numpy" for the definition in `lf_ref.reference`.
         num_threads: threads of a call; None for one per usable CPU. The results do not depend on it. With "numba" these
             threads share the matrix products too, and NumPy's BLAS, which is the process's, is held to one thread
