@@ -22,18 +22,21 @@ _ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA = 158, 0x1023, 18
 
 @cache
 def amx_kernel(kind: str) -> Any:
-    """The kernel that multiplies "bfloat16" or "int8" numbers on AMX; None where that cannot be used.
+    """The kernel that multiplies "bfloat16" or "int8" numbers on AMX, or attends by it, "band"; None where it cannot.
 
-    Its first use in a process is a small product of whole numbers. If that is not exact it warns, and is not used.
+    Its first use in a process is a small case of whole numbers. If that is not exact it warns, and is not used.
     """
-    if not matrices_here(kind) or not _permitted():
+    band = kind == "band"
+    if not matrices_here("bfloat16" if band else kind) or not _permitted():
         return None
-    kernel = getattr(import_module(f".{kind}_amx", __package__), f"{kind}_block")  # compiled or loaded at import
-    if _is_exact(kernel, kind):
+    # Compiled or loaded at import.
+    kernel = getattr(import_module(".band_amx" if band else f".{kind}_amx", __package__), f"{kind}_block")
+    if _attends_exactly(kernel) if band else _is_exact(kernel, kind):
         return kernel
+    what = "averages of attention" if band else f"products of {kind} numbers"
     warnings.warn(
-        f"AMX gives wrong products of {kind} numbers on this machine, so they are multiplied without it: slower, and "
-        "right. Please report the processor, the system and the version of Numba",
+        f"AMX gives wrong {what} on this machine, so they are computed without it: slower, and right. "
+        "Please report the processor, the system and the version of Numba",
         RuntimeWarning,
         stacklevel=2,
     )
@@ -71,6 +74,23 @@ def _is_exact(kernel: Any, kind: str) -> bool:
         row_sums = weight.sum(axis=1).astype(np.int32)
         kernel(0, rows, 0, columns, words, x_scales, weight.astype(np.int8).view(np.float32), scales, row_sums, out)
     return np.array_equal(out.reshape(rows, columns), x @ weight.T)
+
+
+def _attends_exactly(kernel: Any) -> bool:
+    """Whether each query gets the mean of the values of two keys, its own and the one beside it, and of no other.
+
+    The first token is global, the others fill two groups of queries and some more.
+    """
+    seq, head_dim = 71, 37
+    key = np.zeros((seq, head_dim), np.float32)
+    key[np.arange(seq), np.arange(seq) // 2] = 64  # scores of hundreds against 0, so other shares are 0
+    value = (np.arange(seq * head_dim).reshape(seq, head_dim) % 17).astype(np.float32)
+    local, expected = np.arange(seq) > 0, value.copy()
+    expected[:-1] = np.repeat(value[:-1].reshape(-1, 2, head_dim).mean(axis=1), 2, axis=0)
+    expected[0] = 0
+    out = np.full((seq, head_dim), np.nan, np.float32)
+    kernel(key, key, value, local, np.zeros(1, np.int64), seq, 0, seq, out)
+    return np.array_equal(out, expected)
 
 
 def _bfloat16_words(numbers: NDArray[np.int64]) -> NDArray[np.float32]:

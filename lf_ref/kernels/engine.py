@@ -175,12 +175,13 @@ def _band_block(dtype: np.dtype[Any], reduced: bool) -> Callable[..., None]:
     if dtype != np.float32 or _numba_config.DISABLE_JIT:
         return band_plain.band_block
     # Each compiles, or loads from the cache, at import.
-    if not (reduced and dots_here("bfloat16")):
-        from .band_float32 import band_block
-    elif amx_kernel("bfloat16") is None:
+    if reduced and dots_here("bfloat16"):
+        on_unit: Callable[..., None] | None = amx_kernel("band")
+        if on_unit is not None:
+            return on_unit
         from .band_bfloat16 import band_block
     else:
-        from .band_amx import band_block
+        from .band_float32 import band_block
     return band_block
 
 

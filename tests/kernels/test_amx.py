@@ -21,7 +21,7 @@ from kernels.amx_process import SAPPHIRE_RAPIDS, on_unit, run, skip_without
 
 from lf_ref.checkpoint.reduced import reduce
 from lf_ref.checkpoint.stored import StoredTensor
-from lf_ref.kernels import amx, amx_here, dot_tiles
+from lf_ref.kernels import amx, amx_here, band_plain, dot_tiles
 from lf_ref.kernels.rounding import round_to_int8
 from oracles.compare import assert_close, assert_identical
 from oracles.reduced import bfloat16, bfloat16_product, whole_product
@@ -222,7 +222,7 @@ def test_the_cache_notices_a_change_of_the_instructions(monkeypatch):
 @pytest.fixture
 def unit(monkeypatch):
     """A processor and a system with the unit; what its kernel does is set in the fixture's result."""
-    found = SimpleNamespace(bfloat16_block=None, int8_block=None)
+    found = SimpleNamespace(bfloat16_block=None, int8_block=None, band_block=None)
     monkeypatch.setattr(amx_here, "matrices_here", lambda kind: True)
     monkeypatch.setattr(amx_here, "_permitted", lambda: True)
     monkeypatch.setattr(amx_here, "import_module", lambda name, package: found)
@@ -256,11 +256,25 @@ def test_a_wrong_product_is_told_and_the_unit_left(unit, kind, off):
     assert amx_here.amx_kernel(kind) is None  # and is not told again
 
 
+@pytest.mark.parametrize("off", [0.0, 1.0, np.nan])
+def test_wrong_attention_is_told_and_the_unit_left(unit, off):
+    def right(*arguments):
+        band_plain.band_block(*arguments)
+        arguments[-1][-1, -1] += off
+
+    unit.band_block = right
+    if off == 0:
+        assert amx_here.amx_kernel("band") is right
+        return
+    with pytest.warns(RuntimeWarning, match="AMX gives wrong averages of attention on this machine"):
+        assert amx_here.amx_kernel("band") is None
+
+
 @pytest.mark.parametrize("name", ["matrices_here", "_permitted"])
 def test_without_processor_or_permission_it_is_not_even_compiled(unit, monkeypatch, name):
     monkeypatch.setattr(amx_here, name, lambda *kind: False)
     monkeypatch.setattr(amx_here, "import_module", lambda name, package: pytest.fail("compiles"))
-    assert [amx_here.amx_kernel(kind) for kind in KINDS] == [None, None]
+    assert [amx_here.amx_kernel(kind) for kind in (*KINDS, "band")] == [None] * 3
 
 
 def test_permission_is_asked_of_linux_only(monkeypatch):
