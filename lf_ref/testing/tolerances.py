@@ -111,14 +111,12 @@ class Calibrated:
         if error is None:
             return None
         luck, times = DEVIATIONS / math.sqrt(error.numbers), self._multiples
+        largest = self._slack * (times.largest + luck) * error.largest
+        if error.numbers == 1:  # its error is its root mean square, and in proportion to it: one limit is enough
+            return Allowed(largest, expected=error)
         gained = abs(error.gained) + times.gained * error.rms + DEVIATIONS * error.wobble
-        return Allowed(
-            largest=self._slack * (times.largest + luck) * error.largest,
-            rms=self._slack * (times.rms + luck) * error.rms,
-            # Any error of a single number is in proportion to it, and says nothing more than its size does.
-            gained=self._slack * gained if error.numbers > 1 else math.inf,
-            expected=error,
-        )
+        rms = self._slack * (times.rms + luck) * error.rms
+        return Allowed(largest, rms, self._slack * gained, error)
 
 
 class Fixed:
