@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import sys
 import warnings
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -26,14 +27,17 @@ def amx_kernel(kind: str) -> Any:
 
     Its first use in a process is a small case of whole numbers. If that is not exact it warns, and is not used.
     """
-    band = kind == "band"
-    if not matrices_here("bfloat16" if band else kind) or not _permitted():
+    ways: dict[str, tuple[str, str, Callable[[Any], bool], str]] = {
+        "bfloat16": ("bfloat16", ".bfloat16_amx", partial(_is_exact, kind=kind), "products of bfloat16 numbers"),
+        "int8": ("int8", ".int8_amx", partial(_is_exact, kind=kind), "products of int8 numbers"),
+        "band": ("bfloat16", ".band_amx", _attends_exactly, "averages of attention"),
+    }
+    numbers, module, is_exact, what = ways[kind]
+    if not matrices_here(numbers) or not _permitted():
         return None
-    # Compiled or loaded at import.
-    kernel = getattr(import_module(".band_amx" if band else f".{kind}_amx", __package__), f"{kind}_block")
-    if _attends_exactly(kernel) if band else _is_exact(kernel, kind):
+    kernel = getattr(import_module(module, __package__), f"{kind}_block")  # compiled or loaded at import
+    if is_exact(kernel):
         return kernel
-    what = "averages of attention" if band else f"products of {kind} numbers"
     warnings.warn(
         f"AMX gives wrong {what} on this machine, so they are computed without it: slower, and right. "
         "Please report the processor, the system and the version of Numba",

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from . import band_plain, rowwise
 from .amx_here import amx_kernel
 from .global_rows import global_rows
-from .products import linear_product, linear_products
-from .reduced import ReducedWeight, reduced_product, reduced_products
+from .products import linear_products
+from .reduced import ReducedWeight, reduced_products
 from .threads import Threads
 from .vectors import dots_here
 
@@ -62,9 +62,7 @@ class Kernels:
 
     def linears(self, x: Array, maps: Sequence[tuple[Weight, Array]]) -> list[Array]:
         """x W^T + b for several W, all reduced or none, and b.  # [rows, m], each [n, m], [n] -> each [rows, n]"""
-        weights: Any = [weight for weight, _ in maps]
-        several = linear_products if isinstance(weights[0], np.ndarray) else reduced_products
-        outs = several(x, weights, self._threads)
+        outs = self._products(x, [weight for weight, _ in maps])
         for out, (_, bias) in zip(outs, maps, strict=True):
             self._add_bias(out, bias, "identity")
         return outs
@@ -105,9 +103,11 @@ class Kernels:
         return out.reshape(*x.shape[:-1], len(weight))
 
     def _product(self, x: Array, weight: Weight) -> Array:
-        if isinstance(weight, np.ndarray):
-            return linear_product(x, weight, self._threads)
-        return reduced_product(x, weight, self._threads)
+        return self._products(x, [weight])[0]
+
+    def _products(self, x: Array, weights: Sequence[Any]) -> list[Array]:
+        several = linear_products if isinstance(weights[0], np.ndarray) else reduced_products
+        return several(x, weights, self._threads)
 
     def _add_bias(self, flat: Array, bias: Array, name: str) -> None:
         self._threads.rows(rowwise.BIAS_ACTIVATIONS[name], flat, bias)
