@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .products import linear_product, products
+from .products import linear_product, multiply, products
 from .products import product as plain_product
 from .threads import Threads
 
@@ -79,7 +79,7 @@ class Folded:
         folded = np.empty((*query.shape[:2], self.hidden.shape[1]), self.hidden.dtype)
 
         def fold(heads: slice) -> None:
-            np.matmul(query[heads], self._some(self.key, heads), out=folded[heads])  # [n, D], [D, hidden]
+            multiply(query[heads], self._some(self.key, heads), folded[heads])  # [n, D], [D, hidden]
 
         self.threads.run(fold, self.heads)
         return _flat(folded, lambda rows: linear_product(rows, self.hidden, self.threads))
@@ -92,7 +92,7 @@ class Folded:
 
         def project(heads: slice) -> None:
             values = self._some(self.value, heads).swapaxes(1, 2)
-            np.matmul(tokens[heads], values, out=averages[heads])  # [n, hidden], [hidden, D]
+            multiply(tokens[heads], values, averages[heads])  # [n, hidden], [hidden, D]
 
         self.threads.run(project, self.heads)
         averages += self.bias

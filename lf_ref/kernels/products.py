@@ -110,19 +110,25 @@ def product(x: Array, y: Array, threads: Threads) -> Array:
     """x y.  # [n, a], [a, m] -> [n, m]"""
     out = np.empty((x.shape[0], y.shape[1]), x.dtype)
     tiles = _tiles(*out.shape, x.shape[1], threads.count)
-    threads.run(_multiply, [(x[rows], y[:, columns], out[rows, columns]) for rows, columns in tiles])
+    threads.run(multiply, [(x[rows], y[:, columns], out[rows, columns]) for rows, columns in tiles])
     return out
 
 
 def products(x: Array, y: Array, threads: Threads) -> Array:
     """x y for each head.  # [H, n, a], [H, a, m] -> [H, n, m]"""
     out = np.empty((*x.shape[:2], y.shape[2]), x.dtype)
-    threads.run(_multiply, zip(x, y, out, strict=True))
+    threads.run(multiply, zip(x, y, out, strict=True))
     return out
 
 
-def _multiply(x: Array, y: Array, out: Array) -> None:
-    np.matmul(x, y, out=out)
+def multiply(x: Array, y: Array, out: Array) -> None:
+    """out = x y, on this thread.  # [..., n, a], [..., a, m], [..., n, m]
+
+    NumPy would warn of an invalid value where OpenBLAS computes with one that it then leaves out: for vectors of 5
+    float32 its AVX-512 code takes in whatever lies on the stack. So products never tell of such values.
+    """
+    with np.errstate(invalid="ignore"):
+        np.matmul(x, y, out=out)
 
 
 def _tiles(rows: int, columns: int, depth: int, threads: int) -> list[tuple[slice, slice]]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .ops import Array, Note, Parameters, ignore, linear, masked, softmax
+from .ops import Array, Note, Parameters, ignore, linear, masked, product, softmax
 
 
 def local_keys(visible: Array, is_global: Array, one_sided: int) -> Array:
@@ -43,9 +43,9 @@ def attend(
     under names that end with kind. Returns the averages [S, D] and the weights [S, S], of the same dtype.
     """
     scale = np.sqrt(query.dtype.type(query.shape[1]))
-    scores = note(f"scores{kind}", masked(query / scale @ key.T, keys))  # [S, D], [D, S] -> [S, S]
+    scores = note(f"scores{kind}", masked(product(query / scale, key.T), keys))  # [S, D], [D, S] -> [S, S]
     probabilities = note(f"probabilities{kind}", softmax(scores))
-    return note(f"context{kind}", probabilities @ value), probabilities
+    return note(f"context{kind}", product(probabilities, value)), probabilities
 
 
 def self_attention(

@@ -43,9 +43,19 @@ def under(parameters: Parameters, prefix: str) -> dict[str, Array]:
     return {name[start:]: array for name, array in parameters.items() if name.startswith(prefix + ".")}
 
 
+def product(x: Array, y: Array) -> Array:
+    """x y.  # float [..., m], [m, n] -> [..., n]
+
+    Without NumPy's warning of an invalid value: its BLAS may compute with one that it then leaves out (OpenBLAS does
+    for vectors of 5 float32), and where the result holds one, it is there to be seen.
+    """
+    with np.errstate(invalid="ignore"):
+        return x @ y
+
+
 def linear(x: Array, weight: Array, bias: Array) -> Array:
     """x W^T + b, with the weight as torch stores it.  # float [..., m], [n, m], [n] -> [..., n]"""
-    return x @ weight.T + bias
+    return product(x, weight.T) + bias
 
 
 def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:

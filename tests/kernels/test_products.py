@@ -123,3 +123,12 @@ def test_products_of_heads():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((3, 5, 7)), rng.standard_normal((3, 7, 11))
     np.testing.assert_allclose(products(x, y, Threads(2)), np.einsum("hik,hkj->hij", x, y), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_blas_flags_is_not_told(dtype):
+    """It may flag values that it leaves out; the same flag, of one that it does not, stands for them here."""
+    infinite, zeros = np.full((2, 1, 5), np.inf, dtype), np.zeros((2, 5, 6), dtype)
+    with np.errstate(all="raise"):
+        assert np.isnan(product(infinite[0], zeros[0], Threads(2))).all()
+        assert np.isnan(products(infinite, zeros, Threads(2))).all()

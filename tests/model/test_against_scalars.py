@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lf_ref import dense_attentions
+from lf_ref.reference import ops
 from model.building import FEW, build
 from oracles import scalar
 from oracles.compare import assert_close
@@ -46,3 +47,9 @@ def test_a_ragged_batch_with_every_activation(activation):
 def test_any_small_model_on_any_batch(data):
     fields = data.draw(configurations())
     check(fields, data.draw(batches(fields, longest=13, most=2)))
+
+
+def test_products_do_not_tell_what_blas_flags():
+    """As those of the kernels do not, in `tests/kernels/test_products.py`."""
+    with np.errstate(all="raise"):
+        assert np.isnan(ops.product(np.full((1, 5), np.inf), np.zeros((5, 6)))).all()
