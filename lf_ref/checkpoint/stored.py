@@ -141,7 +141,7 @@ def map_file(path: Path) -> mmap.mmap:
     except (OSError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
+        raise CheckpointError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     head = bytes(mapped[:256]).lstrip().lower()
     if head.startswith(b"version https://git-lfs"):
         raise CheckpointError(

@@ -161,7 +161,7 @@ def test_mistakes_end_in_one_line(golden, candidate, place):
     (place / "text.safetensors").write_text("text")
     for arguments, message in (
         (["check", golden], "Missing option '--candidate'"),
-        (["check", "missing.safetensors", "--candidate", path], "missing.safetensors cannot be read"),
+        (["check", "missing.safetensors", "--candidate", path], "missing.safetensors cannot be read: No such file"),
         (["check", golden, "--candidate", "missing.npz"], "missing.npz cannot be read: No such file"),
         (
             ["check", golden, "--candidate", "other.npz"],
