@@ -46,13 +46,15 @@ def compare(
         ignore_padding: leave out tokens that the attention mask hides.
 
     Raises:
-        InputError: the candidate has no name of the trace, or an argument is of the wrong kind.
+        InputError: the candidate is empty or has no name of the trace, or an argument is of the wrong kind.
         CheckpointError: a file is damaged.
     """
     if not isinstance(expected, Trace):
         raise InputError(f"expected must be what trace() gave, got {type(expected).__name__}")
     precision = check_precision(precision)
     given = read_candidate(candidate, expected)
+    if not given:
+        raise InputError("the candidate is empty: give it one tensor or more, by the names of the trace")
     sources = {name: _source(name, given, expected) for name in expected}
     common = {name: source for name, source in sources.items() if source is not None}
     if not common:
@@ -176,4 +178,4 @@ def _reason(found: Difference, allowed: Allowed | None) -> str:
 
 
 def _some(names: list[str]) -> str:
-    return "none" if not names else ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
