@@ -115,7 +115,7 @@ class _Judge:
         try:
             got, dtype = self.given.host(source)
         except InputError as error:
-            return Tensor(name, place, False, str(error), expected_shape=wanted.shape)
+            return Tensor(name, place, False, str(error).removeprefix(f"{source} "), expected_shape=wanted.shape)
         facts: dict[str, Any] = {"shape": got.shape, "expected_shape": wanted.shape, "dtype": dtype}
         found = readings(name, got, expected)
         if not found:

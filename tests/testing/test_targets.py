@@ -38,7 +38,7 @@ def raising(error):
         (lambda *case: {"logits": None}, "the candidate is empty"),
         (lambda *case: {"embeddings": answer(*case).logits}, "embeddings: has shape"),
         (lambda *case: {"loss": answer(*case).loss}, "gave no logits"),
-        (lambda *case: {"logits": "text"}, "logits: logits is of type str"),
+        (lambda *case: {"logits": "text"}, "logits: is of type str"),
         (lambda *case: {"logits": answer(*case).logits * np.nan}, "NaN"),
     ],
     ids=str,
