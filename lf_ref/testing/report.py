@@ -112,16 +112,16 @@ class Report:
         first = self.first_divergence
         judged = [tensor for tensor in self.tensors.values() if tensor.judged]
         if first is None:
-            yield f"PASSED: {len(judged)} tensors agree in {self.precision}"
+            yield f"PASSED: {_places(judged)} tensors agree in {self.precision}"
             nearest = max(judged, key=lambda tensor: -1.0 if math.isnan(tensor.units) else tensor.units)
             if not math.isnan(nearest.units):
                 yield f"  the largest error is {_short(nearest.units)} x the expected one, at {nearest.name}"
         else:
-            failed = sum(not tensor.passed for tensor in judged)
+            failed = _places([tensor for tensor in judged if not tensor.passed])
             yield f"DIVERGES first at {first.name}"
             yield from _details(first)
             agreeing = [tensor.name for tensor in judged[: judged.index(first)]]
-            yield f"  {failed} of {len(judged)} tensors diverge; the last that agrees: {(agreeing or ['none'])[-1]}"
+            yield f"  {failed} of {_places(judged)} tensors diverge; the last that agrees: {(agreeing or ['none'])[-1]}"
             between = self._between(agreeing[-1] if agreeing else None, first)
             if between:
                 yield f"  not offered in between, so that it may be there: {', '.join(between)}"
@@ -168,6 +168,11 @@ class Report:
             if names:
                 more = f" and {len(names) - 3} more" if len(names) > 3 else ""
                 yield f"  {title}: {', '.join(names[:3])}{more}"
+
+
+def _places(tensors: list[Tensor]) -> int:
+    """How many tensors there are, those under several names counted once; outputs count beside their places."""
+    return len({tensor.name if tensor.name in OUTPUTS else tensor.place for tensor in tensors})
 
 
 def _details(tensor: Tensor) -> Iterator[str]:

@@ -79,8 +79,8 @@ class Trace(Mapping[str, Array]):
     def __repr__(self) -> str:
         rows, seq = self.run.visible.shape
         return (
-            f"<Trace of {self.run.class_name}, {self.run.dtype}, backend {self.run.backend}: "
-            f"{len(self.places)} tensors of {rows} x {seq} tokens>"
+            f"<Trace of {self.run.class_name}, {self.run.dtype} by {self.run.backend}: "
+            f"{len(self.places)} tensors ({len(self)} names) of {rows} x {seq} tokens>"
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -227,6 +227,16 @@ def test_other_names_of_a_place_are_told_once():
     assert "  encoder.layer.0 " in str(alone)
 
 
+def test_tensors_under_several_names_count_once():
+    trace = trace_of()
+    candidate = {name: values.astype(np.float32) for name, values in trace.items()}
+    assert len(candidate) > len(trace.places) == 52
+    assert str(testing.compare(candidate, trace)).startswith("PASSED: 52 tensors agree in float32")
+    for name in ("encoder.layer.1.output.LayerNorm", "encoder.layer.1.output", "encoder.layer.1", "logits"):
+        candidate[name] = candidate[name] + 1
+    assert "  2 of 52 tensors diverge; the last that agrees:" in str(testing.compare(candidate, trace))
+
+
 def test_dtypes_layouts_and_padding_are_told():
     trace = trace_of()
     name = f"{SELF}.query"

@@ -121,7 +121,11 @@ def test_a_trace_knows_its_run():
     for name, values in inputs.items():
         assert_identical(facts.inputs[name], values, name)
         assert facts.inputs[name] is not values
-    assert repr(trace).startswith("<Trace of LongformerForQuestionAnswering, float64, backend numpy: ")
+    rows, seq = inputs["input_ids"].shape
+    assert repr(trace) == (
+        f"<Trace of LongformerForQuestionAnswering, float64 by numpy: {len(trace.places)} tensors "
+        f"({len(trace)} names) of {rows} x {seq} tokens>"
+    )
 
 
 def test_choices_count_as_rows():
