@@ -146,8 +146,9 @@ class Report:
         if start:
             yield f"  ... {start} before"
         yield from map(_line, tensors[start:stop])
-        if stop < len(tensors):
+        if stop + 1 < len(tensors):
             yield f"  ... {len(tensors) - stop - 1} between; text(everything=True) shows all"
+        if stop < len(tensors):
             yield _line(tensors[-1])
         yield f"  units: the error over the one to expect of {self.precision}"
 

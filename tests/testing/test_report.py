@@ -169,6 +169,17 @@ def test_the_text_of_a_pass():
     assert "  not compared: extra" in lines
 
 
+@pytest.mark.parametrize(("count", "between"), [(24, []), (25, []), (26, ["  ... 1 between"])])
+def test_what_the_table_leaves_out_is_counted(count, between):
+    trace = trace_of()
+    candidate = {name: trace[name].astype(np.float32) for name in trace.places[:count]}
+    lines = str(testing.compare(candidate, trace)).splitlines()
+    assert [line.partition(";")[0] for line in lines if " between" in line] == between
+    assert lines[lines.index("  units: the error over the one to expect of float32") - 1].split()[0].endswith(
+        trace.places[count - 1][-47:]
+    )
+
+
 def test_the_text_of_a_divergence():
     name = "encoder.layer.1.attention.self.key"
     report = spoiled(name, "logits")
