@@ -6,13 +6,15 @@ import json
 import math
 import os
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from typing import Any
 
-from .names import OUTPUTS, order
+from .names import OUTPUTS, order, place_of, primary
 
 _WIDTH = 100
+_ALIKE = 0.8  # of difflib: how much of two names must be the same for one to be a slip of the other
 _AROUND = 8  # tensors shown before the first divergent one, and twice as many from it on
 
 
@@ -125,6 +127,9 @@ class Report:
             between = self._between(agreeing[-1] if agreeing else None, first)
             if between:
                 yield f"  not offered in between, so that it may be there: {', '.join(between)}"
+        if self.unknown:
+            names = [name + self._meant(name) for name in self.unknown]
+            yield f"  not compared, as the trace has no such name: {shortened(names)}"
         yield f"  candidate: {self.candidate}"
         yield f"  expected: {self.expected}"
         yield f"  tolerance: {self.tolerance}{'; masked tokens left out' if self.ignore_padding else ''}"
@@ -133,6 +138,11 @@ class Report:
         """The places before the first divergence, and behind what agrees, that the candidate does not have."""
         start = (-1, 0, 0) if agreeing is None else order(self.tensors[agreeing].place)
         return [name for name in self.missing if start < order(name) < order(first.place)]
+
+    def _meant(self, name: str) -> str:
+        """What a name that no place bears may be a slip of: a place that is missing."""
+        found = get_close_matches(name, self.missing, 1, _ALIKE) if place_of(primary(name)) is None else []
+        return f" (is it {found[0]}?)" if found else ""
 
     def _table(self, everything: bool) -> Iterator[str]:
         tensors = [tensor for tensor in self.tensors.values() if not self._repeats(tensor)]
@@ -165,10 +175,13 @@ class Report:
         turned = sorted({tensor.layout for tensor in self.tensors.values()} - {""})
         if turned:
             yield f"  layouts: {'; '.join(turned)}"
-        for title, names in (("not offered", self.missing), ("not compared", self.unknown)):
-            if names:
-                more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-                yield f"  {title}: {', '.join(names[:3])}{more}"
+        if self.missing:
+            yield f"  not offered: {shortened(self.missing)}"
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _places(tensors: list[Tensor]) -> int:

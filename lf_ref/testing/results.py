@@ -11,7 +11,7 @@ from ..errors import InputError, LfRefError
 from .calibration import Calibration, calibrate
 from .cases import Case
 from .comparing import compare
-from .report import Report, got_and_expected
+from .report import Report, got_and_expected, shortened
 from .tracing import Trace
 
 # The outputs that a candidate must give; pooler_output, loss and intermediates are compared where they are given.
@@ -94,6 +94,13 @@ class CaseResults:
         """The cases that did not."""
         return tuple(result for result in self.results if not result.passed)
 
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Names that the candidate gave and that were compared in no case, as nothing of that name is expected."""
+        reports = [result.report for result in self.results if result.report is not None]
+        compared = {name for report in reports for name in report.tensors}
+        return tuple(dict.fromkeys(name for report in reports for name in report.unknown if name not in compared))
+
     def counts(self) -> str:
         """How many cases there are of each state, in words."""
         states = [result.state for result in self.results]
@@ -102,7 +109,8 @@ class CaseResults:
 
     def to_json(self, indent: int | None = None) -> str:
         """Everything as JSON, in lines with `indent`."""
-        facts = {"passed": self.passed, "title": self.title, "cases": [result.to_dict() for result in self.results]}
+        cases = [result.to_dict() for result in self.results]
+        facts = {"passed": self.passed, "title": self.title, "unknown": self.unknown, "cases": cases}
         return json.dumps(facts, indent=indent)
 
     def __str__(self) -> str:
@@ -116,6 +124,8 @@ class CaseResults:
                 lines.append(result.line())
                 if not result.passed and result.state == FAILED:
                     lines.append(f"        this case is for: {result.about}")
+        if self.unknown:
+            lines.append(f"not compared, as no case expects such a name: {shortened(self.unknown)}")
         first = next((result for result in self.failures if result.report is not None and result.problem), None)
         if first is not None:
             lines += ["", f"{first.case}:", str(first.report)]

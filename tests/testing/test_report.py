@@ -166,7 +166,7 @@ def test_the_text_of_a_pass():
     assert lines[0] == "PASSED: 52 tensors agree in float32"
     assert lines[1].startswith("  the largest error is ")
     assert "  ... 27 between; text(everything=True) shows all" in lines
-    assert "  not compared: extra" in lines
+    assert lines[2] == "  not compared, as the trace has no such name: extra"
 
 
 @pytest.mark.parametrize(("count", "between"), [(24, []), (25, []), (26, ["  ... 1 between"])])
@@ -175,9 +175,8 @@ def test_what_the_table_leaves_out_is_counted(count, between):
     candidate = {name: trace[name].astype(np.float32) for name in trace.places[:count]}
     lines = str(testing.compare(candidate, trace)).splitlines()
     assert [line.partition(";")[0] for line in lines if " between" in line] == between
-    assert lines[lines.index("  units: the error over the one to expect of float32") - 1].split()[0].endswith(
-        trace.places[count - 1][-47:]
-    )
+    last = lines[lines.index("  units: the error over the one to expect of float32") - 1]
+    assert trace.places[count - 1][-47:] in last
 
 
 def test_the_text_of_a_divergence():
@@ -246,6 +245,29 @@ def test_tensors_under_several_names_count_once():
     for name in ("encoder.layer.1.output.LayerNorm", "encoder.layer.1.output", "encoder.layer.1", "logits"):
         candidate[name] = candidate[name] + 1
     assert "  2 of 52 tensors diverge; the last that agrees:" in str(testing.compare(candidate, trace))
+
+
+def test_a_misspelt_name_is_told_at_the_top():
+    trace = trace_of()
+    candidate = as_float32(trace)
+    candidate["encoder.layer.1.attention.self.quary"] = candidate.pop("encoder.layer.1.attention.self.query")
+    told = (
+        "not compared, as the trace has no such name: encoder.layer.1.attention.self.quary (is it "
+        "encoder.layer.1.attention.self.query?) candidate: dict"
+    )
+    report = testing.compare(candidate, trace)
+    assert report.passed
+    assert told in " ".join(str(report).split())
+    candidate["logits"] = candidate["logits"] + 1
+    assert told in " ".join(str(testing.compare(candidate, trace)).split())
+
+
+def test_a_name_that_only_another_trace_has_is_no_slip():
+    model, inputs = model_of(), case_of("LongformerForMaskedLM")[2]
+    part = testing.trace(model, names=["*.0.*.query", "*.0.*.key"], **inputs)
+    candidate = {f"encoder.layer.{layer}.attention.self.query": part[f"{SELF}.query"] for layer in (0, 1)}
+    lines = str(testing.compare(candidate, part, tolerance=1e-4)).splitlines()
+    assert "  not compared, as the trace has no such name: encoder.layer.1.attention.self.query" in lines
 
 
 def test_dtypes_layouts_and_padding_are_told():

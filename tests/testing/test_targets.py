@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from testing.building import STANDARD, answer
@@ -48,6 +50,33 @@ def test_what_is_no_answer(target, problem):
     assert not result.passed
     assert result.state == "FAILED"
     assert problem in result.problem
+
+
+def test_names_that_no_case_expects_are_told():
+    """A misspelt name is compared with nothing, and must not look as if it had passed."""
+
+    def target(*case):
+        output = answer(*case)
+        pooled = {} if "pooler_output" not in output else {"pooled_output": output.pooler_output + 1}
+        return {**output, **pooled}
+
+    two = [case for case in STANDARD if case.name in ("one-window", "masked-lm")]
+    results = check_target(target, two)
+    assert results.passed
+    assert results.unknown == ("pooled_output",)
+    assert "not compared, as no case expects such a name: pooled_output" in str(results).splitlines()
+    assert json.loads(results.to_json())["unknown"] == ["pooled_output"]
+    sound = check_target(answer, two)
+    assert sound.unknown == ()
+    assert "not compared" not in str(sound)
+
+
+def test_a_name_that_some_cases_expect_is_not_told():
+    """Some ports return a loss in any case."""
+    two = [case for case in STANDARD if case.name in ("one-window", "masked-lm")]
+    results = check_target(lambda *case: {"loss": 0.0, **answer(*case)}, two)
+    assert results.passed
+    assert results.unknown == ()
 
 
 def test_a_single_array_is_the_first_output():
