@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,14 @@ import numpy as np
 from ..errors import InputError
 from .candidates import Candidate, read_candidate
 from .hints import hints
-from .layouts import readings
-from .measuring import Difference, difference
-from .names import ONLY
+from .layouts import FOLDED, readings, seen_beyond
+from .map_hints import listed
+from .measuring import UNSEEN, Difference, difference
+from .names import BAND, ONLY
+from .placing import nothing_in
 from .report import Report, Tensor
 from .rounding import check_precision
-from .run import counted
+from .run import counted, layout_of
 from .tolerances import Allowed, Tolerance, tolerance_of
 from .tracing import Trace
 
@@ -125,6 +127,13 @@ class _Judge:
         best, how, array = min(measured, key=lambda entry: (entry[0].largest, entry[0].rmse))
         allowed = self.tolerance.allowed(name, wanted)
         reason = _reason(best, allowed)
+        if not reason and allowed is not None and how == FOLDED and layout_of(place, expected.run) == BAND:
+            least = UNSEEN if ".scores" in place else allowed.largest
+            offsets, where = seen_beyond(name, got, expected, self.ignore_padding, least)
+            if where:
+                reason = f"sees neighbours outside of its window, at offset {listed(offsets)}"
+                value, nothing = float(got[where]), nothing_in(place)
+                best = replace(best, largest=value - nothing, index=where, got=value, wanted=nothing)
         units, notes = _units(best, allowed), list[str]()
         if reason and allowed is not None and not self._found_one:
             self._found_one = True

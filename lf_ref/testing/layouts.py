@@ -15,8 +15,10 @@ from ..reference.forward import banded
 from ..reference.ops import Array
 from .names import BAND, COLUMNS, GLOBALS, OUTPUTS, TOKENS, split
 from .placing import nothing_in
-from .run import layout_of
+from .run import counted, layout_of
 from .tracing import Trace
+
+FOLDED = "dense map folded"
 
 
 def readings(name: str, array: Array, expected: Trace) -> list[tuple[str, Array]]:
@@ -84,7 +86,7 @@ def _maps(name: str, array: Array, shape: tuple[int, ...], expected: Trace) -> I
     if array.shape[2] == columns and array.shape[3] >= length and layout == COLUMNS:
         yield "(slot, seq) turned", array.swapaxes(2, 3)[:, :, :length]
     if array.shape[2] == array.shape[3] and array.shape[2] >= length:
-        yield "dense map folded", _folded(name, array[:, :, :length, :length], expected)
+        yield FOLDED, _folded(name, array[:, :, :length, :length], expected)
 
 
 def _folded(name: str, dense: Array, expected: Trace) -> Array:
@@ -96,3 +98,32 @@ def _folded(name: str, dense: Array, expected: Trace) -> Array:
     return np.stack(
         [banded(row, marks, columns, one_sided, nothing)[which] for row, marks in zip(dense, is_global, strict=True)]
     )
+
+
+def seen_beyond(
+    name: str, dense: Array, expected: Trace, ignore_padding: bool, least: float
+) -> tuple[Array, tuple[int, ...]]:
+    """What local queries see outside of their window: folding leaves no column for it.
+
+    dense: scores or probabilities [B, H, S, S] at least, as they were before. least: what is more is seen.
+
+    Returns how far away the keys are, int64 in order, and where in the map the largest such number is, () for none.
+    """
+    run, place = expected.run, expected.place(name)
+    length = run.visible.shape[1]
+    asks = np.broadcast_to(counted(place, 4, run, ignore_padding)[:, 0, :, 0], run.visible.shape)
+    position = np.arange(length)
+    offset = position[None, :] - position[:, None]  # [query, key]
+    far = np.abs(offset) > run.config.windows[split(name)[0] or 0] // 2
+    seen, largest, where = np.zeros((length, length), bool), least, tuple[int, ...]()
+    for row, heads in enumerate(dense):
+        which = far & asks[row][:, None] & ~run.is_global[row]
+        for head, values in enumerate(heads):
+            values = values[:length, :length]
+            found = np.where(which & (values > least), values, -np.inf)
+            seen |= found > least
+            if found.max() > largest:
+                largest = found.max()
+                query, key = divmod(int(found.argmax()), length)
+                where = row, head, query, key
+    return np.unique(offset[seen]), where

@@ -25,10 +25,11 @@ class Tensor:
     place: the first name of what `name` stands for. passed, and `reason` where it did not. hints: on the first
     divergent tensor, where the errors are, and what mistake would look like that. shape, dtype: the candidate's.
     layout: what was done to bring it to expected_shape. max_abs: the largest absolute error, at index, where the
-    candidate has `got` instead of `expected`. max_rel: the largest relative error. rmse: root mean square error. gain:
-    how much too large the values are on the whole, relative. size: the root mean square of the expected values. units:
-    the error in units of the expected one of the precision, NaN where that was not measured. nan, inf: how many where
-    numbers are expected. count: the numbers compared. judged: False where no tolerance was given for it.
+    candidate has `got` instead of `expected`; what a dense map sees outside of the window is at an index of that map.
+    max_rel: the largest relative error. rmse: root mean square error. gain: how much too large the values are on the
+    whole, relative. size: the root mean square of the expected values. units: the error in units of the expected one of
+    the precision, NaN where that was not measured. nan, inf: how many where numbers are expected. count: the numbers
+    compared. judged: False where no tolerance was given for it.
     """
 
     name: str

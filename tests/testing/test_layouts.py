@@ -46,6 +46,24 @@ def dense(trace, layer=0):
     return dense_attentions(trace[name], trace[f"{name}_global"], run.is_global, run.visible)
 
 
+def unfolded(local, global_, is_global, nothing):
+    """A band and the columns of global queries, of one row, as a dense map [H, S, S]."""
+    heads, length, width = local.shape
+    slots = global_.shape[2]
+    one_sided = (width - slots - 1) // 2
+    whole = np.full((heads, length, length), nothing)
+    for query in range(length):
+        for column, key in enumerate(range(query - one_sided, query + one_sided + 1)):
+            if 0 <= key < length:
+                whole[:, query, key] = local[:, query, slots + column]
+    tokens = np.flatnonzero(is_global)
+    for slot, token in enumerate(tokens):
+        whole[:, :, token] = local[:, :, slot]
+    for slot, token in enumerate(tokens):
+        whole[:, token] = global_[:, :, slot]
+    return whole
+
+
 TOKENS = {
     "as it is": lambda x, run: x,
     "padding cut off": lambda x, run: padded(x, 1),
@@ -112,6 +130,31 @@ def test_a_dense_map_stands_for_both(longer):
     first = testing.compare({name: wrong}, trace).first_divergence
     assert first is not None
     assert first.name == name
+
+
+@pytest.mark.parametrize("what", ["scores", "probabilities"])
+def test_a_dense_map_that_sees_beyond_the_window(what):
+    """The numbers within the window may well be right, as scores are: a band has no column for the others."""
+    trace = trace_of()
+    name = f"{SELF}.{what}"
+    nothing = -np.inf if what == "scores" else 0.0
+    whole = np.stack(
+        [
+            unfolded(local, global_, marks, nothing)
+            for local, global_, marks in zip(trace[name], trace[f"{name}_global"], trace.run.is_global, strict=True)
+        ]
+    ).astype(np.float32)
+    assert testing.compare({name: whole}, trace).passed
+    near, far = (1, 2, 9, 10), (1, 2, 9, 14)
+    assert whole[near] > nothing == whole[far]
+    whole[far] = whole[near] / 2
+    report = testing.compare({name: whole, "logits": trace["logits"].astype(np.float32)}, trace)
+    first = report.first_divergence
+    assert first is not None
+    assert (first.name, first.reason) == (name, "sees neighbours outside of its window, at offset 5")
+    assert (first.index, first.got, first.expected) == (far, whole[far], nothing)
+    assert first.max_abs == whole[far] - nothing
+    assert f"worst at {list(far)}: got " in str(report)
 
 
 def test_where_two_layouts_have_one_shape_the_nearer_is_taken():
