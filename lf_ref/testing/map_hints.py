@@ -46,7 +46,7 @@ def map_hints(
         if keys:
             found.append(f"it {verb}: {keys}")
     if layout_of(place, expected.run) == BAND and not found:
-        found += _columns(place, off, expected)
+        found += _columns(place, off, mask & (wanted > (UNSEEN if ".scores" in place else 0)), expected)
     return found
 
 
@@ -84,14 +84,18 @@ def _keys(place: str, wrong: Array, expected: Trace) -> Iterator[str]:
         yield f"neighbours at offset {listed(offsets)}"
 
 
-def _columns(place: str, off: Array, expected: Trace) -> Iterator[str]:
-    """Where the keys are right and the numbers wrong: whether of global keys, or of neighbours how far away."""
+def _columns(place: str, off: Array, seen: Array, expected: Trace) -> Iterator[str]:
+    """Where the keys are right and the numbers wrong: whether of global keys, or of neighbours how far away.
+
+    seen: the keys that queries have; a text may be too short for the farthest neighbours.
+    """
     slots = int(expected.run.is_global.sum(axis=1).max())
     one_sided = expected.run.config.windows[split(place)[0] or 0] // 2
     wrong: Array = np.asarray(off.any(axis=(0, 1, 2)))
+    right: Array = np.asarray(seen.any(axis=(0, 1, 2))) & ~wrong
     offsets = np.flatnonzero(wrong[slots:]) - one_sided
     if wrong[:slots].any() and not len(offsets):
         yield "only on the global keys"
-    elif 0 < len(offsets) < len(wrong) - slots:
+    elif len(offsets) and right[slots:].any():
         also = " and on global keys" if wrong[:slots].any() else ""
         yield f"only on neighbours at offset {listed(offsets)}{also}"
