@@ -15,7 +15,7 @@ from ..checkpoint.stored import StoredTensor
 from ..errors import CheckpointError, InputError
 from ..reference.ops import Array
 from .host import to_host, widened
-from .names import TUPLES, bare
+from .names import ONLY, TUPLES, bare
 from .tracing import Trace
 
 
@@ -57,7 +57,7 @@ class Candidate(Mapping[str, Array]):
 
 
 def read_candidate(candidate: Any, expected: Trace) -> Candidate:
-    """Take a candidate in any form: a mapping, a file, a callable, or a single array, which is the last output.
+    """Take a candidate in any form: a mapping, a file, a callable, or a single array, which is an output.
 
     A callable gets the inputs of the trace by name and returns a mapping or a single array.
 
@@ -72,8 +72,8 @@ def read_candidate(candidate: Any, expected: Trace) -> Candidate:
         return Candidate(read_file(Path(candidate)), os.fspath(candidate))
     if hasattr(candidate, "__array__") or hasattr(candidate, "__dlpack__"):
         if not expected.run.outputs:
-            raise InputError("a single array is compared with the last output, but the trace has kept no output")
-        return Candidate({expected.run.outputs[-1]: candidate}, type(candidate).__name__)
+            raise InputError("a single array is compared with an output, but the trace has kept no output")
+        return Candidate({ONLY: candidate}, type(candidate).__name__)
     if hasattr(candidate, "named_modules"):
         raise InputError("a torch module is run by capture_torch(module, **inputs), whose result is the candidate")
     if callable(candidate):

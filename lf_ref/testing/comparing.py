@@ -37,7 +37,7 @@ def compare(
     Args:
         candidate: a mapping of names to arrays of any library; a trace; the path of a .npz or .safetensors file; a
             callable that takes the inputs of the trace by name and returns a mapping; or one array, which is compared
-            with the last output. Names are those of the trace; it need not have all of them.
+            with the last output that has as many axes. Names are those of the trace; it need not have all of them.
         expected: what `trace` gave, best in float64.
         precision: what the candidate computes in: "float32", "bfloat16", "float16" or "float64".
         tolerance: "calibrated" measures what error the precision makes at each place on these inputs, and lets pass a
@@ -57,7 +57,8 @@ def compare(
     given = read_candidate(candidate, expected)
     if not given:
         raise InputError("the candidate is empty: give it one tensor or more, by the names of the trace")
-    sources = {name: _source(name, given, expected) for name in expected}
+    only = _only(given, expected)
+    sources = {name: ONLY if name == only else _source(name, given, expected) for name in expected}
     common = {name: source for name, source in sources.items() if source is not None}
     if not common:
         raise InputError(
@@ -82,16 +83,25 @@ def compare(
     )
 
 
-def _source(name: str, given: Candidate, expected: Trace) -> str | None:
-    """The candidate's name for a tensor.
+def _only(given: Candidate, expected: Trace) -> str | None:
+    """Which output is meant by the only tensor that a model returned: the last that has as many axes, if any has.
 
-    `output` is what a model returned that returned no more than one tensor; it is the last output. One dense map of
-    attention holds the rows of global queries among the others.
+    So it is the hidden states of an encoder without a pooler, and the logits where the trace has a loss too.
     """
+    outputs = [name for name in expected.run.outputs if name not in given]
+    if ONLY not in given or not outputs:
+        return None
+    try:
+        axes = given.host(ONLY)[0].ndim
+    except InputError:  # a divergence, as of any other tensor
+        return outputs[-1]
+    return ([name for name in outputs if expected[name].ndim == axes] or outputs)[-1]
+
+
+def _source(name: str, given: Candidate, expected: Trace) -> str | None:
+    """The candidate's name for a tensor: one dense map of attention has the rows of global queries among the others."""
     if name in given:
         return name
-    if (name,) == expected.run.outputs[-1:] and ONLY in given:
-        return ONLY
     local = name.removesuffix("_global")
     if local == name or not local.endswith((".scores", ".probabilities")) or local not in given:
         return None

@@ -311,6 +311,21 @@ def test_callables_get_inputs_of_their_own(expected):
     passes(lambda **inputs: expected["logits"].astype(np.float32), expected)
 
 
+@pytest.mark.parametrize("wrapped", [lambda array: array, OnlyDlpack, lambda array: {"output": array}])
+def test_a_single_array_is_the_last_output_with_as_many_axes(wrapped):
+    """Of an encoder the hidden states, though the trace has pooled ones behind them; logits, though it has a loss."""
+    trace = trace_of("LongformerModel")
+    assert trace.run.outputs == ("last_hidden_state", "pooler_output")
+    for name in trace.run.outputs:
+        assert list(passes(wrapped(trace[name].astype(np.float32)), trace).tensors) == [name]
+    inputs = case_of("LongformerForMaskedLM")[2]
+    labelled = testing.trace(model_of(), labels=inputs["input_ids"], **inputs)
+    for name in ("logits", "loss"):
+        assert list(passes(wrapped(labelled[name].astype(np.float32)), labelled).tensors) == [name]
+    assert list(testing.compare(wrapped(np.zeros((2, 2, 2, 2))), trace).tensors) == ["pooler_output"]
+    assert list(testing.compare({"output": "no array"}, trace).tensors) == ["pooler_output"]
+
+
 def test_a_single_array_is_the_last_output(expected):
     assert list(passes(expected["logits"].astype(np.float32), expected).tensors) == ["logits"]
     assert list(passes(OnlyDlpack(expected["logits"].astype(np.float32)), expected).tensors) == ["logits"]
