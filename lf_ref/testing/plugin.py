@@ -69,7 +69,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         cases = choose(standard_cases(), mark.args if mark else ["standard"])
     except InputError as error:
-        pytest.fail(f"lf_ref_cases: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"lf_ref_cases: {error}", pytrace=False) from None
     metafunc.parametrize("lf_ref_case", cases, ids=[case.name for case in cases], indirect=True)
 
 
@@ -145,7 +145,7 @@ def lf_ref_target(pytestconfig: pytest.Config) -> Target:
     try:
         return load_target(name)
     except InputError as error:
-        pytest.fail(f"--lf-ref-target: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"--lf-ref-target: {error}", pytrace=False) from None
 
 
 def _tiny_case() -> Case:

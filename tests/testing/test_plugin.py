@@ -103,6 +103,7 @@ def test_careless_mistakes_are_explained(text, message, suite):
     result = suite(text)
     assert result.ret != 0
     result.stdout.fnmatch_lines([message])
+    result.stdout.no_fnmatch_line("*another exception*")
 
 
 def test_the_tiny_model_and_its_checkpoint_are_one(suite):
@@ -188,6 +189,7 @@ def test_a_target_that_is_none(suite):
     result = suite(TARGET, "--lf-ref-target", "port:nothing")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*--lf-ref-target: the target's module port has no 'nothing'*"])
+    result.stdout.no_fnmatch_line("*exception*")
 
 
 def test_help_shows_options_and_fixtures(suite):
