@@ -74,11 +74,7 @@ class Golden:
         Raises:
             InputError: there is no such case.
         """
-        record = self._record(case)
-        run = record.run
-        if record.tokens is not None:
-            run = replace(run, visible=run.visible[:, record.tokens], is_global=run.is_global[:, record.tokens])
-        return Trace({place: tensor.values for place, tensor in record.tensors.items()}, run)
+        return self._record(case).trace()
 
     def calibration(self, case: str, precision: str, ignore_padding: bool = False) -> Calibration:
         """What error a precision must be expected to make at each place of a case, as it was measured on all tokens.

@@ -17,7 +17,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,10 @@ from ..reference.ops import Array
 from .calibration import ExpectedError
 from .cases import HEAD_OF, Case
 from .names import OUTPUTS
-from .run import Run
+from .run import Run, counted
 from .sampling import Places
 from .tensor_file import read_tensors
+from .tracing import Trace
 
 ENTRY, FORMAT = "lf_ref.golden", 1
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -76,6 +77,13 @@ class Record:
     outputs: dict[str, str]
     tokens: list[int] | None
     errors: Errors
+
+    def trace(self) -> Trace:
+        """The expected tensors, at the kept places, as `compare` takes them."""
+        run = self.run
+        if self.tokens is not None:
+            run = replace(run, visible=run.visible[:, self.tokens], is_global=run.is_global[:, self.tokens])
+        return Trace({place: tensor.values for place, tensor in self.tensors.items()}, run)
 
 
 def write_golden(path: Path, records: list[Record], facts: Mapping[str, Any]) -> None:
@@ -146,6 +154,7 @@ def read_golden(path: Path) -> tuple[dict[str, Any], list[Record]]:
         raise CheckpointError(f"{path} is not a golden file, as `lf-ref oracle make` writes it: it has no {ENTRY}")
     try:
         manifest = json.loads(metadata[ENTRY])
+        json.dumps(manifest, ensure_ascii=False).encode()  # half a character, as JSON may have it, is refused
         version = _field(manifest, "format", int)
         if version != FORMAT:
             raise CheckpointError(f"its format is {version}, and this version of lf_ref reads {FORMAT}; make it again")
@@ -183,7 +192,26 @@ def _record(entry: Any, tensors: Mapping[str, Array]) -> Record:
     if not set(outputs) <= set(OUTPUTS) & set(places):
         raise CheckpointError(f"case {name}: its outputs are not among the expected tensors")
     run = Run(case.class_name, config, "float64", "numpy", dict(case.inputs), visible, is_global, tuple(outputs))
-    return Record(case, run, expected, {output: places[output] for output in outputs}, tokens, errors)
+    record = Record(case, run, expected, {output: places[output] for output in outputs}, tokens, errors)
+    _check_fit(record)
+    return record
+
+
+def _check_fit(record: Record) -> None:
+    """What is expected fits what `compare` will make of config, masks and tokens."""
+    case, trace = record.case.name, record.trace()
+    for output, place in record.outputs.items():
+        if trace.place(output) != place:
+            raise CheckpointError(f"case {case}: {output} is said to be {place}, which is not where it comes from")
+    for place, tensor in record.tensors.items():
+        shape = tensor.values.shape
+        try:
+            np.broadcast_to(counted(place, len(shape), trace.run, ignore_padding=False), shape)
+        except ValueError as error:
+            tokens = trace.run.visible.shape[1]
+            raise CheckpointError(
+                f"case {case}: {place} is float64 {shape}, which does not fit masks of {tokens} tokens"
+            ) from error
 
 
 def _case(name: str, entry: Any, tensors: Mapping[str, Array]) -> tuple[Case, LongformerConfig]:
@@ -261,8 +289,11 @@ def _error(numbers: Any, where: str) -> ExpectedError:
     wanted = [field.name for field in fields(ExpectedError)]
     if not isinstance(numbers, dict) or sorted(numbers) != sorted(wanted):
         raise CheckpointError(f"{where}: an error to expect has the fields {', '.join(wanted)}, got {numbers!r}")
-    if not all(type(number) is float and math.isfinite(number) for number in numbers.values()):
-        raise CheckpointError(f"{where}: an error to expect is of finite numbers, got {numbers!r}")
+    sound = all(type(number) is float and math.isfinite(number) for number in numbers.values())
+    if not sound or min({**numbers, "gained": 0.0}.values()) < 0 or numbers["numbers"] == 0:
+        raise CheckpointError(
+            f"{where}: an error to expect is of finite numbers from 0 on, numbers above 0, got {numbers!r}"
+        )
     return ExpectedError(**numbers)
 
 

@@ -85,6 +85,10 @@ CHANGES = {
     "a seed that is none": (set_to("cases", 0, "seed", -1), r"a seed is an integer from 0 to 2\^64 - 1, got -1"),
     "a seed that is a flag": (set_to("cases", 0, "seed", True), "got True"),
     "tokens outside": (set_to("cases", 0, "tokens", [0, 19]), "a list of places from 0 to 18 is wanted"),
+    "tokens that are not those of the tensors": (
+        set_to("cases", 0, "tokens", [0, 1]),
+        r"embeddings.LayerNorm is float64 \(3, 19, 24\), which does not fit masks of 2 tokens",
+    ),
     "tokens that are none": (set_to("cases", 0, "tokens", "all"), "a list of places from 0 to 18 is wanted, got all"),
     "expected that are no list": (set_to("cases", 0, "expected", None), "'expected' is missing"),
     "a tensor twice": (
@@ -101,7 +105,23 @@ CHANGES = {
     "an error that is no number": (set_to(*LAST, "error", {"float32": {"rms": "1"}}), "has the fields rms, largest"),
     "an error that is infinite": (
         set_to(*LAST, "error", "float32", "rms", float("inf")),
-        "an error to expect is of finite numbers",
+        "an error to expect is of finite numbers from 0 on, numbers above 0, got",
+    ),
+    "an error of no numbers": (
+        set_to(*LAST, "error", "float32", "numbers", 0.0),
+        "an error to expect is of finite numbers from 0 on, numbers above 0, got",
+    ),
+    "an error that is negative": (
+        set_to(*LAST, "error", "float32", "wobble", -1.0),
+        "an error to expect is of finite numbers from 0 on, numbers above 0, got",
+    ),
+    "a config of another depth": (
+        set_to("cases", 0, "config", "num_hidden_layers", 12),
+        "last_hidden_state is said to be encoder.layer.1.output.LayerNorm, which is not where it comes from",
+    ),
+    "a text that is no Unicode": (
+        set_to("cases", 0, "config", "initializer_range", "\ud800"),
+        "surrogates not allowed",
     ),
     "an output that is none": (set_to("cases", 0, "outputs", ["logits"]), "its outputs are not among the expected"),
     "outputs that are no names": (set_to("cases", 0, "outputs", [["logits"]]), "is not right"),
