@@ -49,7 +49,7 @@ class Case:
     config: all fields, as in a `config.json`, with `architectures` naming the class. inputs: by the names of the
     class's arguments, int64 or float32. seed: of the generator, for the weights; None where they are those of a
     checkpoint. changes: those weights that are not the generator's, float32, by stored name. leeway: what the errors to
-    expect are multiplied by, as one measurement says less of a model that was drawn at random.
+    expect are multiplied by, where one measurement says less: of scores far apart, of a model that was drawn at random.
     """
 
     name: str
@@ -120,7 +120,7 @@ def _case(recipe: Recipe) -> Case:
     changes: dict[str, Array] = {}
     if recipe.changes is not None:
         changes = recipe.changes(config, generator.weights(config, HEAD_OF[recipe.class_name], SEED))
-    return Case(recipe.name, recipe.about, recipe.class_name, fields, inputs, SEED, changes)
+    return Case(recipe.name, recipe.about, recipe.class_name, fields, inputs, SEED, changes, recipe.leeway)
 
 
 def cases_for(config: LongformerConfig, class_name: str) -> tuple[Case, ...]:

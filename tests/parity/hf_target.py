@@ -22,6 +22,11 @@ def bfloat16(config: dict[str, Any], weights: Mapping[str, Any], inputs: Mapping
     return answer(config, weights, inputs, "bfloat16")
 
 
+def float16(config: dict[str, Any], weights: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The same model and inputs in float16."""
+    return answer(config, weights, inputs, "float16")
+
+
 def answer(config: dict[str, Any], weights: Mapping[str, Any], inputs: Mapping[str, Any], dtype: str) -> dict[str, Any]:
     """Load the weights into HF's class, run it, and give its outputs."""
     torch, _ = peer_modules()

@@ -1,4 +1,4 @@
-"""The conformance kit on HF transformers: it passes in float32 and bfloat16, but for what HF cannot do."""
+"""The conformance kit on HF transformers: it passes in float32, bfloat16 and float16, but for what HF cannot do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TESTS = Path(__file__).parents[1]
 CANNOT = Path(__file__).with_name("conformance_xfail.txt")
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_hf_passes_the_kit(precision):
     """By the command, as a user runs it."""
     command = [sys.executable, "-m", "lf_ref.testing", f"parity.hf_target:{precision}", "--json"]
