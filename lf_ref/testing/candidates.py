@@ -23,18 +23,25 @@ class Candidate(Mapping[str, Array]):
     """Named arrays; each is brought to the host when it is asked for. Prefixes of names are taken off.
 
     title: what a report calls it.
+
+    Raises:
+        InputError: two names differ in their prefix alone.
     """
 
     def __init__(self, tensors: Mapping[str, Any], title: str) -> None:
         self.title = title
         self._tensors: dict[str, Any] = {}
+        bearers: dict[str, str] = {}  # names as given, by those without prefix
         for name, value in tensors.items():
             if value is None:
                 continue
             if isinstance(value, tuple | list) and name in TUPLES:
                 self._tensors |= _by_layer(name, value)
             else:
-                self._tensors[bare(str(name))] = value
+                known = bare(str(name))
+                if known in bearers:
+                    raise InputError(f"{name} and {bearers[known]} are one tensor of the trace: leave out one of them")
+                self._tensors[known], bearers[known] = value, str(name)
 
     def host(self, name: str) -> tuple[Array, str]:
         """An array as NumPy's, and the name of the dtype it came in."""

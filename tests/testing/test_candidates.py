@@ -229,6 +229,15 @@ def test_prefixes_nones_and_tuples_of_records():
     assert list(Candidate({"hidden_states": ()}, "x")) == []
 
 
+@pytest.mark.parametrize("names", [("longformer.pooler", "pooler"), ("pooler", "roberta.pooler")])
+def test_of_two_names_that_are_one_none_is_taken(names):
+    """The last would win, and a fault under the other go unseen."""
+    with pytest.raises(
+        InputError, match=f"{names[1]} and {names[0]} are one tensor of the trace: leave out one of them"
+    ):
+        Candidate(dict.fromkeys(names, VALUES), "x")
+
+
 @pytest.fixture
 def expected():
     return trace_of()
