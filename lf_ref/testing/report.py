@@ -115,7 +115,8 @@ class Report:
         first = self.first_divergence
         judged = [tensor for tensor in self.tensors.values() if tensor.judged]
         if first is None:
-            yield f"PASSED: {_places(judged)} tensors agree in {self.precision}"
+            count = _places(judged)
+            yield f"PASSED: {count} {'tensor agrees' if count == 1 else 'tensors agree'} in {self.precision}"
             nearest = max(judged, key=lambda tensor: -1.0 if math.isnan(tensor.units) else tensor.units)
             if not math.isnan(nearest.units):
                 yield f"  the largest error is {_short(nearest.units)} x the expected one, at {nearest.name}"

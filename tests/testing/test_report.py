@@ -210,6 +210,11 @@ def test_the_text_of_a_divergence():
         assert shown in whole or f"...{shown[-47:]}" in whole
 
 
+def test_the_text_of_a_pass_of_one_tensor():
+    trace = trace_of()
+    assert str(testing.compare(trace["logits"], trace)).startswith("PASSED: 1 tensor agrees in float32")
+
+
 def test_the_first_tensor_of_all():
     assert "the last that agrees: none" in str(spoiled("embeddings.word_embeddings"))
 
