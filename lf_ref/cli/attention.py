@@ -12,12 +12,9 @@ from .output import path_to_write, writing
 from .texts import document
 
 if TYPE_CHECKING:
-    from ..config import LongformerConfig
     from ..pipelines import Pipeline
 
 _FORMATS = (".png", ".svg", ".pdf")
-# Bytes of the attentions of all layers and heads from which on they are worth a word.
-_MUCH = 10**9
 
 
 @click.command("attention", short_help="Draw which tokens attend to which.")
@@ -74,9 +71,6 @@ def attention(
     layer = _number("layer", layer, config.num_hidden_layers, config.num_hidden_layers - 1)
     head = _number("head", head, config.num_attention_heads, None)
     ids = _encode(pipe, given, truncation, max_length)
-    if _attention_bytes(config, len(ids)) >= _MUCH:
-        size = f"{_attention_bytes(config, len(ids)) / 1e9:.1f} GB"
-        click.echo(f"the attentions of all layers and heads take {size} of memory for {len(ids)} tokens", err=True)
     found = measure(pipe.model, ids, [] if no_global else list(positions) or [0], layer, head)
     with writing(path) as temporary:
         draw(found, pipe.tokenizer.convert_ids_to_tokens(ids), temporary, path.suffix[1:])
@@ -101,8 +95,3 @@ def _encode(pipe: Pipeline[Any], text: str, truncation: bool, max_length: int | 
             f"the text has {len(ids)} tokens, and the limit is {limit}: shorten it, or let --truncation cut its end off"
         )
     return ids
-
-
-def _attention_bytes(config: LongformerConfig, length: int) -> int:
-    """What the attentions of a text take in float32, its few global tokens apart."""
-    return 4 * config.num_attention_heads * length * sum(window + 1 for window in config.windows)

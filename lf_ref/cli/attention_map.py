@@ -15,6 +15,7 @@ from ..model.attentions import dense_attentions
 from ..model.base import LongformerPreTrainedModel
 from ..model.global_attention import on_positions
 from ..reference.ops import Array
+from ..testing import trace
 from .output import visible
 
 # Cells along an axis: more would be smaller than a pixel, and some would be left out in drawing.
@@ -56,12 +57,20 @@ def measure(
         InputError: a position lies outside the text.
     """
     mask = on_positions([ids], np.array(positions, np.int64))
-    run: Any = model  # each class has a call of its own
-    output = run([ids], global_attention_mask=mask, output_attentions=True, return_dict=True)
+    place = f"encoder.layer.{layer}.attention.self.probabilities"
+    # Of a traced run only what is named is kept; those of all layers take a gigabyte for a long text.
+    traced = trace(
+        model,
+        names=[place, f"{place}_global"],
+        backend=model.backend,
+        input_ids=[ids],
+        global_attention_mask=mask,
+        output_attentions=True,
+    )
     chosen = slice(None) if head is None else slice(head, head + 1)
     local, global_ = (
-        None if part is None else part[layer][:, chosen].mean(axis=1, keepdims=True)
-        for part in (output.attentions, output.global_attentions)
+        traced[name][:, chosen].mean(axis=1, keepdims=True) if name in traced else None
+        for name in (place, f"{place}_global")
     )
     assert local is not None  # only of global attention there may be none
     window = model.config.windows[layer]

@@ -162,6 +162,8 @@ class LongformerPreTrainedModel:
 
         backend: the engine they run on.
 
+        `attentions` are None in what such calls return: the observer is told of them, a layer at a time.
+
         Raises:
             InputError: an unknown backend, or "numpy" for weights that it does not take.
         """

@@ -33,6 +33,7 @@ def encode_by_definition(
     vectors = vectors.reshape(batch, length, -1)
     if observer is not None and inputs.input_ids is not None:
         vectors = observer("embeddings.word_embeddings", vectors)
+    keep_attentions = keep_attentions and observer is None
     columns = int(inputs.is_global.sum(axis=1).max())
     rows = [
         encode(

@@ -53,6 +53,7 @@ def encode(
 ) -> Encoded:
     """Run the encoder on a batch; parameters by HF's names without the `longformer.` prefix.
 
+    keep_attentions: where an observer watches, it is told of them, a layer at a time, and they are not kept.
     wanted: int64 [n], the places in the flat batch whose last hidden state is asked for: [n, hidden] comes back, and
     what it does not depend on is left out. None: all of them.
     """
@@ -73,9 +74,10 @@ def encode(
         weights, inside = under(parameters, f"encoder.layer.{number}"), within(note, f"encoder.layer.{number}")
         if keep_attentions:
             probabilities = attentions(hidden, under(weights, "attention.self"), config, kernels, planned, window // 2)
-            local.append(probabilities[0])
-            global_.append(probabilities[1])
-            if observer is not None:
+            if observer is None:
+                local.append(probabilities[0])
+                global_.append(probabilities[1])
+            else:
                 for kind, folded in zip(("", "_global"), probabilities, strict=True):
                     observer(f"encoder.layer.{number}.attention.self.probabilities{kind}", folded)
         hidden = encoder_layer(hidden, weights, config, kernels, layer, window // 2, inside)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from html import escape
-from importlib import import_module
 
 import numpy as np
 import pytest
@@ -17,7 +17,9 @@ from pipelines.building import LIMIT, demo_tokenizer, model_for, save_checkpoint
 from lf_ref import InputError
 from lf_ref.bench import roofline
 from lf_ref.cli import attention_map, main
+from model.building import build
 from oracles.attention import keys_seen
+from oracles.weights import fields_of, state_of
 
 TEXT = "The leaf moved towards the light, and the old gardener walked slowly along the river to the house."
 
@@ -166,11 +168,21 @@ def test_a_long_text_has_several_tokens_in_a_cell(folder, drawn, tmp_path, monke
     assert f"{len(tokens)} tokens, {per_cell} x {per_cell} tokens in a cell" in said
 
 
-def test_much_memory_is_worth_a_word(folder, tmp_path, monkeypatch):
-    module = import_module("lf_ref.cli.attention")  # its package has the command under this name
-    monkeypatch.setattr(module, "_MUCH", 0)
-    said = run(TEXT, *on(folder), "--quiet", "--out", tmp_path / "map.png")
-    assert said == f"the attentions of all layers and heads take 0.0 GB of memory for {len(ids_of(TEXT))} tokens\n"
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.jit)])
+def test_of_many_layers_one_is_kept(backend):
+    """A layer holds tokens x (window + 1) numbers for each head, in the definition tokens x tokens."""
+    layers, window = 11, 130
+    fields = fields_of(num_hidden_layers=layers, attention_window=window, max_position_embeddings=300, vocab_size=20)
+    state = state_of("LongformerModel", fields, seed=5)
+    model = build("LongformerModel", fields, state, backend, "float64")
+    ids = [3] * 257
+    attention_map.measure(model, ids, [0], 0, None)  # compiles
+    tracemalloc.start()
+    attention_map.measure(model, ids, [0], layers - 1, None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    of_a_layer = 8 * fields["num_attention_heads"] * len(ids) * (window + 2 if backend == "numba" else len(ids))
+    assert peak < layers / 2 * of_a_layer
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------
