@@ -27,7 +27,7 @@ def tokenize(
     quiet: bool,
     **source: Any,
 ) -> None:
-    """Show the tokens of TEXT: id, token, and which characters of the text it stands for.
+    """Show the tokens of TEXT: position, id, token, and which characters of the text it stands for.
 
     \b
     Example:
@@ -56,8 +56,9 @@ def tokenize(
 
 
 def _show(encoded: dict[str, Any]) -> None:
-    rows = [["id", "token", "start", "end"]]
-    for token_id, token, (start, end) in zip(encoded["ids"], encoded["tokens"], encoded["offsets"], strict=True):
-        rows.append([str(token_id), visible(token), str(start), str(end)])
-    table(rows, right=[0, 2, 3])
+    rows = [["position", "id", "token", "start", "end"]]
+    found = zip(encoded["ids"], encoded["tokens"], encoded["offsets"], strict=True)
+    for position, (token_id, token, (start, end)) in enumerate(found):
+        rows.append([str(position), str(token_id), visible(token), str(start), str(end)])
+    table(rows, right=[0, 1, 3, 4])
     echo(f"{len(rows) - 1} tokens")

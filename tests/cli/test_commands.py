@@ -262,9 +262,9 @@ def test_tokenize():
     }
     assert json.loads(run("tokenize", text, "--pair", second, "--json")) == expected
     rows = [line.split() for line in run("tokenize", text, "--pair", second).splitlines()]
-    assert rows[0] == ["id", "token", "start", "end"]
-    assert [[int(row[0]), row[1], int(row[2]), int(row[3])] for row in rows[1:-1]] == [
-        [*row[:2], *row[2]] for row in zip(*expected.values(), strict=True)
+    assert rows[0] == ["position", "id", "token", "start", "end"]
+    assert [[int(row[0]), int(row[1]), row[2], int(row[3]), int(row[4])] for row in rows[1:-1]] == [
+        [position, *row[:2], *row[2]] for position, row in enumerate(zip(*expected.values(), strict=True))
     ]
     assert rows[-1] == [str(len(expected["ids"])), "tokens"]
     bare = [
