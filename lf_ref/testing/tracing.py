@@ -129,7 +129,8 @@ def trace(
 
     Args:
         model: any of the model classes; its dtype, float64 for an oracle, is that of the run.
-        names: patterns of the names to keep, such as "encoder.layer.0.*" or ["*.probabilities", "logits"]; all if None.
+        names: patterns of the names to keep, such as `"encoder.layer.0.*"` or `["*.probabilities", "logits"]`; all if
+            None.
         backend: "numpy" runs the definition, whatever the model's own backend is, which forms everything; "numba" runs
             the fast kernels, which fuse much of it: what they never form is not there. Probabilities they form where
             `output_attentions=True` asks for them.

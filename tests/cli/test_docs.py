@@ -15,9 +15,9 @@ from lf_ref.cli import main
 from lf_ref.model import attentions
 
 MODULE = sys.modules["lf_ref.cli.docs"]
-# What Markdown and pdoc make; another tag is a "<mask>" of a docstring that was not quoted.
+# What Markdown and pdoc make; another tag is a "<mask>" of a docstring that was not quoted, and "em" a lost "*".
 TAGS = {
-    "p", "code", "pre", "span", "div", "a", "ul", "ol", "li", "strong", "em", "h5", "h6", "blockquote",
+    "p", "code", "pre", "span", "div", "a", "ul", "ol", "li", "strong", "h5", "h6", "blockquote",
 }  # fmt: skip
 
 
