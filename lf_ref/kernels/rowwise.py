@@ -58,7 +58,7 @@ _SUM = {"contract", "reassoc"}
 @numba.njit(**_OPTIONS, fastmath=_FUSE)
 def _exp(x: Any) -> Any:
     """exp(x) for a float32 x <= 0, to about one unit in the last place."""
-    x = x if x > _LOWEST else _LOWEST
+    x = _LOWEST if x < _LOWEST else x  # what is not a number has to stay so
     shifted = np.float32(x * _LOG2_E + _ROUNDER)
     whole = shifted - _ROUNDER
     r = x - whole * _LOG_2_HIGH - whole * _LOG_2_LOW

@@ -115,3 +115,14 @@ def test_masked_softmax(dtype: Any, allowed: list[bool], seed: int, scale: float
     assert_close(got[1:], expected[1:], TOLERANCE[dtype], "probabilities")
     assert_identical(got[1:] == 0, (expected[1:] == 0) | (expected[1:] < 1.2e-38) & (got[1:] == 0), "zeros")
     assert_identical(got[0], x[0], "the other row")
+
+
+@every_dtype
+def test_a_share_that_is_not_a_number_stays_so(dtype: Any) -> None:
+    x, allowed = random(13, dtype, 5, 31), np.arange(31) % 7 != 3
+    clean = x.copy()
+    x[1, 3], x[2, 4], x[3] = np.nan, np.nan, np.nan
+    for array in (clean, x):
+        rowwise.masked_softmax(0, 5, array, allowed)
+    assert np.isnan(x[2:4, allowed]).all()
+    assert_identical(np.delete(x, [2, 3], axis=0), np.delete(clean, [2, 3], axis=0), "the other rows")
