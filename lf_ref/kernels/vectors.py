@@ -36,8 +36,8 @@ define <16 x float> @probe(<16 x float> %a) {{
 
 # 2**f = P0 + P1 f + ... for |f| <= 1/2, to a relative 8e-8 (minimax fit).
 _POWER = (1.00000007165, 0.693146967043, 0.240221197261, 0.055507133094, 0.0096755412418, 0.00132764603877)
-# Adding it to a small float32 leaves the nearest integer in the sum's lowest bits.
-_ROUNDER = 1.5 * 2.0**23
+# Adding it to a small float32 leaves the nearest integer in the sum's lowest bits, raised as exponents are stored.
+_ROUNDER = 1.5 * 2.0**23 + 127
 _EXPONENT_AT, _LOWEST_EXPONENT = 23, -126
 
 
@@ -225,8 +225,8 @@ class Emitter:
         exponent = builder.shl(
             builder.bitcast(shifted, self.integers), self.lane_constants([_EXPONENT_AT] * self.lanes)
         )
-        power = builder.bitcast(builder.add(builder.bitcast(power, self.integers), exponent), self.vector)
-        # Not `>=`: what is not a number has to stay so.
+        # Not by adding to its bits, and not `>=`: what is not a number has to stay so.
+        power = builder.fmul(power, builder.bitcast(exponent, self.vector))
         return self.builder.select(
             builder.fcmp_ordered("<", x, self.constant(_LOWEST_EXPONENT)), self.constant(0), power
         )

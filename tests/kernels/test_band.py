@@ -147,11 +147,13 @@ def test_equal_values_average_exactly(kernel: str, dtype: Any) -> None:
 
 
 @every_kernel
-def test_a_query_that_is_not_a_number_stays_so(kernel: str, dtype: Any) -> None:
+@pytest.mark.parametrize("bits", [0x7FC00000, 0x7FC00001, 0x7FC12345, 0xFFFFFFFF])
+def test_a_query_that_is_not_a_number_stays_so(kernel: str, dtype: Any, bits: int) -> None:
+    """Whatever its bits say beyond that, as those of a damaged file do."""
     case = make_case([1] * 31, 5, 3, seed=41, dtype=dtype)
     before = case.run(kernel)
     case.query = np.array(case.query)
-    case.query[13] = np.nan
+    case.query[13] = np.array(bits, np.uint32).view(np.float32)
     got = case.run(kernel)
     assert np.isnan(got[13]).all()
     assert_identical(np.delete(got, 13, axis=0), np.delete(before, 13, axis=0), "the other queries")
