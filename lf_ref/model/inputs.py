@@ -155,7 +155,7 @@ def _count_positions(config: LongformerConfig, ids: Array | None, shape: tuple[i
 
 
 def check_places(name: str, value: ArrayLike, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """Pairs of row and position as two index arrays.  # int (n, 2) -> int (n,), int (n,)
+    """Pairs of row and position as two index arrays.  # int (n, 2) -> int64 (n,), int64 (n,)
 
     Raises:
         InputError: it is not of pairs, or one lies outside the batch.
@@ -171,6 +171,7 @@ def check_places(name: str, value: ArrayLike, shape: tuple[int, ...]) -> tuple[A
         raise InputError(
             f"{name}[{index}] is {places[index].tolist()}, outside the batch of shape {shape} (batch, seq)"
         )
+    places = places.astype(np.int64, copy=False)
     return places[:, 0], places[:, 1]
 
 

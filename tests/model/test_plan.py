@@ -35,6 +35,17 @@ def test_logits_at_chosen_places_equal_those_of_all(data: Any) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.uint64])
+def test_places_may_be_of_any_integers(backend, dtype):
+    """A place in the flat batch, here 161, need not fit the type that its row and its position fit."""
+    fields = fields_of()
+    model = build("LongformerForMaskedLM", fields, state_of("LongformerForMaskedLM", fields, seed=203), backend)
+    inputs = batch_of(fields, [[1] * 7] * 47, seed=204)
+    expected = model(**inputs).logits[[23, 46], [0, 6]]
+    assert_close(model(**inputs, logits_at=np.array([[23, 0], [46, 6]], dtype)).logits, expected, FLOAT64, "logits")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_labels_go_with_the_chosen_places(backend):
     fields = fields_of()
     model = build("LongformerForMaskedLM", fields, state_of("LongformerForMaskedLM", fields, seed=201), backend)
