@@ -66,8 +66,11 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
                 f"{path}: {name} has dtype {entry['dtype']}, which is not supported; store it as one of "
                 f"{', '.join(_DTYPES)}"
             )
-        start = 8 + length + entry["data_offsets"][0]
-        tensors[name] = StoredTensor(dtype, view(mapped, dtype, start, tuple(entry["shape"])))
+        start, shape = 8 + length + entry["data_offsets"][0], tuple(entry["shape"])
+        try:
+            tensors[name] = StoredTensor(dtype, view(mapped, dtype, start, shape))
+        except (ValueError, OverflowError) as error:  # more axes than NumPy has, or one without end beside one of 0
+            raise CheckpointError(f"{path}: {name} of shape {shape} cannot be an array: {error}") from error
     return tensors
 
 
