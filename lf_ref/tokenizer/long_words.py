@@ -26,32 +26,33 @@ class MergeTables:
     """
 
     def __init__(self, ranks: dict[int, int], results: list[int], base: int) -> None:
-        keys = np.fromiter(ranks.keys(), np.int64, len(ranks))
+        keys, numbers = (np.fromiter(part, np.int64, len(ranks)) for part in (ranks.keys(), ranks.values()))
         by_key = np.argsort(keys)
         self.base = base
         self.never = len(results)
-        self.keys = keys[by_key]
-        self.ranks = np.fromiter(ranks.values(), np.int64, len(ranks))[by_key]
+        # The last key is larger than that of any pair, so that a search always ends at one.
+        self.keys = np.append(keys[by_key], base * base)
+        self.ranks = np.append(numbers[by_key], self.never)
         self.results = np.array(results, np.int64)
         pairs = np.zeros(self.never, np.int64)
-        pairs[self.ranks] = self.keys
+        pairs[numbers] = keys
         self.left, self.right = pairs // base, pairs % base
-        self.calm = self._calm()
+        self.calm = self._calm(keys, numbers)
 
     def rank(self, left: Integers, right: Integers) -> Integers:
         """The rank of every pair, `never` where there is no merge."""
         wanted = left * self.base + right
-        at = np.minimum(np.searchsorted(self.keys, wanted), max(len(self.keys) - 1, 0))
+        at = np.searchsorted(self.keys, wanted)
         return np.where(self.keys[at] == wanted, self.ranks[at], self.never)
 
-    def _calm(self) -> npt.NDArray[np.bool_]:
+    def _calm(self, keys: Integers, ranks: Integers) -> npt.NDArray[np.bool_]:
         """For every rank, whether the token it makes takes part in later merges only.
 
         Then joining one pair of this rank never makes a pair that would have to be joined before the next
         pair of this rank, and all of them may be joined at once.
         """
-        by_rank = np.argsort(self.ranks)
-        ranks, keys = self.ranks[by_rank], self.keys[by_rank]
+        by_rank = np.argsort(ranks)
+        ranks, keys = ranks[by_rank], keys[by_rank]
         parts = np.column_stack((keys // self.base, keys % self.base)).ravel()
         tokens, first_seen = np.unique(parts, return_index=True)
         at = np.minimum(np.searchsorted(tokens, self.results), len(tokens) - 1)
