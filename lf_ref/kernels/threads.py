@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any
@@ -96,7 +96,7 @@ class Threads:
         """Call `task` once for each tuple of arguments, in any order, on all threads; return when all are done.
 
         The tasks write to disjoint places, so the result does not depend on the number of threads. The caller's
-        thread works too. The first exception is raised here.
+        thread works too. Where some fail, one of their exceptions is raised here, when none is running any more.
         """
         waiting = deque(arguments)
 
@@ -114,8 +114,9 @@ class Threads:
             work()
         finally:
             waiting.clear()
-            for future in running:
-                future.result()
+            wait(running)
+        for future in running:
+            future.result()
 
     def rows(self, task: Callable[..., object], matrix: NDArray[Any], *arguments: Any) -> None:
         """Call `task(start, stop, matrix, *arguments)` for ranges that together cover the rows of the matrix."""
