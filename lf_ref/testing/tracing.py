@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..config import LongformerConfig
-from ..errors import InputError
+from ..errors import CheckpointError, InputError
 from ..files import replacing
 from ..model.base import LongformerPreTrainedModel
 from ..reference.ops import Array
@@ -104,16 +104,19 @@ class Trace(Mapping[str, Array]):
         if metadata.get("format") != _FORMAT:
             raise InputError(f"{path} is not a trace: its metadata has no format {_FORMAT!r}; write it with trace()")
         inputs = {name[len(_INPUT) :]: tensors.pop(name) for name in list(tensors) if name.startswith(_INPUT)}
-        run = Run(
-            metadata["class"],
-            LongformerConfig.from_dict(json.loads(metadata["config"])),
-            metadata["dtype"],
-            metadata["backend"],
-            inputs,
-            tensors.pop(_VISIBLE).astype(bool),
-            tensors.pop(_GLOBAL).astype(bool),
-            tuple(json.loads(metadata["outputs"])),
-        )
+        try:
+            run = Run(
+                metadata["class"],
+                LongformerConfig.from_dict(json.loads(metadata["config"])),
+                metadata["dtype"],
+                metadata["backend"],
+                inputs,
+                tensors.pop(_VISIBLE).astype(bool),
+                tensors.pop(_GLOBAL).astype(bool),
+                tuple(json.loads(metadata["outputs"])),
+            )
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise CheckpointError(f"{path} is a damaged trace: {type(error).__name__}: {error}") from error
         return cls(tensors, run, model)
 
 

@@ -325,6 +325,28 @@ def test_other_files_are_refused(tmp_path):
         testing.Trace.load(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("class", None), ("config", None), ("config", "{["), ("outputs", None), ("outputs", "7"), ("visible", None)],
+)
+def test_a_trace_that_lacks_something_is_refused(tmp_path, name, value):
+    from safetensors import safe_open
+    from safetensors.numpy import load_file, save_file
+
+    path = tmp_path / "trace.safetensors"
+    testing.trace(model_of(), names="embeddings.*", stream=path, input_ids=[[0, 5, 2]])
+    with safe_open(path, "numpy") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    place = tensors if name in tensors else metadata
+    del place[name]
+    if value is not None:
+        place[name] = value
+    save_file(tensors, path, metadata)
+    with pytest.raises(lf_ref.CheckpointError, match=r"trace.safetensors is a damaged trace"):
+        testing.Trace.load(path)
+
+
 def test_labels_and_floats_in_a_file(tmp_path):
     class_name = "LongformerForMaskedLM"
     fields = fields_of(attention_window=[4, 8])
