@@ -125,6 +125,8 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
         if options.stride is None:
             self._check_length(name, tokens + 2, limit, ways_out=", or let stride= read it in windows")
             return [slice(0, tokens)]
+        if room < 1:
+            raise InputError(f"{limit} tokens in a row leave no room for text beside the special ones")
         return windows(tokens, room, options.stride)
 
     def _rows(self, name: str, item: Tokens, options: TokenClassificationOptions) -> list[Row]:

@@ -109,6 +109,10 @@ def test_words_that_come_as_a_list():
         ({"stride": 3}, "stride needs an aggregation_strategy other than 'none'"),
         ({"stride": -1, "aggregation_strategy": "simple"}, "stride must be an integer of at least 0"),
         ({"stride": LIMIT - 2, "aggregation_strategy": "simple"}, "the stride must lie in"),
+        (
+            {"stride": 0, "aggregation_strategy": "simple", "max_length": 2},
+            "2 tokens in a row leave no room for text beside the special ones",
+        ),
         ({"stride": 3, "aggregation_strategy": "simple", "truncation": True}, "not both"),
         ({"ignore_labels": "O"}, "ignore_labels must be a list of labels, got 'O'"),
         ({"is_split_into_words": True}, "text 1 must be a list of words"),
