@@ -85,5 +85,5 @@ def left_out(dtype: str, peer: str | None) -> dict[str, str]:
     """What is not measured in a dtype or beside a peer, and why, by the name of a piece of work."""
     reasons = {} if peer is None else dict(KINDS[peer].cannot)
     if dtype != "float32":
-        reasons |= dict.fromkeys(_ATTENTION, "the band attention computes in float32 whatever the dtype")
+        reasons |= dict.fromkeys(_ATTENTION, "the band attention alone is measured in float32 only")
     return reasons

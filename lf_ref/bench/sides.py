@@ -65,7 +65,7 @@ class Ours:
         return output.logits[0]
 
     def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], Array]:
-        """As in `Side`; in float32 whatever the dtype."""
+        """As in `Side`, with the kernel of float32, whatever the dtype."""
         kernels, length = Kernels(Threads(self._threads)), len(query)
         everything, nothing = np.ones(length, bool), np.empty(0, np.int64)
         row = Row(slice(0, length), everything, everything, slice(0, length), nothing, nothing)

@@ -81,19 +81,22 @@ def test_the_table_says_which_dtypes_it_is_of():
     assert "left out" not in printed
 
 
-def test_a_whole_run_in_few_bits_leaves_out_what_stays_float32():
+def test_a_whole_run_in_few_bits_leaves_out_what_is_measured_in_float32():
     facts = json.loads(run("--json", "--dtype", "bfloat16", *chosen("linear-share", "growth")))
     assert [figure["wanted"] for figure in facts["figures"]] == [None] * 5
     assert list(kinds.left_out("bfloat16", None)) == ATTENTION
     message = run("--dtype", "bfloat16", *chosen("attention-half"), code=2)
-    assert "attention-half cannot be measured in bfloat16: the band attention computes in float32" in message
+    assert "attention-half cannot be measured in bfloat16: the band attention alone is measured in float32" in message
 
 
 def test_what_is_left_out_of_a_whole_run_is_said(monkeypatch):
     monkeypatch.setattr(runs, "works", lambda size: [])
     monkeypatch.setattr(runs, "FIGURES", {})
     printed = run("--dtype", "int8")
-    assert "left out: attention, attention-half, attention-quarter: the band attention computes in float32" in printed
+    assert (
+        "left out: attention, attention-half, attention-quarter: the band attention alone is measured in float32"
+        in printed
+    )
     assert json.loads(run("--dtype", "int8", "--json"))["left_out"].keys() == set(ATTENTION)
 
 
