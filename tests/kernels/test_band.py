@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from kernels.band_cases import FLOAT32, FLOAT64, check, make_case, marks_of, tolerance_of
 
 from lf_ref.kernels import band_plain, engine
+from lf_ref.kernels.threads import Threads
 from lf_ref.kernels.vectors import dots_here
+from lf_ref.model.plan import Row
 from oracles.band import band_layout, shares_of
 from oracles.compare import assert_close, assert_identical
 
@@ -170,6 +172,29 @@ def test_same_bits_on_any_number_of_threads(kernel: str, dtype: Any) -> None:
             list(pool.map(lambda block, out=out: case.run_block(kernel, *block, out), blocks))
         results.append(out)
     assert_identical(results[1], results[0], "averages")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_all_but_the_local_queries_are_zero(dtype: Any) -> None:
+    """Two texts, of each a part, with tokens before, between and behind them."""
+    query, key, value = np.random.default_rng(53).normal(size=(3, 31, 6)).astype(dtype)
+    rows = []
+    for tokens, queries, marks in (
+        (slice(2, 13), slice(3, 9), marks_of(11, 0.2, 2, seed=59)),
+        (slice(17, 29), slice(0, 7), marks_of(12, 0.2, 1, seed=61)),
+    ):
+        is_global = np.flatnonzero(marks == 2)
+        rows.append(Row(tokens, marks > 0, marks == 1, queries, is_global, is_global))
+    out = np.full_like(query, np.nan)
+    assert engine.Kernels(Threads(2)).band_attention(query, key, value, rows, 2, 3, out) is out
+    filled = [
+        row.tokens.start + place
+        for row in rows
+        for place in range(row.queries.start, row.queries.stop)
+        if row.local[place]
+    ]
+    assert_identical(np.flatnonzero(out.any(axis=1)), np.array(filled), "rows that hold something")
+    assert np.isfinite(out).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -1,4 +1,4 @@
-"""Kernels where no cache can be written."""
+"""How kernels are compiled: without the GIL, and where no cache can be written."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ import subprocess
 import sys
 
 import pytest
+
+EVERY_KERNEL = """
+import sys
+from lf_ref.cli.warmup import warm
+
+warm("gelu", ["float32", "float64", "bfloat16", "int8"])
+modules = [module for name, module in sys.modules.items() if name.startswith("lf_ref.kernels.")]
+kernels = [value for module in modules for value in vars(module).values() if hasattr(value, "targetoptions")]
+assert "band_block" in {kernel.__name__ for kernel in kernels}
+print([kernel.__name__ for kernel in kernels if not kernel.targetoptions.get("nogil")])
+"""
 
 PROGRAM = """
 from lf_ref import LongformerForMaskedLM
@@ -25,3 +36,12 @@ def test_without_a_place_for_the_cache_each_process_compiles_anew(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() == "(1, 3, 8192)"
+
+
+@pytest.mark.jit
+def test_every_kernel_releases_the_gil():
+    """Else threads would take turns, and nothing but the time would tell."""
+    done = subprocess.run(
+        [sys.executable, "-c", EVERY_KERNEL], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
