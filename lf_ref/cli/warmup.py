@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -49,8 +50,12 @@ def warm(activation: str, dtypes: list[str]) -> dict[str, Any]:
     """Run tiny models with every kind of token, and tell which kernels that compiled and which it loaded.
 
     activation: HF's name of it. Kernels are compiled for types, not for sizes: what a tiny model needs, all need.
+
+    Raises:
+        InputError: nothing that is compiled here can be kept.
     """
     start = time.perf_counter()
+    _check_place()
     for dtype in dtypes:
         _run_tiny_model(_tiny_config(activation), dtype)
     kernels, folders = compiled_kernels()
@@ -90,21 +95,40 @@ def _run_tiny_model(config: LongformerConfig, dtype: str) -> None:
 
 def compiled_kernels() -> tuple[list[dict[str, Any]], set[str]]:
     """Every kernel that this process has machine code for, and the folders that keep it."""
+    kernels, folders = {}, set()
+    for kernel in _kept_kernels():
+        new = [getattr(key, "args", key) for key in kernel.stats.cache_misses]
+        for signature in kernel.signatures:
+            dtype = next(str(part.dtype) for part in signature if hasattr(part, "dtype"))
+            facts = {"name": kernel.__name__, "dtype": dtype, "state": "compiled" if signature in new else "loaded"}
+            kernels[kernel.__module__, kernel.__name__, dtype] = facts
+            folders.add(kernel.stats.cache_path)
+    return [kernels[key] for key in sorted(kernels)], folders
+
+
+def _kept_kernels() -> Iterator[Any]:
+    """Every kernel whose machine code has a place on disk, compiled or not."""
     import sys
 
-    kernels, folders = {}, set()
     for module in sorted(name for name in sys.modules if name.startswith("lf_ref.kernels.")):
         for kernel in vars(sys.modules[module]).values():
             stats = getattr(kernel, "stats", None)
-            if stats is None or stats.cache_path is None:  # no kernel, or one that is part of others
-                continue
-            new = [getattr(key, "args", key) for key in stats.cache_misses]
-            for signature in kernel.signatures:
-                dtype = next(str(part.dtype) for part in signature if hasattr(part, "dtype"))
-                facts = {"name": kernel.__name__, "dtype": dtype, "state": "compiled" if signature in new else "loaded"}
-                kernels[kernel.__module__, kernel.__name__, dtype] = facts
-                folders.add(stats.cache_path)
-    return [kernels[key] for key in sorted(kernels)], folders
+            if stats is not None and stats.cache_path is not None:  # else no kernel, or one that is part of others
+                yield kernel
+
+
+def _check_place() -> None:
+    """Refuse to compile what no other process would find, before the wait for it."""
+    from numba.core import config
+
+    from ..errors import InputError
+    from ..kernels import rowwise  # noqa: F401 - for the kernels in it
+
+    if not getattr(config, "DISABLE_JIT", 0) and not any(_kept_kernels()):
+        raise InputError(
+            "what is compiled could not be kept: neither the folder of the package nor the user's cache folder can be "
+            "written; set NUMBA_CACHE_DIR to a folder that can, for this command and for all that are to find it there"
+        )
 
 
 def _show(facts: dict[str, Any]) -> None:

@@ -60,6 +60,17 @@ def test_few_bits_are_compiled_on_request(tmp_path, kind):
     assert (f"{kind}_block" in names) == dots_here(kind)
 
 
+def test_what_could_not_be_kept_is_not_compiled():
+    """As in a read-only image: the user hears of it at once, and not that the JIT is off."""
+    nowhere = "from numba.core import caching; caching.CacheImpl._locator_classes = []; "
+    done = subprocess.run(
+        [sys.executable, "-c", nowhere + WARMUP, "warmup"], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Error: what is compiled could not be kept: ")
+    assert "set NUMBA_CACHE_DIR" in done.stderr
+
+
 def test_float64_is_compiled_on_request(tmp_path):
     found = kernels_of(WARMUP, tmp_path, "warmup", "--json", "--float64")
     wide = {kernel["name"] for kernel in found if kernel["dtype"] == "float64"}
