@@ -38,6 +38,19 @@ def drawing() -> Any:
         raise InputError(f"the plot needs matplotlib: pip install 'lf-ref[notebooks]' ({error})") from error
 
 
+def check_place(path: Path) -> None:
+    """Refuse a file that cannot be drawn, as far as that can be told before the measuring.
+
+    Raises:
+        InputError: matplotlib is not installed, the folder is not there, or no format has the ending.
+    """
+    kinds = drawing().Figure().canvas.get_supported_filetypes()
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: the plot cannot be written: there is no folder {path.parent}")
+    if path.suffix and path.suffix[1:].lower() not in kinds:
+        raise InputError(f"{path}: the plot cannot be written: the ending must be one of {', '.join(sorted(kinds))}")
+
+
 def measure_parts(size: Size, num_threads: int, repeats: int) -> dict[str, Any]:
     """Rates of the parts of a layer for the long text, and the two ceilings; the figures as JSON values.
 

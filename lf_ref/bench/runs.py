@@ -113,7 +113,7 @@ def _check(chosen: Sequence[str], against: str | None, dtype: str, roofline: Pat
     if roofline is not None:
         if dtype != "float32":
             raise InputError(f"the roofline is that of the float32 kernels; leave out dtype {dtype}, or the plot")
-        from .roofline import drawing
+        from .roofline import check_place
 
-        drawing()
+        check_place(roofline)
     return not_measured

@@ -109,6 +109,16 @@ def test_a_missing_package_is_named_with_its_extra(function, arguments, remedy, 
     assert remedy in run(*arguments, code=2)
 
 
+@pytest.mark.parametrize(
+    ("plot", "message"),
+    [("missing/plot.png", "there is no folder missing"), ("plot.jpog", "the ending must be one of")],
+)
+def test_a_plot_that_cannot_be_written_is_refused_before_the_measuring(plot, message, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(roofline, "measure_parts", None)
+    assert message in run("--roofline", plot, "--work", "encoder-short", code=2)
+
+
 def test_linear_layers_are_counted_from_the_shapes():
     one = size.Size(layers=3, heads=5, window=16, tokens=96, vocabulary=61)
     shapes = expected_shapes(one.config, "encoder")
