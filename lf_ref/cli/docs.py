@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import warnings
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from unittest.mock import patch
 import click
 
 from ..errors import InputError
+from ..files import write_beside
 
 # The pages; a package without __all__ brings its modules along.
 PAGES = (
@@ -73,9 +73,24 @@ def docs(out: Path, quiet: bool) -> None:
             pdoc.pdoc(*PAGES, output_directory=pages)
         except Warning as warning:
             raise InputError(f"the pages are not written: {warning}") from warning
-        shutil.copytree(pages, out, dirs_exist_ok=True)
+        _copy(pages, out)
     if not quiet:
         click.echo(f"wrote {out / 'index.html'}", err=True)
+
+
+def _copy(pages: Path, out: Path) -> None:
+    """Put the pages into a folder. One that exists keeps its permissions, which `shutil.copytree` would change.
+
+    Raises:
+        InputError: a page cannot be written.
+    """
+    try:
+        for page in sorted(path for path in pages.glob("**/*") if path.is_file()):
+            place = out / page.relative_to(pages)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write_beside(place, page.read_bytes())
+    except OSError as error:
+        raise InputError(f"OUT {out} cannot be written: {error.strerror or error}") from error
 
 
 def _pdoc() -> Any:

@@ -33,8 +33,10 @@ def pages(tmp_path_factory):
     """The text of each page by its path."""
     folder = tmp_path_factory.mktemp("pages")
     (folder / "mine.txt").write_text("kept")
+    folder.chmod(0o711)
     assert run(folder) == f"wrote {folder / 'index.html'}\n"
     assert (folder / "mine.txt").read_text() == "kept"
+    assert folder.stat().st_mode & 0o777 == 0o711, "the folder's permissions are its owner's"
     return {
         str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in sorted(folder.glob("**/*.html"))
     }
@@ -68,6 +70,13 @@ def test_every_public_name_has_its_place(pages):
     assert 'id="softmax"' in pages["lf_ref/reference/ops.html"]
     assert 'id="LongformerModel.__call__"' in pages["lf_ref.html"]
     assert 'id="LongformerConfig.__init__"' in pages["lf_ref.html"]
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "lf_ref").write_text("a file where a folder of pages is to be")
+    line = run(tmp_path, code=2)
+    assert line.startswith(f"Error: OUT {tmp_path} cannot be written: ")
+    assert line.count("Error") == line.count("\n") == 1
 
 
 def test_the_index_leads_to_every_page(pages):
