@@ -92,12 +92,23 @@ def in_flags(message: str, command: click.Command | None) -> str:
 
 
 def _fail(message: str) -> int:
-    click.echo("Error: " + " ".join(message.split()), err=True)
+    click.echo(f"Error: {one_line(message)}", err=True)
     return BAD_INPUT
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    click.echo("Warning: " + " ".join(str(message).split()), err=True)
+    click.echo(f"Warning: {one_line(str(message))}", err=True)
+
+
+def one_line(message: str) -> str:
+    """A message on one line, with a sign where one of its lines ended without.
+
+    >>> one_line("the weights do not fit\\nmissing (1): a\\nNothing is made up.\\nThey fit  another.")
+    'the weights do not fit; missing (1): a; Nothing is made up. They fit another.'
+    """
+    lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
+    ended = [line if line[-1] in ".:;,!?" else f"{line};" for line in lines[:-1]]
+    return " ".join([*ended, *lines[-1:]])
 
 
 def _flush() -> None:
