@@ -248,8 +248,11 @@ def locate(
         local_files_only: never ask the Hub. `HF_HUB_OFFLINE=1` does the same.
 
     Raises:
-        CheckpointError: the name is a file, a path that does not exist, or no valid repository id.
+        CheckpointError: the name is neither a text nor a path, is that of a file or of nothing, or no valid repository
+            id.
     """
+    if name is not None and not isinstance(name, str | os.PathLike):
+        raise CheckpointError(f"a checkpoint is named by a text or a path, got {type(name).__name__}")
     if name is None or name == DEMO:
         return Folder(DEMO, _DEMO_FOLDER)
     text = os.fspath(name)

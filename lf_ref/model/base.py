@@ -72,8 +72,7 @@ class LongformerPreTrainedModel:
         backend: str = "numba",
         num_threads: int | None = None,
     ) -> None:
-        if not isinstance(config, LongformerConfig):
-            raise InputError(f"config must be a LongformerConfig, got {type(config).__name__}")
+        _check_config(config)
         self.config = config.replaced()  # checked anew, and the caller's own stays apart
         if state_dict is None:
             raise InputError(f"{type(self).__name__} needs weights: pass a state_dict, or use from_pretrained()")
@@ -123,6 +122,7 @@ class LongformerPreTrainedModel:
         source = locate(name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
         if config is None:
             config = LongformerConfig.from_json_file(source.require(CONFIG_NAME))
+        _check_config(config)
         known = LongformerConfig.field_names()
         fields = {name: options.pop(name) for name in list(options) if name in known}
         cls._check_options(options)
@@ -230,6 +230,11 @@ class LongformerPreTrainedModel:
         output = kind(**fields, **encoded.asked_for())
         wanted = self.config.return_dict if return_dict is None else return_dict
         return output if wanted else output.to_tuple()
+
+
+def _check_config(config: object) -> None:
+    if not isinstance(config, LongformerConfig):
+        raise InputError(f"config must be a LongformerConfig, got {type(config).__name__}")
 
 
 def _check_backend(backend: str, weight_dtype: str) -> None:

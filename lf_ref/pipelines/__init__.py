@@ -87,7 +87,7 @@ def pipeline(
         InputError: the task is unknown or does not fit the model, or an option is not one of its options.
         CheckpointError, ConfigError: the checkpoint cannot be loaded, or has no head for the task.
     """
-    if task not in TASKS:
+    if not isinstance(task, str) or task not in TASKS:
         raise InputError(f"unknown task {task!r}; the tasks are {', '.join(TASKS)}")
     kind = TASKS[task]
     source: dict[str, Any] = {

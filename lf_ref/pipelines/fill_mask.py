@@ -14,7 +14,7 @@ from ..model.heads import LongformerForMaskedLM
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
 from .base import Pipeline, Prepared
-from .options import Options, check_count
+from .options import Options, check_count, check_texts
 from .rows import Batch, Row
 from .scores import best, softmax
 
@@ -37,6 +37,13 @@ class FillMaskOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count("top_k", self.top_k)
+        if self.targets is not None and not self.words:
+            raise InputError("targets must name at least one word, got none")
+
+    @property
+    def words(self) -> list[str]:
+        """The targets one by one."""
+        return [self.targets] if isinstance(self.targets, str) else check_texts("targets", self.targets)
 
 
 class FillMaskPipeline(Pipeline[FillMaskOptions]):
@@ -124,14 +131,9 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         """The ids of the tokens that may be an answer, in order.  # int64 [n]"""
         if options.targets is None:
             return np.arange(len(self.tokenizer))  # the model may have room for more
-        words = [options.targets] if isinstance(options.targets, str) else list(options.targets)
-        if not words:
-            raise InputError("targets must name at least one word, got none")
-        return np.array(sorted({self._token_of(word) for word in words}), np.int64)
+        return np.array(sorted({self._token_of(word) for word in options.words}), np.int64)
 
-    def _token_of(self, word: Any) -> int:
-        if not isinstance(word, str):
-            raise InputError(f"targets must be words, got {type(word).__name__}")
+    def _token_of(self, word: str) -> int:
         token = self.tokenizer.convert_tokens_to_ids(word)
         if token is not None and self.tokenizer.convert_ids_to_tokens(token) == word:
             return token

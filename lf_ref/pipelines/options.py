@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -97,6 +97,13 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Refuse what is not one of the words."""
     if value not in choices:
         raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def check_texts(name: str, value: object) -> list[str]:
+    """The texts of a list or another collection; an iterator, which can be read only once, is none."""
+    if isinstance(value, str | bytes) or not isinstance(value, Collection):
+        raise InputError(f"{name} must be a list of texts, got {type(value).__name__}")
+    return [check_text(f"each of {name}", text) for text in value]
 
 
 def check_text(which: str, value: object) -> str:

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..model.heads import LongformerForQuestionAnswering
 from ..reference.ops import Array
 from .base import Pipeline, Prepared
-from .options import Options, check_count, check_flag, check_text
+from .options import Options, check_count, check_flag, check_text, check_texts
 from .rows import Batch, Row, windows
 from .spans import best_spans
 
@@ -209,8 +209,8 @@ def _pairs(question: Any, context: Any) -> Any:
         return {"question": question, "context": context}
     if isinstance(question, str):
         raise InputError("one question with a list of contexts: repeat it, question=[question] * len(context)")
-    questions = list(question)
-    contexts = [context] * len(questions) if isinstance(context, str) else list(context)
+    questions = check_texts("question", question)
+    contexts = [context] * len(questions) if isinstance(context, str) else check_texts("context", context)
     if len(questions) != len(contexts):
         raise InputError(f"there are {len(questions)} questions and {len(contexts)} contexts; they must be as many")
     return [{"question": one, "context": other} for one, other in zip(questions, contexts, strict=True)]

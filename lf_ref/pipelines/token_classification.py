@@ -13,7 +13,7 @@ from ..model.heads import LongformerForTokenClassification
 from ..reference.ops import Array
 from .base import Pipeline, Prepared
 from .entities import STRATEGIES, Piece, continues_word, groups, labelled, merge_windows, words
-from .options import Options, check_choice, check_count, check_flag, check_text
+from .options import Options, check_choice, check_count, check_flag, check_text, check_texts
 from .rows import Batch, Row, windows
 from .scores import softmax
 
@@ -46,8 +46,7 @@ class TokenClassificationOptions(Options):
         check_choice("aggregation_strategy", self.aggregation_strategy, STRATEGIES)
         check_flag("is_split_into_words", self.is_split_into_words)
         check_text("delimiter", self.delimiter)
-        if isinstance(self.ignore_labels, str) or not all(isinstance(label, str) for label in self.ignore_labels):
-            raise InputError(f"ignore_labels must be a list of labels, got {self.ignore_labels!r}")
+        check_texts("ignore_labels", self.ignore_labels)
         if self.stride is None:
             return
         check_count("stride", self.stride, least=0)

@@ -18,7 +18,7 @@ from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
 from .base import Pipeline, Prepared
-from .options import Options, check_flag
+from .options import Options, check_flag, check_texts
 from .rows import Batch, Row
 from .scores import best, softmax
 from .text_classification import FIRST_TOKEN
@@ -46,12 +46,8 @@ class ZeroShotClassificationOptions(Options):
             raise InputError(f"hypothesis_template must be a text, got {type(self.hypothesis_template).__name__}")
         if self.hypothesis("a") == self.hypothesis("b"):
             raise InputError(f"hypothesis_template must have {{}} for the label, got {self.hypothesis_template!r}")
-        if self.candidate_labels is not None:
-            if not self.labels:
-                raise InputError("candidate_labels must name at least one label, got none")
-            for label in self.labels:
-                if not isinstance(label, str):
-                    raise InputError(f"candidate_labels must be texts, got {type(label).__name__}")
+        if self.candidate_labels is not None and not self.labels:
+            raise InputError("candidate_labels must name at least one label, got none")
 
     @property
     def labels(self) -> list[str]:
@@ -59,7 +55,7 @@ class ZeroShotClassificationOptions(Options):
         given = self.candidate_labels
         if isinstance(given, str):
             return [label.strip() for label in given.split(",") if label.strip()]
-        return list(given or ())
+        return [] if given is None else check_texts("candidate_labels", given)
 
     def hypothesis(self, label: str) -> str:
         """The sentence that says that `label` is right.

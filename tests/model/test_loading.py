@@ -35,6 +35,13 @@ def test_a_window_set_after_loading_is_checked_when_it_is_used():
         model(**inputs)
 
 
+@pytest.mark.parametrize("config", [{"hidden_size": 8}, "config.json"])
+def test_what_is_no_config_is_refused(config):
+    for make in (lf_ref.LongformerModel, lambda config, _: lf_ref.LongformerModel.from_pretrained(config=config)):
+        with pytest.raises(InputError, match=f"config must be a LongformerConfig, got {type(config).__name__}"):
+            make(config, {})
+
+
 def test_the_model_keeps_a_config_of_its_own():
     fields = fields_of(attention_window=4)
     config = lf_ref.LongformerConfig(**fields)

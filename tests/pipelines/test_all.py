@@ -286,6 +286,8 @@ def test_tasks_and_their_other_names():
     assert TASKS["ner"] is TASKS["token-classification"]
     with pytest.raises(InputError, match=r"unknown task 'summarization'; the tasks are fill-mask, .*multiple-choice"):
         lf_ref.pipeline("summarization")
+    with pytest.raises(InputError, match=r"unknown task \['fill-mask'\]; the tasks are"):
+        lf_ref.pipeline(["fill-mask"])
 
 
 @pytest.mark.parametrize("task", [task for task in CLASSES if task not in ("fill-mask", "feature-extraction")])
@@ -323,6 +325,9 @@ def test_models_that_do_not_fit_are_refused():
         lf_ref.pipeline("fill-mask", model=model, tokenizer=demo_tokenizer(), dtype="float32")
     with pytest.raises(InputError, match="tokenizer must be a LongformerTokenizer, got function"):
         TASKS["fill-mask"](model, save_checkpoint)
+    for other in ({"model": object()}, {"model": model, "tokenizer": object()}):
+        with pytest.raises(CheckpointError, match="a checkpoint is named by a text or a path, got object"):
+            lf_ref.pipeline("fill-mask", **other)
 
 
 def test_a_tokenizer_with_more_words_than_the_model_is_refused():

@@ -58,7 +58,9 @@ def test_fill_mask_targets_keep_their_scores_among_all_words():
     ("targets", "message"),
     [
         ([], "at least one word"),
-        ([" door", 3], "must be words, got int"),
+        ([" door", 3], r"each of targets must be a text \(str\), got int"),
+        (5, "targets must be a list of texts, got int"),
+        ((word for word in [" door"]), "targets must be a list of texts, got generator"),
         (
             ["Konstantinopolis"],
             r"is not one token of the vocabulary but \d: \['K', .*; targets='K' scores the first of them",
@@ -213,7 +215,9 @@ def test_zero_shot_takes_the_last_label_for_entailment_with_a_warning():
         ({}, "candidate_labels are missing"),
         ({"candidate_labels": []}, "at least one label"),
         ({"candidate_labels": " , "}, "at least one label"),
-        ({"candidate_labels": ["a", 2]}, "must be texts, got int"),
+        ({"candidate_labels": ["a", 2]}, r"each of candidate_labels must be a text \(str\), got int"),
+        ({"candidate_labels": 5}, "candidate_labels must be a list of texts, got int"),
+        ({"candidate_labels": (label for label in "ab")}, "candidate_labels must be a list of texts, got generator"),
         ({"candidate_labels": "a", "hypothesis_template": "This is it."}, "must have {} for the label"),
         ({"candidate_labels": "a", "hypothesis_template": "This is {label}."}, "must have {} for the label and no"),
         ({"candidate_labels": "a", "hypothesis_template": "This is {"}, "must have {} for the label and no"),

@@ -114,7 +114,9 @@ def test_words_that_come_as_a_list():
             "2 tokens in a row leave no room for text beside the special ones",
         ),
         ({"stride": 3, "aggregation_strategy": "simple", "truncation": True}, "not both"),
-        ({"ignore_labels": "O"}, "ignore_labels must be a list of labels, got 'O'"),
+        ({"ignore_labels": "O"}, "ignore_labels must be a list of texts, got str"),
+        ({"ignore_labels": None}, "ignore_labels must be a list of texts, got NoneType"),
+        ({"ignore_labels": ["O", 0]}, r"each of ignore_labels must be a text \(str\), got int"),
         ({"is_split_into_words": True}, "text 1 must be a list of words"),
     ],
 )
