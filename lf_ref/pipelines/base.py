@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import InputError
+from ..errors import CheckpointError, InputError
 from ..model.base import LongformerPreTrainedModel
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
@@ -101,6 +101,7 @@ class Pipeline(Generic[Chosen]):
 
         Raises:
             InputError: an input or an option does not fit; inputs of a list are named by their place, from 0.
+            CheckpointError: the model's weights are such that it gives NaN or infinity.
         """
         raise NotImplementedError
 
@@ -140,9 +141,20 @@ class Pipeline(Generic[Chosen]):
         raise NotImplementedError
 
     def _call(self, **inputs: Any) -> Any:
-        """The output record of the model, with nothing in it that its config may ask for besides."""
+        """The output record of the model, with nothing in it that its config may ask for besides.
+
+        Raises:
+            CheckpointError: a value is NaN or infinity, of which no answer can be made. (One of -infinity can: a bias
+                that rules something out.)
+        """
         model: Any = self.model  # each class has a call of its own
-        return model(**inputs, output_attentions=False, output_hidden_states=False, return_dict=True)
+        output = model(**inputs, output_attentions=False, output_hidden_states=False, return_dict=True)
+        if not all((values < np.inf).all() for values in output.values()):
+            raise CheckpointError(
+                f"{self.task}: the model gives NaN or infinity in place of numbers: its weights hold such values, or "
+                "are so large that sums overflow; fetch the checkpoint anew, or look at how it was trained or converted"
+            )
+        return output
 
     # --- the common way ---------------------------------------------------------------------------------------------
 

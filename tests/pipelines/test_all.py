@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -269,6 +270,19 @@ def test_inputs_of_a_list_are_all_checked_before_any_is_run(monkeypatch):
     monkeypatch.setattr(pipe, "model", type("Untouched", (), {"config": pipe.model.config})())
     with pytest.raises(InputError, match="text 2"):
         pipe([*TEXTS[:2], LONG])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("task", CLASSES)
+def test_a_model_whose_weights_are_no_numbers_gives_no_answers(task, value):
+    sound = model_for(task)
+    weights = {name: array.copy() for name, array in sound.parameters.items()}
+    weights["encoder.layer.1.output.dense.bias"][3] = value
+    with np.errstate(invalid="ignore"):  # what the plain engine says of them besides
+        broken = type(sound)(sound.config, weights, dtype="float64", backend="numpy")
+        pipe = lf_ref.pipeline(task, model=broken, tokenizer=demo_tokenizer())
+        with pytest.raises(CheckpointError, match=f"^{task}: the model gives NaN or infinity in place of numbers"):
+            pipe(inputs_for(task)[0], **options_for(task))
 
 
 def test_config_that_asks_for_more_output_changes_nothing():
