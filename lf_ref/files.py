@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -168,6 +169,7 @@ class Repository(Source):
         """Fetch one file into the cache; None where the Hub says that it does not exist."""
         from huggingface_hub import errors
 
+        outer = sys.exc_info()[1]
         answers = (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.LocalTokenNotFoundError)
         try:
             try:
@@ -180,7 +182,7 @@ class Repository(Source):
             absent = isinstance(error, errors.EntryNotFoundError)
             if absent and not isinstance(error, errors.LocalEntryNotFoundError):
                 return None
-            raise self._explain(error, filename) from error
+            raise self._explain(error, filename, outer) from error
 
     def _fetch(self, filename: str) -> Path:
         from huggingface_hub import hf_hub_download
@@ -196,8 +198,8 @@ class Repository(Source):
             )
         return Path(path)
 
-    def _explain(self, error: Exception, filename: str) -> CheckpointError:
-        """What went wrong with a request, and what to do about it."""
+    def _explain(self, error: Exception, filename: str, outer: BaseException | None) -> CheckpointError:
+        """What went wrong with a request, and what to do about it; outer: as in `_first_cause`."""
         from huggingface_hub import constants, errors
 
         where = f"{constants.ENDPOINT}/{self.name}"
@@ -219,7 +221,8 @@ class Repository(Source):
         if isinstance(error, errors.LocalEntryNotFoundError):
             return CheckpointError(
                 f"{filename} of {self.name} is not in the cache, and {constants.ENDPOINT} did not give it "
-                f"({error.__cause__ or error}): check the network and HF_ENDPOINT, or give a folder"
+                f"({_first_cause(error, outer)}): check the network and HF_ENDPOINT, or give a folder; there is "
+                f"none of the name {self.name} here"
             )
         if status is not None:
             return CheckpointError(f"{where} answered {status} for {filename}: {error}")
@@ -310,6 +313,19 @@ def _check_plain(name: str, filename: str) -> None:
     """Refuse names that lead out of the folder: shard names come from a file that may be hostile."""
     if not filename or filename.startswith(".") or any(letter in filename for letter in "/\\\0:"):
         raise CheckpointError(f"{name}: a file of a checkpoint has a plain name without separators, got {filename!r}")
+
+
+def _first_cause(error: BaseException, outer: BaseException | None) -> BaseException:
+    """What the operating system said: the errors of each layer of an HTTP library repeat it with their own words.
+
+    outer: what the caller was handling when all this began; it is no cause.
+    """
+    cause, earlier = error.__cause__ or error, error.__cause__ or error.__context__
+    while earlier is not None and earlier is not outer:
+        if isinstance(earlier, OSError):
+            cause = earlier
+        earlier = earlier.__cause__ or earlier.__context__
+    return cause
 
 
 @contextmanager

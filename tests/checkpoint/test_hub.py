@@ -48,17 +48,20 @@ from huggingface_hub.utils.tqdm import disable_progress_bars, progress_bar_state
 disable_progress_bars("some.group")  # a setting of the caller's
 found = {}
 try:
-    with quiet_downloads() if order.pop("quiet", False) else contextlib.nullcontext():
-        wanted = order.pop("find")
-        source = locate(order.pop("name"), **order)
-        for filename in wanted:
-            if filename == "weights":
-                found[filename] = str(float(open_tensors(source)["embeddings.LayerNorm.bias"].array("float64")[0]))
-            else:
-                path = source.require(filename) if filename == "config.json" else source.find(filename)
-                found[filename] = path and [path.parent.name, path.read_text() if text else None]
-except CheckpointError as error:
-    found["error"] = str(error)
+    raise OSError("what the caller is handling, which is no cause of what follows")
+except OSError:
+    try:
+        with quiet_downloads() if order.pop("quiet", False) else contextlib.nullcontext():
+            wanted = order.pop("find")
+            source = locate(order.pop("name"), **order)
+            for filename in wanted:
+                if filename == "weights":
+                    found[filename] = str(float(open_tensors(source)["embeddings.LayerNorm.bias"].array("float64")[0]))
+                else:
+                    path = source.require(filename) if filename == "config.json" else source.find(filename)
+                    found[filename] = path and [path.parent.name, path.read_text() if text else None]
+    except CheckpointError as error:
+        found["error"] = str(error)
 found["states"] = dict(progress_bar_states)
 print(json.dumps(found))
 """
@@ -265,7 +268,9 @@ def test_offline(hub, ask, how):
 def test_without_a_network_a_complete_cache_will_do_and_nothing_else(hub, ask):
     nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9"}
     error = ask("config.json", environment=nowhere, hurry=True)["error"]
-    assert "config.json of someone/longformer is not in the cache, and http://127.0.0.1:9 did not give it" in error
+    assert "config.json of someone/longformer is not in the cache, and http://127.0.0.1:9 did not give it (" in error
+    assert error.count("refused") == 1, "the cause is told once, and not as each layer of the client puts it"
+    assert "there is none of the name someone/longformer here" in error
     ask()
     assert "error" not in ask(environment=nowhere)
 
