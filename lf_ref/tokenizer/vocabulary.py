@@ -256,8 +256,14 @@ class Vocabulary:
             What `add_tokens` returns.
 
         Raises:
-            InputError: a role that there is not, several tokens for one role, or a token that is empty or no text.
+            InputError: tokens without a role, a role that there is not, several tokens for one role, or a token that
+                is empty or no text.
         """
+        if not isinstance(special_tokens_dict, Mapping):
+            raise InputError(
+                "special tokens are given with their roles, such as {'additional_special_tokens': ['<q>']}, got "
+                f"{special_tokens_dict!r:.80}"
+            )
         found: list[AddedToken] = []
         roles: dict[str, AddedToken] = {}
         additional = self._additional

@@ -94,6 +94,8 @@ def test_special_tokens_are_added_by_role(tokenizer):
     for wrong in ({"mask": "x"}, {"mask_token": ["x", "y"]}, {"mask_token": []}):
         with pytest.raises(InputError, match="special tokens are given by role"):
             tokenizer.add_special_tokens(wrong)
+    with pytest.raises(InputError, match=r"given with their roles, .*, got \['<q>'\]"):
+        tokenizer.add_special_tokens(["<q>"])
 
 
 def test_adding_a_token_leaves_earlier_results_alone(tokenizer):
