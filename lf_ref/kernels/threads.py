@@ -43,6 +43,25 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
+@contextmanager
+def _settable_blas() -> Iterator[ThreadpoolController]:
+    """NumPy's BLAS, for this thread to set.
+
+    threadpoolctl from 3.8 on lets the thread set it that did so first; for any other it does nothing, and says nothing.
+    """
+
+    def let_go() -> None:
+        for library in _blas().lib_controllers:
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=True)
+
+    let_go()
+    try:
+        yield _blas()
+    finally:
+        let_go()
+
+
 class _BlasLimit:
     """Holds NumPy's BLAS to a number of threads.
 
@@ -58,7 +77,8 @@ class _BlasLimit:
     @contextmanager
     def __call__(self, count: int) -> Iterator[None]:
         with self._lock:
-            limiter = _blas().limit(limits=count)
+            with _settable_blas() as blas:
+                limiter = blas.limit(limits=count)
             if self._calls == 0:
                 self._before = limiter
             self._calls += 1
@@ -68,7 +88,8 @@ class _BlasLimit:
             with self._lock:
                 self._calls -= 1
                 if self._calls == 0:
-                    self._before.restore_original_limits()
+                    with _settable_blas():
+                        self._before.restore_original_limits()
 
 
 limit_blas = _BlasLimit()

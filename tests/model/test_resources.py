@@ -14,6 +14,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from lf_ref.errors import InputError
+from lf_ref.kernels.threads import limit_blas
 from model.building import ENGINES, build
 from oracles.compare import assert_identical
 from oracles.weights import batch_of, fields_of, ragged_batch, ragged_marks, state_of
@@ -194,6 +195,29 @@ def test_two_python_threads_leave_the_thread_counts_as_they_were(backend):
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda turn: models[turn % 2](**inputs), range(60)))
         assert set(blas_threads()) == {2}
+
+
+def test_any_thread_may_limit_and_restore_the_blas():
+    """Also after another one did, and in place of another one."""
+
+    def in_thread(what):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(what).result()
+
+    first, second = limit_blas(1), limit_blas(1)
+    with threadpool_limits(limits=2, user_api="blas"):
+        pass  # this thread has set it before
+    before = set(blas_threads())
+    in_thread(first.__enter__)
+    assert set(in_thread(blas_threads)) == {1}
+    second.__enter__()
+    in_thread(lambda: first.__exit__(None, None, None))
+    assert set(blas_threads()) == {1}
+    in_thread(lambda: second.__exit__(None, None, None))
+    assert set(blas_threads()) == before
+    with limit_blas(1):
+        assert set(blas_threads()) == {1}
+    assert set(blas_threads()) == before
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
