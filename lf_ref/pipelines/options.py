@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from ..errors import InputError
+from ..tokenizer.inputs import half_a_character
 
 Chosen = TypeVar("Chosen", bound="Options")
 
@@ -107,7 +108,11 @@ def check_texts(name: str, value: object) -> list[str]:
 
 
 def check_text(which: str, value: object) -> str:
-    """The value, which must be a text."""
+    """The value, which must be a text, and one that the tokenizer can take: its errors do not know `which`."""
     if not isinstance(value, str):
         raise InputError(f"{which} must be a text (str), got {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{which} has {half_a_character(value, error.start)}") from None
     return value

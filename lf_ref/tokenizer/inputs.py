@@ -38,6 +38,14 @@ def read_rows(text: Any, text_pair: Any, *, is_split_into_words: bool) -> tuple[
     return [_check(row, f"[{number}]", is_split_into_words) for number, row in enumerate(rows)], True
 
 
+def half_a_character(text: str, at: int) -> str:
+    """What an error says of the lone surrogate at position `at`, and the way out."""
+    return (
+        f"a lone surrogate, U+{ord(text[at]):04X}, at position {at}: half a character, which UTF-8 cannot write; take "
+        "it out, for instance by text.encode('utf-8', 'replace').decode()"
+    )
+
+
 def _check(row: tuple[Any, ...], place: str, split: bool) -> tuple[Text, ...]:
     if not 1 <= len(row) <= 2:
         raise InputError(f"text{place} must be a text or a pair of texts, got {len(row)} entries")

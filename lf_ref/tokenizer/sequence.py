@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import InputError
 from .added import AddedTokens, Piece
 from .bpe import BytePairEncoder, Span
+from .inputs import half_a_character
 from .words import trim
 
 
@@ -73,10 +74,7 @@ class TokenSequence:
             return self._encoder.pairs.encode(self._encoder.prefixed(text[start:end]))
         except UnicodeEncodeError:
             at = next(at for at, character in enumerate(text) if "\ud800" <= character <= "\udfff")
-            raise InputError(
-                f"the text has a lone surrogate, U+{ord(text[at]):04X}, at position {at}: half a character, which "
-                "UTF-8 cannot write; take it out, for instance by text.encode('utf-8', 'replace').decode()"
-            ) from None
+            raise InputError(f"the text has {half_a_character(text, at)}") from None
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything worked out, and no reference to the vocabulary: small enough to send to another process."""

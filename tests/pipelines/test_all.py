@@ -272,6 +272,14 @@ def test_inputs_of_a_list_are_all_checked_before_any_is_run(monkeypatch):
         pipe([*TEXTS[:2], LONG])
 
 
+@pytest.mark.parametrize("task", CLASSES)
+def test_half_a_character_is_told_with_its_input(task):
+    sound, other = inputs_for(task)[:2]
+    broken = {**other, "question": "\ud800"} if isinstance(other, dict) else f"{other}\ud800"
+    with pytest.raises(InputError, match=r"(text|item) 1 has a lone surrogate, U\+D800, at position"):
+        pipe_for(task)([sound, broken], **options_for(task))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("task", CLASSES)
 def test_a_model_whose_weights_are_no_numbers_gives_no_answers(task, value):
