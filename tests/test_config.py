@@ -77,8 +77,8 @@ def test_window_list_of_the_caller_is_neither_kept_nor_changed():
 def test_what_follows_from_the_fields():
     config = LongformerConfig(**SMALL, max_position_embeddings=4098)
     assert config.head_dim == 7
-    assert config.max_length == 4096
-    assert LongformerConfig(**SMALL, max_position_embeddings=4098, pad_token_id=0).max_length == 4097
+    assert config.max_tokens == 4096
+    assert LongformerConfig(**SMALL, max_position_embeddings=4098, pad_token_id=0).max_tokens == 4097
 
 
 # --- labels ---------------------------------------------------------------------------------------------------------
@@ -330,7 +330,7 @@ def test_demo_is_the_default():
     config = LongformerConfig.from_pretrained()
     assert config == LongformerConfig.from_pretrained("demo")
     assert len(config.windows) == config.num_hidden_layers
-    assert config.max_length >= 512
+    assert config.max_tokens >= 512
 
 
 def test_fields_of_a_published_config():
@@ -360,7 +360,7 @@ def test_fields_of_a_published_config():
             "vocab_size": 50265,
         }
     )
-    assert config.max_length == 4096
+    assert config.max_tokens == 4096
     assert config.windows == (512,) * 12
     assert sorted(config.extra) == ["attention_mode", "gradient_checkpointing", "ignore_attention_mask"]
 

@@ -60,14 +60,14 @@ def info(
         config = LongformerConfig.from_json_file(place.require(CONFIG_NAME))
         tensors = open_tensors(place)
     dtype = dtype or ("int8" if is_quantized(config) else "float32")
-    lengths = lengths or (config.max_length,)
+    lengths = lengths or (config.max_tokens,)
     for length in lengths:
-        if length > config.max_length:
-            raise InputError(f"--length {length} is more than the {config.max_length} tokens that this model takes")
+        if length > config.max_tokens:
+            raise InputError(f"--length {length} is more than the {config.max_tokens} tokens that this model takes")
     facts = {
         "name": place.name,
         "file": tensors.origin,
-        "longest_input": config.max_length,
+        "longest_input": config.max_tokens,
         **tensor_facts(tensors, config, dtype),
         "estimates": estimate(config, lengths, dtype, num_threads),
         "config": config.to_dict(),

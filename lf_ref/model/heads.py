@@ -63,7 +63,7 @@ class LongformerModel(LongformerPreTrainedModel):
         """Encode a batch.
 
         Args:
-            input_ids: int (batch, seq), seq at most `config.max_length`.
+            input_ids: int (batch, seq), seq at most `config.max_tokens`.
             attention_mask: 0 or 1 (batch, seq); 0 hides a token (padding). All ones by default.
             global_attention_mask: 0 or 1 (batch, seq); 1 for tokens that attend to all and are attended by all.
                 All zeros by default.

@@ -143,10 +143,10 @@ def _count_positions(config: LongformerConfig, ids: Array | None, shape: tuple[i
         present = ids != pad
         positions = np.cumsum(present, axis=-1) * present + pad
     longest = int(positions.max()) - pad
-    if longest > config.max_length:
+    if longest > config.max_tokens:
         row = row_name(np.argwhere(positions - pad == longest)[0, :-1].tolist())
         raise InputError(
-            f"{row} of the batch has {longest} tokens, and this model takes at most {config.max_length} "
+            f"{row} of the batch has {longest} tokens, and this model takes at most {config.max_tokens} "
             f"(max_position_embeddings {config.max_position_embeddings} - pad_token_id {pad} - 1); shorten it, or "
             "split it into overlapping pieces: tokenizer(..., truncation=True, max_length=..., stride=..., "
             "return_overflowing_tokens=True)"

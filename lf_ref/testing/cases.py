@@ -135,7 +135,7 @@ def cases_for(config: LongformerConfig, class_name: str) -> tuple[Case, ...]:
     for recipe in RECIPES:
         if not recipe.fits_any_model or (looks_for_separators and "global_attention_mask" in recipe.without):
             continue
-        if max(map(len, recipe.rows(_window(fields)))) <= config.max_length:
+        if max(map(len, recipe.rows(_window(fields)))) <= config.max_tokens:
             inputs = make_inputs(recipe, fields, class_name)
             cases.append(Case(recipe.name, recipe.about, class_name, fields, inputs, None))
     return tuple(cases)

@@ -120,7 +120,7 @@ def draw_inputs(choose: Choose, config: LongformerConfig, class_name: str, bound
     Rows are mostly local, or mixed, or a text with padding on its sides. Position ids, token types, vectors in place
     of ids, and a missing mask occur.
     """
-    length = choose("length", range(1, min(bounds.longest, config.max_length) + 1))
+    length = choose("length", range(1, min(bounds.longest, config.max_tokens) + 1))
     rows = [_draw_row(choose, length) for _ in range(choose("rows", range(1, bounds.most_rows + 1)))]
     fields, seed = config.to_dict(), choose("seed of the words", _SEEDS)
     inputs: dict[str, Array] = dict(batch(fields, rows, seed, ""))
