@@ -15,3 +15,18 @@ class CheckpointError(LfRefError, ValueError):
 
 class InputError(LfRefError, ValueError):
     """Arguments of a call that do not fit the model, the tokenizer or each other."""
+
+
+class PipelineException(InputError):  # noqa: N818 - the name is HF's
+    """An input that a pipeline cannot answer, such as a text without a mask.
+
+    Args:
+        task: of the pipeline.
+        model: what kind of model it has.
+        reason: the message.
+    """
+
+    def __init__(self, task: str, model: str, reason: str) -> None:
+        super().__init__(reason)
+        self.task = task
+        self.model = model

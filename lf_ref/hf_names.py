@@ -102,7 +102,7 @@ def accepts_names(table: HFNames) -> Callable[[Callable[Parameters, Result]], Ca
             if given.keys() <= known or (is_open and given.keys().isdisjoint(hf_names)):
                 return function(*args, **given)
             taken = signature.bind_partial(*args).arguments.keys() | given.keys()
-            arguments: Any = _translate(call, given, taken, table, None if is_open else known)
+            arguments: Any = translate(call, given, taken, table, None if is_open else known)
             return function(*args, **arguments)
 
         checked.hf_names = table  # type: ignore[attr-defined]  # for the test of the guide
@@ -111,10 +111,17 @@ def accepts_names(table: HFNames) -> Callable[[Callable[Parameters, Result]], Ca
     return decorate
 
 
-def _translate(
+def translate(
     call: str, given: Mapping[str, Any], taken: Collection[str], table: HFNames, known: Collection[str] | None
 ) -> dict[str, Any]:
-    """The arguments by the names that they have here; known: None where others are allowed."""
+    """The arguments by the names that they have here.
+
+    call: how messages call the function; taken: the arguments that are given, also by place; known: those that there
+    are, None where others are allowed too.
+
+    Raises:
+        InputError: an argument is given twice, has a value that cannot be, or is not known.
+    """
     arguments = {}
     for name, value in given.items():
         hf_name = table.get(name)
