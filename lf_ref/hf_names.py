@@ -50,7 +50,17 @@ class Fixed:
         )
 
 
-HFNames = Mapping[str, Alias | Fixed]
+@dataclass(frozen=True)
+class Ignored:
+    """An argument of HF's that changes nothing here, whatever its value.
+
+    because: why not.
+    """
+
+    because: str
+
+
+HFNames = Mapping[str, Alias | Fixed | Ignored]
 
 
 class AttributeInputError(InputError, AttributeError):
@@ -112,7 +122,7 @@ def accepts_names(table: HFNames) -> Callable[[Callable[Parameters, Result]], Ca
 
 
 def _translate(
-    call: str, given: Mapping[str, Any], taken: Collection[str], table: HFNames, known: Collection[str] | None
+    call: str, given: Mapping[str, Any], taken: Collection[str], table: HFNames, known: Iterable[str] | None
 ) -> dict[str, Any]:
     """The arguments by the names that they have here; known: None where others are allowed."""
     arguments = {}
@@ -129,10 +139,10 @@ def _translate(
                     (f"{call} takes {name}={only} only, got {value!r:.80}: " if only else f"{call} takes no {name}: ")
                     + hf_name.otherwise
                 )
-        elif known is None or name in known:
+        elif hf_name is None and (known is None or name in known):
             arguments[name] = value
-        else:
-            raise unknown_name(call, name, [*known, *table])
+        elif hf_name is None:
+            raise unknown_name(call, name, {*(known or ()), *table})
     return arguments
 
 

@@ -110,7 +110,7 @@ def calibrate(expected: Trace, precision: str, ignore_padding: bool = False) -> 
 def in_dtype(model: LongformerPreTrainedModel, dtype: str, rounder: Rounder | None = None) -> LongformerPreTrainedModel:
     """The same model by the definition in another dtype, its weights rounded to a precision."""
     weights: dict[str, Array] = {}
-    for name, value in model.parameters.items():
+    for name, value in model.weights.items():
         array = np.asarray(value).astype(dtype, copy=False)
         weights[name] = array if rounder is None else rounder(array)
     return type(model)(model.config, weights, dtype=dtype, backend="numpy", num_threads=None)
