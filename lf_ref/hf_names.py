@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import wraps
-from types import FunctionType
+from types import FunctionType, MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 from .errors import InputError
@@ -89,7 +89,9 @@ def accepts(**tables: HFNames) -> Callable[[Class], Class]:
 _DUNDERS = ("__init__", "__call__")
 
 
-def accepts_names(table: HFNames) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+def accepts_names(
+    table: HFNames = MappingProxyType({}),
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Let a function take HF's arguments, and name the nearest argument where it knows none.
 
     table: HF's names of arguments. A function with `**options` checks the names among these itself.
@@ -109,6 +111,7 @@ def accepts_names(table: HFNames) -> Callable[[Callable[Parameters, Result]], Ca
 
         @wraps(function)
         def checked(*args: Parameters.args, **given: Parameters.kwargs) -> Result:
+            __tracebackhide__ = True  # for pytest: a failure is told where the caller stands
             if given.keys() <= known or (is_open and given.keys().isdisjoint(hf_names)):
                 return function(*args, **given)
             taken = signature.bind_partial(*args).arguments.keys() | given.keys()

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ..checkpoint.names import DECODER_BIAS, stored_name
 from ..config import LongformerConfig
 from ..errors import InputError
-from ..hf_names import Alias, Fixed, HFNames, Ignored, unknown_attribute
+from ..hf_names import Alias, Fixed, HFNames, Ignored, accepts, unknown_attribute
 from ..reference.ops import Array
 from .inputs import integers
 
@@ -96,6 +96,7 @@ _HINTS = {
 }
 
 
+@accepts()
 @dataclass(frozen=True)
 class Embedding:
     """The word embeddings, as `get_input_embeddings()` gives them: HF's, for reading.
@@ -125,6 +126,7 @@ class Embedding:
         return rows
 
 
+@accepts()
 class HFMethods:
     """The methods and attributes of HF's models that mean something here. A base of `LongformerPreTrainedModel`."""
 

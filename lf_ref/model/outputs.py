@@ -6,12 +6,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import InputError
-from ..hf_names import unknown_attribute
+from ..hf_names import accepts, unknown_attribute
 from ..reference.ops import Array
 
 Arrays = tuple[Array, ...]
 
 
+@accepts()
 class ModelOutput(dict[str, Any]):
     """A record that also answers as HF's does: `output.logits`, `output["logits"]`, `output[0]`, `output[:2]`.
 
@@ -49,6 +50,7 @@ class ModelOutput(dict[str, Any]):
     __delitem__ = pop = popitem = setdefault = update = clear = _refuse
 
 
+@accepts()
 @dataclass(eq=False)
 class LongformerBaseModelOutput(ModelOutput):
     """The encoder's output, in HF's fields and shapes; float is the model's dtype.
@@ -70,6 +72,7 @@ class LongformerBaseModelOutput(ModelOutput):
     global_attentions: Arrays | None = None
 
 
+@accepts()
 @dataclass(eq=False)
 class LongformerBaseModelOutputWithPooling(ModelOutput):
     """As `LongformerBaseModelOutput`, with the pooler's vector.
@@ -84,6 +87,7 @@ class LongformerBaseModelOutputWithPooling(ModelOutput):
     global_attentions: Arrays | None = None
 
 
+@accepts()
 @dataclass(eq=False)
 class _LogitsOutput(ModelOutput):
     loss: Array | None = None
@@ -121,6 +125,7 @@ class LongformerMultipleChoiceModelOutput(_LogitsOutput):
     """
 
 
+@accepts()
 @dataclass(eq=False)
 class LongformerQuestionAnsweringModelOutput(ModelOutput):
     """Scores of where an answer starts and ends, and the rest as `LongformerBaseModelOutput`.
