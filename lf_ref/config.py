@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
@@ -246,19 +247,19 @@ class LongformerConfig:
     @overload
     @classmethod
     def from_pretrained(
-        cls, name: str | Path | None = None, *, return_unused_kwargs: Literal[False] = False, **options: Any
+        cls, name: str | os.PathLike[str] | None = None, *, return_unused_kwargs: Literal[False] = False, **options: Any
     ) -> LongformerConfig: ...
 
     @overload
     @classmethod
     def from_pretrained(
-        cls, name: str | Path | None = None, *, return_unused_kwargs: Literal[True], **options: Any
+        cls, name: str | os.PathLike[str] | None = None, *, return_unused_kwargs: Literal[True], **options: Any
     ) -> tuple[LongformerConfig, dict[str, Any]]: ...
 
     @classmethod
     def from_pretrained(
         cls,
-        name: str | Path | None = None,
+        name: str | os.PathLike[str] | None = None,
         *,
         revision: str | None = None,
         cache_dir: str | Path | None = None,

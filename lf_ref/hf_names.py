@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import wraps
-from types import FunctionType
+from types import FunctionType, MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 from .errors import InputError
@@ -50,7 +50,17 @@ class Fixed:
         )
 
 
-HFNames = Mapping[str, Alias | Fixed]
+@dataclass(frozen=True)
+class Ignored:
+    """An argument of HF's that changes nothing here, whatever its value.
+
+    because: why not.
+    """
+
+    because: str
+
+
+HFNames = Mapping[str, Alias | Fixed | Ignored]
 
 
 class AttributeInputError(InputError, AttributeError):
@@ -79,7 +89,9 @@ def accepts(**tables: HFNames) -> Callable[[Class], Class]:
 _DUNDERS = ("__init__", "__call__")
 
 
-def accepts_names(table: HFNames) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+def accepts_names(
+    table: HFNames = MappingProxyType({}),
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Let a function take HF's arguments, and name the nearest argument where it knows none.
 
     table: HF's names of arguments. A function with `**options` checks the names among these itself.
@@ -99,6 +111,7 @@ def accepts_names(table: HFNames) -> Callable[[Callable[Parameters, Result]], Ca
 
         @wraps(function)
         def checked(*args: Parameters.args, **given: Parameters.kwargs) -> Result:
+            __tracebackhide__ = True  # for pytest: a failure is told where the caller stands
             if given.keys() <= known or (is_open and given.keys().isdisjoint(hf_names)):
                 return function(*args, **given)
             taken = signature.bind_partial(*args).arguments.keys() | given.keys()
@@ -112,7 +125,7 @@ def accepts_names(table: HFNames) -> Callable[[Callable[Parameters, Result]], Ca
 
 
 def translate(
-    call: str, given: Mapping[str, Any], taken: Collection[str], table: HFNames, known: Collection[str] | None
+    call: str, given: Mapping[str, Any], taken: Collection[str], table: HFNames, known: Iterable[str] | None
 ) -> dict[str, Any]:
     """The arguments by the names that they have here.
 
@@ -136,10 +149,10 @@ def translate(
                     (f"{call} takes {name}={only} only, got {value!r:.80}: " if only else f"{call} takes no {name}: ")
                     + hf_name.otherwise
                 )
-        elif known is None or name in known:
+        elif hf_name is None and (known is None or name in known):
             arguments[name] = value
-        else:
-            raise unknown_name(call, name, [*known, *table])
+        elif hf_name is None:
+            raise unknown_name(call, name, {*(known or ()), *table})
     return arguments
 
 

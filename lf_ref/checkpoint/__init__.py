@@ -5,7 +5,7 @@ from .names import HEADS, expected_shapes
 from .quantizing import is_quantized, quantize
 from .reduced import REDUCED, reduce
 from .saving import save
-from .stored import StoredTensor, StoredTensors
+from .stored import StoredTensor, StoredTensors, stored_dtype
 from .tensors import open_tensors
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "quantize",
     "reduce",
     "save",
+    "stored_dtype",
 ]

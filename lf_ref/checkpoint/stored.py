@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,19 @@ class StoredTensors(dict[str, StoredTensor]):
     def __init__(self, origin: str, tensors: dict[str, StoredTensor]) -> None:
         super().__init__(tensors)
         self.origin = origin
+
+
+def stored_dtype(tensors: Mapping[str, Any]) -> str:
+    """The dtype to load weights in so that they stay as they are stored: that of the largest.
+
+    float16, which no CPU computes in, widens to float32, and integers with scales are int8.
+    """
+    stored = [StoredTensor.of(tensor) for tensor in tensors.values()]
+    if any(tensor.scales is not None for tensor in stored):
+        return "int8"
+    largest = max(stored, key=lambda tensor: tensor.data.size, default=StoredTensor("float32", np.empty(0)))
+    kind = largest.data.dtype.name if largest.dtype == "array" else largest.dtype
+    return kind if kind in ("bfloat16", "float64") else "float32"
 
 
 class _MappedFile(mmap.mmap):

@@ -84,7 +84,7 @@ def _show(facts: dict[str, Any], config: LongformerConfig) -> None:
             ["checkpoint", facts["name"]],
             ["file", facts["file"]],
             ["tasks", ", ".join(facts["tasks"]) or "none: weights are missing"],
-            ["labels", ", ".join(config.id2label.values()) + " (of a classification head)"],
+            ["labels", ", ".join(map(str, config.id2label.values())) + " (of a classification head)"],
             ["parameters", f"{facts['parameters']:,}"],
             ["in the file", f"{_size(facts['stored_bytes'])} ({', '.join(facts['stored_dtypes'])})"],
             ["in memory", f"{_size(facts['memory_bytes'])} as {facts['dtype']}, {facts['copied']}"],

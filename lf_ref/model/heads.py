@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..config import LongformerConfig
+from ..hf_names import accepts
 from ..reference import heads
 from .base import LongformerPreTrainedModel
 from .global_attention import after_question, on_first_token, on_question
+from .hf_methods import CALL
 from .inputs import check_inputs, check_places
 from .losses import answer_loss, classification_loss, token_loss
 from .outputs import (
@@ -24,6 +26,7 @@ from .outputs import (
 )
 
 
+@accepts(call=CALL, forward=CALL)
 class LongformerModel(LongformerPreTrainedModel):
     """The encoder, with a pooler on the first token where the checkpoint has one.
 
@@ -91,9 +94,7 @@ class LongformerModel(LongformerPreTrainedModel):
         )
         with self._hold_blas():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
-            pooled = (
-                heads.pooler(self._ops, hidden[:, 0], self.parameters, self._note) if self.head == "model" else None
-            )
+            pooled = heads.pooler(self._ops, hidden[:, 0], self.weights, self._note) if self.head == "model" else None
         return self._finish(
             LongformerBaseModelOutputWithPooling,
             encoded,
@@ -102,7 +103,10 @@ class LongformerModel(LongformerPreTrainedModel):
             pooler_output=pooled,
         )
 
+    forward = __call__
 
+
+@accepts(call=CALL, forward=CALL)
 class LongformerForMaskedLM(LongformerPreTrainedModel):
     """The encoder with a score for every word of the vocabulary at every token."""
 
@@ -143,10 +147,13 @@ class LongformerForMaskedLM(LongformerPreTrainedModel):
         loss_of = token_loss(labels, shape, self.config.vocab_size)
         with self._hold_blas():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states, chosen)
-            logits = heads.masked_lm(self._ops, hidden, self.parameters, self.config.layer_norm_eps, self._note)
+            logits = heads.masked_lm(self._ops, hidden, self.weights, self.config.layer_norm_eps, self._note)
         return self._finish(LongformerMaskedLMOutput, encoded, return_dict, loss=loss_of(logits), logits=logits)
 
+    forward = __call__
 
+
+@accepts(call=CALL, forward=CALL)
 class LongformerForSequenceClassification(LongformerPreTrainedModel):
     """The encoder with a score for every label, from the first token, which gets global attention by default."""
 
@@ -187,11 +194,14 @@ class LongformerForSequenceClassification(LongformerPreTrainedModel):
         loss_of = classification_loss(labels, inputs.shape[:1], self.config)
         with self._hold_blas():
             first, encoded = self._encode_first(inputs, output_attentions, output_hidden_states)
-            logits = heads.sequence_classification(self._ops, first, self.parameters, self._note)
+            logits = heads.sequence_classification(self._ops, first, self.weights, self._note)
         loss = loss_of(logits)
         return self._finish(LongformerSequenceClassifierOutput, encoded, return_dict, loss=loss, logits=logits)
 
+    forward = __call__
 
+
+@accepts(call=CALL, forward=CALL)
 class LongformerForTokenClassification(LongformerPreTrainedModel):
     """The encoder with a score for every label at every token."""
 
@@ -227,11 +237,14 @@ class LongformerForTokenClassification(LongformerPreTrainedModel):
         loss_of = token_loss(labels, inputs.shape, self.config.num_labels)
         with self._hold_blas():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
-            logits = heads.token_classification(self._ops, hidden, self.parameters, self._note)
+            logits = heads.token_classification(self._ops, hidden, self.weights, self._note)
         loss = loss_of(logits)
         return self._finish(LongformerTokenClassifierOutput, encoded, return_dict, loss=loss, logits=logits)
 
+    forward = __call__
 
+
+@accepts(call=CALL, forward=CALL)
 class LongformerForQuestionAnswering(LongformerPreTrainedModel):
     """The encoder with a start and an end score at every token; the question gets global attention by default."""
 
@@ -273,7 +286,7 @@ class LongformerForQuestionAnswering(LongformerPreTrainedModel):
         loss_of = answer_loss(start_positions, end_positions, inputs.shape)
         with self._hold_blas():
             hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
-            start, end = heads.question_answering(self._ops, hidden, self.parameters, self._note)
+            start, end = heads.question_answering(self._ops, hidden, self.weights, self._note)
         loss = loss_of((start, end))
         return self._finish(
             LongformerQuestionAnsweringModelOutput,
@@ -284,7 +297,10 @@ class LongformerForQuestionAnswering(LongformerPreTrainedModel):
             end_logits=end,
         )
 
+    forward = __call__
 
+
+@accepts(call=CALL, forward=CALL)
 class LongformerForMultipleChoice(LongformerPreTrainedModel):
     """The encoder with one score for each choice of each question, from its pooled first token."""
 
@@ -326,7 +342,9 @@ class LongformerForMultipleChoice(LongformerPreTrainedModel):
         loss_of = token_loss(labels, inputs.shape[:1], inputs.shape[1])
         with self._hold_blas():
             first, encoded = self._encode_first(inputs, output_attentions, output_hidden_states)
-            scores = heads.multiple_choice(self._ops, first, self.parameters, self._note)
+            scores = heads.multiple_choice(self._ops, first, self.weights, self._note)
         logits = scores.reshape(inputs.shape[:-1])
         loss = loss_of(logits)
         return self._finish(LongformerMultipleChoiceModelOutput, encoded, return_dict, loss=loss, logits=logits)
+
+    forward = __call__

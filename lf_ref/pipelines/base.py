@@ -334,8 +334,8 @@ class Pipeline(Generic[Chosen]):
         """
         ids: list[list[int]] = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         parts = self.lengths(options).parts(name, [len(tokens) for tokens in ids])
-        first, *second = (tokens[part] for tokens, part in zip(ids, parts, strict=True))
-        return self._row(first, *second).ids
+        kept = [tokens[part] for tokens, part in zip(ids, parts, strict=True)]
+        return self._row(kept[0], kept[1] if len(kept) > 1 else None).ids
 
     def _row(
         self, first: Sequence[int], second: Sequence[int] | None = None, global_at: tuple[int, int] = (0, 0)

@@ -100,9 +100,10 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
             )
         entailing = [index for index, label in config.id2label.items() if str(label).lower().startswith("entail")]
         if not entailing:
+            labels = ", ".join(map(str, config.id2label.values()))
             warnings.warn(
-                f"none of the model's labels ({', '.join(map(str, config.id2label.values()))}) begins with 'entail', so "
-                "the last is taken for entailment; name them in id2label of its config.json to be sure",
+                f"none of the model's labels ({labels}) begins with 'entail', so the last "
+                "is taken for entailment; name them in id2label of its config.json to be sure",
                 stacklevel=2,
             )
         self.entailment_id = entailing[0] if entailing else config.num_labels - 1

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..checkpoint.names import HEADS
 from ..config import LongformerConfig
 from ..errors import InputError
+from ..hf_names import accepts, accepts_names
 from . import generator
 from .batches import batch
 from .recipes import RECIPES, Recipe
@@ -41,6 +42,7 @@ SMALL: dict[str, Any] = {
 }
 
 
+@accepts()
 @dataclass(frozen=True, eq=False)
 class Case:
     """A model and a batch, and why they are worth trying.
@@ -108,6 +110,7 @@ class Case:
         }
 
 
+@accepts_names()
 def standard_cases() -> tuple[Case, ...]:
     """Every standard case, always the same to the bit."""
     return tuple(_case(recipe) for recipe in RECIPES)

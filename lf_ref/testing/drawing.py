@@ -12,6 +12,7 @@ from typing import Any
 
 from ..checkpoint.names import HEADS
 from ..config import LongformerConfig
+from ..hf_names import accepts_names
 from ..reference.ops import Array
 from . import generator
 from .batches import GLOBAL, LOCAL, MASKED, MASKED_GLOBAL, PADDING, VISIBLE_PADDING, batch
@@ -155,6 +156,7 @@ def draw_case(choose: Choose, name: str, bounds: Bounds) -> Case:
     return Case(name, "drawn at random", class_name, fields, inputs, seed, changes, bounds.leeway)
 
 
+@accepts_names()
 def drawn_cases(seed: int, count: int) -> tuple[Case, ...]:
     """`count` cases by the generator, always the same for a seed; see `SOUND`.
 
