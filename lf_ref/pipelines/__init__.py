@@ -10,7 +10,7 @@ from typing import Any
 from ..config import LongformerConfig
 from ..errors import InputError, PipelineException
 from ..files import DEMO
-from ..hf_names import Alias, Fixed, accepts_names
+from ..hf_names import Alias, Fixed, Ignored, accepts_names
 from ..model.base import LongformerPreTrainedModel
 from ..tokenizer import LongformerTokenizer
 from .base import BUILDING, Pipeline, not_ours
@@ -66,7 +66,7 @@ _HF_NAMES = {
     **BUILDING,
     "torch_dtype": Alias("dtype"),
     "use_auth_token": Alias("token"),
-    "use_fast": Fixed((None, True, False), "there is only one tokenizer here"),
+    "use_fast": Ignored("there is only one tokenizer here"),
     "trust_remote_code": Fixed((None, False), "leave it out: code from a repository is never run"),
     "pipeline_class": Fixed((None,), "call the class itself, such as FillMaskPipeline(model, tokenizer)"),
 }

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import CheckpointError, InputError
-from ..hf_names import Alias, Fixed, accepts, unknown_attribute
+from ..hf_names import Alias, Fixed, HFNames, accepts, unknown_attribute
 from ..model.base import LongformerPreTrainedModel
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
@@ -36,10 +36,10 @@ _PATIENCE = 2.0
 _ONE_DEVICE = Fixed((None, -1, "cpu", "cpu:0"), "there is only the CPU here, so leave it out")
 _TEXTS_ONLY = Fixed((None,), "leave it out: texts need a tokenizer alone")
 # HF's arguments of a pipeline that mean something here, or that may have one value.
-BUILDING: dict[str, Alias | Fixed] = {
+BUILDING: HFNames = {
     **SPEED,
     "device": _ONE_DEVICE,
-    "device_map": Fixed((None, "cpu", "auto"), "there is only the CPU here, so leave it out"),
+    "device_map": Fixed((None, "cpu", "auto", "{'': 'cpu'}"), "there is only the CPU here, so leave it out"),
     "framework": Fixed((None, "np"), "leave it out: NumPy computes, and results are plain Python values"),
     "feature_extractor": _TEXTS_ONLY,
     "image_processor": _TEXTS_ONLY,

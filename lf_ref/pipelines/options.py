@@ -9,25 +9,16 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from ..errors import InputError
-from ..hf_names import Fixed, HFNames, translate, unknown_name
+from ..hf_names import Fixed, HFNames, Ignored, translate, unknown_name
 from ..tokenizer.limits import check_count, check_limits
 from ..tokenizer.truncation import STRATEGIES
 
 Chosen = TypeVar("Chosen", bound="Options")
 
 
-class AnyCount(Fixed):
-    """An argument of HF's that changes speed alone: any count, which changes nothing here."""
-
-    def allows(self, value: object) -> bool:
-        """Whether a value is None or a count."""
-        is_count = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        return value is None or (is_count and value >= 0)  # type: ignore[operator]  # mypy does not follow is_count
-
-
 SPEED: HFNames = {
-    name: AnyCount((None,), f"or a count, which changes nothing: {way} of pipeline() is what decides about speed here")
-    for name, way in (("batch_size", "batch_tokens="), ("num_workers", "num_threads="))
+    "batch_size": Ignored("batch_tokens= of pipeline() says how much is run at once, and results do not depend on it"),
+    "num_workers": Ignored("num_threads= of pipeline() says how many threads compute"),
 }
 _BUILDING = (
     "batch_tokens", "quiet", "dtype", "torch_dtype", "backend", "num_threads", "model", "config", "tokenizer",
@@ -140,4 +131,4 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     return word
 
 
-__all__ = ["SPEED", "AnyCount", "Options", "check_choice", "check_count", "check_flag", "read"]
+__all__ = ["SPEED", "Options", "check_choice", "check_count", "check_flag", "read"]

@@ -59,6 +59,7 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
     """
 
     task = "text-classification"
+    other_names = ("sentiment-analysis",)
     model_class = LongformerForSequenceClassification
     options_class = TextClassificationOptions
 

@@ -98,6 +98,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     """
 
     task = "token-classification"
+    other_names = ("ner",)
     model_class = LongformerForTokenClassification
     options_class = TokenClassificationOptions
 
@@ -141,10 +142,12 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
         if options.stride is None:
             return list(lengths.parts(name, [tokens], ways_out=", or let stride= read it in windows"))
         room = lengths.size - 2
+        if room < 1:
+            raise InputError(f"{lengths.size} tokens in a row leave no room for text beside the special ones")
         if options.stride >= room:
             raise InputError(
-                f"windows with room for {max(0, room)} tokens of text cannot overlap by {options.stride}: the stride "
-                f"must be less, or the windows longer"
+                f"windows with room for {room} tokens of text cannot overlap by {options.stride}: the stride must lie "
+                f"in 0 ... {room - 1}"
             )
         lengths.check_window(min(lengths.size, tokens + 2), "max_length")
         return [part for (part,) in lengths.windows([tokens], lengths.size, "longest_first", options.stride)]
