@@ -114,7 +114,7 @@ def argument(text: str) -> str:
 def _object(line: str, name: str, keys: Sequence[str]) -> dict[str, Any]:
     """A line that must be a JSON object with these keys."""
     wanted = "{" + ", ".join(f'"{key}": ...' for key in keys) + "}"
-    hint = f"; a text that starts with {{ is written as {wanted}" if TEXT in keys else ""
+    hint = f'; a text that starts with {{ is written as {{"{TEXT}": ...}}' if TEXT in keys else ""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:

@@ -14,7 +14,7 @@ from .base import Pipeline, Prepared
 from .options import Options, check_count
 from .rows import Batch, Row
 from .scores import best, softmax
-from .texts import check_text, check_texts
+from .texts import check_text, ordered, what_to_write
 
 Answer = dict[str, Any]
 
@@ -90,13 +90,14 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
             keys = ", ".join(map(str, given)) or "none"
             raise InputError(f"{name} must have the keys question and choices, got {keys}")
         question, choices = check_text(f"the question of {name}", given["question"]), given["choices"]
-        texts = check_texts(f"the choices of {name}", choices)
-        if not texts:
-            raise InputError(f"the choices of {name} must be a list of at least one text, got none")
+        texts = ordered(choices)
+        if not isinstance(texts, Sequence) or not texts:
+            got = "none" if isinstance(texts, Sequence) else what_to_write(choices)
+            raise InputError(f"the choices of {name} must be a list of at least one text, got {got}")
         for place, choice in enumerate(texts):
-            if not choice:
+            if not check_text(f"choice {place} of {name}", choice):
                 raise InputError(f"choice {place} of {name} is empty")
-        return question, texts
+        return question, list(texts)
 
     def _rows(self, name: str, item: tuple[str, list[str]], options: MultipleChoiceOptions) -> list[Row]:
         question, choices = item

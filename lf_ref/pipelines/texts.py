@@ -39,7 +39,7 @@ def what_to_write(given: Any) -> str:
         return f"{kind}: give texts.to_pylist()"
     if hasattr(given, "ndim") and hasattr(given, "tolist"):
         return f"{kind} of {given.ndim} dimensions: one of texts has 1"
-    return f"{kind}: give list(texts)" if isinstance(given, Iterable) and not isinstance(given, bytes) else kind
+    return f"{kind}: give list(texts)" if isinstance(given, Iterable) and not isinstance(given, str | bytes) else kind
 
 
 def check_texts(name: str, value: object, *, in_any_order: bool = False) -> list[str]:
