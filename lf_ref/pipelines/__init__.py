@@ -16,7 +16,7 @@ from ..tokenizer import LongformerTokenizer
 from .base import BUILDING, Pipeline, not_ours
 from .feature_extraction import FeatureExtractionOptions, FeatureExtractionPipeline
 from .fill_mask import FillMaskOptions, FillMaskPipeline
-from .loading import SOURCE, check_demo, is_name, load_config, load_tokenizer, task_of
+from .loading import check_demo, is_name, load_config, load_tokenizer, split_arguments, task_of
 from .multiple_choice import MultipleChoiceOptions, MultipleChoicePipeline
 from .options import Options, read
 from .question_answering import QuestionAnsweringOptions, QuestionAnsweringPipeline
@@ -109,18 +109,8 @@ def pipeline(
     if task is not None and (not isinstance(task, str) or task not in TASKS):
         raise InputError(f"unknown task {task!r}; the tasks are {', '.join(TASKS)}")
     loading = {name: options.pop(name) for name in _LOADING if name in options}
-    loading = {name: value for name, value in loading.items() if value is not None}
-    for name, value in (model_kwargs or {}).items():
-        if name in loading:
-            raise InputError(f"{name} is given by itself and in model_kwargs; give it once")
-        loading[name] = value
-    source: dict[str, Any] = {
-        "revision": revision,
-        "cache_dir": cache_dir,
-        "token": token,
-        "local_files_only": local_files_only,
-    }
-    source |= {name: loading.pop(name) for name in SOURCE if name in loading}
+    source = {"revision": revision, "cache_dir": cache_dir, "token": token, "local_files_only": local_files_only}
+    source, loading = split_arguments(source, loading, model_kwargs)
     if task is None:
         task = task_of(model, config, source, _KINDS)
     kind = TASKS[task]
@@ -129,15 +119,16 @@ def pipeline(
     kind.options_class(**checked)  # before anything is downloaded
     if not isinstance(model, LongformerPreTrainedModel) and not is_name(model):
         raise not_ours(f"model must be a {kind.model_class.__name__} or the name of one", model, kind.model_class)
+    if config is not None:
+        config = load_config(config, source)
+        if not isinstance(model, LongformerPreTrainedModel) or config != model.config:
+            loading["config"] = config
     if isinstance(model, LongformerPreTrainedModel):
-        said = [*loading, *([] if config is None else ["config"])]
-        if said:
-            raise InputError(f"{', '.join(said)}: the model is loaded already; say this when loading it")
+        if loading:
+            raise InputError(f"{', '.join(loading)}: the model is loaded already; say this when loading it")
     elif model is None or model == DEMO:
         check_demo(kind)
     tokenizer = load_tokenizer(model, tokenizer, source)
     if not isinstance(model, LongformerPreTrainedModel):
-        if config is not None:
-            loading["config"] = load_config(config, source)
         model = kind.model_class.from_pretrained(model, **source, **loading)
     return kind(model, tokenizer, task=task, batch_tokens=batch_tokens, quiet=quiet, **checked)

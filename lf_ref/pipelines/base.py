@@ -350,9 +350,9 @@ class Pipeline(Generic[Chosen]):
 
 def not_ours(wanted: str, given: object, kind: type[LongformerPreTrainedModel | LongformerTokenizer]) -> InputError:
     """The error for a model or tokenizer of another library, or of no use for the task: the way out is to load it."""
-    whose, cls = type(given).__module__.partition(".")[0], type(given)
-    of = "" if whose in ("lf_ref", "builtins", "__main__") else f" of {whose}"
+    whose = type(given).__module__.partition(".")[0]
+    of = f" of {whose}" if whose in ("torch", "transformers", "tokenizers") else ""
     return InputError(
-        f"{wanted}, got a {cls.__name__}{of}: {kind.__name__}.from_pretrained(...) loads one from the folder or the "
+        f"{wanted}, got {type(given).__name__}{of}: {kind.__name__}.from_pretrained(...) loads one from the folder or the "
         "Hub repository that it is in"
     )

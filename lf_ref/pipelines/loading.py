@@ -18,6 +18,25 @@ Name = str | os.PathLike[str] | None
 SOURCE = ("revision", "cache_dir", "token", "local_files_only")
 
 
+def split_arguments(
+    source: Mapping[str, Any], loading: Mapping[str, Any], model_kwargs: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arguments that pick files, and the others that load a model, with those of model_kwargs among them.
+
+    Raises:
+        InputError: model_kwargs is no dict, or has an argument that is also given by itself.
+    """
+    given = {} if model_kwargs is None else model_kwargs
+    if not isinstance(given, Mapping):
+        raise InputError(f"model_kwargs must be a dict of arguments, got {type(given).__name__}")
+    by_itself = {name: value for name, value in loading.items() if value is not None}
+    for name in by_itself.keys() & given.keys():
+        raise InputError(f"{name} is given by itself and in model_kwargs; give it once")
+    together = {**by_itself, **given}
+    picked = {name: together.pop(name) for name in SOURCE if name in together}
+    return {**source, **picked}, together
+
+
 def is_name(given: object) -> bool:
     """Whether this is a folder, a repository id, or None for the bundled checkpoint."""
     return given is None or isinstance(given, str | os.PathLike)
@@ -32,8 +51,11 @@ def load_config(config: Any, source: Mapping[str, Any]) -> LongformerConfig:
     """
     if isinstance(config, LongformerConfig):
         return config
-    if config is None or not is_name(config):
-        raise InputError(f"config must be a LongformerConfig or the name of a checkpoint, got {type(config).__name__}")
+    if not is_name(config):
+        raise InputError(
+            f"config must be a LongformerConfig or the name of a checkpoint, got {type(config).__name__}; a tokenizer is "
+            "given as tokenizer="
+        )
     return LongformerConfig.from_pretrained(config, **source)
 
 

@@ -32,7 +32,7 @@ def what_to_write(given: Any) -> str:
     if isinstance(given, Mapping):
         return f"{kind}: a list of its values is list(texts.values())"
     if isinstance(given, Set):
-        return f"{kind}, which has no order: give sorted(texts), or a list"
+        return f"{kind}: give a list in an order of your own, such as sorted(texts)"
     if hasattr(given, "columns") or hasattr(given, "column_names"):
         return f'{kind}: give the texts of one column, list(frame["column"])'
     if hasattr(given, "to_pylist"):

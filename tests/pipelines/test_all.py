@@ -287,7 +287,7 @@ def test_from_a_folder(task, tmp_path):
 
 def test_models_that_do_not_fit_are_refused():
     model = model_for("fill-mask")
-    with pytest.raises(InputError, match="needs a LongformerForQuestionAnswering, got a LongformerForMaskedLM"):
+    with pytest.raises(InputError, match="needs a LongformerForQuestionAnswering, got LongformerForMaskedLM"):
         lf_ref.pipeline("question-answering", model=model, tokenizer=demo_tokenizer())
     with pytest.raises(InputError, match="pass tokenizer= too"):
         lf_ref.pipeline("fill-mask", model=model)
@@ -300,7 +300,9 @@ def test_models_that_do_not_fit_are_refused():
 def test_a_tokenizer_with_more_words_than_the_model_is_refused():
     tokenizer = lf_ref.LongformerTokenizer.from_pretrained()
     tokenizer.add_tokens(["<more>"])
-    with pytest.raises(InputError, match="the tokenizer has 8193 tokens, the last with id 8192, and the model only 8192 rows"):
+    with pytest.raises(
+        InputError, match="the tokenizer has 8193 tokens, the last with id 8192, and the model only 8192 rows"
+    ):
         lf_ref.pipeline("fill-mask", model=model_for("fill-mask"), tokenizer=tokenizer)
 
 
