@@ -139,7 +139,7 @@ def translate(
     for name, value in given.items():
         hf_name = table.get(name)
         if isinstance(hf_name, Alias):
-            if hf_name.argument in taken:
+            if hf_name.argument in taken or hf_name.argument in arguments:
                 raise InputError(f"{call}: {name} and {hf_name.argument} are the same argument; give one of them")
             arguments[hf_name.argument] = value
         elif isinstance(hf_name, Fixed):

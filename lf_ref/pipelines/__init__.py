@@ -109,8 +109,8 @@ def pipeline(
     if task is not None and (not isinstance(task, str) or task not in TASKS):
         raise InputError(f"unknown task {task!r}; the tasks are {', '.join(TASKS)}")
     loading = {name: options.pop(name) for name in _LOADING if name in options}
-    source = {"revision": revision, "cache_dir": cache_dir, "token": token, "local_files_only": local_files_only}
-    source, loading = split_arguments(source, loading, model_kwargs)
+    picked = {"revision": revision, "cache_dir": cache_dir, "token": token, "local_files_only": local_files_only}
+    source, loading = split_arguments(picked, loading, model_kwargs)
     if task is None:
         task = task_of(model, config, source, _KINDS)
     kind = TASKS[task]

@@ -353,6 +353,6 @@ def not_ours(wanted: str, given: object, kind: type[LongformerPreTrainedModel | 
     whose = type(given).__module__.partition(".")[0]
     of = f" of {whose}" if whose in ("torch", "transformers", "tokenizers") else ""
     return InputError(
-        f"{wanted}, got {type(given).__name__}{of}: {kind.__name__}.from_pretrained(...) loads one from the folder or the "
-        "Hub repository that it is in"
+        f"{wanted}, got {type(given).__name__}{of}: {kind.__name__}.from_pretrained(...) loads one from the folder or "
+        "the Hub repository that it is in"
     )

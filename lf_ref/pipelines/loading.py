@@ -53,8 +53,8 @@ def load_config(config: Any, source: Mapping[str, Any]) -> LongformerConfig:
         return config
     if not is_name(config):
         raise InputError(
-            f"config must be a LongformerConfig or the name of a checkpoint, got {type(config).__name__}; a tokenizer is "
-            "given as tokenizer="
+            f"config must be a LongformerConfig or the name of a checkpoint, got {type(config).__name__}; a tokenizer "
+            "is given as tokenizer="
         )
     return LongformerConfig.from_pretrained(config, **source)
 

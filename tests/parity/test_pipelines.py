@@ -406,7 +406,6 @@ def test_inputs_that_hf_refuses_too(both):
 
 
 def test_options_of_hf_in_its_older_words_and_types(both):
-    _, transformers = peer_modules()
     from transformers.pipelines.text_classification import ClassificationFunction
     from transformers.pipelines.token_classification import AggregationStrategy
 
