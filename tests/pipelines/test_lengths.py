@@ -33,8 +33,9 @@ def seen_by(task, pipe, *args, **options):
         config, dtype = model.config, model.dtype
 
         def __call__(self, input_ids, attention_mask, **others):
-            flat = zip(input_ids.reshape(-1, input_ids.shape[-1]), attention_mask.reshape(-1, input_ids.shape[-1]))
-            rows.extend(ids[mask == 1].tolist() for ids, mask in flat)
+            flat = (-1, input_ids.shape[-1])
+            pairs = zip(input_ids.reshape(flat), attention_mask.reshape(flat), strict=True)
+            rows.extend(ids[mask == 1].tolist() for ids, mask in pairs)
             return model(input_ids, attention_mask, **others)
 
     pipe.model = Seen()
