@@ -41,7 +41,7 @@ SAME = [
     ("fill-mask", {"top_k": np.int64(3)}, {"top_k": 3}),
     ("fill-mask", {"top_k": None}, {"top_k": 5}),
     ("fill-mask", {"targets": None, "truncation": None, "max_length": None}, {}),
-    ("fill-mask", {"tokenizer_kwargs": {"truncation": True, "max_length": np.int32(17)}}, {"max_length": 17}),
+    ("fill-mask", {"tokenizer_kwargs": {"truncation": True, "max_length": np.int32(29)}}, {"max_length": 29}),
     ("fill-mask", {"tokenizer_kwargs": None, "batch_size": 3, "num_workers": 0}, {}),
     ("feature-extraction", {"pooling": "MEAN", "tokenize_kwargs": {"padding": True}}, {"pooling": "mean"}),
     ("feature-extraction", {"pooling": None, "return_tensors": np.False_}, {}),
