@@ -142,6 +142,17 @@ class HFMethods:
     weights: dict[str, Any]
     dtype: np.dtype[Any]
 
+    @classmethod
+    def from_config(cls, config: LongformerConfig) -> Any:
+        """Raise an error: HF would make random weights; config: of the model that is wanted.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{cls.__name__}.from_config() would make weights up; use from_pretrained(), or pass a state_dict"
+        )
+
     @property
     def name_or_path(self) -> str:
         """The folder or repository that the model was loaded from, or ""."""

@@ -210,7 +210,9 @@ def as_array(name: str, value: Any) -> Array:
         raise InputError(f"{name} is a mapping; pass what is in it: model(**inputs)")
     try:
         array = np.asarray(value)
-    except (ValueError, TypeError) as error:  # ragged nested lists
+    except (ValueError, TypeError, RuntimeError) as error:  # ragged nested lists; a tensor of torch on a GPU
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{name} is a {type(value).__name__} that NumPy cannot read: {error}") from error
         raise InputError(
             f"{name} is not a rectangular array: {error}; pad the rows to one length: tokenizer(..., padding=True)"
         ) from error

@@ -113,7 +113,7 @@ def attributes_of(cls: type) -> set[str]:
         names |= {field.name for field in fields(cls)}
     for base in cls.__mro__[:-1]:
         if "__init__" in vars(base) and isinstance(base.__init__, FunctionType):
-            names |= set(base.__init__.__code__.co_names)
+            names |= set(inspect.unwrap(base.__init__).__code__.co_names)
     return names
 
 
