@@ -106,7 +106,12 @@ PAIRS = 'one text, or {"text": ..., "text_pair": ...},'
 text_options = input_options('one text, or {"text": ...},')
 
 length_options = _together(
-    click.option("--truncation", is_flag=True, default=None, help="Cut off the end of a text that is too long."),
+    click.option(
+        "--truncation",
+        is_flag=True,
+        default=None,
+        help="Cut off the end of a text that is too long, or its beginning where the tokenizer's settings say so.",
+    ),
     click.option(
         "--max-length", type=_COUNT, help="Cut off what is beyond so many tokens (default: as tokenizer and model say)."
     ),
