@@ -20,8 +20,9 @@ from ..hf_names import Alias, Fixed, HFNames, accepts, unknown_attribute
 from ..model.base import LongformerPreTrainedModel
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
+from ..tokenizer.limits import check_count
 from .lengths import Lengths
-from .options import SPEED, Options, check_count, check_flag, read
+from .options import SPEED, Options, check_flag, read
 from .rows import Batch, Row, batches
 from .texts import check_text, ordered, what_to_write
 
@@ -199,7 +200,8 @@ class Pipeline(Generic[Chosen]):
         Raises:
             InputError: an input does not fit; the results of those before it are yielded first.
         """
-        return self._stream(iter(inputs), self._choose(options), name or self._name)
+        several = self._several(inputs, "a list or an iterator of inputs")
+        return self._stream(iter(several), self._choose(options), name or self._name)
 
     # --- what a task says about itself ------------------------------------------------------------------------------
 
@@ -250,14 +252,18 @@ class Pipeline(Generic[Chosen]):
     def _answer(self, inputs: Any, options: Chosen) -> Any:
         if self._is_one(inputs):
             return self._answer_all([self._prepare("the text", inputs, options)], options)[0]
-        several = ordered(inputs)
-        if several is None:
-            raise InputError(f"{self.task} takes one input or a list of them, got {what_to_write(inputs)}")
+        several = self._several(inputs, "one input or a list of them")
         if isinstance(several, Iterator):
             return self._stream(several, options, self._name)
         return self._answer_all(
             [self._prepare(self._name(place), given, options) for place, given in enumerate(several)], options
         )
+
+    def _several(self, inputs: Any, wanted: str) -> Sequence[Any] | Iterator[Any]:
+        several = ordered(inputs)
+        if several is None:
+            raise InputError(f"{self.task} takes {wanted}, got {what_to_write(inputs)}")
+        return several
 
     def _prepare(self, name: str, given: Any, options: Chosen) -> Prepared:
         item = self._item(name, given, options)

@@ -14,8 +14,9 @@ from ..model.base import LongformerPreTrainedModel
 from ..model.heads import LongformerForMaskedLM
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
+from ..tokenizer.limits import check_count
 from .base import Pipeline, Prepared
-from .options import Options, check_count
+from .options import Options
 from .rows import Batch, Row
 from .scores import best, softmax
 from .texts import check_texts
@@ -144,7 +145,7 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         if options.targets is not None:
             return np.array(sorted({self._token_of(word) for word in options.words}), np.int64)
         # The ids that there are: they may have holes, the model may have rows for more, and tokens may be added later.
-        ids = np.unique(np.fromiter(self.tokenizer.get_vocab().values(), np.int64))
+        ids = np.sort(np.fromiter(self.tokenizer.get_vocab().values(), np.int64))
         return ids[ids < self.model.config.vocab_size]
 
     def _token_of(self, word: str) -> int:

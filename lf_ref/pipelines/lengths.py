@@ -31,11 +31,7 @@ class Lengths:
     @property
     def size(self) -> int:
         """Of a row that is cut, and of a window."""
-        return self.options.max_length or self._usual
-
-    @property
-    def _usual(self) -> int:
-        return min(self.most, self.tokenizer.model_max_length)
+        return self.options.max_length or min(self.most, self.tokenizer.model_max_length)
 
     def parts(self, name: str, tokens: Sequence[int], ways_out: str = "") -> Parts:
         """Which tokens of a text, or of each text of a pair, a row holds.

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..model.heads import LongformerForMultipleChoice
+from ..tokenizer.limits import check_count
 from .base import Pipeline, Prepared
-from .options import Options, check_count
+from .options import Options
 from .rows import Batch, Row
 from .scores import best, softmax
 from .texts import check_text, ordered, what_to_write

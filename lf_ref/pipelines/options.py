@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..hf_names import Fixed, HFNames, Ignored, translate, unknown_name
-from ..tokenizer.limits import check_count, check_limits
+from ..tokenizer.limits import check_limits
 from ..tokenizer.truncation import STRATEGIES
 
 Chosen = TypeVar("Chosen", bound="Options")
@@ -129,6 +129,3 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     if word not in choices:
         raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
     return word
-
-
-__all__ = ["SPEED", "Options", "check_choice", "check_count", "check_flag", "read"]

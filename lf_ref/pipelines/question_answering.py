@@ -12,8 +12,9 @@ from ..errors import InputError
 from ..hf_names import Alias, accepts
 from ..model.heads import LongformerForQuestionAnswering
 from ..reference.ops import Array
+from ..tokenizer.limits import check_count
 from .base import Pipeline, Prepared
-from .options import Options, check_count, check_flag
+from .options import Options, check_flag
 from .rows import Batch, Row
 from .spans import best_spans
 from .texts import check_text, check_texts
@@ -219,6 +220,7 @@ def _pairs(question: Any, context: Any) -> Any:
     if isinstance(question, str) and isinstance(context, str):
         return {"question": question, "context": context}
     if isinstance(question, str):
+        check_texts("context", context)
         raise InputError("one question with a list of contexts: repeat it, question=[question] * len(context)")
     questions = check_texts("question", question)
     contexts = [context] * len(questions) if isinstance(context, str) else check_texts("context", context)

@@ -11,8 +11,9 @@ import numpy as np
 from ..errors import InputError
 from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
+from ..tokenizer.limits import check_count
 from .base import Pipeline, Prepared
-from .options import Options, check_choice, check_count, check_flag
+from .options import Options, check_choice, check_flag
 from .rows import Batch, Row
 from .scores import best, sigmoid, softmax
 from .texts import check_text

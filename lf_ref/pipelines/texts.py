@@ -37,9 +37,9 @@ def what_to_write(given: Any) -> str:
         return f'{kind}: give the texts of one column, list(frame["column"])'
     if hasattr(given, "to_pylist"):
         return f"{kind}: give texts.to_pylist()"
-    if hasattr(given, "ndim") and hasattr(given, "tolist"):
+    if hasattr(given, "ndim") and hasattr(given, "tolist") and not isinstance(given, str):
         return f"{kind} of {given.ndim} dimensions: one of texts has 1"
-    return f"{kind}: give list(texts)" if isinstance(given, Iterable) and not isinstance(given, str | bytes) else kind
+    return f"{kind}: give list(texts)" if isinstance(given, Iterable) and not isinstance(given, Sequence) else kind
 
 
 def check_texts(name: str, value: object, *, in_any_order: bool = False) -> list[str]:
@@ -61,4 +61,4 @@ def check_text(which: str, value: object) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise InputError(f"{which} has {half_a_character(value, error.start)}") from None
-    return value
+    return str.__str__(value)  # of a subclass, such as NumPy's, the plain text

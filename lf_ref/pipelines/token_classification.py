@@ -12,9 +12,10 @@ from ..errors import InputError
 from ..hf_names import Fixed
 from ..model.heads import LongformerForTokenClassification
 from ..reference.ops import Array
+from ..tokenizer.limits import check_count
 from .base import Pipeline, Prepared
 from .entities import STRATEGIES, Piece, continues_word, groups, labelled, merge_windows, words
-from .options import Options, check_choice, check_count, check_flag
+from .options import Options, check_choice, check_flag
 from .rows import Batch, Row
 from .scores import softmax
 from .texts import check_text, check_texts, ordered, what_to_write

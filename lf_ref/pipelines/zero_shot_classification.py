@@ -124,9 +124,10 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
     def _item(self, name: str, given: Any, options: ZeroShotClassificationOptions) -> str:
         if not options.labels:
             raise InputError("candidate_labels are missing: name the labels to choose from")
-        if not check_text(name, given):
+        text = check_text(name, given)
+        if not text:
             raise InputError(f"{name} is empty: it must have something in it that a label can fit")
-        return given
+        return text
 
     def _rows(self, name: str, item: str, options: ZeroShotClassificationOptions) -> list[Row]:
         pairs = [(item, options.hypothesis(label)) for label in options.labels]

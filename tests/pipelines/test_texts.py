@@ -126,6 +126,36 @@ def test_iterators_and_streams_are_answered_one_by_one(task, make):
     assert_alike(list(results), pipe_for(task)(inputs, **options), 1e-10)
 
 
+@pytest.mark.parametrize("kind", [*UNORDERED, "dict", "text"])
+def test_a_stream_follows_the_same_rule(kind):
+    make, message = {
+        **UNORDERED,
+        "dict": (dict.fromkeys, r"list\(texts.values\(\)\)"),
+        "text": (lambda texts: texts[0], "takes a list or an iterator of inputs, got str$"),
+    }[kind]
+    with pytest.raises(InputError, match=message):
+        pipe_for("fill-mask").stream(make(["A <mask>.", "B <mask>."]))
+
+
+def test_texts_of_numpy_come_back_as_plain_ones():
+    result = pipe_for("zero-shot-classification")(np.str_("A b."), np.array(["one", "two"]))
+    assert type(result["sequence"]) is str
+    assert {type(label) for label in result["labels"]} == {str}
+
+
+@pytest.mark.parametrize(
+    ("question", "context", "message"),
+    [
+        ("Who?", {"A b."}, r"context must be a list of texts, got set: .*sorted\(texts\)"),
+        ({"Who?": 1}, "A b.", r"question must be a list of texts, got dict"),
+        (["Who?"], [["A b."]], r"each of context must be a text \(str\), got list$"),
+    ],
+)
+def test_questions_and_contexts_that_are_no_lists(question, context, message):
+    with pytest.raises(InputError, match=message):
+        pipe_for("question-answering")(question=question, context=context)
+
+
 LISTS = {
     "targets": ("fill-mask", "A <mask>.", {}),
     "candidate_labels": ("zero-shot-classification", "A b.", {}),
