@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checkpoint.names import POOLER, parameters_of
 from ..config import LongformerConfig
 from ..hf_names import accepts
 from ..reference import heads
 from .base import LongformerPreTrainedModel
 from .global_attention import after_question, on_first_token, on_question
-from .hf_methods import CALL
+from .hf_methods import CALL, check_state_dict
 from .inputs import check_inputs, check_places
 from .losses import answer_loss, classification_loss, token_loss
 from .outputs import (
@@ -46,7 +47,7 @@ class LongformerModel(LongformerPreTrainedModel):
         **options: Any,
     ) -> None:
         if add_pooling_layer is None:
-            add_pooling_layer = any(str(name).endswith("pooler.dense.weight") for name in state_dict or ())
+            add_pooling_layer = POOLER in parameters_of(check_state_dict(state_dict, type(self).__name__)).values()
         self.head = "model" if add_pooling_layer else "encoder"
         super().__init__(config, state_dict, **options)
 
