@@ -22,7 +22,7 @@ from ..reference.ops import Array, Note, ignore
 from .definition import encode_by_definition
 from .encoder import Encoded, encode
 from .hf_methods import FROM_PRETRAINED, SAVE_PRETRAINED, HFMethods, check_state_dict
-from .inputs import Inputs
+from .inputs import TOKENS, Inputs, check_inputs
 from .observing import Observer
 from .outputs import ModelOutput
 
@@ -218,23 +218,26 @@ class LongformerPreTrainedModel(HFMethods):
             return limit_blas(1)
         return limit_blas(self._threads.count) if self._threads.chosen else nullcontext()
 
+    def _check(self, given: Mapping[str, Any], **options: Any) -> Inputs:
+        """The tokens of a call, checked; options: as for `check_inputs`."""
+        return check_inputs(self.config, *(given.get(name) for name in TOKENS), **options)
+
     def _encode(
-        self,
-        inputs: Inputs,
-        output_attentions: bool | None,
-        output_hidden_states: bool | None,
-        wanted: tuple[Array, Array] | None = None,
+        self, inputs: Inputs, given: Mapping[str, Any], wanted: tuple[Array, Array] | None = None
     ) -> tuple[Array, Encoded]:
         """Run the encoder on the engine that was chosen.
 
-        wanted: rows and positions of the tokens whose last hidden state is asked for; None for all.
+        given: the arguments of the call, which say what to keep. wanted: rows and positions of the tokens whose last
+        hidden state is asked for; None for all.
         Returns these, [n, hidden] or [rows, seq, hidden], and what else was asked for.
         """
         config, weights, observer = self.config, self.weights, self._observer
         if observer is not None:
             observer.begin(inputs)
-        keep_attentions = config.output_attentions if output_attentions is None else output_attentions
-        keep_hidden = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        keep_attentions, keep_hidden = (
+            getattr(config, name) if given.get(name) is None else given[name]
+            for name in ("output_attentions", "output_hidden_states")
+        )
         if self._kernels is None:
             encoded = encode_by_definition(inputs, weights, config, keep_hidden, keep_attentions, observer)
         else:
@@ -248,12 +251,10 @@ class LongformerPreTrainedModel(HFMethods):
         hidden = encoded.last_hidden_state
         return hidden if wanted is None else hidden[wanted], encoded
 
-    def _encode_first(
-        self, inputs: Inputs, output_attentions: bool | None, output_hidden_states: bool | None
-    ) -> tuple[Array, Encoded]:
+    def _encode_first(self, inputs: Inputs, given: Mapping[str, Any]) -> tuple[Array, Encoded]:
         """As `_encode`, for the first token of each row.  # -> [rows, hidden]"""
         rows = np.arange(len(inputs.visible))
-        return self._encode(inputs, output_attentions, output_hidden_states, (rows, np.zeros_like(rows)))
+        return self._encode(inputs, given, (rows, np.zeros_like(rows)))
 
     def _finish(
         self, kind: type[Output], encoded: Encoded, return_dict: bool | None, **fields: Any
