@@ -13,6 +13,9 @@ from ..config import LongformerConfig
 from ..errors import InputError
 from ..reference.ops import Array
 
+# The arguments of a call that make its tokens, in the order of `check_inputs`.
+TOKENS = ("input_ids", "attention_mask", "global_attention_mask", "token_type_ids", "position_ids", "inputs_embeds")
+
 Default = Callable[[tuple[int, ...], Array | None], Array | None]
 
 

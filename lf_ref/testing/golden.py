@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import __version__
-from ..checkpoint import StoredTensors, open_tensors
+from ..checkpoint import StoredTensors, open_tensors, read_config
 from ..checkpoint.binding import fitting_heads
 from ..checkpoint.names import HEADS
 from ..config import CONFIG_NAME, LongformerConfig
@@ -195,7 +195,7 @@ def _chosen(
         return own
     known = standard_cases()
     if source is not None and tensors is not None:
-        config = LongformerConfig.from_json_file(source.require(CONFIG_NAME))
+        config = read_config(source)
         known = cases_for(config, _class_of(config, tensors))
     return choose(known, [str(name) for name in given])
 
