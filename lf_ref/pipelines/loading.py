@@ -15,7 +15,7 @@ from .base import Pipeline, not_ours
 
 Name = str | os.PathLike[str] | None
 # Arguments that pick the files of models, tokenizers and configs alike.
-SOURCE = ("revision", "cache_dir", "token", "local_files_only")
+SOURCE = ("revision", "cache_dir", "token", "local_files_only", "subfolder", "force_download")
 
 
 def split_arguments(

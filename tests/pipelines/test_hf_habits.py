@@ -327,6 +327,12 @@ def test_arguments_of_loading_in_model_kwargs(tmp_path):
         lf_ref.pipeline("fill-mask", "some/repository", model_kwargs={"local_files_only": True, "cache_dir": tmp_path})
 
 
+def test_a_checkpoint_in_a_subfolder(tmp_path):
+    model_for("fill-mask", dtype="float32").save_pretrained(tmp_path / "inner")
+    found = lf_ref.pipeline(model=tmp_path, tokenizer=demo_tokenizer(), model_kwargs={"subfolder": "inner"})
+    assert found.task == "fill-mask"
+
+
 def test_models_and_tokenizers_of_another_library_say_what_is_wanted():
     kind = type("LongformerTokenizerFast", (), {"__module__": "transformers.models.longformer"})
     net = type("LongformerForMaskedLM", (), {"__module__": "transformers.models.longformer"})
