@@ -239,6 +239,8 @@ def locate(
     cache_dir: str | os.PathLike[str] | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
+    subfolder: str | None = None,
+    force_download: bool = False,
 ) -> Source:
     """Find a checkpoint by name, without touching the network yet.
 
@@ -249,6 +251,8 @@ def locate(
         cache_dir: huggingface_hub's cache, where it is not the usual one.
         token: as in huggingface_hub.
         local_files_only: never ask the Hub. `HF_HUB_OFFLINE=1` does the same.
+        subfolder: a folder within.
+        force_download: download again what is in the cache.
 
     Raises:
         CheckpointError: the name is neither a text nor a path, is that of a file or of nothing, or no valid repository

@@ -273,7 +273,7 @@ def test_no_vocabulary_at_all(tmp_path):
 
 
 def test_an_option_that_does_not_exist(folder):
-    with pytest.raises(TypeError, match="do_lower_case"):
+    with pytest.raises(InputError, match=r"do_lower_case=False or None only, got True: .*text\.lower\(\)"):
         LongformerTokenizer.from_pretrained(folder, do_lower_case=True)
 
 
