@@ -79,7 +79,7 @@ class TokenSequence:
                     self._spelled[len(self.ids)] = text[start:end]
                     self.ids.append(token_id)
         spares = encoder.add_prefix_space if encoder.spares_space is None else encoder.spares_space
-        self._keeps_prefix = spares and encoder.trim_offsets
+        self._spares = spares and encoder.trim_offsets
 
     def _plain_ids(self, text: str, start: int, end: int) -> list[int]:
         pairs, piece = self._encoder.pairs, self._encoder.prefixed(text[start:end])
@@ -110,7 +110,7 @@ class TokenSequence:
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything worked out, and no reference to the vocabulary: small enough to send to another process."""
-        names = ("ids", "tokens", "words", "spans", "_keeps_prefix") + ("_untrimmed",) * self._keeps_prefix
+        names = ("ids", "tokens", "words", "spans", "_spares") + ("_untrimmed",) * self._spares
         return {name: getattr(self, name) for name in names}
 
     @cached_property
@@ -136,10 +136,11 @@ class TokenSequence:
     @cached_property
     def spans(self) -> list[Span]:
         """The span of every id, without white space at its ends if the tokenizer trims offsets."""
-        if not self._keeps_prefix:
-            return self._trace(trimmed=self._encoder.trim_offsets)
+        encoder = self._encoder
+        if not encoder.trim_offsets or not (encoder.add_prefix_space or self._spares):
+            return self._trace(trimmed=encoder.trim_offsets)
         return [
-            trim(*span, token, keep_first=span[0] == 0)
+            trim(*span, token, keep_first=self._spares and span[0] == 0)
             for span, token in zip(self._untrimmed, self.tokens, strict=True)
         ]
 
@@ -150,7 +151,7 @@ class TokenSequence:
         the middle of a text.
         """
         spans = self.spans[start:stop]
-        if spans and self._keeps_prefix:
+        if spans and self._spares:
             spans[0] = trim(*self._untrimmed[start], self.tokens[start], keep_first=True)
         return spans
 

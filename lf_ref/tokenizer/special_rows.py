@@ -252,7 +252,18 @@ class SpecialRows(Vocabulary):
         room = sum(map(len, texts)) - excess
         if room < 0:
             raise InputError(f"{excess} tokens cannot be taken away from {room + excess}; use a larger max_length")
-        windows = row_windows(list(map(len, texts)), strategy, room, 0, side, overflow=False)[0]
+        lengths = list(map(len, texts))
+        if strategy == "longest_first" and len(texts) == 2:
+            # Not the rule of HF's tokenizers library, which calls follow: what is odd goes to the other text.
+            even = max(excess - abs(lengths[0] - lengths[1]), 0)
+            removed = [even // 2, even - even // 2]
+            removed[lengths[0] <= lengths[1]] += excess - even
+            windows = tuple(
+                (0, length - less) if side == "right" else (less, length)
+                for length, less in zip(lengths, removed, strict=True)
+            )
+        else:
+            windows = row_windows(lengths, strategy, room, 0, side, overflow=False)[0]
         overflowing: list[int] = []
         if strategy != "longest_first" or len(texts) == 1:
             for text, (start, stop) in zip(texts, windows, strict=True):
