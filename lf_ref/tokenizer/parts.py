@@ -49,12 +49,12 @@ def read_parts(content: Mapping[str, Any], ids: Mapping[str, int], where: str) -
     prefix = None
     for name in ("pre_tokenizer", "decoder"):
         members = _members(content, name, where)
-        if members and [_kind(member) for member in members] != ["ByteLevel"]:
+        if members is not None and [_kind(member) for member in members] != ["ByteLevel"]:
             raise _unlike(content, name, "'ByteLevel'", where)
         if members and name == "pre_tokenizer" and members[0] is not content[name]:
             prefix = _flag(members[0], "add_prefix_space", f"{where}: {name}")
     members = _members(content, "post_processor", where)
-    if not members:
+    if members is None:
         return Parts(add_prefix_space=prefix)
     here = f"{where}: post_processor"
     main = [member for member in members if _kind(member) in ("RobertaProcessing", "TemplateProcessing")]
@@ -75,11 +75,11 @@ def read_parts(content: Mapping[str, Any], ids: Mapping[str, int], where: str) -
     return Parts(around, prefix, bool(trimming), spares)
 
 
-def _members(content: Mapping[str, Any], name: str, where: str) -> list[dict[str, Any]]:
-    """The members of a part that is a Sequence; else the part alone, or nothing for null."""
+def _members(content: Mapping[str, Any], name: str, where: str) -> list[dict[str, Any]] | None:
+    """The members of a part that is a Sequence, else the part alone; None for null."""
     part = content.get(name)
     if part is None:
-        return []
+        return None
     if expect(part, dict, f"{where}: {name}").get("type") != "Sequence":
         return [part]
     here = f"{where}: {name}.{_MEMBERS[name]}"
