@@ -28,16 +28,10 @@ from .sequence import TextEncoder
 
 Token = str | AddedToken | None
 
-
 _FILES = ("vocab_file", "merges_file", "tokenizer_file")
 
 
-@accepts(
-    init=ARGUMENTS,
-    from_pretrained={**LOADING, **ARGUMENTS},
-    call=CALL,
-    save_pretrained=SAVING,
-)
+@accepts(init=ARGUMENTS, from_pretrained={**LOADING, **ARGUMENTS}, call=CALL, save_pretrained=SAVING)
 class LongformerTokenizer(HFMethods):
     """Turn texts into what a Longformer reads, and ids back into text; names and results are HF's.
 
@@ -334,6 +328,8 @@ class LongformerTokenizer(HFMethods):
             )
         if split_special_tokens is None:
             split_special_tokens = self.split_special_tokens
+        if split_special_tokens == self.split_special_tokens and not self._encoder.pairs.lacks_bytes:
+            return self._encoder
         return replace(self._encoder, split_special_tokens=split_special_tokens, unknown=self.unk_token_id)
 
     def encode(
