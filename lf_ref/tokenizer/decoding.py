@@ -32,6 +32,8 @@ def token_bytes(token: str) -> bytes:
 
 def join_tokens(tokens: Iterable[str], errors: str) -> str:
     """The text of tokens of the vocabulary."""
+    if not isinstance(tokens, Iterable):
+        raise InputError(f"tokens must be several strings, got {shown(tokens)}")
     tokens = list(tokens)
     for token in tokens:
         if not isinstance(token, str):

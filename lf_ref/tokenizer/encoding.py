@@ -192,7 +192,12 @@ class Encoding:
         return CharSpan(*self.offsets[token])
 
     def word_to_tokens(self, word: int, sequence: int = 0) -> TokenSpan | None:
-        """The tokens of a word of the text `sequence`; None where there is no such word."""
+        """The tokens of a word of the text `sequence`; None where there is no such word.
+
+        Raises:
+            InputError: the index is no integer.
+        """
+        word = as_index("word index", word)
         tokens = [
             index
             for index, of in enumerate(zip(self.word_ids, self.sequence_ids, strict=True))
@@ -201,18 +206,31 @@ class Encoding:
         return TokenSpan(tokens[0], tokens[-1] + 1) if tokens else None
 
     def word_to_chars(self, word: int, sequence: int = 0) -> CharSpan | None:
-        """The characters of a word of the text `sequence`; None where there is no such word."""
+        """The characters of a word of the text `sequence`; None where there is no such word.
+
+        Raises:
+            InputError: the index is no integer.
+        """
         tokens = self.word_to_tokens(word, sequence)
         return CharSpan(self.offsets[tokens.start][0], self.offsets[tokens.end - 1][1]) if tokens else None
 
     def char_to_token(self, char: int, sequence: int = 0) -> int | None:
-        """The first token that holds `char` of the text `sequence`; None for white space that was trimmed off."""
+        """The first token that holds `char` of the text `sequence`; None for white space that was trimmed off.
+
+        Raises:
+            InputError: the index is no integer.
+        """
+        char = as_index("character index", char)
         for index, (start, end) in enumerate(self.offsets):
             if start <= char < end and self.sequence_ids[index] == sequence:
                 return index
         return None
 
     def char_to_word(self, char: int, sequence: int = 0) -> int | None:
-        """The word that holds `char` of the text `sequence`; None for white space that was trimmed off."""
+        """The word that holds `char` of the text `sequence`; None for white space that was trimmed off.
+
+        Raises:
+            InputError: the index is no integer.
+        """
         token = self.char_to_token(char, sequence)
         return None if token is None else self.word_ids[token]

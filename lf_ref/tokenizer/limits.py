@@ -104,6 +104,8 @@ def check_side(name: str, side: str) -> str:
 def _choice(name: str, value: bool | str | None, choices: dict[bool | str, str]) -> str | None:
     if isinstance(value, str):
         value = str.__str__(value)  # of HF's PaddingStrategy and TruncationStrategy, which are strings too
+    elif hasattr(value, "dtype"):
+        value = bool(value)  # of NumPy
     if value is None or value is False or value in ("do_not_pad", "do_not_truncate"):
         return None
     if not isinstance(value, (bool, str)) or value not in choices:

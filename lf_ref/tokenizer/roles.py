@@ -55,6 +55,8 @@ class Option:
         return self if vocabulary is None else bool(getattr(vocabulary._encoder, self._name))
 
     def __set__(self, vocabulary: Vocabulary, value: bool) -> None:
+        if value not in (True, False):
+            raise InputError(f"{self._name} must be True or False, got {shown(value)}")
         vocabulary._encoder = replace(vocabulary._encoder, **{self._name: bool(value)})  # type: ignore[arg-type]
 
 

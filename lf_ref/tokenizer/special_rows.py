@@ -97,7 +97,7 @@ class SpecialRows(Vocabulary):
             InputError: two lists with already_has_special_tokens, or something else than ids.
         """
         if not already_has_special_tokens:
-            return self._mask(*(ids for ids in (token_ids_0, token_ids_1) if ids is not None))
+            return self._mask(*(as_ids(ids) for ids in (token_ids_0, token_ids_1) if ids is not None))
         if token_ids_1 is not None:
             raise InputError("ids that have special tokens already are one row: give no second list")
         special = set(self.all_special_ids)

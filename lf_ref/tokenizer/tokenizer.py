@@ -113,7 +113,10 @@ class LongformerTokenizer(HFMethods):
             "truncation_side", truncation_side or stored.sides.get("truncation_side", "right")
         )
         self.clean_up_tokenization_spaces = clean_up_tokenization_spaces
-        self.model_input_names = list(model_input_names)
+        names = as_sequence("model_input_names", model_input_names)
+        if names is None:
+            raise InputError(f"model_input_names must be a list of names, got {shown(model_input_names)}")
+        self.model_input_names = names
         self._others: dict[str, Any] = {}
         self._add_stored(stored.added, stored.where)
         self._add_stored(sorted((added_tokens_decoder or {}).items()), "added_tokens_decoder")

@@ -13,6 +13,7 @@ from .added import AddedToken
 from .files import added_token, check_merges, check_vocab, expect, read_json
 from .inputs import shown
 from .parts import Parts, read_parts
+from .words import BYTE_ALPHABET
 
 # Settings that change which ids a text gets, with the values that a Longformer's tokenizer has.
 _MODEL_SETTINGS: dict[str, tuple[Any, ...]] = {
@@ -60,6 +61,11 @@ def read_tokenizer_json(path: Path) -> Serialized:
             )
     vocab = check_vocab(model.get("vocab"), f"{path}: model.vocab")
     merges = check_merges(expect(model.get("merges"), list, f"{path}: model.merges"), f"{path}: model.merges")
+    if model.get("fuse_unk") and not vocab.keys() >= set(BYTE_ALPHABET):
+        raise CheckpointError(
+            f"{path}: model.fuse_unk is {shown(model['fuse_unk'])}, but a Longformer's tokenizer has one unk_token for "
+            "each byte that is not in the vocabulary"
+        )
     added = _added(content, path)
     ids = vocab | {token.content: token_id for token_id, token in added}
     return Serialized(vocab, merges, added, read_parts(content, ids, str(path)), _sides(content, path))

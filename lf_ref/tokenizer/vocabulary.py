@@ -8,7 +8,7 @@ from operator import index
 from typing import Any, SupportsIndex, TypeVar, overload
 
 from ..errors import InputError
-from ..hf_names import accepts
+from ..hf_names import AttributeInputError, accepts
 from .added import AddedToken, AddedTokens, as_special
 from .inputs import as_sequence, shown
 from .roles import ROLES, Option, Role, RoleId, as_role
@@ -44,6 +44,8 @@ class Vocabulary:
         if name.removesuffix("_id") in extra:
             token = as_special(self.convert_ids_to_tokens(value) if name not in extra else value)
             extra[name.removesuffix("_id")] = self._known(name, token)
+        elif isinstance(getattr(type(self), name, None), property) and getattr(type(self), name).fset is None:
+            raise AttributeInputError(f"{name} of a tokenizer follows from its files and options, and cannot be set")
         else:
             super().__setattr__(name, value)
 
@@ -287,6 +289,11 @@ class Vocabulary:
         extra: Mapping[str, str | AddedToken],
     ) -> None:
         """Give tokens their roles, adding those that the vocabulary does not have; as in HF, extra may name roles."""
+        if not isinstance(extra, Mapping):
+            raise InputError(
+                f"extra_special_tokens must be a mapping from role to token, got {shown(extra)}; a list of tokens is "
+                "given as additional_special_tokens"
+            )
         roles = {name: extra.get(name, value) for name, value in roles.items()}
         for name, value in roles.items():
             token = None if value is None else as_role(name, value)
@@ -327,7 +334,7 @@ def _several(name: str, tokens: object) -> list[Any]:
     """The tokens of a sequence."""
     several = as_sequence(name, tokens)
     if several is None:
-        raise InputError(f"{name} must be a list of tokens, got {shown(tokens)}")
+        raise InputError(f"{name} must be a list of tokens, strings or AddedToken of lf_ref, got {shown(tokens)}")
     return several
 
 

@@ -101,6 +101,7 @@ def test_an_unknown_argument_is_an_error_that_names_the_nearest(tokenizer, call,
     [
         (lambda t: t.apply_chat_template, "join the messages into one text"),
         (lambda t: t.backend_tokenizer, "the tokenizers library is not used"),
+        (lambda t: t.encoder, r"get_vocab\(\)"),
         (lambda t: t.train_new_from_iterator, "train with the tokenizers library"),
         (lambda t: t.push_to_hub, "upload_folder"),
         (lambda t: t.slow_tokenizer_class, "the only class"),
@@ -117,6 +118,16 @@ def test_an_attribute_that_there_is_not(tokenizer, get, message):
     with pytest.raises(InputError, match=message) as caught:
         get(tokenizer)
     assert isinstance(caught.value, AttributeError)
+
+
+@pytest.mark.parametrize(
+    "name", ["vocab_size", "vocab", "pad_token_type_id", "all_special_ids", "extra_special_tokens"]
+)
+def test_what_follows_from_the_files_cannot_be_set(tokenizer, name):
+    before = getattr(tokenizer, name)
+    with pytest.raises(InputError, match=f"{name} of a tokenizer follows from its files"):
+        setattr(tokenizer, name, 5)
+    assert getattr(tokenizer, name) == before
 
 
 def test_probing_for_attributes_goes_on_working(tokenizer):
@@ -190,6 +201,8 @@ def test_integers_of_numpy(tokenizer):
     assert encoded.token_to_chars(n(0), n(1)) == encoded.token_to_chars(0, 1)
     assert encoded.word_to_tokens(n(0), n(1)) == encoded.word_to_tokens(0, 1)
     assert encoded.char_to_token(n(0), n(1)) == encoded.char_to_token(0, 1)
+    assert len(tokenizer("a", padding=np.str_("max_length"), max_length=9).input_ids) == 9
+    assert tokenizer(["a", "a b"], padding=np.True_) == tokenizer(["a", "a b"], padding=True)
     tokenizer.pad_token_id = n(2)
     tokenizer.model_max_length = n(4)
     assert tokenizer("a " * 9, truncation=True).input_ids[-1] == 2
@@ -458,3 +471,29 @@ def test_saving_with_a_prefix(tmp_path, demo):
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match="cannot be saved in"):
         demo.save_vocabulary(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda t: t("a").char_to_token("x"), "character index must be an integer, got 'x'"),
+        (lambda t: t("a").word_to_tokens("x"), "word index must be an integer, got 'x'"),
+        (lambda t: t("a").token_to_word(1.5), "token index must be an integer, got 1.5"),
+        (lambda t: t.get_special_tokens_mask("ab"), "ids must be integers"),
+        (lambda t: t.build_inputs_with_special_tokens(5), "ids must be integers"),
+        (lambda t: t.convert_tokens_to_ids(5), "tokens must be a string or several, got 5"),
+        (lambda t: t.convert_tokens_to_ids([5]), "tokens must be a string or several, got 5"),
+        (lambda t: t.convert_tokens_to_string(5), "tokens must be several strings, got 5"),
+        (lambda t: t.convert_tokens_to_string([5]), "tokens must be strings, got 5"),
+        (lambda t: t.batch_decode(5), "decode takes one"),
+        (lambda t: t.pad({"input_ids": 5}), "input_ids must be a list of ids"),
+        (lambda t: t.pad({"input_ids": [[5], 6]}), "input_ids must be a list of ids"),
+        (lambda t: t.pad({"input_ids": [[5]], "attention_mask": [1]}), "attention_mask must be lists like input_ids"),
+        (lambda t: setattr(t, "trim_offsets", "yes"), "trim_offsets must be True or False, got 'yes'"),
+        (lambda t: LongformerTokenizer.from_pretrained(model_input_names="input_ids"), "must be a list of names"),
+        (lambda t: LongformerTokenizer.from_pretrained(extra_special_tokens=["<x>"]), "additional_special_tokens"),
+    ],
+)
+def test_arguments_of_a_wrong_type(tokenizer, call, message):
+    with pytest.raises(InputError, match=message):
+        call(tokenizer)

@@ -199,6 +199,17 @@ def test_a_post_processor_that_means_something_else(alone, processor, message):
     assert len(str(caught.value)) < 500
 
 
+def test_unknown_bytes_in_one_are_refused_where_there_are_any(alone, demo):
+    edit(alone / "tokenizer.json", put("model", "fuse_unk", value=True))
+    assert ids(alone) == demo.encode(TEXT)
+    small = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4, "a": 5}
+    LongformerTokenizer(small, []).save_pretrained(alone)
+    assert ids(alone)[-2:] == [3, 2]
+    edit(alone / "tokenizer.json", put("model", "fuse_unk", value=True))
+    with pytest.raises(CheckpointError, match=r"model.fuse_unk is True.* each byte"):
+        ids(alone)
+
+
 SERIALIZED_FAULTS: list[tuple[Any, str]] = [
     (put("model", value=None), "model must be an object"),
     (put("model", "type", value="WordPiece"), "model.type is 'WordPiece'"),
