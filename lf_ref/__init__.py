@@ -20,6 +20,8 @@ _HOME = {
     "LongformerConfig": "config",
     "LongformerTokenizer": "tokenizer",
     "LongformerTokenizerFast": "tokenizer",
+    "AddedToken": "tokenizer",
+    "BatchEncoding": "tokenizer",
     "LongformerModel": "model.heads",
     "LongformerForMaskedLM": "model.heads",
     "LongformerForSequenceClassification": "model.heads",
@@ -36,10 +38,19 @@ _HOME = {
     "LongformerMultipleChoiceModelOutput": "model.outputs",
     "LongformerQuestionAnsweringModelOutput": "model.outputs",
     "pipeline": "pipelines",
+    "Pipeline": "pipelines",
+    "FeatureExtractionPipeline": "pipelines",
+    "FillMaskPipeline": "pipelines",
+    "MultipleChoicePipeline": "pipelines",
+    "QuestionAnsweringPipeline": "pipelines",
+    "TextClassificationPipeline": "pipelines",
+    "TokenClassificationPipeline": "pipelines",
+    "ZeroShotClassificationPipeline": "pipelines",
 }
 _MODULES = {"global_attention": "model.global_attention", "testing": "testing"}
 
-# HF's names for "whichever class the checkpoint needs": here there is but one.
+# HF's names for "whichever class the checkpoint needs", where here there is but one, and for the records of its
+# TensorFlow models, which have the same fields.
 _SAME = {
     "AutoConfig": "LongformerConfig",
     "AutoTokenizer": "LongformerTokenizer",
@@ -49,6 +60,13 @@ _SAME = {
     "AutoModelForTokenClassification": "LongformerForTokenClassification",
     "AutoModelForMultipleChoice": "LongformerForMultipleChoice",
     "AutoModelForQuestionAnswering": "LongformerForQuestionAnswering",
+    "TFLongformerBaseModelOutput": "LongformerBaseModelOutput",
+    "TFLongformerBaseModelOutputWithPooling": "LongformerBaseModelOutputWithPooling",
+    "TFLongformerMaskedLMOutput": "LongformerMaskedLMOutput",
+    "TFLongformerSequenceClassifierOutput": "LongformerSequenceClassifierOutput",
+    "TFLongformerTokenClassifierOutput": "LongformerTokenClassifierOutput",
+    "TFLongformerMultipleChoiceModelOutput": "LongformerMultipleChoiceModelOutput",
+    "TFLongformerQuestionAnsweringModelOutput": "LongformerQuestionAnsweringModelOutput",
 }
 
 __all__ = [
@@ -85,8 +103,18 @@ if _TYPE_CHECKING:
         LongformerSequenceClassifierOutput,
         LongformerTokenClassifierOutput,
     )
-    from .pipelines import pipeline
-    from .tokenizer import LongformerTokenizer, LongformerTokenizerFast
+    from .pipelines import (
+        FeatureExtractionPipeline,
+        FillMaskPipeline,
+        MultipleChoicePipeline,
+        Pipeline,
+        QuestionAnsweringPipeline,
+        TextClassificationPipeline,
+        TokenClassificationPipeline,
+        ZeroShotClassificationPipeline,
+        pipeline,
+    )
+    from .tokenizer import AddedToken, BatchEncoding, LongformerTokenizer, LongformerTokenizerFast
 
     AutoConfig = LongformerConfig
     AutoTokenizer = LongformerTokenizer
@@ -96,6 +124,13 @@ if _TYPE_CHECKING:
     AutoModelForTokenClassification = LongformerForTokenClassification
     AutoModelForMultipleChoice = LongformerForMultipleChoice
     AutoModelForQuestionAnswering = LongformerForQuestionAnswering
+    TFLongformerBaseModelOutput = LongformerBaseModelOutput
+    TFLongformerBaseModelOutputWithPooling = LongformerBaseModelOutputWithPooling
+    TFLongformerMaskedLMOutput = LongformerMaskedLMOutput
+    TFLongformerSequenceClassifierOutput = LongformerSequenceClassifierOutput
+    TFLongformerTokenClassifierOutput = LongformerTokenClassifierOutput
+    TFLongformerMultipleChoiceModelOutput = LongformerMultipleChoiceModelOutput
+    TFLongformerQuestionAnsweringModelOutput = LongformerQuestionAnsweringModelOutput
 
 
 def __getattr__(name: str) -> _Any:

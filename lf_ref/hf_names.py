@@ -7,11 +7,12 @@ for each, which a test runs.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import wraps
-from types import FunctionType
+from types import FunctionType, MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 from .errors import InputError
@@ -50,7 +51,17 @@ class Fixed:
         )
 
 
-HFNames = Mapping[str, Alias | Fixed]
+@dataclass(frozen=True)
+class Ignored:
+    """An argument of HF's that changes nothing here, whatever its value.
+
+    because: why not.
+    """
+
+    because: str
+
+
+HFNames = Mapping[str, Alias | Fixed | Ignored]
 
 
 class AttributeInputError(InputError, AttributeError):
@@ -77,10 +88,13 @@ def accepts(**tables: HFNames) -> Callable[[Class], Class]:
 
 
 _DUNDERS = ("__init__", "__call__")
+_PLACES = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def accepts_names(table: HFNames) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
-    """Let a function take HF's arguments, and name the nearest argument where it knows none.
+def accepts_names(
+    table: HFNames = MappingProxyType({}),
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """Let a function take HF's arguments, and name the nearest argument where it knows none, or has no place for one.
 
     table: HF's names of arguments. A function with `**options` checks the names among these itself.
     """
@@ -94,11 +108,17 @@ def accepts_names(table: HFNames) -> Callable[[Callable[Parameters, Result]], Ca
             if kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         )
         is_open = inspect.Parameter.VAR_KEYWORD in kinds.values()
+        places = [name for name, kind in kinds.items() if kind in _PLACES]
+        most = len(places) if inspect.Parameter.VAR_POSITIONAL not in kinds.values() else sys.maxsize
         hf_names = frozenset(table)
         call = _call_name(function)
 
         @wraps(function)
         def checked(*args: Parameters.args, **given: Parameters.kwargs) -> Result:
+            __tracebackhide__ = True  # for pytest: a failure is told where the caller stands
+            if len(args) > most:
+                named = ", ".join(name for name in places if name not in ("self", "cls")) or "none"
+                raise InputError(f"{call} takes by place only {named}: give the other arguments by name")
             if given.keys() <= known or (is_open and given.keys().isdisjoint(hf_names)):
                 return function(*args, **given)
             taken = signature.bind_partial(*args).arguments.keys() | given.keys()
@@ -112,7 +132,7 @@ def accepts_names(table: HFNames) -> Callable[[Callable[Parameters, Result]], Ca
 
 
 def _translate(
-    call: str, given: Mapping[str, Any], taken: Collection[str], table: HFNames, known: Collection[str] | None
+    call: str, given: Mapping[str, Any], taken: Collection[str], table: HFNames, known: Iterable[str] | None
 ) -> dict[str, Any]:
     """The arguments by the names that they have here; known: None where others are allowed."""
     arguments = {}
@@ -129,10 +149,10 @@ def _translate(
                     (f"{call} takes {name}={only} only, got {value!r:.80}: " if only else f"{call} takes no {name}: ")
                     + hf_name.otherwise
                 )
-        elif known is None or name in known:
+        elif hf_name is None and (known is None or name in known):
             arguments[name] = value
-        else:
-            raise unknown_name(call, name, [*known, *table])
+        elif hf_name is None:
+            raise unknown_name(call, name, {*(known or ()), *table})
     return arguments
 
 

@@ -6,11 +6,12 @@ import json
 import stat
 import warnings
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lf_ref import ConfigError, LongformerConfig
+from lf_ref import ConfigError, InputError, LongformerConfig
 
 SMALL = {"hidden_size": 21, "num_attention_heads": 3, "num_hidden_layers": 2, "vocab_size": 53}
 
@@ -52,6 +53,10 @@ def test_fields_equal_those_of_hf(fields):
     assert len(names) > 20
     for name in (*names, "label2id", "num_labels", "model_type"):
         assert getattr(ours, name, None) == getattr(theirs, name, None), name
+    # Fields that no Longformer uses can be read with HF's values.
+    for name, value in vars(theirs).items():
+        if not name.startswith("_") and name != "transformers_version":
+            assert getattr(ours, name) == value, name
     # The whole of HF's config, as older versions wrote it to the file: everything comes back.
     stored = json.loads(theirs.to_json_string(use_diff=False))
     written = LongformerConfig.from_dict(stored).to_dict()
@@ -77,8 +82,80 @@ def test_window_list_of_the_caller_is_neither_kept_nor_changed():
 def test_what_follows_from_the_fields():
     config = LongformerConfig(**SMALL, max_position_embeddings=4098)
     assert config.head_dim == 7
-    assert config.max_length == 4096
-    assert LongformerConfig(**SMALL, max_position_embeddings=4098, pad_token_id=0).max_length == 4097
+    assert config.max_tokens == 4096
+    assert LongformerConfig(**SMALL, max_position_embeddings=4098, pad_token_id=0).max_tokens == 4097
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"num_labels": 3}, {"num_labels": 3, "foo": 1}, {"max_length": 7, "bar": None}, {"attention_window": 8}],
+)
+def test_unused_keywords_are_returned_as_by_hf(options, tmp_path):
+    import transformers
+
+    LongformerConfig(**SMALL).save_pretrained(tmp_path)
+    theirs, their_unused = transformers.LongformerConfig.from_pretrained(tmp_path, return_unused_kwargs=True, **options)
+    ours, unused = LongformerConfig.from_pretrained(tmp_path, return_unused_kwargs=True, **options)
+    assert unused == their_unused
+    for name in options.keys() - unused.keys():
+        assert getattr(ours, name) == getattr(theirs, name)
+    again, unused = LongformerConfig.from_dict(ours.to_dict(), return_unused_kwargs=True, **options)
+    assert (again, unused) == (ours, their_unused)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("labels", [{"0": 0}, {"0": 0, "1": 1.5, "2": "two"}, {"0": "0", "1": True}])
+def test_labels_that_are_numbers_stay_numbers_as_in_hf(labels, tmp_path):
+    import transformers
+
+    text = json.dumps({"model_type": "longformer", **SMALL, "id2label": labels})
+    (tmp_path / "config.json").write_text(text)
+    theirs = transformers.LongformerConfig.from_pretrained(tmp_path)
+    ours = LongformerConfig.from_pretrained(tmp_path)
+    assert ours.id2label == theirs.id2label
+    assert [type(label) for label in ours.id2label.values()] == [type(label) for label in theirs.id2label.values()]
+    ours.save_pretrained(tmp_path / "again")
+    assert LongformerConfig.from_pretrained(tmp_path / "again").id2label == theirs.id2label
+
+
+def test_numbers_of_numpy_are_numbers_everywhere():
+    plain = LongformerConfig(**SMALL, attention_window=[4, 6], num_labels=3, layer_norm_eps=0.25, foo=[1, 2])
+    numpy = LongformerConfig(
+        **{name: np.int32(value) for name, value in SMALL.items()},
+        attention_window=np.array([4, 6]),
+        num_labels=np.uint8(3),
+        layer_norm_eps=np.float32(0.25),
+        output_attentions=np.bool_(False),
+        foo=np.array([1, 2]),
+    )
+    assert numpy.to_json_string() == plain.to_json_string()
+    plain.attention_window = np.int64(8)
+    plain.num_labels = np.int64(5)
+    assert (plain.windows, plain.num_labels) == ((8, 8), 5)
+    assert json.loads(plain.to_json_string())["attention_window"] == 8
+    assert numpy.replaced(pad_token_id=np.int16(0), num_labels=np.int16(2)).num_labels == 2
+
+
+def test_labels_can_be_set_after():
+    config = LongformerConfig(**SMALL)
+    config.id2label = {"0": "no", "1": "yes", "2": "perhaps"}
+    assert (config.num_labels, config.label2id["perhaps"]) == (3, 2)
+    config.label2id = {"one": 1, "zero": "0"}
+    assert config.id2label == {0: "zero", 1: "one"}
+    with pytest.raises(ConfigError, match=r"id2label\[0\] must be a string or a number, got \['a'\]"):
+        config.id2label = {0: ["a"]}
+    with pytest.raises(ConfigError, match="id2label"):
+        config.id2label = ["a"]
+    config.update({"hidden_act": "relu", "num_labels": 5})
+    assert (config.hidden_act, config.num_labels) == ("relu", 5)
+
+
+def test_an_attribute_that_there_is_not_names_the_nearest():
+    with pytest.raises(InputError, match="'atention_window': the nearest is 'attention_window'") as error:
+        LongformerConfig().atention_window  # noqa: B018
+    assert isinstance(error.value, AttributeError)
+    assert not hasattr(LongformerConfig(), "to_diff_dict")
 
 
 # --- labels ---------------------------------------------------------------------------------------------------------
@@ -190,7 +267,7 @@ def test_activations_that_are_known(name):
 # --- other models ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["roberta", "led", "bigbird", "", 7])
+@pytest.mark.parametrize("kind", ["roberta", "bert", "bigbird", "", 7])
 def test_other_models_are_refused_by_name(kind):
     with pytest.raises(ConfigError, match=f"model_type must be 'longformer', got {kind!r}"):
         LongformerConfig.from_dict({"model_type": kind})
@@ -203,6 +280,7 @@ def test_longcoder_is_refused_although_it_says_longformer():
 
 
 def test_without_model_type_it_is_a_longformer():
+    assert LongformerConfig.from_dict({"vocab_size": 53, "model_type": None}).vocab_size == 53
     assert LongformerConfig.from_dict({"vocab_size": 53}).vocab_size == 53
 
 
@@ -321,7 +399,7 @@ def test_files_that_are_no_config_are_named(tmp_path, content, message):
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     path = tmp_path / "config.json"
-    with pytest.raises(ConfigError, match="cannot be read") as raised:
+    with pytest.raises(OSError, match="cannot be read") as raised:
         LongformerConfig.from_json_file(path)
     assert str(path) in str(raised.value)
 
@@ -330,7 +408,7 @@ def test_demo_is_the_default():
     config = LongformerConfig.from_pretrained()
     assert config == LongformerConfig.from_pretrained("demo")
     assert len(config.windows) == config.num_hidden_layers
-    assert config.max_length >= 512
+    assert config.max_tokens >= 512
 
 
 def test_fields_of_a_published_config():
@@ -360,7 +438,7 @@ def test_fields_of_a_published_config():
             "vocab_size": 50265,
         }
     )
-    assert config.max_length == 4096
+    assert config.max_tokens == 4096
     assert config.windows == (512,) * 12
     assert sorted(config.extra) == ["attention_mode", "gradient_checkpointing", "ignore_attention_mask"]
 

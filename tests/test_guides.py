@@ -23,7 +23,7 @@ CLASSES = {
 def names():
     (block,) = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
     space = {}
-    exec(block, space)  # noqa: S102
+    exec(block, space)
     return space
 
 

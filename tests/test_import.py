@@ -77,6 +77,7 @@ ORDER = [
     "errors",
     "files",
     "allenai",
+    "other_models",
     "config",
     "tokenizer",
     "checkpoint",

@@ -1,11 +1,12 @@
 """Checkpoints: the tensors in their files, their names, and the parameters of a model."""
 
 from .binding import bind
+from .config_file import read_config
 from .names import HEADS, expected_shapes
 from .quantizing import is_quantized, quantize
 from .reduced import REDUCED, reduce
 from .saving import save
-from .stored import StoredTensor, StoredTensors
+from .stored import StoredTensor, StoredTensors, stored_dtype
 from .tensors import open_tensors
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "is_quantized",
     "open_tensors",
     "quantize",
+    "read_config",
     "reduce",
     "save",
+    "stored_dtype",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, CheckpointFileError
 
 Array = NDArray[Any]
 
@@ -123,6 +124,19 @@ class StoredTensors(dict[str, StoredTensor]):
         self.origin = origin
 
 
+def stored_dtype(tensors: Mapping[str, Any]) -> str:
+    """The dtype to load weights in so that they stay as they are stored: that of the largest.
+
+    float16, which no CPU computes in, widens to float32, and integers with scales are int8.
+    """
+    stored = [StoredTensor.of(tensor) for tensor in tensors.values()]
+    if any(tensor.scales is not None for tensor in stored):
+        return "int8"
+    largest = max(stored, key=lambda tensor: tensor.data.size, default=StoredTensor("float32", np.empty(0)))
+    kind = largest.data.dtype.name if largest.dtype == "array" else largest.dtype
+    return kind if kind in ("bfloat16", "float64") else "float32"
+
+
 class _MappedFile(mmap.mmap):
     """A mapping that is ours alone, so that its pages may be let go."""
 
@@ -131,7 +145,8 @@ def map_file(path: Path) -> mmap.mmap:
     """Map a file into memory, read-only: nothing is read until it is used. The file must not shrink meanwhile.
 
     Raises:
-        CheckpointError: the file cannot be read, is empty, or is plainly something else than tensors.
+        CheckpointFileError: the file cannot be read.
+        CheckpointError: it is empty, or plainly something else than tensors.
     """
     try:
         with open(path, "rb") as file:
@@ -141,7 +156,7 @@ def map_file(path: Path) -> mmap.mmap:
     except (OSError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise CheckpointFileError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     head = bytes(mapped[:256]).lstrip().lower()
     if head.startswith(b"version https://git-lfs"):
         raise CheckpointError(

@@ -53,7 +53,7 @@ def compare(name: str | None, text: str, num_threads: int | None = None, **sourc
         if dtype == REFERENCE:
             truth = list(rounds)
             rounds = iter(truth)
-        weights = {id(values): values.nbytes for values in model.parameters.values()}  # tied ones once
+        weights = {id(values): values.nbytes for values in model.weights.values()}  # tied ones once
         facts[dtype] = {"weight_bytes": sum(weights.values()), **_judge(rounds, truth, ids, places)}
     return {
         "name": name or "demo",

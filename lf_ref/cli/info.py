@@ -47,8 +47,7 @@ def info(
     Example:
       lf-ref info --length 1024
     """
-    from ..checkpoint import is_quantized, open_tensors
-    from ..config import CONFIG_NAME, LongformerConfig
+    from ..checkpoint import is_quantized, open_tensors, read_config
     from ..errors import InputError
     from ..files import locate
     from .costs import estimate, tensor_facts
@@ -57,17 +56,17 @@ def info(
         raise InputError("give the checkpoint once, as an argument or with --model")
     with quietly(quiet):
         place = locate(folder if model is None else model, **source)
-        config = LongformerConfig.from_json_file(place.require(CONFIG_NAME))
+        config = read_config(place)
         tensors = open_tensors(place)
     dtype = dtype or ("int8" if is_quantized(config) else "float32")
-    lengths = lengths or (config.max_length,)
+    lengths = lengths or (config.max_tokens,)
     for length in lengths:
-        if length > config.max_length:
-            raise InputError(f"--length {length} is more than the {config.max_length} tokens that this model takes")
+        if length > config.max_tokens:
+            raise InputError(f"--length {length} is more than the {config.max_tokens} tokens that this model takes")
     facts = {
         "name": place.name,
         "file": tensors.origin,
-        "longest_input": config.max_length,
+        "longest_input": config.max_tokens,
         **tensor_facts(tensors, config, dtype),
         "estimates": estimate(config, lengths, dtype, num_threads),
         "config": config.to_dict(),
@@ -84,7 +83,7 @@ def _show(facts: dict[str, Any], config: LongformerConfig) -> None:
             ["checkpoint", facts["name"]],
             ["file", facts["file"]],
             ["tasks", ", ".join(facts["tasks"]) or "none: weights are missing"],
-            ["labels", ", ".join(config.id2label.values()) + " (of a classification head)"],
+            ["labels", ", ".join(map(str, config.id2label.values())) + " (of a classification head)"],
             ["parameters", f"{facts['parameters']:,}"],
             ["in the file", f"{_size(facts['stored_bytes'])} ({', '.join(facts['stored_dtypes'])})"],
             ["in memory", f"{_size(facts['memory_bytes'])} as {facts['dtype']}, {facts['copied']}"],

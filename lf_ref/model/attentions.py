@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from ..hf_names import accepts_names
 from ..reference.ops import Array
 from .inputs import as_array
 
 
+@accepts_names()
 def dense_attentions(
     attentions: ArrayLike,
     global_attentions: ArrayLike | None = None,

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from ..checkpoint import REDUCED, bind, is_quantized, open_tensors, save
-from ..config import CONFIG_NAME, LongformerConfig
+from ..checkpoint import REDUCED, bind, is_quantized, open_tensors, read_config, save, stored_dtype
+from ..config import LongformerConfig
 from ..errors import InputError
 from ..files import locate
+from ..hf_names import accepts, unknown_name
 from ..kernels.threads import Threads, limit_blas
 from ..reference import heads, ops
 from ..reference.ops import Array, Note, ignore
 from .definition import encode_by_definition
 from .encoder import Encoded, encode
-from .inputs import Inputs
+from .hf_methods import FROM_PRETRAINED, SAVE_PRETRAINED, HFMethods, check_state_dict
+from .inputs import TOKENS, Inputs, check_inputs
 from .observing import Observer
 from .outputs import ModelOutput
 
@@ -34,7 +36,8 @@ Model = TypeVar("Model", bound="LongformerPreTrainedModel")
 Output = TypeVar("Output", bound=ModelOutput)
 
 
-class LongformerPreTrainedModel:
+@accepts(from_pretrained=FROM_PRETRAINED, save_pretrained=SAVE_PRETRAINED)
+class LongformerPreTrainedModel(HFMethods):
     """A Longformer with the weights of a checkpoint, forward only.
 
     Args:
@@ -47,6 +50,8 @@ class LongformerPreTrainedModel:
             the band attention rounds its queries, keys, values and shares to these; all else is computed in float32,
             `attentions` too, and so are the results.
         backend: "numba" for the fast kernels, "numpy" for the definition in `lf_ref.reference`.
+        strict: refuse weights that the class does not use; by default a warning names them. Those of HF's other
+            classes, a classifier's say, may always be there.
         num_threads: threads of a call; None for one per usable CPU. The results do not depend on it. With "numba" these
             threads share the matrix products too, and NumPy's BLAS, which is the process's, is held to one thread
             meanwhile; with "numpy" BLAS is held to this number, and left alone for None.
@@ -55,8 +60,9 @@ class LongformerPreTrainedModel:
 
     Raises:
         InputError: an unknown dtype, backend or number of threads; a reduced dtype with backend "numpy".
-        ConfigError: the config was changed to what cannot be.
-        CheckpointError: weights are missing, unexpected or of another shape; all of them are listed.
+        ConfigError: the config was changed to what cannot be, or is in doubt as AllenAI's.
+        CheckpointError: weights are missing or of another shape, or strict refuses some; the error, a `WeightsError`,
+            has all names.
     """
 
     head: str = "encoder"
@@ -68,35 +74,41 @@ class LongformerPreTrainedModel:
         config: LongformerConfig,
         state_dict: Mapping[str, Any] | None = None,
         *,
-        dtype: DTypeLike = "float32",
+        dtype: Any = "float32",
         backend: str = "numba",
         num_threads: int | None = None,
+        strict: bool = False,
     ) -> None:
         _check_config(config)
         self.config = config.replaced()  # checked anew, and the caller's own stays apart
-        if state_dict is None:
-            raise InputError(f"{type(self).__name__} needs weights: pass a state_dict, or use from_pretrained()")
         self.weight_dtype = _check_dtype(dtype)
         self.dtype = np.dtype(np.float32 if self.weight_dtype in REDUCED else self.weight_dtype)
         _check_backend(backend, self.weight_dtype)
         self.backend = backend
         self._threads = Threads(num_threads)
         self._kernels = self._kernels_of(backend)
-        self.parameters = bind(state_dict, config, self.head, self.weight_dtype)
+        weights = check_state_dict(state_dict, type(self).__name__)
+        self.weights = bind(weights, config, self.head, self.weight_dtype, strict)
 
     @classmethod
     def from_pretrained(
         cls: type[Model],
         name: str | os.PathLike[str] | None = None,
         *,
-        config: LongformerConfig | None = None,
-        dtype: DTypeLike | None = None,
+        config: LongformerConfig | str | os.PathLike[str] | None = None,
+        dtype: Any = None,
         backend: str = "numba",
         num_threads: int | None = None,
         revision: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
+        subfolder: str | None = "",
+        force_download: bool = False,
+        use_safetensors: bool | None = None,
+        variant: str | None = None,
+        state_dict: Mapping[str, Any] | None = None,
+        strict: bool = False,
         **options: Any,
     ) -> Model:
         """Load a checkpoint: a folder, a repository of the Hugging Face Hub, or (None or "demo") the bundled model.
@@ -104,51 +116,71 @@ class LongformerPreTrainedModel:
         Args:
             name: the folder or repository id. A folder, or a repository that is completely cached, is read without
                 any network call.
-            config: in place of the checkpoint's own `config.json`.
-            dtype: as for the class; None for "int8" where `lf-ref quantize` made the checkpoint, else for "float32".
+            config: in place of the checkpoint's own `config.json`; or the name of a checkpoint that has it.
+            dtype: as for the class; None for "int8" where `lf-ref quantize` made the checkpoint, else for "float32";
+                "auto" for that of the file, with float32 for float16.
             backend: as for the class.
             num_threads: as for the class, threads of a call.
             revision: of a Hub repository: a branch, tag, commit hash or "refs/pr/N"; "main" by default.
             cache_dir: huggingface_hub's cache, where it is not the usual one.
             token: the Hub's, for private repositories; by default that of the login.
             local_files_only: never ask the Hub. `HF_HUB_OFFLINE=1` does the same.
+            subfolder: of the folder or repository, where the files are.
+            force_download: ask the Hub also for what the cache holds.
+            use_safetensors: True for safetensors only, False for torch files only; by default safetensors go first.
+            variant: "fp16", say, for `model.fp16.safetensors`, where a checkpoint holds its weights more than once.
+            state_dict: weights in place of the checkpoint's, which need not have any then.
+            strict: as for the class, whether weights that it does not use are an error.
             options: fields of the config to replace, such as `attention_window=64`; further arguments of the class.
 
         Raises:
-            CheckpointError: files are missing or damaged, or do not hold what this class needs.
+            CheckpointError: files are missing (then it is an OSError too) or damaged, or do not hold what this class
+                needs.
             ConfigError: the config is not that of a Longformer.
             InputError: an unknown dtype, backend, number of threads or option.
         """
-        source = locate(name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+        source = locate(
+            name,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+            subfolder=subfolder,
+            force_download=force_download,
+        )
+        given = {} if state_dict is None else check_state_dict(state_dict, cls.__name__)
         if config is None:
-            config = LongformerConfig.from_json_file(source.require(CONFIG_NAME))
+            config = read_config(source, given, use_safetensors, variant)
+        elif isinstance(config, str | os.PathLike):
+            config = LongformerConfig.from_pretrained(config)
         _check_config(config)
-        known = LongformerConfig.field_names()
-        fields = {name: options.pop(name) for name in list(options) if name in known}
-        cls._check_options(options)
-        if fields:
-            config = config.replaced(**fields)
+        own = {option: options.pop(option) for option in cls.own_options if option in options}
+        for option in options.keys() - config.field_names():
+            known = {*_parameters(cls.from_pretrained), *cls.own_options, *config.field_names()}
+            raise unknown_name(f"{cls.__name__}.from_pretrained()", option, known)
+        config = config.replaced(**options)
+        config.name_or_path = source.name
+        weights = open_tensors(source, use_safetensors, variant) if state_dict is None else given
         if dtype is None:
             dtype = "int8" if is_quantized(config) else "float32"
-        tensors = open_tensors(source)
-        return cls(config, tensors, dtype=dtype, backend=backend, num_threads=num_threads, **options)
+        elif dtype == "auto":
+            dtype = stored_dtype(weights)
+        return cls(config, weights, dtype=dtype, backend=backend, num_threads=num_threads, strict=strict, **own)
 
-    @classmethod
-    def _check_options(cls, options: Mapping[str, Any]) -> None:
-        """Refuse what is neither an argument of the class nor a field of the config."""
-        for name in options:
-            if name in cls.own_options:
-                continue
-            hint = "; the argument is called dtype" if name == "torch_dtype" else ""
-            raise InputError(f"{cls.__name__}.from_pretrained() does not take {name!r}{hint}")
+    def save_pretrained(
+        self, save_directory: str | os.PathLike[str], *, state_dict: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write `config.json` and `model.safetensors` into a folder, readable by HF; existing ones are replaced.
 
-    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write `config.json` and `model.safetensors` into `folder`, readable by HF; existing ones are replaced.
+        save_directory: the folder, which is made where it is missing; state_dict: weights to write in place of the
+        model's, by the names of HF.
 
         Raises:
             ConfigError: the config was changed to what cannot be.
+            CheckpointError: the weights of state_dict do not fit the model.
         """
-        save(folder, self.parameters, self.config, self.head)
+        weights = self.weights if state_dict is None else bind(state_dict, self.config, self.head, self.weight_dtype)
+        save(save_directory, weights, self.config, self.head)
 
     def _kernels_of(self, backend: str) -> Kernels | None:
         if backend == "numpy":
@@ -186,42 +218,43 @@ class LongformerPreTrainedModel:
             return limit_blas(1)
         return limit_blas(self._threads.count) if self._threads.chosen else nullcontext()
 
+    def _check(self, given: Mapping[str, Any], **options: Any) -> Inputs:
+        """The tokens of a call, checked; options: as for `check_inputs`."""
+        return check_inputs(self.config, *(given.get(name) for name in TOKENS), **options)
+
     def _encode(
-        self,
-        inputs: Inputs,
-        output_attentions: bool | None,
-        output_hidden_states: bool | None,
-        wanted: tuple[Array, Array] | None = None,
+        self, inputs: Inputs, given: Mapping[str, Any], wanted: tuple[Array, Array] | None = None
     ) -> tuple[Array, Encoded]:
         """Run the encoder on the engine that was chosen.
 
-        wanted: rows and positions of the tokens whose last hidden state is asked for; None for all.
+        given: the arguments of the call, which say what to keep. wanted: rows and positions of the tokens whose last
+        hidden state is asked for; None for all.
         Returns these, [n, hidden] or [rows, seq, hidden], and what else was asked for.
         """
-        config, parameters, observer = self.config, self.parameters, self._observer
+        config, weights, observer = self.config, self.weights, self._observer
         if observer is not None:
             observer.begin(inputs)
-        keep_attentions = config.output_attentions if output_attentions is None else output_attentions
-        keep_hidden = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        keep_attentions, keep_hidden = (
+            getattr(config, name) if given.get(name) is None else given[name]
+            for name in ("output_attentions", "output_hidden_states")
+        )
         if self._kernels is None:
-            encoded = encode_by_definition(inputs, parameters, config, keep_hidden, keep_attentions, observer)
+            encoded = encode_by_definition(inputs, weights, config, keep_hidden, keep_attentions, observer)
         else:
             # What is kept of every layer, or told of it, is kept of every token.
             places = None
             if wanted is not None and not keep_hidden and not keep_attentions and observer is None:
                 places = wanted[0] * inputs.visible.shape[1] + wanted[1]
-            encoded = encode(inputs, parameters, config, self._kernels, places, keep_hidden, keep_attentions, observer)
+            encoded = encode(inputs, weights, config, self._kernels, places, keep_hidden, keep_attentions, observer)
             if places is not None:
                 return encoded.last_hidden_state, encoded
         hidden = encoded.last_hidden_state
         return hidden if wanted is None else hidden[wanted], encoded
 
-    def _encode_first(
-        self, inputs: Inputs, output_attentions: bool | None, output_hidden_states: bool | None
-    ) -> tuple[Array, Encoded]:
+    def _encode_first(self, inputs: Inputs, given: Mapping[str, Any]) -> tuple[Array, Encoded]:
         """As `_encode`, for the first token of each row.  # -> [rows, hidden]"""
         rows = np.arange(len(inputs.visible))
-        return self._encode(inputs, output_attentions, output_hidden_states, (rows, np.zeros_like(rows)))
+        return self._encode(inputs, given, (rows, np.zeros_like(rows)))
 
     def _finish(
         self, kind: type[Output], encoded: Encoded, return_dict: bool | None, **fields: Any
@@ -247,14 +280,25 @@ def _check_backend(backend: str, weight_dtype: str) -> None:
         )
 
 
-def _check_dtype(dtype: DTypeLike) -> str:
-    """The name of a dtype, which NumPy need not know: it has no bfloat16 of its own."""
-    if isinstance(dtype, str) and dtype in DTYPES:
-        return dtype
-    try:
-        given = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
-    except TypeError:
-        given = None
-    if given is None or given.name not in DTYPES or not given.isnative:
-        raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    return given.name
+def _check_dtype(dtype: Any) -> str:
+    """The name of a dtype: one of NumPy's, of torch's, or bfloat16, which NumPy has not."""
+    name = str(dtype).removeprefix("torch.")
+    if name not in DTYPES and dtype is not None:  # NumPy takes None for float64
+        try:
+            given = np.dtype(dtype)
+            name = given.name if given.isnative else name
+        except TypeError:
+            pass
+    if name not in DTYPES:
+        hint = (
+            "; CPUs do not compute in float16: float32 holds such weights exactly, bfloat16 takes as little memory"
+            if name in ("float16", "half")
+            else ""
+        )
+        raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}{hint}")
+    return name
+
+
+def _parameters(function: Callable[..., Any]) -> set[str]:
+    """The names of the arguments of a function."""
+    return set(inspect.signature(function).parameters) - {"options"}

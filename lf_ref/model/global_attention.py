@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import InputError
+from ..hf_names import accepts_names
 from ..reference.ops import Array
 from .inputs import as_array, row_name
 
 
+@accepts_names()
 def on_first_token(input_ids: ArrayLike) -> Array:
     """Global attention on the first token, as for classification.  # int (..., seq) -> int64 (..., seq)
 
@@ -24,6 +26,7 @@ def on_first_token(input_ids: ArrayLike) -> Array:
     return mask
 
 
+@accepts_names()
 def on_question(input_ids: ArrayLike, sep_token_id: int = 2) -> Array:
     """Global attention on every token before the first separator, as for question answering.
 
@@ -37,6 +40,7 @@ def on_question(input_ids: ArrayLike, sep_token_id: int = 2) -> Array:
     return (np.arange(ids.shape[-1]) < _first_separator(ids, sep_token_id)[..., None]).astype(np.int64)
 
 
+@accepts_names()
 def after_question(input_ids: ArrayLike, sep_token_id: int = 2) -> Array:
     """Global attention on every token after the first `</s></s>`, HF's default for multiple choice.
 
@@ -50,6 +54,7 @@ def after_question(input_ids: ArrayLike, sep_token_id: int = 2) -> Array:
     return (np.arange(ids.shape[-1]) > _first_separator(ids, sep_token_id)[..., None] + 1).astype(np.int64)
 
 
+@accepts_names()
 def on_token_ids(input_ids: ArrayLike, token_ids: ArrayLike) -> Array:
     """Global attention wherever one of `token_ids` stands.  # int (..., seq), int (n,) -> int64 (..., seq)
 
@@ -62,6 +67,7 @@ def on_token_ids(input_ids: ArrayLike, token_ids: ArrayLike) -> Array:
     return np.isin(_ids(input_ids), tokens).astype(np.int64)
 
 
+@accepts_names()
 def on_positions(input_ids: ArrayLike, positions: ArrayLike) -> Array:
     """Global attention at these places of every row, counted from 0; negative ones count from the end.
 

@@ -13,6 +13,9 @@ from ..config import LongformerConfig
 from ..errors import InputError
 from ..reference.ops import Array
 
+# The arguments of a call that make its tokens, in the order of `check_inputs`.
+TOKENS = ("input_ids", "attention_mask", "global_attention_mask", "token_type_ids", "position_ids", "inputs_embeds")
+
 Default = Callable[[tuple[int, ...], Array | None], Array | None]
 
 
@@ -143,10 +146,10 @@ def _count_positions(config: LongformerConfig, ids: Array | None, shape: tuple[i
         present = ids != pad
         positions = np.cumsum(present, axis=-1) * present + pad
     longest = int(positions.max()) - pad
-    if longest > config.max_length:
+    if longest > config.max_tokens:
         row = row_name(np.argwhere(positions - pad == longest)[0, :-1].tolist())
         raise InputError(
-            f"{row} of the batch has {longest} tokens, and this model takes at most {config.max_length} "
+            f"{row} of the batch has {longest} tokens, and this model takes at most {config.max_tokens} "
             f"(max_position_embeddings {config.max_position_embeddings} - pad_token_id {pad} - 1); shorten it, or "
             "split it into overlapping pieces: tokenizer(..., truncation=True, max_length=..., stride=..., "
             "return_overflowing_tokens=True)"
@@ -210,7 +213,9 @@ def as_array(name: str, value: Any) -> Array:
         raise InputError(f"{name} is a mapping; pass what is in it: model(**inputs)")
     try:
         array = np.asarray(value)
-    except (ValueError, TypeError) as error:  # ragged nested lists
+    except (ValueError, TypeError, RuntimeError) as error:  # ragged nested lists; a tensor of torch on a GPU
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{name} is a {type(value).__name__} that NumPy cannot read: {error}") from error
         raise InputError(
             f"{name} is not a rectangular array: {error}; pad the rows to one length: tokenizer(..., padding=True)"
         ) from error

@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..errors import InputError
+from ..hf_names import accepts, unknown_attribute
 from ..reference.ops import Array
 
 Arrays = tuple[Array, ...]
 
 
-class ModelOutput(Mapping[str, Any]):
+@accepts()
+class ModelOutput(dict[str, Any]):
     """A record that also answers as HF's does: `output.logits`, `output["logits"]`, `output[0]`, `output[:2]`.
 
-    Fields that are None do not count: they have no index, no key and no place in `to_tuple()`. It is a mapping, so
+    Fields that are None do not count: they have no index, no key and no place in `to_tuple()`. It is a dict, so
     iterating yields the names of the fields, as HF's does; `loss, logits = output.to_tuple()` unpacks the values.
     """
 
     def to_tuple(self) -> tuple[Any, ...]:
         """The values that are not None, in order."""
-        return tuple(getattr(self, name) for name in self)
+        return tuple(self.values())
 
     def __getitem__(self, key: str | int | slice) -> Any:
-        if not isinstance(key, str):
-            return self.to_tuple()[key]
-        if key not in list(self):
-            raise KeyError(key)
-        return getattr(self, key)
+        return super().__getitem__(key) if isinstance(key, str) else self.to_tuple()[key]
 
-    def __iter__(self) -> Iterator[str]:
-        names = (field.name for field in fields(self))  # type: ignore[arg-type]
-        return (name for name in names if getattr(self, name) is not None)
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field, by which the entries of the dict follow, in the order of the fields."""
+        super().__setattr__(name, value)
+        super().clear()
+        for field in fields(self):  # type: ignore[arg-type]  # each record is a dataclass
+            if vars(self).get(field.name) is not None:
+                super().__setitem__(field.name, vars(self)[field.name])
 
-    def __len__(self) -> int:
-        return len(list(iter(self)))
+    def __setitem__(self, name: str, value: Any) -> None:
+        setattr(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        raise unknown_attribute(self, name, {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise InputError("the fields of an output stay; dict(output) is a copy that may lose some")
+
+    __delitem__ = pop = popitem = setdefault = update = clear = _refuse
 
 
+@accepts()
 @dataclass(eq=False)
 class LongformerBaseModelOutput(ModelOutput):
     """The encoder's output, in HF's fields and shapes; float is the model's dtype.
@@ -58,6 +72,7 @@ class LongformerBaseModelOutput(ModelOutput):
     global_attentions: Arrays | None = None
 
 
+@accepts()
 @dataclass(eq=False)
 class LongformerBaseModelOutputWithPooling(ModelOutput):
     """As `LongformerBaseModelOutput`, with the pooler's vector.
@@ -72,6 +87,7 @@ class LongformerBaseModelOutputWithPooling(ModelOutput):
     global_attentions: Arrays | None = None
 
 
+@accepts()
 @dataclass(eq=False)
 class _LogitsOutput(ModelOutput):
     loss: Array | None = None
@@ -109,6 +125,7 @@ class LongformerMultipleChoiceModelOutput(_LogitsOutput):
     """
 
 
+@accepts()
 @dataclass(eq=False)
 class LongformerQuestionAnsweringModelOutput(ModelOutput):
     """Scores of where an answer starts and ends, and the rest as `LongformerBaseModelOutput`.

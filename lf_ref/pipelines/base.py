@@ -251,7 +251,7 @@ class Pipeline(Generic[Chosen]):
         Raises:
             InputError: max_length is more than the model takes.
         """
-        most = self.model.config.max_length
+        most = self.model.config.max_tokens
         if options.max_length is None:
             return most
         if options.max_length > most:
@@ -281,7 +281,7 @@ class Pipeline(Generic[Chosen]):
     def _check_length(self, name: str, tokens: int, limit: int, ways_out: str = "") -> None:
         if tokens <= limit:
             return
-        whose = "this model takes" if limit == self.model.config.max_length else "max_length= allows"
+        whose = "this model takes" if limit == self.model.config.max_tokens else "max_length= allows"
         raise InputError(
             f"{name} has {tokens} tokens, and {whose} at most {limit}: shorten it or split it into pieces, or let "
             f"truncation=True cut its end off{ways_out}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import InputError
+from ..hf_names import accepts_names
 from ..model.base import LongformerPreTrainedModel
 from .cases import Case
 from .checking import check_golden, check_target
@@ -17,6 +18,7 @@ from .results import CaseResults, first_output
 from .tracing import Trace, trace
 
 
+@accepts_names()
 def assert_matches_oracle(
     candidate: Any,
     oracle: Case | Golden | Trace | LongformerPreTrainedModel | str | os.PathLike[str],

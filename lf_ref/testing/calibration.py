@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..hf_names import accepts, accepts_names
 from ..model.base import LongformerPreTrainedModel
 from ..reference.ops import Array
 from .names import BAND, COLUMNS
@@ -40,6 +41,7 @@ class ExpectedError:
     wobble: float
 
 
+@accepts()
 class Calibration(Mapping[str, ExpectedError]):
     """The expected error of each place and output of a trace, by its first name.
 
@@ -72,6 +74,7 @@ class Calibration(Mapping[str, ExpectedError]):
         return cls(errors, fields["precision"], fields["ignore_padding"])
 
 
+@accepts_names()
 def calibrate(expected: Trace, precision: str, ignore_padding: bool = False) -> Calibration:
     """Measure the expected errors of a precision on the model and inputs of a trace.
 
@@ -110,7 +113,7 @@ def calibrate(expected: Trace, precision: str, ignore_padding: bool = False) -> 
 def in_dtype(model: LongformerPreTrainedModel, dtype: str, rounder: Rounder | None = None) -> LongformerPreTrainedModel:
     """The same model by the definition in another dtype, its weights rounded to a precision."""
     weights: dict[str, Array] = {}
-    for name, value in model.parameters.items():
+    for name, value in model.weights.items():
         array = np.asarray(value).astype(dtype, copy=False)
         weights[name] = array if rounder is None else rounder(array)
     return type(model)(model.config, weights, dtype=dtype, backend="numpy", num_threads=None)

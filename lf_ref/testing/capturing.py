@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..hf_names import accepts_names
 from ..reference.ops import Array
 from .candidates import Candidate
 from .host import to_host
@@ -41,6 +42,7 @@ class Capture(Candidate):
         return super().host(name)[0], self.dtypes[name]
 
 
+@accepts_names()
 def capture_torch(
     module: Any, *, names: Sequence[str] | str | None = None, rename: Rename = None, **inputs: Any
 ) -> Capture:

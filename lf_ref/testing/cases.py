@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..checkpoint.names import HEADS
 from ..config import LongformerConfig
 from ..errors import InputError
+from ..hf_names import accepts, accepts_names
 from . import generator
 from .batches import batch
 from .recipes import RECIPES, Recipe
@@ -41,6 +42,7 @@ SMALL: dict[str, Any] = {
 }
 
 
+@accepts()
 @dataclass(frozen=True, eq=False)
 class Case:
     """A model and a batch, and why they are worth trying.
@@ -108,6 +110,7 @@ class Case:
         }
 
 
+@accepts_names()
 def standard_cases() -> tuple[Case, ...]:
     """Every standard case, always the same to the bit."""
     return tuple(_case(recipe) for recipe in RECIPES)
@@ -135,7 +138,7 @@ def cases_for(config: LongformerConfig, class_name: str) -> tuple[Case, ...]:
     for recipe in RECIPES:
         if not recipe.fits_any_model or (looks_for_separators and "global_attention_mask" in recipe.without):
             continue
-        if max(map(len, recipe.rows(_window(fields)))) <= config.max_length:
+        if max(map(len, recipe.rows(_window(fields)))) <= config.max_tokens:
             inputs = make_inputs(recipe, fields, class_name)
             cases.append(Case(recipe.name, recipe.about, class_name, fields, inputs, None))
     return tuple(cases)

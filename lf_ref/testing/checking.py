@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..hf_names import accepts_names
 from .candidates import read_file
 from .cases import Case, choose
 from .golden import Golden, load_golden
@@ -20,6 +21,7 @@ from .targets import Target, TargetError, run_target
 from .tracing import trace
 
 
+@accepts_names()
 def check_golden(
     golden: Golden | str | os.PathLike[str],
     candidate: Any,
@@ -65,6 +67,7 @@ def check_golden(
     return CaseResults(f"{_title(candidate)} in {precision} against {golden.path}", tuple(results))
 
 
+@accepts_names()
 def check_target(
     target: Target,
     cases: Iterable[Case],

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..hf_names import accepts_names
 from .candidates import Candidate, read_candidate
 from .hints import hints
 from .layouts import FOLDED, readings, seen_beyond
@@ -23,6 +24,7 @@ from .tolerances import Allowed, Tolerance, tolerance_of
 from .tracing import Trace
 
 
+@accepts_names()
 def compare(
     candidate: Any,
     expected: Trace,

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..checkpoint.names import HEADS
 from ..config import LongformerConfig
+from ..hf_names import accepts_names
 from ..reference.ops import Array
 from . import generator
 from .batches import GLOBAL, LOCAL, MASKED, MASKED_GLOBAL, PADDING, VISIBLE_PADDING, batch
@@ -120,7 +121,7 @@ def draw_inputs(choose: Choose, config: LongformerConfig, class_name: str, bound
     Rows are mostly local, or mixed, or a text with padding on its sides. Position ids, token types, vectors in place
     of ids, and a missing mask occur.
     """
-    length = choose("length", range(1, min(bounds.longest, config.max_length) + 1))
+    length = choose("length", range(1, min(bounds.longest, config.max_tokens) + 1))
     rows = [_draw_row(choose, length) for _ in range(choose("rows", range(1, bounds.most_rows + 1)))]
     fields, seed = config.to_dict(), choose("seed of the words", _SEEDS)
     inputs: dict[str, Array] = dict(batch(fields, rows, seed, ""))
@@ -155,6 +156,7 @@ def draw_case(choose: Choose, name: str, bounds: Bounds) -> Case:
     return Case(name, "drawn at random", class_name, fields, inputs, seed, changes, bounds.leeway)
 
 
+@accepts_names()
 def drawn_cases(seed: int, count: int) -> tuple[Case, ...]:
     """`count` cases by the generator, always the same for a seed; see `SOUND`.
 

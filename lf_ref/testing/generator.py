@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from ..checkpoint.names import DECODER, expected_shapes, stored_name
 from ..config import LongformerConfig
 from ..errors import InputError
+from ..hf_names import accepts_names
 
 NAME, VERSION = "splitmix64-fnv1a-m16", 1
 
@@ -36,6 +37,7 @@ _MASK = (1 << 64) - 1
 _BLOCK = 1 << 16  # words made at once: they stay in the cache while they are mixed
 
 
+@accepts_names()
 def words(seed: int, name: str, count: int, first: int = 0) -> NDArray[np.uint64]:
     """The words `first`, `first + 1`, ... of the stream of a seed and a name.  # -> uint64 [count]
 
@@ -54,6 +56,7 @@ def words(seed: int, name: str, count: int, first: int = 0) -> NDArray[np.uint64
     return out
 
 
+@accepts_names()
 def integers(seed: int, name: str, count: int, below: int) -> NDArray[np.int64]:
     """`count` integers from 0 to below - 1: the upper half of each word, times `below`, over 2^32.  # -> int64 [count]
 
@@ -62,6 +65,7 @@ def integers(seed: int, name: str, count: int, below: int) -> NDArray[np.int64]:
     return ((words(seed, name, count) >> np.uint64(32)) * np.uint64(below) >> np.uint64(32)).astype(np.int64)
 
 
+@accepts_names()
 def rule(parameter: str, shape: tuple[int, ...]) -> tuple[float, int]:
     """Centre and shift of a tensor: its elements are centre + m * 2^-shift.
 
@@ -82,11 +86,13 @@ def rule(parameter: str, shape: tuple[int, ...]) -> tuple[float, int]:
     return 0.0, 15 + max(0, (shape[1].bit_length() - 1) // 2 - 1)
 
 
+@accepts_names()
 def tensor(seed: int, parameter: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """One parameter, by its `rule`; seed and errors as `words`.  # -> float32 [shape]"""
     return numbers(seed, parameter, shape, *rule(parameter, shape))
 
 
+@accepts_names()
 def numbers(seed: int, name: str, shape: tuple[int, ...], centre: float = 0.0, shift: int = 15) -> NDArray[np.float32]:
     """centre + m * 2^-shift; element i in C order is made of word i of the stream.  # -> float32 [shape]
 
@@ -102,6 +108,7 @@ def numbers(seed: int, name: str, shape: tuple[int, ...], centre: float = 0.0, s
     return out.reshape(shape)
 
 
+@accepts_names()
 def weights(config: LongformerConfig, head: str, seed: int) -> dict[str, NDArray[np.float32]]:
     """All weights of a model, float32, under the names that HF stores them by.
 

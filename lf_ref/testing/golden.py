@@ -15,12 +15,13 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import __version__
-from ..checkpoint import StoredTensors, open_tensors
+from ..checkpoint import StoredTensors, open_tensors, read_config
 from ..checkpoint.binding import fitting_heads
 from ..checkpoint.names import HEADS
 from ..config import CONFIG_NAME, LongformerConfig
 from ..errors import CheckpointError, InputError
 from ..files import Source, locate
+from ..hf_names import accepts, accepts_names
 from ..kernels.threads import limit_blas
 from ..model import heads
 from . import generator
@@ -53,6 +54,7 @@ _PROJECTIONS = tuple(
 KEPT_OF = {"global-projections": (*KEPT, *_PROJECTIONS)}
 
 
+@accepts()
 class Golden:
     """A golden file that was read and checked.
 
@@ -125,6 +127,7 @@ class Golden:
         return self._records[case]
 
 
+@accepts_names()
 def load_golden(path: str | os.PathLike[str]) -> Golden:
     """Read the golden file at `path`; tensors are views of it.
 
@@ -135,6 +138,7 @@ def load_golden(path: str | os.PathLike[str]) -> Golden:
     return Golden(path, *read_golden(path))
 
 
+@accepts_names()
 def make_golden(
     path: str | os.PathLike[str],
     cases: str | Sequence[str] | Sequence[Case] = "standard",
@@ -191,7 +195,7 @@ def _chosen(
         return own
     known = standard_cases()
     if source is not None and tensors is not None:
-        config = LongformerConfig.from_json_file(source.require(CONFIG_NAME))
+        config = read_config(source)
         known = cases_for(config, _class_of(config, tensors))
     return choose(known, [str(name) for name in given])
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from ..hf_names import accepts
 from .names import OUTPUTS, order, place_of, primary
 
 _WIDTH = 100
@@ -18,6 +19,7 @@ _ALIKE = 0.8  # of difflib: how much of two names must be the same for one to be
 _AROUND = 8  # tensors shown before the first divergent one, and twice as many from it on
 
 
+@accepts()
 @dataclass(frozen=True)
 class Tensor:
     """How one tensor of the candidate compares.
@@ -56,6 +58,7 @@ class Tensor:
     judged: bool = True
 
 
+@accepts()
 @dataclass(frozen=True)
 class Report:
     """The judgement of a candidate.

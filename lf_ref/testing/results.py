@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import InputError, LfRefError
+from ..hf_names import accepts
 from .calibration import Calibration, calibrate
 from .cases import Case
 from .comparing import compare
@@ -24,6 +25,7 @@ _LOGITS = ("logits",)
 PASSED, FAILED, XFAILED, XPASSED = "passed", "FAILED", "xfailed", "XPASSED"
 
 
+@accepts()
 @dataclass(frozen=True)
 class CaseResult:
     """How one case went.
@@ -74,6 +76,7 @@ class CaseResult:
         return {**facts, "report": None if self.report is None else json.loads(self.report.to_json())}
 
 
+@accepts()
 @dataclass(frozen=True)
 class CaseResults:
     """How all cases went.

@@ -27,6 +27,7 @@ except ImportError as error:
 
 from ..config import LongformerConfig
 from ..errors import InputError
+from ..hf_names import accepts_names
 from ..reference.ops import Array
 from . import drawing, generator
 from .cases import HEAD_OF, Case
@@ -39,6 +40,7 @@ Drawn = TypeVar("Drawn")
 CLASSES = drawing.CLASSES
 
 
+@accepts_names()
 def configs(*, divides: bool = False, longest: int = 29) -> SearchStrategy[LongformerConfig]:
     """Small configs: 1 to 3 layers, heads of 1 to 16 numbers, a window for each layer, every kind of padding id.
 
@@ -55,6 +57,7 @@ def configs(*, divides: bool = False, longest: int = 29) -> SearchStrategy[Longf
     return strategy()
 
 
+@accepts_names()
 def weights(config: LongformerConfig, class_name: str = "LongformerModel") -> SearchStrategy[dict[str, Array]]:
     """All weights of a class, float32 by HF's stored names; sometimes such as make scores large or far below zero.
 
@@ -70,6 +73,7 @@ def weights(config: LongformerConfig, class_name: str = "LongformerModel") -> Se
     return strategy()
 
 
+@accepts_names()
 def inputs(
     config: LongformerConfig, class_name: str = "LongformerModel", *, longest: int = 29, most_rows: int = 3
 ) -> SearchStrategy[dict[str, Array]]:
@@ -90,6 +94,7 @@ def inputs(
     return strategy()
 
 
+@accepts_names()
 def cases(
     *, class_names: Sequence[str] = CLASSES, divides: bool = False, longest: int = 29, most_rows: int = 3
 ) -> SearchStrategy[Case]:

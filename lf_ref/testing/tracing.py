@@ -13,6 +13,7 @@ import numpy as np
 from ..config import LongformerConfig
 from ..errors import CheckpointError, InputError
 from ..files import replacing
+from ..hf_names import accepts, accepts_names
 from ..model.base import LongformerPreTrainedModel
 from ..reference.ops import Array
 from .names import OUTPUTS, aliases, order, primary
@@ -29,6 +30,7 @@ _FORMAT = "lf_ref.trace 1"
 _INPUT, _VISIBLE, _GLOBAL = "input:", "visible", "is_global"
 
 
+@accepts()
 class Trace(Mapping[str, Array]):
     """The intermediates and outputs of one forward, in order of computation, by the names of `lf_ref.testing.names`.
 
@@ -120,6 +122,7 @@ class Trace(Mapping[str, Array]):
         return cls(tensors, run, model)
 
 
+@accepts_names()
 def trace(
     model: LongformerPreTrainedModel,
     *,

@@ -367,7 +367,12 @@ def test_results_of_an_endless_input_come_before_its_end():
 
 def test_interruption():
     command = subprocess.Popen(
-        [*COMMAND, "tokenize", "--lines", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, "tokenize", "--lines", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell has its background jobs ignore SIGINT, and so would this process.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     command.stdin.write(b"A line.\n" * 2000)
     command.stdin.flush()

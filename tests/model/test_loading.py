@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import lf_ref
@@ -35,7 +36,7 @@ def test_a_window_set_after_loading_is_checked_when_it_is_used():
         model(**inputs)
 
 
-@pytest.mark.parametrize("config", [{"hidden_size": 8}, "config.json"])
+@pytest.mark.parametrize("config", [{"hidden_size": 8}, 7])
 def test_what_is_no_config_is_refused(config):
     for make in (lf_ref.LongformerModel, lambda config, _: lf_ref.LongformerModel.from_pretrained(config=config)):
         with pytest.raises(InputError, match=f"config must be a LongformerConfig, got {type(config).__name__}"):
@@ -67,14 +68,11 @@ def test_a_number_of_labels_replaces_their_names():
 
 
 @pytest.mark.parametrize(
-    ("option", "message"),
-    [({"torch_dtype": "float32"}, "torch_dtype.*dtype"), ({"atention_window": 4}, "atention_window")],
+    "load", [lf_ref.LongformerForMaskedLM.from_pretrained, lf_ref.LongformerConfig.from_pretrained]
 )
-def test_options_that_nobody_knows_are_named(option, message):
-    with pytest.raises(InputError, match=message):
-        lf_ref.LongformerForMaskedLM.from_pretrained(**option)
-    with pytest.raises(ConfigError, match=next(iter(option))):
-        lf_ref.LongformerConfig.from_pretrained(**option)
+def test_an_unknown_option_names_the_nearest(load):
+    with pytest.raises(InputError, match=r"'atention_window': the nearest is 'attention_window'"):
+        load(atention_window=4)
 
 
 def test_weights_are_never_made_up():
@@ -91,7 +89,8 @@ def test_only_the_first_three_arguments_have_places():
     by_place = model(ids, mask, marked).last_hidden_state
     by_name = model(input_ids=ids, attention_mask=mask, global_attention_mask=marked).last_hidden_state
     assert_identical(by_place, by_name, "last_hidden_state")
-    with pytest.raises(TypeError, match="positional"):
+    only = "by place only input_ids, attention_mask, global_attention_mask: give the other arguments by name"
+    with pytest.raises(InputError, match=only):
         model(ids, mask, marked, None)
 
 
@@ -108,3 +107,33 @@ def test_auto_classes_are_the_longformer_classes(name):
         "AutoConfig": "LongformerConfig",
         "AutoTokenizer": "LongformerTokenizer",
     }.get(name, name.replace("AutoModel", "Longformer") if name != "AutoModel" else "LongformerModel")
+
+
+def test_weights_may_be_given_in_place_of_the_files(tmp_path):
+    fields = fields_of()
+    state = state_of("LongformerForMaskedLM", fields, seed=307)
+    config = lf_ref.LongformerConfig(**fields)
+    config.save_pretrained(tmp_path)
+    inputs = ragged_batch(fields, seed=308)
+    expected = lf_ref.LongformerForMaskedLM(config, state)(**inputs).logits
+    for options in ({"name": tmp_path}, {"config": config}, {"name": tmp_path, "config": config}):
+        model = lf_ref.LongformerForMaskedLM.from_pretrained(**options, state_dict=state)
+        assert_identical(model(**inputs).logits, expected, "logits")
+    doubled = {name: array * 2 for name, array in model.state_dict().items()}
+    changed = lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path, state_dict=doubled)(**inputs).logits
+    assert_identical(changed, lf_ref.LongformerForMaskedLM(config, doubled)(**inputs).logits, "changed")
+    with pytest.raises(InputError, match="state_dict must be a mapping of names to arrays, got ndarray"):
+        lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path, state_dict=np.ones(3))
+
+
+@pytest.mark.parametrize("subfolder", ["inner", "inner/most"])
+def test_config_and_weights_are_those_of_the_subfolder(subfolder, tmp_path):
+    fields = fields_of(attention_window=8)
+    lf_ref.LongformerModel(
+        lf_ref.LongformerConfig(**fields), state_of("LongformerModel", fields, seed=309)
+    ).save_pretrained(tmp_path / subfolder)
+    model = lf_ref.LongformerModel.from_pretrained(tmp_path, subfolder=subfolder)
+    assert model.config.windows == (8, 8)
+    assert lf_ref.LongformerConfig.from_pretrained(tmp_path, subfolder=subfolder) == model.config
+    with pytest.raises(OSError, match="has no folder outer"):
+        lf_ref.LongformerModel.from_pretrained(tmp_path, subfolder="outer")

@@ -100,7 +100,7 @@ def test_vectors_in_place_of_words(kind):
     model = build("LongformerModel", WIDE, state, dtype=kind)
     expected = model(**inputs).last_hidden_state
     ids = inputs.pop("input_ids")
-    embeds = np.asarray(model.parameters["embeddings.word_embeddings.weight"], np.float64)[ids]
+    embeds = np.asarray(model.weights["embeddings.word_embeddings.weight"], np.float64)[ids]
     positions = np.cumsum(ids != 1, axis=1) * (ids != 1) + 1
     got = model(**inputs, inputs_embeds=embeds, position_ids=positions).last_hidden_state
     assert_identical(got, expected, "last_hidden_state")
@@ -148,7 +148,7 @@ def test_a_quantized_checkpoint_is_the_model_quantized_when_loaded(tmp_path, dty
     tokens = lf_ref.LongformerTokenizer.from_pretrained(tmp_path)("The <mask> of the leaf.", return_tensors="np")
     assert_identical(loaded(**tokens).to_tuple(), made(**tokens).to_tuple(), "outputs")
     size, whole = (
-        sum({id(values): values.nbytes for values in model.parameters.values()}.values())
+        sum({id(values): values.nbytes for values in model.weights.values()}.values())
         for model in (loaded, lf_ref.LongformerForMaskedLM.from_pretrained())
     )
     assert size < 0.33 * whole  # a quarter, and the vectors of 2050 positions, which stay as they are

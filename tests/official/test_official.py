@@ -67,9 +67,9 @@ def test_safetensors_of_a_pull_request_hold_the_weights_of_the_torch_file(encode
     from lf_ref import LongformerModel
 
     converted = LongformerModel.from_pretrained(BASE, revision="refs/pr/7", backend=encoder.backend)
-    assert converted.parameters.keys() == encoder.parameters.keys()
-    for name, values in encoder.parameters.items():
-        np.testing.assert_array_equal(converted.parameters[name], values, err_msg=name)
+    assert converted.weights.keys() == encoder.weights.keys()
+    for name, values in encoder.weights.items():
+        np.testing.assert_array_equal(converted.weights[name], values, err_msg=name)
 
 
 def test_the_second_time_needs_no_network(encoder, monkeypatch):

@@ -259,8 +259,56 @@ def test_records_behave_as_hf_ones():
         lambda output: len(output[:2]),
         lambda output: output[-1] is output.hidden_states,
         lambda output: sorted(dict(output)),
+        lambda output: isinstance(output, dict),
     ):
         assert question(ours) == question(theirs)
+
+
+@pytest.mark.parametrize("class_name", HEADS)
+def test_weights_have_hf_names_and_are_counted_as_hf_counts(class_name):
+    fields = fields_for(class_name)
+    state = state_of(class_name, fields, seed=231)
+    theirs, ours = build_peer(class_name, fields, state), build(class_name, fields, state)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    for name, values in theirs.state_dict().items():
+        np.testing.assert_array_equal(ours.state_dict()[name], values.numpy(), err_msg=name)
+    assert {name for name, _ in ours.named_parameters()} == {name for name, _ in theirs.named_parameters()}
+    for options in ({}, {"exclude_embeddings": True}, {"only_trainable": True}):
+        assert ours.num_parameters(**options) == theirs.num_parameters(**options)
+    assert ours.base_model_prefix == theirs.base_model_prefix
+    assert ours.main_input_name == theirs.main_input_name
+    assert set(ours.base_model.state_dict()) == set(theirs.base_model.state_dict())
+    shape = theirs.get_input_embeddings().weight.shape
+    assert ours.get_input_embeddings().weight.shape == tuple(shape)
+
+
+@pytest.mark.parametrize("class_name", HEADS)
+def test_torch_names_of_dtype_and_device_are_understood(class_name):
+    import torch
+
+    import lf_ref
+
+    fields = fields_for(class_name)
+    state = state_of(class_name, fields, seed=232)
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        model = getattr(lf_ref, class_name)(lf_ref.LongformerConfig(**fields), state, dtype=dtype)
+        assert str(dtype) == f"torch.{model.weight_dtype}"
+        assert model.to(torch.device("cpu")) is model.to(dtype=dtype) is model
+    with pytest.raises(lf_ref.InputError, match="CPUs do not compute in float16"):
+        getattr(lf_ref, class_name)(lf_ref.LongformerConfig(**fields), state, dtype=torch.float16)
+
+
+def test_every_attribute_of_hf_models_is_there_or_says_what_to_do():
+    """Whatever a user of HF's models asks ours for: a value, or an error of ours, never a bare one."""
+    import lf_ref
+
+    fields = fields_of(attention_window=WINDOWS)
+    state = state_of("LongformerForMaskedLM", fields, seed=233)
+    theirs, ours = build_peer("LongformerForMaskedLM", fields, state), build("LongformerForMaskedLM", fields, state)
+    for owner, peer in ((ours, theirs), (ours.config, theirs.config)):
+        for name in [name for name in dir(peer) if not name.startswith("_") and not hasattr(owner, name)]:
+            with pytest.raises(lf_ref.InputError, match=name):
+                getattr(owner, name)
 
 
 def test_oddities_of_hf_that_we_do_not_share():

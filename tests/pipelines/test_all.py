@@ -284,7 +284,7 @@ def test_half_a_character_is_told_with_its_input(task):
 @pytest.mark.parametrize("task", CLASSES)
 def test_a_model_whose_weights_are_no_numbers_gives_no_answers(task, value):
     sound = model_for(task)
-    weights = {name: array.copy() for name, array in sound.parameters.items()}
+    weights = {name: array.copy() for name, array in sound.weights.items()}
     weights["encoder.layer.1.output.dense.bias"][3] = value
     with np.errstate(invalid="ignore"):  # what the plain engine says of them besides
         broken = type(sound)(sound.config, weights, dtype="float64", backend="numpy")

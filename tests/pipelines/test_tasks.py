@@ -133,7 +133,7 @@ def test_the_config_says_what_scores_are(problem, labels, function):
     config.id2label = {index: f"label {index}" for index in range(labels)}
     state = {
         name: value[:labels] if name.startswith("classifier.out_proj") else value
-        for name, value in base.parameters.items()
+        for name, value in base.weights.items()
     }
     model = LongformerForSequenceClassification(config, state, dtype="float64", backend="numpy")
     expected = function(model(ids_of(TEXTS[0])).logits[0])

@@ -182,7 +182,7 @@ def test_reduced_weights_can_be_judged():
 
 def _widened(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     fields = case_of("LongformerForMaskedLM")[0]
-    return fields, {name: np.asarray(values) for name, values in model.parameters.items()}
+    return fields, {name: np.asarray(values) for name, values in model.weights.items()}
 
 
 def test_given_embeddings_are_rounded_too():

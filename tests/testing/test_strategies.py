@@ -120,7 +120,7 @@ def test_configs_weights_and_inputs_go_together(data):
     assert np.isfinite(output[0]).all()
     rows, length = inputs["global_attention_mask"].shape[-2:]
     assert rows <= 2
-    assert length <= config.max_length
+    assert length <= config.max_tokens
 
 
 def test_arguments_are_checked_at_once():

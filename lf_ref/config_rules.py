@@ -1,0 +1,161 @@
+"""The rules on the fields of a configuration; each breach is a ConfigError that names the field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from .config import LongformerConfig
+
+# HF's fields of every model, with its defaults, where they mean nothing to a Longformer: they can be read, and are
+# kept where a file has them.
+UNUSED: dict[str, Any] = {
+    **dict.fromkeys(
+        ("add_cross_attention", "do_sample", "early_stopping", "is_decoder", "is_encoder_decoder", "onnx_export"), False
+    ),
+    **dict.fromkeys(
+        ("output_scores", "remove_invalid_values", "return_dict_in_generate", "tf_legacy_loss", "tie_encoder_decoder"),
+        False,
+    ),
+    **dict.fromkeys(("torchscript", "use_bfloat16"), False),
+    **dict.fromkeys(("bad_words_ids", "begin_suppress_tokens", "cross_attention_hidden_size", "dtype", "prefix"), None),
+    **dict.fromkeys(
+        ("decoder_start_token_id", "exponential_decay_length_penalty", "finetuning_task", "forced_bos_token_id"), None
+    ),
+    **dict.fromkeys(("forced_eos_token_id", "suppress_tokens", "task_specific_params", "tokenizer_class"), None),
+    "max_length": 20,
+    "min_length": 0,
+    "num_beams": 1,
+    "num_beam_groups": 1,
+    "num_return_sequences": 1,
+    "top_k": 50,
+    **dict.fromkeys(("temperature", "top_p", "typical_p", "repetition_penalty", "length_penalty"), 1.0),
+    **dict.fromkeys(("chunk_size_feed_forward", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size"), 0),
+    "diversity_penalty": 0.0,
+    "pruned_heads": {},
+    "transformers_version": None,
+}
+# HF's names; "gelu" is the erf form.
+ACTIVATIONS = (
+    "gelu",
+    "gelu_new",
+    "gelu_fast",
+    "gelu_pytorch_tanh",
+    "gelu_python",
+    "relu",
+    "silu",
+    "swish",
+    "tanh",
+)
+
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "type_vocab_size",
+)
+# A file from a stranger could name numbers whose lists fill the memory, or that do not fit the kernels' integers.
+_MOST_LAYERS = 10_000
+_MOST_LABELS = 1_000_000
+_MOST_WINDOW = 2**30
+_TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
+_FLAGS = ("tie_word_embeddings", "output_attentions", "output_hidden_states", "return_dict")
+# A label is a word in most checkpoints; where it is a number, HF keeps it one.
+Label = str | int | float | None
+_PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
+
+
+def check_sizes(config: LongformerConfig) -> None:
+    """Sizes and token ids are integers in range, and fit each other."""
+    for name in _SIZES:
+        value = getattr(config, name)
+        if not _is_int(value) or value < 1:
+            raise ConfigError(f"{name} must be a positive integer, got {value!r}")
+    if config.num_hidden_layers > _MOST_LAYERS:
+        raise ConfigError(f"num_hidden_layers must be at most {_MOST_LAYERS}, got {config.num_hidden_layers}")
+    if config.hidden_size % config.num_attention_heads:
+        raise ConfigError(
+            f"hidden_size must be a multiple of num_attention_heads, got {config.hidden_size} and "
+            f"{config.num_attention_heads}"
+        )
+    for name in _TOKEN_IDS:
+        value = getattr(config, name)
+        if not _is_int(value) or value < 0:
+            raise ConfigError(f"{name} must be an integer of at least 0, got {value!r}")
+    if config.pad_token_id >= config.vocab_size:
+        raise ConfigError(f"pad_token_id must lie below vocab_size {config.vocab_size}, got {config.pad_token_id}")
+    if config.max_tokens < 1:
+        raise ConfigError(
+            f"max_position_embeddings must be at least pad_token_id + 2 = {config.pad_token_id + 2} to hold one "
+            f"token, got {config.max_position_embeddings}"
+        )
+
+
+def check_windows(config: LongformerConfig) -> None:
+    """One even window, or one for each layer; a tuple becomes a list."""
+    window = config.attention_window
+    if isinstance(window, tuple | list):
+        if len(window) != config.num_hidden_layers:
+            raise ConfigError(
+                f"attention_window must be one number or one for each of the {config.num_hidden_layers} layers "
+                f"(num_hidden_layers), got {len(window)}: {list(window)!r}"
+            )
+        config.attention_window = list(window)
+        named = {f"attention_window[{layer}]": value for layer, value in enumerate(window)}
+    else:
+        named = {"attention_window": window}
+    for name, value in named.items():
+        if not _is_int(value) or not 2 <= value <= _MOST_WINDOW or value % 2:
+            raise ConfigError(
+                f"{name} must be an even number (both sides together) from 2 to {_MOST_WINDOW}, got {value!r}"
+            )
+
+
+def check_values(config: LongformerConfig) -> None:
+    """The activation, the flags and all else that is no size are values that a Longformer has."""
+    if not isinstance(config.hidden_act, str) or config.hidden_act not in ACTIVATIONS:
+        raise ConfigError(f"hidden_act must be one of {', '.join(ACTIVATIONS)}, got {config.hidden_act!r}")
+    for name in _FLAGS:
+        if not isinstance(getattr(config, name), bool):
+            raise ConfigError(f"{name} must be true or false, got {getattr(config, name)!r}")
+    eps = config.layer_norm_eps
+    if isinstance(eps, bool) or not isinstance(eps, int | float) or not 0 < eps < 1:
+        raise ConfigError(f"layer_norm_eps must be a number between 0 and 1, got {eps!r}")
+    if config.problem_type is not None and config.problem_type not in _PROBLEM_TYPES:
+        raise ConfigError(f"problem_type must be one of {', '.join(_PROBLEM_TYPES)}, got {config.problem_type!r}")
+    kind = config.extra.get("position_embedding_type")
+    if kind not in (None, "absolute"):
+        raise ConfigError(f"position_embedding_type {kind!r} is not supported: Longformer's are 'absolute'")
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def id_to_label(
+    id2label: Mapping[int | str, Label] | None, label2id: Mapping[Label, int | str] | None, num_labels: int | None
+) -> dict[int, Label]:
+    """The labels in order of their id; ids may come as strings, as JSON keys do. A number stays one, as in HF."""
+    if num_labels is not None and (not _is_int(num_labels) or not 1 <= num_labels <= _MOST_LABELS):
+        raise ConfigError(f"num_labels must be an integer from 1 to {_MOST_LABELS}, got {num_labels!r}")
+    try:
+        if id2label is not None:
+            labels: dict[int, Label] = {int(index): label for index, label in id2label.items()}
+        elif label2id is not None and num_labels is None:
+            labels = {int(index): label for label, index in label2id.items()}
+        else:
+            labels = {index: f"LABEL_{index}" for index in range(2 if num_labels is None else num_labels)}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(f"id2label must map integer ids to labels: {error}") from error
+    for index, label in labels.items():
+        if not isinstance(label, str | int | float | None):
+            raise ConfigError(f"id2label[{index}] must be a string or a number, got {label!r:.80}")
+    if sorted(labels) != list(range(len(labels))) or not labels:
+        raise ConfigError(f"id2label must number its labels 0 ... n-1 without a gap, got {sorted(labels)!r}")
+    return {index: labels[index] for index in sorted(labels)}
