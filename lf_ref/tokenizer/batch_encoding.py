@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..hf_names import Alias, Fixed, accepts, unknown_attribute
+from ..hf_names import Alias, Fixed, Ignored, accepts, unknown_attribute
 from .encoding import CharSpan, Encoding, TokenSpan
 from .inputs import as_index, shown
 
@@ -32,7 +32,7 @@ def row_values(rows: Sequence[Encoding], names: Sequence[str]) -> dict[str, list
 
 @accepts(
     init={"encoding": Alias("encodings"), "n_sequences": Fixed((None,), "leave it out: it is counted")},
-    to={"non_blocking": Fixed((False, True), "leave it out")},
+    to={"non_blocking": Ignored("arrays are in main memory")},
 )
 class BatchEncoding(UserDict[str, Any]):
     """The arguments of a model's call, as a mapping: `model(**tokenizer(text, return_tensors="np"))`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
-from ..hf_names import Alias, Fixed, HFNames, accepts, unknown_attribute
+from ..hf_names import Alias, Fixed, HFNames, Ignored, accepts, unknown_attribute
 from .decoding import clean_up
 from .roles import ROLES
 from .special_rows import SpecialRows
@@ -33,9 +33,9 @@ _OTHERWISE = {
 LOADING: HFNames = {
     "pretrained_model_name_or_path": Alias("name"),
     "use_auth_token": Alias("token"),
-    "use_fast": Fixed((True, False, None), "leave it out: there is one tokenizer"),
+    "use_fast": Ignored("there is one tokenizer"),
     "trust_remote_code": Fixed((False, None), "no code of a repository is ever run; leave it out"),
-    "resume_download": Fixed((True, False, None), "leave it out: downloads are always resumed"),
+    "resume_download": Ignored("downloads are always resumed"),
     "proxies": Fixed((None,), "set the environment variable HTTPS_PROXY"),
     "config": Fixed((None,), "the files of a tokenizer say all; leave it out"),
     "tokenizer_type": Fixed((None, "longformer", "roberta"), "this is the tokenizer of a Longformer"),
@@ -48,14 +48,14 @@ ARGUMENTS: HFNames = {
     "do_lower_case": Fixed((False, None), "a Longformer reads capitals; give it text.lower() if it was trained so"),
     "pad_token_type_id": Fixed((0,), "a Longformer has token type 0 only"),
     "chat_template": Fixed((None,), "a Longformer has none; join the messages into one text"),
-    "verbose": Fixed((True, False), "leave it out: nothing is logged"),
+    "verbose": Ignored("nothing is logged"),
 }
 CALL: HFNames = {
     "pad_to_max_length": Fixed((False,), 'give padding="max_length"'),
     "truncation_strategy": Alias("truncation"),
 }
 SAVING: HFNames = {
-    "safe_serialization": Fixed((True, False, None), "leave it out: a tokenizer has no weights"),
+    "safe_serialization": Ignored("a tokenizer has no weights"),
     "push_to_hub": Fixed((False, None), "save, and upload the folder with huggingface_hub.upload_folder"),
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, SupportsIndex
 
 from ..errors import InputError
-from ..hf_names import Fixed, HFNames, accepts
+from ..hf_names import Fixed, HFNames, Ignored, accepts
 from .batch_encoding import BatchEncoding
 from .decoding import Decoder, clean_up, join_tokens
 from .encoding import Extra
@@ -18,7 +18,7 @@ from .truncation import row_windows
 from .vocabulary import Vocabulary, as_ids, is_one
 
 _DECODING: HFNames = {
-    "spaces_between_special_tokens": Fixed((True, False), "leave it out: it changes nothing, as in HF"),
+    "spaces_between_special_tokens": Ignored("it changes nothing, as in HF"),
     "use_source_tokenizer": Fixed((False,), "leave it out: there is one tokenizer"),
 }
 
@@ -28,9 +28,9 @@ _DECODING: HFNames = {
     batch_decode=_DECODING,
     prepare_for_model={
         "return_offsets_mapping": Fixed((False,), "ids have no text; call the tokenizer with the text"),
-        "verbose": Fixed((True, False), "leave it out: nothing is logged"),
+        "verbose": Ignored("nothing is logged"),
     },
-    pad={"verbose": Fixed((True, False), "leave it out: nothing is logged")},
+    pad={"verbose": Ignored("nothing is logged")},
 )
 class SpecialRows(Vocabulary):
     """Rows of ids. A base of `LongformerTokenizer`, with HF's names."""
