@@ -128,6 +128,8 @@ def pipeline(
             raise InputError(f"{', '.join(loading)}: the model is loaded already; say this when loading it")
     elif model is None or model == DEMO:
         check_demo(kind)
+    elif config is None:
+        load_config(model, source)  # so that another kind of model is refused as such, not for its tokenizer
     tokenizer = load_tokenizer(model, tokenizer, source)
     if not isinstance(model, LongformerPreTrainedModel):
         model = kind.model_class.from_pretrained(model, **source, **loading)

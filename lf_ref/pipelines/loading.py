@@ -76,15 +76,7 @@ def load_tokenizer(model: Any, tokenizer: Any, source: Mapping[str, Any]) -> Lon
         return LongformerTokenizer.from_pretrained(tokenizer, **source)
     if not is_name(model):
         raise InputError("a loaded model does not say which tokenizer it goes with: pass tokenizer= too")
-    place = locate(model, **source)
-    try:
-        return LongformerTokenizer.from_pretrained(model, **source)
-    except CheckpointError as error:
-        if place.find(CONFIG_NAME) is None:  # no checkpoint at all
-            raise
-        raise type(error)(
-            f"{error}; tokenizer= names another folder or repository to take the tokenizer from"
-        ) from error
+    return LongformerTokenizer.from_pretrained(model, **source)
 
 
 def task_of(model: Any, config: Any, source: Mapping[str, Any], kinds: Iterable[type[Pipeline[Any]]]) -> str:

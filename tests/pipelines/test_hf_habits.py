@@ -346,7 +346,7 @@ def test_models_and_tokenizers_of_another_library_say_what_is_wanted():
 
 def test_no_tokenizer_beside_the_weights(tmp_path):
     model_for("fill-mask", dtype="float32").save_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match="; tokenizer= names another folder or repository"):
+    with pytest.raises(CheckpointError, match="as tokenizer= to a pipeline"):
         lf_ref.pipeline("fill-mask", tmp_path)
     assert len(lf_ref.pipeline("fill-mask", tmp_path, tokenizer="demo", backend="numpy")("A <mask>.")) == 5
     for missing in (tmp_path / "missing", tmp_path / "empty"):
@@ -354,6 +354,12 @@ def test_no_tokenizer_beside_the_weights(tmp_path):
         with pytest.raises(CheckpointError) as error:
             lf_ref.pipeline("fill-mask", missing)
         assert "tokenizer=" not in str(error.value)
+
+
+def test_another_kind_of_model_is_refused_as_such_before_its_tokenizer_is_missed(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "led", "is_encoder_decoder": true}')
+    with pytest.raises(lf_ref.ConfigError, match="led: this is an encoder-decoder.*LEDForConditionalGeneration"):
+        lf_ref.pipeline("fill-mask", tmp_path)
 
 
 def test_constructors_take_what_hfs_take():

@@ -306,7 +306,9 @@ def test_mappings_sets_and_frames_are_refused(demo, value, way_out):
             call()
 
 
-@pytest.mark.parametrize("value", [b"a", bytearray(b"a"), 3, 3.0, None, object()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [b"a", bytearray(b"a"), 3, 3.0, None, object()], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_text_at_all(demo, value):
     with pytest.raises(InputError, match="text must be a string"):
         demo(value)
