@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..testing.command import judging_options, run, show
+from ..testing.conformance.command import judging_options, run, show
 from .group import Commands
 from .options import checkpoint_options_or, quietly
 from .output import echo, print_json, table
@@ -49,7 +49,7 @@ def make(cases: tuple[str, ...], out: str, model: str | None, quiet: bool, **whe
     Example:
       lf-ref oracle make --cases standard --out golden.safetensors
     """
-    from ..testing.golden import make_golden
+    from ..testing.golden.creation import make_golden
 
     with quietly(quiet):
         named = [name.strip() for name in ",".join(cases).split(",")]
@@ -101,9 +101,9 @@ def check(
     Example:
       lf-ref oracle check golden.safetensors --candidate outputs.npz --precision bfloat16
     """
-    from ..testing.cases import choose, of_classes
-    from ..testing.checking import check_golden
-    from ..testing.golden import load_golden
+    from ..testing.cases.case import choose, of_classes
+    from ..testing.conformance.suite import check_golden
+    from ..testing.golden.golden_file import load_golden
 
     read = load_golden(golden)
     chosen = choose(of_classes(read.cases, class_names), cases or ("standard",))
@@ -128,8 +128,8 @@ def cases(golden: str | None, as_json: bool) -> None:
     Example:
       lf-ref oracle cases
     """
-    from ..testing.cases import standard_cases
-    from ..testing.golden import load_golden
+    from ..testing.cases.standard_cases import standard_cases
+    from ..testing.golden.golden_file import load_golden
 
     known = standard_cases() if golden is None else load_golden(golden).cases
     if as_json:
@@ -149,8 +149,8 @@ def export(golden: str, out: str) -> None:
     Example:
       lf-ref oracle export golden.safetensors --out cases
     """
-    from ..testing.exporting import export_cases
-    from ..testing.golden import load_golden
+    from ..testing.cases.export import export_cases
+    from ..testing.golden.golden_file import load_golden
 
     written = export_cases(load_golden(golden).cases, out)
     echo(f"wrote {_counted(len(written), 'folder')} to {out}")

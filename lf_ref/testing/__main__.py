@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from ..errors import LfRefError
-from .command import run
+from .conformance.command import run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

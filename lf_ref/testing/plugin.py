@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import arguments
+from .conformance import arguments
 
 if TYPE_CHECKING:
     from ..model.heads import LongformerForMaskedLM
-    from .cases import Case
-    from .golden import Golden
-    from .targets import Target
+    from .cases.case import Case
+    from .conformance.targets import Target
+    from .golden.golden_file import Golden
 
 _TINY = "masked-lm"  # the standard case whose model the fixtures give
 _MADE = pytest.StashKey[set[Path]]()  # golden files that this run has made
@@ -63,7 +63,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "lf_ref_case" not in metafunc.fixturenames or _parametrized(metafunc, "lf_ref_case"):
         return
     from ..errors import InputError
-    from .cases import choose, standard_cases
+    from .cases.case import choose
+    from .cases.standard_cases import standard_cases
 
     mark = metafunc.definition.get_closest_marker("lf_ref_cases")
     try:
@@ -90,7 +91,7 @@ def lf_ref_tiny_model() -> LongformerForMaskedLM:
 @pytest.fixture(scope="session")
 def lf_ref_tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a checkpoint of that model, as HF's from_pretrained reads it, with inputs in inputs.npz."""
-    from .exporting import export_cases
+    from .cases.export import export_cases
 
     [folder] = export_cases([_tiny_case()], tmp_path_factory.mktemp("lf_ref"))
     return folder
@@ -99,7 +100,7 @@ def lf_ref_tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def assert_matches_oracle(pytestconfig: pytest.Config) -> Callable[..., Any]:
     """`lf_ref.testing.assert_matches_oracle`, with the options of the command line as defaults."""
-    from .asserting import assert_matches_oracle as function
+    from .conformance.assertion import assert_matches_oracle as function
 
     return partial(
         function,
@@ -116,7 +117,8 @@ def lf_ref_golden(request: pytest.FixtureRequest) -> Callable[..., Golden]:
     """
 
     def golden(name: str, cases: str | Sequence[str] = "standard", model: Any = None) -> Golden:
-        from .golden import load_golden, make_golden
+        from .golden.creation import make_golden
+        from .golden.golden_file import load_golden
 
         path, made = request.path.parent / name, request.config.stash[_MADE]
         if request.config.getoption("--lf-ref-regen") and path not in made:
@@ -137,7 +139,7 @@ def lf_ref_golden(request: pytest.FixtureRequest) -> Callable[..., Golden]:
 def lf_ref_target(pytestconfig: pytest.Config) -> Target:
     """The callable that --lf-ref-target names."""
     from ..errors import InputError
-    from .targets import load_target
+    from .conformance.targets import load_target
 
     name = pytestconfig.getoption("--lf-ref-target")
     if name is None:
@@ -149,7 +151,8 @@ def lf_ref_target(pytestconfig: pytest.Config) -> Target:
 
 
 def _tiny_case() -> Case:
-    from .cases import choose, standard_cases
+    from .cases.case import choose
+    from .cases.standard_cases import standard_cases
 
     return choose(standard_cases(), [_TINY])[0]
 

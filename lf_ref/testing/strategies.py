@@ -29,8 +29,9 @@ from ..config import LongformerConfig
 from ..errors import InputError
 from ..hf_names import accepts_names
 from ..reference.ops import Array
-from . import drawing, generator
-from .cases import HEAD_OF, Case
+from . import generator
+from .cases import random_cases as drawing
+from .cases.case import HEAD_OF, Case
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy

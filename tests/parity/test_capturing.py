@@ -244,7 +244,7 @@ def test_wrong_arguments(monkeypatch):
     ],
 )
 def test_tensors_of_torch_come_to_the_host(dtype, gradient):
-    from lf_ref.testing.host import to_host
+    from lf_ref.testing.traces.interchange import to_host
 
     torch, _ = peer_modules()
     values = torch.linspace(-3, 3, 35).reshape(5, 7).to(getattr(torch, dtype))

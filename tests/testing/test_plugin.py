@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from lf_ref import InputError, LongformerConfig, testing
-from lf_ref.testing import asserting, exporting  # noqa: F401 - NumPy cannot be imported twice, as pytester would do
+from lf_ref.testing.cases import export  # noqa: F401 - NumPy cannot be imported twice, as pytester would do
+from lf_ref.testing.conformance import assertion  # noqa: F401
 
 pytest_plugins = ["pytester"]
 
@@ -52,7 +53,7 @@ def test_every_standard_case_by_name(suite):
     result.assert_outcomes(passed=count - 1, failed=1)
     result.stdout.fnmatch_lines(["*::test_port[[]one-window[]] PASSED*", "*::test_port[[]layer-norm-eps[]] FAILED*"])
     result.stdout.fnmatch_lines(["E *FAILED  layer-norm-eps: last_hidden_state: *"])
-    result.stdout.no_fnmatch_line("*asserting.py*")  # the failure points into the user's test
+    result.stdout.no_fnmatch_line("*assertion.py*")  # the failure points into the user's test
 
 
 def test_some_cases_by_a_mark(suite):
@@ -205,8 +206,8 @@ UNUSED = (
     "import sys\n"
     "def test_nothing_of_lf_ref_is_used():\n"
     "    held = {name for name in sys.modules if name.startswith('lf_ref')}\n"
-    "    assert held == {'lf_ref', 'lf_ref.errors', 'lf_ref.testing', 'lf_ref.testing.arguments',\n"
-    "                    'lf_ref.testing.plugin'}, held\n"
+    "    assert held == {'lf_ref', 'lf_ref.errors', 'lf_ref.version', 'lf_ref.testing', 'lf_ref.testing.plugin',\n"
+    "                    'lf_ref.testing.conformance', 'lf_ref.testing.conformance.arguments'}, held\n"
     "    assert not {'numpy', 'numba', 'safetensors', 'hypothesis', 'click', 'tqdm'} & set(sys.modules)\n"
 )
 

@@ -1,0 +1,74 @@
+"""What is to be judged, in whichever form it comes, as a mapping of names to arrays."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...checkpoint.safetensors_file import read_safetensors
+from ...errors import CheckpointError, InputError
+from ..traces.named_tensors import NamedTensors
+from ..traces.tensor_names import ONLY
+from ..traces.trace import Trace
+
+
+def read_candidate(candidate: Any, expected: Trace) -> NamedTensors:
+    """Take a candidate in any form: a mapping, a file, a callable, or a single array, which is an output.
+
+    A callable gets the inputs of the trace by name and returns a mapping or a single array.
+
+    Raises:
+        InputError: it is none of these, or a file of another kind. CheckpointError: a file is damaged.
+    """
+    if isinstance(candidate, NamedTensors):
+        return candidate
+    if isinstance(candidate, Mapping):
+        return NamedTensors(candidate, repr(candidate) if isinstance(candidate, Trace) else type(candidate).__name__)
+    if isinstance(candidate, str | os.PathLike):
+        return NamedTensors(read_file(Path(candidate)), os.fspath(candidate))
+    if hasattr(candidate, "__array__") or hasattr(candidate, "__dlpack__"):
+        if not expected.run.outputs:
+            raise InputError("a single array is compared with an output, but the trace has kept no output")
+        return NamedTensors({ONLY: candidate}, type(candidate).__name__)
+    if hasattr(candidate, "named_modules"):
+        raise InputError("a torch module is run by capture_torch(module, **inputs), whose result is the candidate")
+    if callable(candidate):
+        return read_candidate(_call(candidate, expected), expected)
+    raise InputError(
+        f"a candidate is a mapping of names to arrays, a .npz or .safetensors file, a callable that returns a mapping, "
+        f"or one array, got {type(candidate).__name__}"
+    )
+
+
+def _call(candidate: Callable[..., Any], expected: Trace) -> Any:
+    result = candidate(**{name: value.copy() for name, value in expected.run.inputs.items()})
+    if callable(result) and not isinstance(result, Mapping):
+        raise InputError(f"the candidate returned {type(result).__name__}, not a mapping of names to arrays")
+    return result
+
+
+def read_file(path: Path) -> Mapping[str, Any]:
+    """The tensors of a .npz or .safetensors file, by name.
+
+    Raises:
+        InputError: the name ends in neither. CheckpointError: the file is damaged.
+    """
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: a file of tensors ends in .npz or .safetensors")
+    try:
+        with open(path, "rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if isinstance(arrays, Mapping):
+                return dict(arrays)
+            raise ValueError("it holds a single array, as .npy files do")
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} is not a whole .npz file of numbers: {error}") from error

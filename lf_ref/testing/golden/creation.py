@@ -1,0 +1,197 @@
+"""Golden files: expected outputs of cases, made once in float64, to judge a candidate by without running the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ...checkpoint import StoredTensors, open_tensors
+from ...checkpoint.binding import fitting_heads
+from ...checkpoint.names import HEADS
+from ...config import CONFIG_NAME, LongformerConfig
+from ...errors import CheckpointError, InputError
+from ...files import Source, locate
+from ...hf_names import accepts_names
+from ...kernels.threads import limit_blas
+from ...model import heads
+from ...version import __version__
+from .. import generator
+from ..cases.case import Case, choose
+from ..cases.standard_cases import cases_for, standard_cases
+from ..comparison.calibration import calibrate, scaled
+from ..comparison.precisions import PRECISIONS
+from ..traces.tensor_names import OUTPUTS
+from ..traces.trace import trace
+from .format import Expected, Record, write_golden
+from .golden_file import Golden, load_golden
+from .samples import places_of, take, tokens_kept
+
+# Intermediates that are kept: what enters and leaves a layer and its attention, and the places of the outputs.
+KEPT = (
+    "embeddings.LayerNorm",
+    "encoder.layer.*.attention.self",
+    "encoder.layer.*.output.LayerNorm",
+    "pooler.activation",
+    "lm_head.decoder",
+    "classifier",
+    "classifier.out_proj",
+    *OUTPUTS,
+)
+# One case shows the projections themselves.
+_PROJECTIONS = tuple(
+    f"encoder.layer.*.attention.self.{name}{kind}" for name in ("query", "key", "value") for kind in ("", "_global")
+)
+KEPT_OF = {"global-projections": (*KEPT, *_PROJECTIONS)}
+
+
+@accepts_names()
+def make_golden(
+    path: str | os.PathLike[str],
+    cases: str | Sequence[str] | Sequence[Case] = "standard",
+    *,
+    model: str | os.PathLike[str] | None = None,
+    command: str = "lf_ref.testing.make_golden",
+    quiet: bool = True,
+    **where: Any,
+) -> Golden:
+    """Compute the expected outputs of cases in float64 by the definition, and write them to a file.
+
+    The same call on the same machine writes the same bytes.
+
+    Args:
+        path: ends in .safetensors; an existing file is replaced.
+        cases: "standard" for all, names of standard cases, or cases.
+        model: a checkpoint, by folder or repository, to take the weights and sizes from; the standard cases about
+            inputs are fitted to it then, and its files' SHA-256 are noted.
+        command: what the manifest is to say of how it was made.
+        quiet: False for a progress bar on standard error, if that is a terminal.
+        where: further arguments of `lf_ref.files.locate`, such as revision.
+
+    Raises:
+        InputError: there is no such case; the path has another ending, or cannot be written.
+        CheckpointError: the checkpoint cannot be read. ConfigError: its config is not that of a Longformer.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise InputError(f"a golden file ends in .safetensors, got {path}")
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {path.parent} to write {path.name} to")
+    source = None if model is None else locate(model, **where)
+    tensors = None if source is None else open_tensors(source)
+    facts = {"command": command, **_facts(source, tensors)}
+    chosen = _chosen(cases, source, tensors)
+    shown = tqdm(chosen, "cases", disable=True if quiet else None, leave=False)
+    records = list(_records(shown, tensors))
+    try:
+        write_golden(path, records, facts)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    return load_golden(path)
+
+
+def _chosen(
+    cases: str | Sequence[str] | Sequence[Case], source: Source | None, tensors: StoredTensors | None
+) -> tuple[Case, ...]:
+    """The cases that were asked for."""
+    given = [cases] if isinstance(cases, str) else list(cases)
+    own = tuple(case for case in given if isinstance(case, Case))
+    if own:
+        if len(own) < len(given) or source is not None:
+            raise InputError("give names of cases or cases, not both; with model=, names")
+        return own
+    known = standard_cases()
+    if source is not None and tensors is not None:
+        config = LongformerConfig.from_json_file(source.require(CONFIG_NAME))
+        known = cases_for(config, _class_of(config, tensors))
+    return choose(known, [str(name) for name in given])
+
+
+def _class_of(config: LongformerConfig, tensors: StoredTensors) -> str:
+    """The class to run a checkpoint as: the one it says it is of, or the first with a head that its weights fit."""
+    fitting = [HEADS[head] for head in fitting_heads(tensors, config)]
+    said = [str(name) for name in config.architectures or () if name in fitting]
+    if not fitting:
+        raise CheckpointError(f"{tensors.origin} holds the weights of no Longformer that its config describes")
+    return (said or [name for name in fitting if name != "LongformerModel"] or fitting)[0]
+
+
+def _records(cases: Iterable[Case], tensors: StoredTensors | None) -> Iterator[Record]:
+    """What the file is to hold of each case."""
+    shared: dict[str, Any] = {}
+    for case in cases:
+        if tensors is None:
+            model = case.model()
+        elif not shared:
+            config = LongformerConfig.from_dict(case.config)
+            shared["model"] = getattr(heads, case.class_name)(config, tensors, dtype="float64", backend="numpy")
+        with limit_blas(1):  # so that the bits do not depend on the number of threads
+            yield _compute(case, model if tensors is None else shared["model"])
+
+
+def _compute(case: Case, model: Any) -> Record:
+    """Run the definition in float64, and once more in each precision."""
+    inputs: dict[str, Any] = dict(case.inputs)
+    expected = trace(model, names=KEPT_OF.get(case.name, KEPT), **inputs)
+    places = dict.fromkeys(map(expected.place, expected.places))
+    errors = {}
+    for precision in PRECISIONS:
+        found = scaled(calibrate(expected, precision), case.leeway)
+        errors[precision] = {expected.place(name): error for name, error in found.items()}
+    tokens = tokens_kept(expected.run, f"tokens of {case.name}")
+    tensors = {}
+    for place in places:
+        array = expected[place]
+        kept = places_of(place, array.shape, expected.run, tokens)
+        tensors[place] = Expected(take(array, kept), array.shape, kept)
+    outputs = {name: expected.place(name) for name in expected.run.outputs}
+    return Record(case, expected.run, tensors, outputs, tokens, errors)
+
+
+def _facts(source: Source | None, tensors: StoredTensors | None) -> dict[str, Any]:
+    """What the manifest says beside the cases."""
+    from threadpoolctl import threadpool_info
+
+    blas = [
+        " ".join(str(pool[key]) for key in ("internal_api", "version", "architecture") if pool.get(key))
+        for pool in threadpool_info()
+        if pool.get("user_api") == "blas"
+    ]
+    facts: dict[str, Any] = {
+        "made_by": "lf_ref",
+        "dtype": "float64",
+        "versions": {
+            "lf_ref": __version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "blas": ", ".join(sorted(set(blas))),
+        },
+        "generator": {"name": generator.NAME, "version": generator.VERSION},
+    }
+    if source is not None and tensors is not None:
+        facts["checkpoint"] = {"name": source.name, "sha256": _hashes(source, tensors)}
+    return facts
+
+
+def _hashes(source: Source, tensors: StoredTensors) -> dict[str, str]:
+    """SHA-256 of the files that the model comes from, by their names."""
+    weights = Path(tensors.origin)
+    files = [source.require(CONFIG_NAME), source.require(weights.name)]
+    if weights.suffix == ".json":
+        shards = json.loads(files[-1].read_text(encoding="utf-8"))["weight_map"].values()
+        files += [source.require(shard) for shard in dict.fromkeys(shards)]
+    found = {}
+    for file in files:
+        with open(file, "rb") as stream:
+            digest = hashlib.sha256()
+            while block := stream.read(1 << 20):
+                digest.update(block)
+        found[file.name] = digest.hexdigest()
+    return found
