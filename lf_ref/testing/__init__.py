@@ -1,4 +1,4 @@
-"""The oracle: find where another implementation of Longformer goes wrong.
+"""The oracle: find the first tensor at which another implementation of Longformer diverges.
 
 >>> import numpy as np
 >>> from lf_ref import LongformerModel, testing
@@ -8,7 +8,7 @@
 >>> testing.compare(candidate, expected, precision="float32").passed
 True
 
-Nothing is imported but NumPy and lf_ref; the names are loaded on first use.
+Names are imported on first use; the oracle needs nothing but NumPy and lf_ref.
 """
 
 from importlib import import_module as _import_module

@@ -10,6 +10,7 @@ import pytest
 from lf_ref import InputError, LongformerConfig, testing
 from lf_ref.testing.cases import export  # noqa: F401 - NumPy cannot be imported twice, as pytester would do
 from lf_ref.testing.conformance import assertion  # noqa: F401
+from lf_ref.testing.golden import creation
 
 pytest_plugins = ["pytester"]
 
@@ -137,8 +138,8 @@ def test_golden_files_are_made_on_request_and_kept(suite, pytester, monkeypatch)
     suite(GOLDEN).assert_outcomes(failed=2)
     assert not path.exists()
     made = []
-    original = testing.golden.make_golden
-    monkeypatch.setattr(testing.golden, "make_golden", lambda *args, **options: made.append(original(*args, **options)))
+    original = creation.make_golden
+    monkeypatch.setattr(creation, "make_golden", lambda *args, **options: made.append(original(*args, **options)))
     suite(GOLDEN, "--lf-ref-regen").assert_outcomes(passed=2)
     assert len(made) == 1
     assert made[0].manifest["command"] == "pytest --lf-ref-regen"

@@ -17,7 +17,7 @@ from ..generator import integers
 
 LOCAL, GLOBAL, MASKED, MASKED_GLOBAL, PADDING, VISIBLE_PADDING, SEPARATOR = "lgmxpvs"
 # l: local. g: global. m: masked. x: masked, though marked as global. p: the padding id, masked. v: the padding id, not
-# masked, as when a caller forgets the mask. s: the separator, local.
+# masked, as in a call without a mask. s: the separator, local.
 
 
 def row(
@@ -29,29 +29,30 @@ def row(
     left: int = 0,
     right: int = 0,
 ) -> str:
-    """The letters of a row: those named at their places (negative ones count from the end), padding, and local tokens.
+    """The letters of a row of `length` tokens.
 
-    left, right: how many tokens of padding there are on each side; places count from the left all the same.
+    g, m, x, v: positions of these letters; negative ones count from the end. left, right: the number of padding tokens
+    on each side; positions include them. All other tokens are local.
     """
     letters = [PADDING] * left + [LOCAL] * (length - left - right) + [PADDING] * right
-    for letter, places in ((GLOBAL, g), (MASKED, m), (MASKED_GLOBAL, x), (VISIBLE_PADDING, v)):
-        for place in places:
-            letters[place] = letter
+    for letter, positions in ((GLOBAL, g), (MASKED, m), (MASKED_GLOBAL, x), (VISIBLE_PADDING, v)):
+        for position in positions:
+            letters[position] = letter
     return "".join(letters)
 
 
 def batch(fields: Mapping[str, Any], rows: Sequence[str], seed: int, stream: str) -> dict[str, NDArray[np.int64]]:
-    """The inputs that the letters describe; words are drawn, and neither padding nor separators occur by accident.
+    """The inputs that the letters describe. Other ids are random, but neither the padding id nor the separator.
 
-    fields: vocab_size, pad_token_id and sep_token_id of a config. seed, stream: of the generator.
+    fields: vocab_size, pad_token_id and sep_token_id of a config; seed, stream: of the generator.
     Returns input_ids, attention_mask and global_attention_mask, int64 (batch, seq).
     """
     letters = np.array([list(each) for each in rows])
     pad, separator = fields["pad_token_id"], fields["sep_token_id"]
-    reserved = sorted({number for number in (pad, separator) if number < fields["vocab_size"]})
+    reserved = sorted({token for token in (pad, separator) if token < fields["vocab_size"]})
     ids = integers(seed, f"{stream}input_ids", letters.size, fields["vocab_size"] - len(reserved))
-    for number in reserved:
-        ids += ids >= number
+    for token in reserved:
+        ids += ids >= token
     ids = ids.reshape(letters.shape)
     ids = np.where(np.isin(letters, (PADDING, VISIBLE_PADDING)), pad, ids)
     ids = np.where(letters == SEPARATOR, separator, ids)

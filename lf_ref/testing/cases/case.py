@@ -1,4 +1,4 @@
-"""The standard cases: a small Longformer and a batch for every fault that ports are known to have."""
+"""A case: a model and a batch, and the choice among cases by name or class."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ HEAD_OF = {class_name: head for head, class_name in HEADS.items()}
 @accepts()
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A model and a batch, and why they are worth trying.
+    """A model and a batch that detect a fault.
 
-    name: letters, digits and `-`. about: the fault that it shows. class_name: HF's, such as "LongformerModel".
+    name: letters, digits and `-`. about: the fault that it detects. class_name: HF's, such as "LongformerModel".
     config: all fields, as in a `config.json`, with `architectures` naming the class. inputs: by the names of the
-    class's arguments, int64 or float32. seed: of the generator, for the weights; None where they are those of a
-    checkpoint. changes: those weights that are not the generator's, float32, by stored name. leeway: what the errors to
-    expect are multiplied by, where one measurement says less: of scores far apart, of a model that was drawn at random.
+    class's arguments, int64 or float32. seed: of the generator of weights; None if the weights are those of a
+    checkpoint. changes: weights that replace the generator's, float32, by stored name. leeway: by how much the rounding
+    errors of correct programs exceed one measurement: more than 1 for scores far apart, and for random models.
     """
 
     name: str
@@ -47,22 +47,22 @@ class Case:
         return HEAD_OF[self.class_name]
 
     def weights(self) -> dict[str, Array]:
-        """New arrays, float32, by the names that HF stores weights under; a tied decoder is left out.
+        """The weights as new float32 arrays, by the names in HF's checkpoints; without a tied decoder.
 
         Raises:
-            InputError: they are those of a checkpoint.
-            ConfigError: the config is not that of a Longformer.
+            InputError: the weights are those of a checkpoint.
+            ConfigError: the config is invalid.
         """
         if self.seed is None:
             raise InputError(
                 f"the weights of case {self.name} are those of a checkpoint, and are not in the golden file: run the "
-                "candidate on the checkpoint yourself, and give its outputs"
+                "candidate on the checkpoint, and pass its outputs"
             )
         made = generator.weights(LongformerConfig.from_dict(self.config), self.head, self.seed)
         return {**made, **{name: array.copy() for name, array in self.changes.items()}}
 
     def model(self, dtype: str = "float64", backend: str = "numpy") -> Any:
-        """The case's model: by default the definition in float64.
+        """The model of the case, by default the reference implementation in float64.
 
         dtype, backend: as for `LongformerPreTrainedModel`.
         """
@@ -72,11 +72,11 @@ class Case:
         return getattr(heads, self.class_name)(config, self.weights(), dtype=dtype, backend=backend)
 
     def arguments(self) -> dict[str, Array]:
-        """The inputs as new arrays, int64 or float32, which a candidate may change."""
+        """Copies of the inputs, int64 or float32, which a candidate may change."""
         return {name: array.copy() for name, array in self.inputs.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values; of the changed weights only the names."""
+        """The case as JSON values; of the changed weights only the names."""
         return {
             "name": self.name,
             "about": self.about,
@@ -88,26 +88,26 @@ class Case:
         }
 
 
-def of_classes(cases: Sequence[Case], class_names: Sequence[str]) -> tuple[Case, ...]:
-    """The cases of some classes, or all of them where none is named.
+def cases_of_classes(cases: Sequence[Case], class_names: Sequence[str]) -> tuple[Case, ...]:
+    """The cases of some classes; all cases if no class is named.
 
     Raises:
-        InputError: there is no such class, or no case of it.
+        InputError: a class is unknown, or has no case.
     """
     for class_name in class_names:
         if class_name not in HEAD_OF:
-            raise InputError(f"there is no class {class_name!r}; the classes are {', '.join(HEAD_OF)}")
+            raise InputError(f"there is no class {class_name!r}; choose from {', '.join(HEAD_OF)}")
     found = tuple(case for case in cases if not class_names or case.class_name in class_names)
     if not found:
         raise InputError(f"none of the {len(cases)} cases is of {' or '.join(class_names)}")
     return found
 
 
-def choose(cases: Sequence[Case], names: Sequence[str]) -> tuple[Case, ...]:
-    """The cases of these names, in the order of the names; all of them for "standard".
+def select_cases(cases: Sequence[Case], names: Sequence[str]) -> tuple[Case, ...]:
+    """The cases of these names, in their order; all cases for "standard".
 
     Raises:
-        InputError: there is no case of a name, or a name is given twice.
+        InputError: a name is unknown, or repeated.
     """
     if list(names) == ["standard"]:
         return tuple(cases)

@@ -1,4 +1,4 @@
-"""Cases as folders that a candidate in any framework can read."""
+"""Export of cases, as folders that a candidate in any framework can read."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ INPUTS = "inputs.npz"
 
 
 def export_cases(cases: Iterable[Case], folder: str | os.PathLike[str]) -> list[Path]:
-    """Write each case into a folder of its name: `inputs.npz`, and `config.json` and `model.safetensors` as HF does.
+    """Write each case into a folder of its name: `inputs.npz`, and a checkpoint, `config.json` and `model.safetensors`.
 
-    The model is left out where the weights are those of a checkpoint. Files of the same names are replaced.
+    If the weights are those of a checkpoint, only the inputs are written. Existing files are replaced.
 
     Returns the folders.
 
@@ -30,14 +30,14 @@ def export_cases(cases: Iterable[Case], folder: str | os.PathLike[str]) -> list[
     written = []
     try:
         for case in cases:
-            place = Path(folder) / case.name
-            place.mkdir(parents=True, exist_ok=True)
+            target = Path(folder) / case.name
+            target.mkdir(parents=True, exist_ok=True)
             if case.seed is not None:
                 weights = {name: StoredTensor(array.dtype.name, array) for name, array in case.weights().items()}
-                write_checkpoint(place, weights, case.config)
-            with replacing(place / INPUTS) as temporary, open(temporary, "wb") as file:
+                write_checkpoint(target, weights, case.config)
+            with replacing(target / INPUTS) as temporary, open(temporary, "wb") as file:
                 np.savez(file, **case.arguments())  # type: ignore[arg-type]
-            written.append(place)
+            written.append(target)
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror or error}") from error
     return written

@@ -1,7 +1,7 @@
-"""Cases drawn at random, adversarial on purpose: by the generator for the conformance kit, by hypothesis for tests.
+"""Random adversarial cases: from the generator for the conformance suite, from hypothesis for property tests.
 
-Every choice goes through one function, `choose(what, options)`; the first option is always the simplest, so that
-hypothesis, which shrinks towards it, ends at a small model and a short batch of local tokens.
+Every choice calls one function, `choose(what, options)`. The first option is the simplest: hypothesis shrinks towards
+it, to a small model and a short batch of local tokens.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Choose = Callable[[str, Sequence[Any]], Any]
 CLASSES = tuple(dict.fromkeys(HEADS.values()))
 _SEEDS = range(2**16)
 
-# What a token is in each kind of row; repeated letters are more likely.
+# The letters of tokens in each kind of row; repeated letters are more likely.
 _MOSTLY_LOCAL = LOCAL * 6 + GLOBAL + MASKED
 _MIXED = LOCAL + GLOBAL + MASKED + PADDING + MASKED_GLOBAL + VISIBLE_PADDING
 _IN_TEXTS = LOCAL + GLOBAL + MASKED + MASKED_GLOBAL
@@ -32,13 +32,12 @@ _IN_TEXTS = LOCAL + GLOBAL + MASKED + MASKED_GLOBAL
 
 @dataclass(frozen=True)
 class Bounds:
-    """What may be drawn.
+    """The range of random cases.
 
     class_names: HF's. divides: only windows of at least 4, each of which divides the largest, as HF's implementation
-    needs them; else any even ones, some wider than the sequence. extreme: sometimes weights that make scores large, or
-    far below zero. activations: HF's names. sizes: pairs of heads and size of a head: one head, heads of one number,
-    sizes no processor likes.
-    longest, most_rows: of a batch. leeway: of the cases.
+    requires; else any even windows, some wider than the sequence. extreme: sometimes weights that make scores large, or
+    far below zero. activations: HF's names. sizes: pairs (heads, head size): one head, heads of size 1, sizes that are
+    no multiple of a vector register. longest, most_rows: the largest batch. leeway: of the cases.
     """
 
     class_names: Sequence[str] = CLASSES
@@ -51,9 +50,10 @@ class Bounds:
     leeway: float = 10.0
 
 
-# What every sound implementation can do, and passes in every precision: the encoder with gelu; windows that HF can do;
-# no extreme scores, as their softmax tips over by one rounding; no norm over a few numbers, which may be large by one.
-SOUND = Bounds(
+# Cases that every correct implementation supports, and passes in every precision: the encoder with gelu; windows that
+# HF supports; no extreme scores, since rounding changes their softmax; no layer norm over few values, which amplifies
+# rounding errors.
+SUPPORTED_BY_ALL = Bounds(
     class_names=("LongformerModel",),
     activations=("gelu",),
     divides=True,
@@ -65,7 +65,7 @@ SOUND = Bounds(
 
 
 def by_generator(seed: int, stream: str) -> Choose:
-    """A `choose` that takes one option after another by the words of a stream."""
+    """A function `choose` that takes its choices from the words of a stream of the generator."""
     taken = 0
 
     def choose(what: str, options: Sequence[Any]) -> Any:
@@ -78,7 +78,7 @@ def by_generator(seed: int, stream: str) -> Choose:
 
 
 def draw_config(choose: Choose, bounds: Bounds) -> LongformerConfig:
-    """A small config that takes `bounds.longest` tokens at least."""
+    """A small config for sequences of `bounds.longest` tokens at least."""
     layers = choose("layers", [1, 2, 3])
     heads, head_dim = choose("heads, size of a head", bounds.sizes)
     if bounds.divides:
@@ -89,7 +89,7 @@ def draw_config(choose: Choose, bounds: Bounds) -> LongformerConfig:
     window: Any = [choose(f"window of layer {layer}", windows) for layer in range(layers)]
     if bounds.divides:
         window[choose("layer of the largest window", range(layers))] = largest
-    if len(set(window)) == 1 and choose("one number for all layers", [True, False]):
+    if len(set(window)) == 1 and choose("one window for all layers", [True, False]):
         window = window[0]
     pad = choose("padding id", [1, 0, 3])
     return LongformerConfig(
@@ -108,7 +108,7 @@ def draw_config(choose: Choose, bounds: Bounds) -> LongformerConfig:
 
 
 def draw_changes(choose: Choose, config: LongformerConfig, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """Usually none; sometimes weights that make scores large, or far below zero."""
+    """Weights that make scores large, or far below zero; usually none."""
     kind = choose("scores", ["usual", "usual", "large", "far below zero"])
     if kind == "large":
         return larger_scores(config, weights)
@@ -118,8 +118,8 @@ def draw_changes(choose: Choose, config: LongformerConfig, weights: Mapping[str,
 def draw_inputs(choose: Choose, config: LongformerConfig, class_name: str, bounds: Bounds) -> dict[str, Array]:
     """A batch of 1 to `most_rows` rows and 1 to `longest` tokens, with masked, padding and global tokens anywhere.
 
-    Rows are mostly local, or mixed, or a text with padding on its sides. Position ids, token types, vectors in place
-    of ids, and a missing mask occur.
+    Rows are mostly local, or mixed, or a text with padding on its sides. Some batches have position ids, token types,
+    embeddings instead of ids, or no attention mask.
     """
     length = choose("length", range(1, min(bounds.longest, config.max_tokens) + 1))
     rows = [_draw_row(choose, length) for _ in range(choose("rows", range(1, bounds.most_rows + 1)))]
@@ -127,14 +127,14 @@ def draw_inputs(choose: Choose, config: LongformerConfig, class_name: str, bound
     inputs: dict[str, Array] = dict(batch(fields, rows, seed, ""))
     shape = inputs["input_ids"].shape
 
-    def numbers(name: str, below: int) -> Array:
+    def integers(name: str, below: int) -> Array:
         return generator.integers(seed, name, len(rows) * length, below).reshape(shape)
 
     if choose("token types given", [False, True]):
-        inputs["token_type_ids"] = numbers("token_type_ids", config.type_vocab_size)
+        inputs["token_type_ids"] = integers("token_type_ids", config.type_vocab_size)
     if choose("position ids given", [False, False, True]):
-        inputs["position_ids"] = numbers("position_ids", config.max_position_embeddings)
-    if choose("vectors in place of ids", [False, False, False, True]):
+        inputs["position_ids"] = integers("position_ids", config.max_position_embeddings)
+    if choose("embeddings instead of ids", [False, False, False, True]):
         del inputs["input_ids"]
         inputs["inputs_embeds"] = generator.numbers(seed, "inputs_embeds", (*shape, config.hidden_size))
     if choose("no attention mask", [False, False, False, True]):
@@ -145,7 +145,7 @@ def draw_inputs(choose: Choose, config: LongformerConfig, class_name: str, bound
 
 
 def draw_case(choose: Choose, name: str, bounds: Bounds) -> Case:
-    """A config, weights and inputs that go together."""
+    """A case: a config, weights and inputs that fit each other."""
     class_name = choose("class", bounds.class_names)
     config = draw_config(choose, bounds)
     seed = choose("seed of the weights", _SEEDS)
@@ -153,18 +153,18 @@ def draw_case(choose: Choose, name: str, bounds: Bounds) -> Case:
     changes = draw_changes(choose, config, made) if bounds.extreme else {}
     inputs = draw_inputs(choose, config, class_name, bounds)
     fields = {**config.to_dict(), "architectures": [class_name]}
-    return Case(name, "drawn at random", class_name, fields, inputs, seed, changes, bounds.leeway)
+    return Case(name, "a random model and batch", class_name, fields, inputs, seed, changes, bounds.leeway)
 
 
 @accepts_names()
 def drawn_cases(seed: int, count: int) -> tuple[Case, ...]:
-    """`count` cases by the generator, always the same for a seed; see `SOUND`.
+    """`count` random cases by the generator, the same for the same seed, which every correct implementation passes.
 
     Raises:
-        InputError: the seed is no integer from 0 to 2^64 - 1.
+        InputError: the seed is not an integer from 0 to 2^64 - 1.
     """
     names = [f"drawn-{seed}-{index}" for index in range(count)]
-    return tuple(draw_case(by_generator(seed, name), name, SOUND) for name in names)
+    return tuple(draw_case(by_generator(seed, name), name, SUPPORTED_BY_ALL) for name in names)
 
 
 def _draw_row(choose: Choose, length: int) -> str:
@@ -176,5 +176,5 @@ def _draw_row(choose: Choose, length: int) -> str:
     right = choose("padding on the right", range(length - left))
     text = [LOCAL] * (length - left - right)
     for _ in range(choose("special tokens", range(4))):
-        text[choose("place", range(len(text)))] = choose("token", _IN_TEXTS)
+        text[choose("position", range(len(text)))] = choose("token", _IN_TEXTS)
     return PADDING * left + "".join(text) + PADDING * right

@@ -1,4 +1,4 @@
-"""The table of the standard cases: what each is about, its rows, and what else it needs."""
+"""The table of the standard cases: the fault that each detects, its rows, and its other inputs and weights."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ Changes = Callable[[LongformerConfig, Parameters], dict[str, Array]]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to make a case.
+    """The parts of a case.
 
-    rows: from the largest window, rows as in `batches`. fields: what differs from the small config. drawn: further
-    integer inputs of the batch's shape, by name, with their upper bound or the field that says it. labels: further
-    inputs as they are. without: inputs to leave out. embeds: vectors in place of ids. questions: into how many
-    questions the rows are divided, for multiple choice. changes: weights that are not the generator's. leeway:
-    of the case.
+    rows: from the largest window, rows as in `batches`. fields: changes of the small config. drawn: further random
+    integer inputs in the shape of the batch, by name, with their upper bound or its config field. labels: further
+    inputs. without: inputs to leave out. embeds: embeddings instead of ids. questions: the number of questions that the
+    rows are divided into, for multiple choice. changes: weights that replace the generator's. leeway: of the case.
     """
 
     name: str
@@ -41,12 +40,12 @@ class Recipe:
 
     @property
     def fits_any_model(self) -> bool:
-        """Whether only the inputs matter."""
+        """Whether the case depends on inputs alone."""
         return self.class_name == "LongformerModel" and not (self.fields or self.labels or self.changes)
 
 
 def _length(tokens: Callable[[int], int]) -> Rows:
-    """Rows of this many tokens, for a window, with one, no and two global tokens, and padding in one of them."""
+    """Rows of a number of tokens that depends on the window: with one, no and two global tokens, one with padding."""
 
     def rows(window: int) -> list[str]:
         n = tokens(window)
@@ -56,7 +55,7 @@ def _length(tokens: Callable[[int], int]) -> Rows:
 
 
 def _plain(window: int) -> list[str]:
-    """A ragged batch that is nothing special: one, no and two global tokens, a masked token, padding."""
+    """A plain ragged batch: one, no and two global tokens, a masked token, padding."""
     n = 2 * window + 3
     return [row(n, g=(0,), m=(window - 1,)), row(n, right=window), row(n, g=(0, window + 2), right=2)]
 
@@ -152,8 +151,8 @@ MASKS = (
         "one-visible-token",
         "rows in which a single token is visible, local or global: its attention is 1 on itself",
         lambda w: [
-            row(w + 3, m=[place for place in range(w + 3) if place != w // 2]),
-            row(w + 3, g=(2,), m=[place for place in range(w + 3) if place != 2]),
+            row(w + 3, m=[token for token in range(w + 3) if token != w // 2]),
+            row(w + 3, g=(2,), m=[token for token in range(w + 3) if token != 2]),
             row(w + 3, g=(0,)),
         ],
     ),
@@ -186,14 +185,14 @@ POSITIONS = (
     Recipe("token-types", "token types given by the caller", _plain, drawn={"token_type_ids": "type_vocab_size"}),
     Recipe(
         "inputs-embeds",
-        "vectors in place of ids: positions count every token, padding too",
+        "embeddings instead of ids: position ids count every token, padding too",
         lambda w: [row(w + 5, g=(0,)), row(w + 5, left=3), row(w + 5, g=(0, 4), right=w)],
         embeds=True,
     ),
 )
 
 CONFIGS = (
-    Recipe("windows-by-layer", "a window of its own for each layer", _plain, fields={"attention_window": [4, 8]}),
+    Recipe("windows-by-layer", "a different window for each layer", _plain, fields={"attention_window": [4, 8]}),
     Recipe(
         "windows-that-do-not-divide",
         "windows that do not divide the largest one",
@@ -201,12 +200,12 @@ CONFIGS = (
         fields={"attention_window": [4, 10, 6], "num_hidden_layers": 3},
     ),
     Recipe("smallest-window", "one neighbour on each side", _plain, fields={"attention_window": 2}),
-    Recipe("layer-norm-eps", "a large epsilon: a constant in its place shows", _plain, fields={"layer_norm_eps": 0.1}),
+    Recipe("layer-norm-eps", "a large epsilon: a hard-coded one fails", _plain, fields={"layer_norm_eps": 0.1}),
     Recipe("gelu-new", "the tanh form of gelu, which is not the erf form", _plain, fields={"hidden_act": "gelu_new"}),
     Recipe("odd-head-size", "heads of 7", _plain, fields={"hidden_size": 21}),
     Recipe(
         "large-scores",
-        "scores of some hundreds: a softmax that does not subtract the largest overflows, one in few bits is far off",
+        "scores of some hundreds: softmax without subtracting the maximum overflows, and reduced precision is far off",
         _plain,
         changes=larger_scores,
         leeway=2.0,  # which of two keys with near scores wins hangs on one rounding: another program's is not ours
@@ -219,8 +218,8 @@ CONFIGS = (
     ),
     Recipe(
         "bfloat16-rounding",
-        "word and type embeddings half-way between two bfloat16 numbers, the sum of which position embeddings take "
-        "away: rounded to nearest, ties to even, it is exact, and off by one in the last place it is far off",
+        "word and type embeddings half-way between two bfloat16 values, whose sum position embeddings nearly cancel: "
+        "exact when rounded to nearest, ties to even, and far off with an error of one unit in the last place",
         _plain,
         drawn={"token_type_ids": "type_vocab_size"},
         changes=ties_of_bfloat16,
@@ -230,14 +229,14 @@ CONFIGS = (
 HEADS = (
     Recipe(
         "masked-lm",
-        "scores of every word, by the word embeddings; labels with -100 do not count",
+        "logits of the vocabulary, by the word embeddings; labels of -100 are ignored",
         lambda w: [row(w + 3, g=(0,)), row(w + 3, right=w)],
         "LongformerForMaskedLM",
         labels={"labels": [[-100, 3, -100, 60, *([-100] * 5), 8, -100], [-100, 0, *([-100] * 9)]]},
     ),
     Recipe(
         "masked-lm-untied",
-        "a decoder of its own, not the word embeddings",
+        "an untied decoder, not the word embeddings",
         lambda w: [row(w + 3, g=(0,)), row(w + 3, right=w)],
         "LongformerForMaskedLM",
         fields={"tie_word_embeddings": False},
@@ -253,7 +252,7 @@ HEADS = (
     ),
     Recipe(
         "token-classification",
-        "labels of every token; those of -100 do not count",
+        "labels of every token; those of -100 are ignored",
         lambda w: [row(w + 3, g=(0,)), row(w + 3, right=w)],
         "LongformerForTokenClassification",
         fields={"num_labels": 5},
@@ -270,7 +269,7 @@ HEADS = (
     ),
     Recipe(
         "question-answering",
-        "no global attention mask: this head makes the question global; positions past the end do not count",
+        "no global attention mask: this head makes the question global; positions past the end are ignored",
         _separated,
         "LongformerForQuestionAnswering",
         labels={"start_positions": [9, 12, 4, 6], "end_positions": [11, 99, 8, 7]},

@@ -1,4 +1,4 @@
-"""Weights of the standard cases that the generator does not make: they bring a fault to light that others hide."""
+"""Weights of the standard cases that replace those of the generator, to detect faults that random weights hide."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EMBEDDINGS = "embeddings.{}_embeddings.weight"
 
 
 def larger_scores(config: LongformerConfig, weights: Parameters) -> dict[str, Array]:
-    """Weights of queries and keys times 16, those of global ones too, so all scores times 256; exact in any format."""
+    """Query and key weights times 16, global ones too, so all scores times 256; exact in every format."""
     return {
         name: array * np.float32(16)
         for name, array in weights.items()
@@ -21,9 +21,9 @@ def larger_scores(config: LongformerConfig, weights: Parameters) -> dict[str, Ar
 
 
 def scores_far_below_zero(config: LongformerConfig, weights: Parameters) -> dict[str, Array]:
-    """The first component of every query is 256 and of every key -256: each score is 65536 / sqrt(head size) lower.
+    """The first component of each query is 256 and of each key -256: all scores are 65536 / sqrt(head size) lower.
 
-    A softmax does not see this, and the masked tokens are still masked.
+    This does not change a correct softmax, and masked tokens stay masked.
     """
     changed = {}
     for name, array in weights.items():
@@ -37,10 +37,11 @@ def scores_far_below_zero(config: LongformerConfig, weights: Parameters) -> dict
 def ties_of_bfloat16(config: LongformerConfig, weights: Parameters) -> dict[str, Array]:
     """Embeddings whose sum is exact in bfloat16 only if each is rounded to nearest, and ties to even.
 
-    In every second column words are 192.5 + 2 a and types 193.5 + 2 b, with a, b = -1, 0 or 1: half-way between two
-    bfloat16 numbers. Words round down, types up, and their sum does not change. In the other columns they are 192 + 2 a
-    and 194 + 2 b, as they round to. Positions, -386 + 2 c, take nearly all of it away. Cut off, or with ties rounded up
-    or away from zero, every second column is off by 1 and the layer norm makes much of it.
+    In every second column, word embeddings are 192.5 + 2 a and type embeddings 193.5 + 2 b, with a, b = -1, 0 or 1:
+    half-way between two bfloat16 values. Words round down, types up, and their sum does not change. In the other
+    columns they are already rounded, 192 + 2 a and 194 + 2 b. Position embeddings, -386 + 2 c, cancel most of the sum.
+    With truncation, or with ties rounded up or away from zero, every second column is off by 1, which the layer norm
+    amplifies.
     """
     half = np.zeros(config.hidden_size)
     half[1::2] = 0.5

@@ -1,4 +1,4 @@
-"""The standard cases: a small Longformer and a batch for every fault that ports are known to have."""
+"""The standard cases: a small Longformer and a batch for each known fault of ports."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SMALL: dict[str, Any] = {
 
 @accepts_names()
 def standard_cases() -> tuple[Case, ...]:
-    """Every standard case, always the same to the bit."""
+    """All standard cases, the same bit by bit in every call."""
     return tuple(_case(recipe) for recipe in RECIPES)
 
 
@@ -52,17 +52,17 @@ def _case(recipe: Recipe) -> Case:
     return Case(recipe.name, recipe.about, recipe.class_name, fields, inputs, SEED, changes, recipe.leeway)
 
 
-def cases_for(config: LongformerConfig, class_name: str) -> tuple[Case, ...]:
-    """Those standard cases that are about inputs alone, for the sizes of a checkpoint; their weights are its own.
+def cases_for_checkpoint(config: LongformerConfig, class_name: str) -> tuple[Case, ...]:
+    """The standard cases that depend on inputs alone, in the sizes of a checkpoint, whose weights they use.
 
-    A case is left out where it needs more tokens than the model takes, or leaves the choice of global tokens to a head
-    that looks for separators.
+    Left out are cases with more tokens than the model takes, and cases without a global attention mask for heads that
+    set global attention by separators.
     """
     fields = {**config.to_dict(), "architectures": [class_name]}
-    looks_for_separators = class_name in ("LongformerForQuestionAnswering", "LongformerForMultipleChoice")
+    uses_separators = class_name in ("LongformerForQuestionAnswering", "LongformerForMultipleChoice")
     cases = []
     for recipe in RECIPES:
-        if not recipe.fits_any_model or (looks_for_separators and "global_attention_mask" in recipe.without):
+        if not recipe.fits_any_model or (uses_separators and "global_attention_mask" in recipe.without):
             continue
         if max(map(len, recipe.rows(_window(fields)))) <= config.max_tokens:
             inputs = make_inputs(recipe, fields, class_name)

@@ -1,8 +1,8 @@
-"""What error a precision must be expected to make at each place of a forward: measured, not guessed.
+"""Calibration: the rounding error to expect of a precision, measured for each tensor of a forward pass.
 
-The definition runs on the same inputs once more, in that precision, and is judged by float64. Two programs that
-compute the same in the same precision do not make the same errors, but errors of the same size: that size is the unit
-in which `compare` tells the error of a candidate.
+The reference implementation runs on the same inputs again, in the precision, and is compared with float64. Two programs
+that compute the same function in the same precision make different rounding errors, but of the same size: `compare`
+reports errors relative to that size.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import numpy as np
 from ...hf_names import accepts, accepts_names
 from ...model.base import LongformerPreTrainedModel
 from ...reference.ops import Array
-from ..traces.recorder import Index, Placer, outputs_of
+from ..traces.recorder import Index, Recorder, output_arrays
 from ..traces.tensor_names import BAND, COLUMNS
 from ..traces.trace import Trace, trace
-from ..traces.valid_elements import counted, layout_of
+from ..traces.valid_elements import layout_of, valid_elements
 from .precisions import PRECISIONS, Precision, Rounder, check_precision
 
 
 @dataclass(frozen=True)
 class ExpectedError:
-    """Of one tensor: what error to expect, and how much of it is luck.
+    """The expected rounding error of one tensor, and its spread.
 
-    rms: the root mean square of the error. largest: its largest magnitude. numbers: how many independent numbers carry
-    the error, (sum e^2)^2 / sum e^4: of a peaked softmax or a saturated tanh far fewer than there are. gained: the
-    root mean square of the part of the error that is in proportion to the values, negative where it makes them
-    smaller. wobble: its standard deviation, were the errors independent.
+    rms: root mean square of the error. largest: its largest magnitude. numbers: the effective number of independent
+    errors, (sum e^2)^2 / sum e^4; for a peaked softmax or a saturated tanh far smaller than the number of elements.
+    gained: root mean square of the part of the error that is proportional to the values, negative where it shrinks
+    them. wobble: the standard deviation of `gained` for independent errors.
     """
 
     rms: float
@@ -43,10 +43,10 @@ class ExpectedError:
 
 @accepts()
 class Calibration(Mapping[str, ExpectedError]):
-    """The expected error of each place and output of a trace, by its first name.
+    """The expected error of each tensor of a trace, by its canonical name.
 
-    errors: by the first name of a place. precision: a key of `PRECISIONS`. ignore_padding: whether masked tokens were
-    left out.
+    errors: by canonical name. precision: "float64", "float32", "bfloat16" or "float16". ignore_padding: whether masked
+    tokens were left out.
     """
 
     def __init__(self, errors: Mapping[str, ExpectedError], precision: str, ignore_padding: bool) -> None:
@@ -63,13 +63,13 @@ class Calibration(Mapping[str, ExpectedError]):
         return len(self._errors)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values, to be kept with expected outputs; `from_dict` takes them."""
+        """The calibration as JSON values, to store it beside expected outputs; `from_dict` reads them."""
         errors = {name: asdict(error) for name, error in self._errors.items()}
         return {"precision": self.precision, "ignore_padding": self.ignore_padding, "errors": errors}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Calibration:
-        """A calibration from the fields that `to_dict` gave."""
+        """The calibration whose `to_dict` returned these fields."""
         errors = {name: ExpectedError(**error) for name, error in fields["errors"].items()}
         return cls(errors, fields["precision"], fields["ignore_padding"])
 
@@ -78,40 +78,43 @@ class Calibration(Mapping[str, ExpectedError]):
 def calibrate(expected: Trace, precision: str, ignore_padding: bool = False) -> Calibration:
     """Measure the expected errors of a precision on the model and inputs of a trace.
 
-    expected: the trace; precision: a key of `PRECISIONS`; ignore_padding: leave out tokens that the mask hides.
+    expected: the trace; precision: "float64", "float32", "bfloat16" or "float16"; ignore_padding: leave out tokens that
+    the attention mask hides.
 
-    The errors of float64 are those of float32 scaled by the size of one rounding: there is nothing wider to judge
-    float64 by. Where the trace itself is in the precision asked for, its own errors come on top.
+    The errors of float64 are those of float32, scaled by the ratio of the unit roundoffs, for want of a wider dtype to
+    compare it with. If the trace itself has the precision, its own errors are added.
 
     Raises:
-        InputError: no such precision. ValueError: the trace does not know its model.
+        InputError: the precision is unknown. ValueError: the trace has no model.
     """
     precision = check_precision(precision)
     if expected.model is None:
-        raise ValueError("the trace does not know its model")
-    asked = PRECISIONS[precision]
-    run = PRECISIONS["float32"] if precision == "float64" else asked
+        raise ValueError("the trace has no model: load it with Trace.load(path, model=...)")
+    target = PRECISIONS[precision]
+    simulated = PRECISIONS["float32"] if precision == "float64" else target
     truth = expected
     if expected.run.dtype != "float64":
         given: dict[str, Any] = expected.run.inputs
         truth = trace(in_dtype(expected.model, "float64"), names=list(expected.places), **given)
-    meter = _Meter(truth, expected, ignore_padding)
-    imitation: Any = in_dtype(expected.model, "float32", run.round).observed(_Rounding(meter, run.round), "numpy")
+    recorder = _ErrorRecorder(truth, expected, ignore_padding)
+    rounder = simulated.round
+    model: Any = in_dtype(expected.model, "float32", rounder).observed(_RoundingObserver(recorder, rounder), "numpy")
     inputs = {
-        name: run.round(value.astype(np.float32)) if name == "inputs_embeds" else value
+        name: rounder(value.astype(np.float32)) if name == "inputs_embeds" else value
         for name, value in expected.run.inputs.items()
     }
-    with np.errstate(all="ignore"):  # what overflows is a result like any other
-        for name, value in outputs_of(imitation(**inputs, return_dict=True)).items():
+    with np.errstate(all="ignore"):  # an overflow is a result like any other
+        for name, value in output_arrays(model(**inputs, return_dict=True)).items():
             if name in expected.run.outputs and expected.place(name) == name:
-                meter.put(name, value.shape, (), value)
-    scale = asked.unit / run.unit * (math.sqrt(2.0) if precision == expected.run.dtype else 1.0)
-    errors = {name: meter.sums[expected.place(name)].error(scale, asked) for name in expected.places}
+                recorder.put(name, value.shape, (), value)
+    both = math.sqrt(2.0) if precision == expected.run.dtype else 1.0  # the candidate's errors and those of the trace
+    scale = both * target.unit_roundoff / simulated.unit_roundoff
+    errors = {name: recorder.sums[expected.place(name)].error(scale, target) for name in expected.places}
     return Calibration(errors, precision, ignore_padding)
 
 
 def scaled(calibration: Calibration, factor: float) -> Calibration:
-    """The calibration with all errors times a factor; how many elements carry them stays the same."""
+    """The calibration with all errors times a factor; the numbers of independent errors stay."""
     sizes = ("rms", "largest", "gained", "wobble")
     errors = {
         name: replace(error, **{field: factor * getattr(error, field) for field in sizes})
@@ -121,7 +124,7 @@ def scaled(calibration: Calibration, factor: float) -> Calibration:
 
 
 def in_dtype(model: LongformerPreTrainedModel, dtype: str, rounder: Rounder | None = None) -> LongformerPreTrainedModel:
-    """The same model by the definition in another dtype, its weights rounded to a precision."""
+    """The same model in another dtype by the reference implementation, its weights rounded to a precision."""
     weights: dict[str, Array] = {}
     for name, value in model.weights.items():
         array = np.asarray(value).astype(dtype, copy=False)
@@ -129,10 +132,10 @@ def in_dtype(model: LongformerPreTrainedModel, dtype: str, rounder: Rounder | No
     return type(model)(model.config, weights, dtype=dtype, backend="numpy", num_threads=None)
 
 
-class _Rounding:
-    """Rounds what it is told and passes it on, to an observer and to the rest of the forward."""
+class _RoundingObserver:
+    """Rounds each tensor, for an observer and for the rest of the forward pass."""
 
-    def __init__(self, observer: Placer, rounder: Rounder) -> None:
+    def __init__(self, observer: Recorder, rounder: Rounder) -> None:
         self._observer, self._round = observer, rounder
 
     def begin(self, inputs: Any) -> None:
@@ -143,8 +146,8 @@ class _Rounding:
 
 
 @dataclass
-class _Sums:
-    """Over the errors e and the true values x of one tensor."""
+class _ErrorSums:
+    """Sums over the errors e and the true values x of one tensor."""
 
     count: float = 0.0
     e2: float = 0.0
@@ -158,7 +161,7 @@ class _Sums:
     top: float = 0.0
 
     def add(self, e: Array, x: Array, count: int, groups: list[Array]) -> None:
-        """Some more of them; 0 where they do not count. groups: sums of e^2 over errors that are not independent."""
+        """Add `count` elements; e and x are 0 elsewhere. groups: sums of e^2 over errors that are not independent."""
         square, size = np.square(e), np.square(x)
         self.count += count
         self.e2 += float(square.sum())
@@ -172,14 +175,17 @@ class _Sums:
         self.top = max(self.top, float(np.abs(x).max(initial=0.0)))
 
     def error(self, scale: float, precision: Precision) -> ExpectedError:
-        """The error times a factor, but never less than that of rounding the values once.
+        """The expected error times a factor, but at least the error of rounding the values once.
 
-        That is what a table of vectors is read with, and no luck with a few numbers makes a sum more exact.
+        An embedding lookup has exactly that error, and a sum over a few lucky elements is not more exact.
         """
         count = max(1.0, self.count)
-        most = max(1.0, count / 3)  # what (sum e^2)^2 / sum e^4 is for normally distributed errors
+        most = max(1.0, count / 3)  # (sum e^2)^2 / sum e^4 of normally distributed errors
         rms, size = scale * math.sqrt(self.e2 / count), math.sqrt(self.x2 / count)
-        floor, largest = _MEAN_ROUNDING * precision.unit * size, max(scale * self.largest, precision.unit * self.top)
+        floor, largest = (
+            _RMS_OF_ROUNDING * precision.unit_roundoff * size,
+            max(scale * self.largest, precision.unit_roundoff * self.top),
+        )
         if rms <= floor:
             rms, wobble = floor, 0.0
             numbers = min(most, self.x2**2 / self.x4) if self.x4 else most
@@ -190,18 +196,18 @@ class _Sums:
         return ExpectedError(rms, largest, numbers, gained, max(wobble, rms / math.sqrt(numbers)))
 
 
-class _Meter(Placer):
-    """Adds up the errors of a run against the truth, piece by piece; nothing is kept."""
+class _ErrorRecorder(Recorder):
+    """Sums the errors of a forward pass against the true values, piece by piece, without storing tensors."""
 
     def __init__(self, truth: Trace, expected: Trace, ignore_padding: bool) -> None:
         known = {expected.place(name) for name in expected.places}
         super().__init__(expected.run.config, known.__contains__)
         self._truth, self._run, self._ignore_padding = truth, expected.run, ignore_padding
-        self.sums = {name: _Sums() for name in known}
+        self.sums = {name: _ErrorSums() for name in known}
 
     def put(self, name: str, shape: tuple[int, ...], index: Index, piece: Array) -> None:
-        """As in `Placer`."""
-        mask = np.broadcast_to(counted(name, len(shape), self._run, self._ignore_padding), shape)[index]
+        """As in `Recorder`."""
+        mask = np.broadcast_to(valid_elements(name, len(shape), self._run, self._ignore_padding), shape)[index]
         wanted = np.asarray(self._truth[name][index], np.float64)
         use = mask & np.isfinite(wanted) & np.isfinite(piece)
         wanted = np.where(use, wanted, 0.0)
@@ -209,7 +215,7 @@ class _Meter(Placer):
         self.sums[name].add(error, wanted, int(use.sum()), self._groups(name, np.square(error)))
 
     def _groups(self, name: str, squares: Array) -> list[Array]:
-        """Of a map of attention: the key of a global token is in the scores of all queries, each query in its row.
+        """Sums of an attention map: the key of a global token is in the scores of all queries, a query in its row.
 
         squares: [S, columns], of one head.
         """
@@ -220,6 +226,6 @@ class _Meter(Placer):
         return [squares[:, :slots].sum(axis=0), squares[:, slots:].sum(axis=1)]
 
 
-# The root mean square of one rounding, relative to its largest: it is spread evenly over -1 ... 1 half steps, and the
-# step is the same for all numbers between two powers of two.
-_MEAN_ROUNDING = 0.4
+# The root mean square error of one rounding, relative to the largest: errors are uniform over -1 ... 1 half steps, and
+# the step is the same for all values between two powers of two.
+_RMS_OF_ROUNDING = 0.4

@@ -1,4 +1,4 @@
-"""What is to be judged, in whichever form it comes, as a mapping of names to arrays."""
+"""Candidates in every form, as a mapping of tensor names to arrays."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import numpy as np
 from ...checkpoint.safetensors_file import read_safetensors
 from ...errors import CheckpointError, InputError
 from ..traces.named_tensors import NamedTensors
-from ..traces.tensor_names import ONLY
+from ..traces.tensor_names import SINGLE_OUTPUT
 from ..traces.trace import Trace
 
 
 def read_candidate(candidate: Any, expected: Trace) -> NamedTensors:
-    """Take a candidate in any form: a mapping, a file, a callable, or a single array, which is an output.
+    """Read a candidate: a mapping, a file, a callable, or a single array, which is an output.
 
-    A callable gets the inputs of the trace by name and returns a mapping or a single array.
+    A callable takes the inputs of the trace by name and returns a mapping or a single array.
 
     Raises:
-        InputError: it is none of these, or a file of another kind. CheckpointError: a file is damaged.
+        InputError: the candidate is none of these, or a file of another format. CheckpointError: the file is damaged.
     """
     if isinstance(candidate, NamedTensors):
         return candidate
@@ -33,10 +33,10 @@ def read_candidate(candidate: Any, expected: Trace) -> NamedTensors:
         return NamedTensors(read_file(Path(candidate)), os.fspath(candidate))
     if hasattr(candidate, "__array__") or hasattr(candidate, "__dlpack__"):
         if not expected.run.outputs:
-            raise InputError("a single array is compared with an output, but the trace has kept no output")
-        return NamedTensors({ONLY: candidate}, type(candidate).__name__)
+            raise InputError("a single array is compared with an output, but the trace has none: pass a mapping")
+        return NamedTensors({SINGLE_OUTPUT: candidate}, type(candidate).__name__)
     if hasattr(candidate, "named_modules"):
-        raise InputError("a torch module is run by capture_torch(module, **inputs), whose result is the candidate")
+        raise InputError("run a torch module with capture_torch(module, **inputs), and pass its result")
     if callable(candidate):
         return read_candidate(_call(candidate, expected), expected)
     raise InputError(
@@ -56,7 +56,7 @@ def read_file(path: Path) -> Mapping[str, Any]:
     """The tensors of a .npz or .safetensors file, by name.
 
     Raises:
-        InputError: the name ends in neither. CheckpointError: the file is damaged.
+        InputError: the path ends in neither. CheckpointError: the file is damaged.
     """
     if path.suffix == ".safetensors":
         return read_safetensors(path)
@@ -71,4 +71,4 @@ def read_file(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} is not a whole .npz file of numbers: {error}") from error
+        raise CheckpointError(f"{path} is not a complete .npz file of numeric arrays: {error}") from error

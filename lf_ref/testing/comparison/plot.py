@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from ...errors import InputError
-from ..traces.tensor_names import split
+from ..traces.tensor_names import split_layer
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def draw_errors(points: Sequence[Point], path: str | os.PathLike[str], title: st
     for passed, marker, colour, label in ((True, "o", "#0072B2", "passes"), (False, "X", "#D55E00", "diverges")):
         indices = [index for index, point in enumerate(points) if point.passed == passed]
         axes.plot(indices, [heights[index] for index in indices], marker, color=colour, label=label, markersize=4)
-    layers = [split(point.name)[0] for point in points]
+    layers = [split_layer(point.name)[0] for point in points]
     for index, layer in enumerate(layers):
         if index and layer != layers[index - 1]:
             axes.axvline(index - 0.5, color="lightgrey", zorder=0)
@@ -58,5 +58,5 @@ def draw_errors(points: Sequence[Point], path: str | os.PathLike[str], title: st
 
 
 def _label(name: str) -> str:
-    layer, within_layer = split(name)
+    layer, within_layer = split_layer(name)
     return name if layer is None else within_layer or "the layer"

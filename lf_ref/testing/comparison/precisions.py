@@ -1,7 +1,7 @@
-"""The arithmetic of other dtypes, imitated in float32 or float64: every intermediate is rounded as it is formed.
+"""The precisions of candidates, and their arithmetic simulated in float32 or float64: each intermediate is rounded.
 
-That is what frameworks do: inside an operation (a matrix product, a norm, a softmax) they compute in float32, and its
-result is rounded to the dtype of the model.
+Frameworks do the same: within an operation (a matmul, a layer norm, a softmax) they compute in float32, and they round
+its result to the dtype of the model.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def to_bfloat16(x: Array) -> Array:
 
 
 def to_float16(x: Array) -> Array:
-    """float32 values rounded to the nearest float16, as float32; what is too large for it is infinite."""
+    """float32 values rounded to the nearest float16, as float32; values that overflow become infinite."""
     with np.errstate(over="ignore"):
         return x.astype(np.float16).astype(np.float32)
 
 
-def unchanged(x: Array) -> Array:
-    """Rounding to what the values are in already."""
+def identity(x: Array) -> Array:
+    """No rounding: the values already have the precision."""
     return x
 
 
@@ -41,25 +41,25 @@ def unchanged(x: Array) -> Array:
 class Precision:
     """A dtype that candidates compute in.
 
-    digits: binary digits of its numbers, so that rounding one changes it by at most 2**-digits of its size.
-    run: the dtype the definition runs in to imitate it, and round: what is done to each intermediate of that run.
+    significand_bits: bits of the significand, the implicit one included. round: rounds each intermediate of a forward
+    pass in float32 (float64 for float64), so that the reference implementation simulates the precision.
     """
 
     name: str
-    digits: int
+    significand_bits: int
     round: Rounder
 
     @property
-    def unit(self) -> float:
-        """The largest relative error of one rounding."""
-        return 2.0**-self.digits
+    def unit_roundoff(self) -> float:
+        """The largest relative error of one rounding, 2 ** -significand_bits."""
+        return 2.0**-self.significand_bits
 
 
 PRECISIONS = {
     precision.name: precision
     for precision in (
-        Precision("float64", 53, unchanged),
-        Precision("float32", 24, unchanged),
+        Precision("float64", 53, identity),
+        Precision("float32", 24, identity),
         Precision("bfloat16", 8, to_bfloat16),
         Precision("float16", 11, to_float16),
     )
@@ -67,10 +67,10 @@ PRECISIONS = {
 
 
 def check_precision(precision: Any) -> str:
-    """A key of `PRECISIONS`, from its name or from a dtype of any library.
+    """The key of `PRECISIONS` for a name or for a dtype of any library.
 
     Raises:
-        InputError: it is none.
+        InputError: there is no such precision.
     """
     known = (getattr(precision, attribute, None) for attribute in ("name", "__name__"))
     name = str(next(filter(None, known), precision)).rpartition(".")[2]

@@ -1,4 +1,4 @@
-"""How large an error may be: in units of what the precision must be expected to make, or by a fixed number."""
+"""Tolerances: how large an error may be, as a multiple of the expected rounding error, or as a fixed relative error."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from .calibration import Calibration, ExpectedError, calibrate
 
 @dataclass(frozen=True)
 class Multiples:
-    """How many times the expected error of a precision passes.
+    """The multiples of the expected error of a precision that pass, and the reason.
 
-    rms: of the root mean square of the error. largest: of the largest error. gained: of the root mean square of the
-    expected error, for that of the part of the error which is in proportion to the values, and so makes all of them too
-    small or too large.
+    rms: for the root mean square error. largest: for the largest error. gained: for the part of the error that is
+    proportional to the values, as a multiple of the expected root mean square error.
     """
 
     rms: float
@@ -33,15 +32,16 @@ class Multiples:
 
 
 _ROUNDS = (
-    "sums are added up in float32 by all, so that two sound programs differ by how often they round. Measured on HF's "
-    "Longformer against the definition, on some 20 000 tensors of random models, on the demo and on one of base size: "
-    "less what DEVIATIONS allow for, the root mean square stays below 1.4 times, the largest error below 3.5 times the "
-    "expected one, and no more than 0.05 times it is gained where rounding is to nearest. Cutting off bits instead "
-    "gains 0.6 in one operation, and makes twice the error in a table; a sum in bfloat16 makes three times."
+    "all frameworks accumulate in float32, so two correct programs differ only in how often they round. HF's model "
+    "was measured against the reference implementation on some 20 000 tensors of random models, of the demo and of a "
+    "model of base size: beyond the DEVIATIONS, the root mean square error stays below 1.4 times and the largest error "
+    "below 3.5 times the expected one, and the part proportional to the values below 0.05 times, when rounding to "
+    "nearest. Truncation makes this part 0.6 times in one operation, and doubles the error of an embedding lookup; "
+    "accumulation in bfloat16 triples the error."
 )
 _SUMS = (
-    "the order of summation is the program's own affair: adding up 3072 products one after the other makes three times "
-    "the error of a BLAS that adds them up in blocks, and what is wrong is wrong by a hundred times and more"
+    "a program is free to sum in any order: summing 3072 products sequentially makes three times the error of a BLAS, "
+    "which sums in blocks; errors of wrong programs are larger by a factor of a hundred and more"
 )
 MULTIPLES = {
     "float64": Multiples(6.0, 15.0, 1.0, _SUMS),
@@ -49,33 +49,34 @@ MULTIPLES = {
     "float16": Multiples(1.7, 5.0, 0.25, _ROUNDS),
     "bfloat16": Multiples(1.7, 5.0, 0.25, _ROUNDS),
 }
-# Where few numbers carry the error all this is a matter of luck: so many standard deviations are allowed on top.
+# With few independent errors the measured error varies: so many standard deviations are allowed on top.
 DEVIATIONS = 4.0
 
 
 @dataclass(frozen=True)
 class FixedTolerance:
-    """The largest error that passes, relative to the largest magnitude of a tensor, and why it is this number."""
+    """The largest error that passes, relative to the largest magnitude of a tensor, and the reason."""
 
     relative: float
     reason: str
 
 
-# The errors were measured on random models of 12 layers with peaked attention, at the place where they are largest; the
-# room is for other weights and longer texts.
+# The largest errors of any tensor, measured on random models of 12 layers with peaked attention; the margin is for
+# other weights and longer texts.
 FIXED = {
-    "float64": FixedTolerance(5e-14, "53 binary digits; measured up to 1.3e-14, with four times that for room"),
-    "float32": FixedTolerance(2e-5, "24 binary digits; measured up to 4.9e-6, with four times that for room"),
-    "float16": FixedTolerance(5e-2, "11 binary digits; measured up to 1.6e-2, with three times that for room"),
-    "bfloat16": FixedTolerance(0.2, "8 binary digits; measured up to 6.5e-2, with three times that for room"),
+    "float64": FixedTolerance(5e-14, "53 significand bits; measured up to 1.3e-14, with a margin of four"),
+    "float32": FixedTolerance(2e-5, "24 significand bits; measured up to 4.9e-6, with a margin of four"),
+    "float16": FixedTolerance(5e-2, "11 significand bits; measured up to 1.6e-2, with a margin of three"),
+    "bfloat16": FixedTolerance(0.2, "8 significand bits; measured up to 6.5e-2, with a margin of three"),
 }
 
 
 @dataclass(frozen=True)
-class Allowed:
-    """What passes for one tensor: absolute errors, and the expected ones where they were measured.
+class Limits:
+    """The limits of one tensor, all absolute errors, and the expected error where it was measured.
 
-    gained: root mean square of the part of the error that is in proportion to the values.
+    largest: of the largest error. rms: of the root mean square error. gained: of the root mean square of the part of
+    the error that is proportional to the values.
     """
 
     largest: float
@@ -85,89 +86,89 @@ class Allowed:
 
 
 class Tolerance(Protocol):
-    """How large an error may be, for each tensor."""
+    """Limits for each tensor."""
 
     title: str
 
-    def allowed(self, name: str, wanted: Array) -> Allowed | None:
-        """wanted: the numbers expected. None: the tensor is not judged."""
+    def limits(self, name: str, wanted: Array) -> Limits | None:
+        """The limits of a tensor with the values `wanted`; None if it is not compared."""
 
 
-class Calibrated:
-    """A multiple of the expected errors."""
+class CalibratedTolerance:
+    """Multiples of the expected rounding errors."""
 
     def __init__(self, calibration: Calibration, expected: Trace, slack: float) -> None:
         self._calibration, self._expected, self._slack = calibration, expected, slack
         self._multiples = MULTIPLES[calibration.precision]
         rms, largest = slack * self._multiples.rms, slack * self._multiples.largest
         self.title = (
-            f"{rms:g} x the expected RMSE of {calibration.precision}, {largest:g} x its largest error; more where "
-            "numbers are few"
+            f"{rms:g} x the expected RMSE of {calibration.precision}, {largest:g} x its largest error; more for "
+            "tensors of few elements"
         )
 
-    def allowed(self, name: str, wanted: Array) -> Allowed | None:
+    def limits(self, name: str, wanted: Array) -> Limits | None:
         """As in `Tolerance`."""
         error = self._calibration.get(name) or self._calibration.get(self._expected.place(name))
         if error is None:
             return None
         luck, times = DEVIATIONS / math.sqrt(error.numbers), self._multiples
         largest = self._slack * (times.largest + luck) * error.largest
-        if error.numbers == 1:  # its error is its root mean square, and in proportion to it: one limit is enough
-            return Allowed(largest, expected=error)
+        if error.numbers == 1:  # one error is its own root mean square and proportional part
+            return Limits(largest, expected=error)
         gained = abs(error.gained) + times.gained * error.rms + DEVIATIONS * error.wobble
         rms = self._slack * (times.rms + luck) * error.rms
-        return Allowed(largest, rms, self._slack * gained, error)
+        return Limits(largest, rms, self._slack * gained, error)
 
 
-class Fixed:
-    """A number for each tensor, relative to its largest magnitude: by patterns of names, the first that fits."""
+class RelativeTolerance:
+    """A relative error for each tensor, by its largest magnitude: of the first name pattern that matches."""
 
     def __init__(self, numbers: Mapping[str, float], title: str) -> None:
         self._numbers, self.title = dict(numbers), title
 
-    def allowed(self, name: str, wanted: Array) -> Allowed | None:
+    def limits(self, name: str, wanted: Array) -> Limits | None:
         """As in `Tolerance`."""
         known = (name, *aliases(name))
         for pattern, number in self._numbers.items():
             if any(fnmatchcase(other, pattern) for other in known):
                 finite = np.where(np.isfinite(wanted), wanted, 0)
-                return Allowed(number * float(np.abs(finite).max(initial=0.0)))
+                return Limits(number * float(np.abs(finite).max(initial=0.0)))
         return None
 
 
 def tolerance_of(given: Any, slack: float, expected: Trace, precision: str, ignore_padding: bool) -> Tolerance:
-    """What `compare` was given as a tolerance, times the slack.
+    """The tolerance for the argument `tolerance` of `compare`, times the slack.
 
     Raises:
-        InputError: it is of no known kind, or is to be measured although the trace does not know its model.
+        InputError: the argument is invalid, or the trace lacks the model to measure on.
     """
     if not _number("slack", slack):
-        raise InputError("slack must be more than 0, got 0")
+        raise InputError("slack must be greater than 0, got 0")
     if given is None:
         given = "fixed" if expected.model is None else "calibrated"
     if isinstance(given, Calibration):
         if (given.precision, given.ignore_padding) != (precision, ignore_padding):
             raise InputError(
-                f"the calibration is of {given.precision} with ignore_padding={given.ignore_padding}, asked for are "
-                f"{precision} and ignore_padding={ignore_padding}"
+                f"the calibration is of {given.precision} with ignore_padding={given.ignore_padding}, the comparison "
+                f"of {precision} with ignore_padding={ignore_padding}"
             )
-        return Calibrated(given, expected, slack)
+        return CalibratedTolerance(given, expected, slack)
     if isinstance(given, str) and given == "calibrated":
-        return Calibrated(_measured(expected, precision, ignore_padding), expected, slack)
+        return CalibratedTolerance(_measured(expected, precision, ignore_padding), expected, slack)
     if isinstance(given, str) and given == "fixed":
         number = slack * FIXED[precision].relative
-        return Fixed({"*": number}, f"{number:g} of the largest magnitude, fixed for {precision}")
+        return RelativeTolerance({"*": number}, f"{number:g} of the largest magnitude, fixed for {precision}")
     if isinstance(given, Mapping):
         numbers = {str(name): slack * _number("tolerance", value) for name, value in given.items()}
-        return Fixed(numbers, "of the largest magnitude, given by name")
+        return RelativeTolerance(numbers, "of the largest magnitude, by name")
     number = slack * _number("tolerance", given)
-    return Fixed({"*": number}, f"{number:g} of the largest magnitude")
+    return RelativeTolerance({"*": number}, f"{number:g} of the largest magnitude")
 
 
 def _measured(expected: Trace, precision: str, ignore_padding: bool) -> Calibration:
     if expected.model is None:
         raise InputError(
-            "tolerances are measured on the model, which this trace does not know: load it with "
+            "calibrated tolerances are measured on the model, which this trace lacks: load it with "
             "Trace.load(path, model=...), or pass tolerance='fixed' or a number"
         )
     key = (precision, ignore_padding)

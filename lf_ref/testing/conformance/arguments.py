@@ -1,4 +1,4 @@
-"""What command lines and pytest share: the names of precisions, and how a tolerance is written. Imports nothing."""
+"""Arguments that the command line and pytest share: precisions and tolerances. Imports nothing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ TOLERANCE = "calibrated|fixed|NUMBER"
 
 
 def tolerance(text: str) -> str | float:
-    """A tolerance as `compare` takes it: a name, or a number of at least 0.
+    """Parse a tolerance: "calibrated", "fixed", or a number of at least 0.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the text is none of these.
     """
     if text in ("calibrated", "fixed"):
         return text

@@ -1,4 +1,4 @@
-"""One assertion for tests: a candidate computes what the oracle does."""
+"""The assertion for tests: a candidate computes the same as the oracle."""
 
 from __future__ import annotations
 
@@ -29,52 +29,54 @@ def assert_matches_oracle(
     tolerance: Any = None,
     ignore_padding: bool = False,
 ) -> Report | CaseResults:
-    """Fail unless a candidate computes what the oracle does; the message says where it first differs.
+    """Fail if a candidate diverges from the oracle; the message names the first divergent tensor.
 
     Args:
-        candidate: outputs and, if you like, intermediates as a mapping of names to arrays of any library, or the first
-            output alone; or what computes them: for a case or a golden file a callable that takes (config, weights,
-            inputs), see `lf_ref.testing.targets`, else one that takes the inputs by name. For a golden file also a
-            .npz or .safetensors file, or a mapping, with names CASE/NAME.
-        oracle: a case, such as the fixture `lf_ref_case`; a golden file; a model, best in float64, with `inputs`; or
-            what `trace` gave.
-        inputs: of a model, by the names of its arguments.
+        candidate: outputs and, optionally, intermediates as a mapping of names to arrays of any library, or the first
+            output alone; or a callable that returns them: for a case or a golden file it takes (config, weights,
+            inputs), as for `check_target`, else the inputs by name. For a golden file also a .npz or .safetensors file,
+            or a mapping, with names CASE/NAME.
+        oracle: a case, such as the fixture `lf_ref_case`; a golden file; a model, best in float64, with `inputs`; or a
+            trace.
+        inputs: of the model, by the names of its arguments.
         precision, tolerance, ignore_padding: as for `compare`.
 
     Returns:
-        What was found, where nothing differs by more than it may.
+        The report, or the results of the cases, if nothing diverges.
 
     Raises:
-        AssertionError: it differs. InputError: an argument is of the wrong kind.
+        AssertionError: the candidate diverges. InputError: an argument is invalid.
     """
     __tracebackhide__ = True
-    how: dict[str, Any] = {"precision": precision, "tolerance": tolerance, "ignore_padding": ignore_padding}
+    options: dict[str, Any] = {"precision": precision, "tolerance": tolerance, "ignore_padding": ignore_padding}
     if (inputs is not None) != isinstance(oracle, LongformerPreTrainedModel):
-        raise InputError("inputs go with a model, and only with one: assert_matches_oracle(candidate, model, inputs)")
-    found: Report | CaseResults
+        raise InputError(
+            "pass inputs with a model, and only then: assert_matches_oracle(candidate, model, inputs)"
+        )
+    result: Report | CaseResults
     if isinstance(oracle, Case):
-        found = check_target(_as_target(candidate), [oracle], **how)
+        result = check_target(_as_target(candidate), [oracle], **options)
     elif isinstance(oracle, Golden | str | os.PathLike):
-        found = check_golden(oracle, candidate, **how)
+        result = check_golden(oracle, candidate, **options)
     elif isinstance(oracle, Trace | LongformerPreTrainedModel):
         expected = oracle if isinstance(oracle, Trace) else trace(oracle, **(inputs or {}))
-        found = compare(_named(candidate, expected.run.class_name), expected, **how)
+        result = compare(_with_output_name(candidate, expected.run.class_name), expected, **options)
     else:
-        raise InputError(f"an oracle is a case, a golden file, a model or a trace, got {type(oracle).__name__}")
-    if not found.passed:
-        raise AssertionError(str(found))
-    return found
+        raise InputError(f"oracle must be a case, a golden file, a model or a trace, got {type(oracle).__name__}")
+    if not result.passed:
+        raise AssertionError(str(result))
+    return result
 
 
-def _named(candidate: Any, class_name: str) -> Any:
-    """A candidate whose single array, given or returned, bears the name of the first output."""
+def _with_output_name(candidate: Any, class_name: str) -> Any:
+    """The candidate, with a single array, passed or returned, under the name of the first output."""
     if callable(candidate) and not isinstance(candidate, Mapping) and not hasattr(candidate, "named_modules"):
         return lambda **given: first_output(candidate(**given), class_name)
     return first_output(candidate, class_name)
 
 
 def _as_target(candidate: Any) -> Callable[..., Any]:
-    """Outputs that are there already, as a callable that gives them."""
+    """The candidate as a target: outputs become a callable that returns them."""
     if callable(candidate) and not isinstance(candidate, Mapping):
         return candidate
     return lambda config, weights, inputs: candidate

@@ -1,4 +1,4 @@
-"""How a candidate does on many cases: each case judged by `compare`, and what is printed of it."""
+"""The results of a candidate on cases, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PASSED, FAILED, XFAILED, XPASSED = "passed", "FAILED", "xfailed", "XPASSED"
 @accepts()
 @dataclass(frozen=True)
 class CaseResult:
-    """How one case went.
+    """The result of one case.
 
-    case: its name. about: the fault it is for. problem: "" if all agrees, else one line that says why not. place: the
-    first divergent tensor, "" where none was compared. report: what `compare` found, if it came to that.
-    expected_to_fail: the reason why it is, "" where it is not.
+    case: its name. about: the fault that it detects. problem: the failure in one line, "" if there is none. place: the
+    first divergent tensor, "" if there is none. report: of `compare`, None if nothing was compared. expected_to_fail:
+    the reason for an expected failure, "" if none is expected.
     """
 
     case: str
@@ -31,27 +31,27 @@ class CaseResult:
 
     @property
     def state(self) -> str:
-        """One of PASSED, FAILED, XFAILED and XPASSED; the last is a failure, as the list of those expected is wrong."""
+        """One of PASSED, FAILED, XFAILED and XPASSED; XPASSED counts as a failure, since the expectation is wrong."""
         if self.expected_to_fail:
             return XFAILED if self.problem else XPASSED
         return FAILED if self.problem else PASSED
 
     @property
     def passed(self) -> bool:
-        """Whether it went as it should."""
+        """Whether the case passed, or failed as expected."""
         return self.state in (PASSED, XFAILED)
 
     def line(self) -> str:
-        """The case in one line."""
+        """The result in one line."""
         why = self.problem
         if self.state == XPASSED:
-            why = f"passes, though it is expected to fail: {self.expected_to_fail}"
+            why = f"passes, but is expected to fail: {self.expected_to_fail}"
         elif self.state == XFAILED:
             why = f"{self.expected_to_fail} ({self.problem})"
         return f"{self.state:8}{self.case}" + (f": {why}" if why else "")
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The result as JSON values."""
         facts = {
             "case": self.case,
             "about": self.about,
@@ -66,9 +66,9 @@ class CaseResult:
 @accepts()
 @dataclass(frozen=True)
 class CaseResults:
-    """How all cases went.
+    """The results of all cases.
 
-    title: what was judged by what. results: of each case, in order.
+    title: names the candidate. results: of each case, in order.
     """
 
     title: str
@@ -76,29 +76,29 @@ class CaseResults:
 
     @property
     def passed(self) -> bool:
-        """Whether every case went as it should."""
+        """Whether every case passed, or failed as expected."""
         return all(result.passed for result in self.results)
 
     @property
     def failures(self) -> tuple[CaseResult, ...]:
-        """The cases that did not."""
+        """The results of the cases that did not."""
         return tuple(result for result in self.results if not result.passed)
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Names that the candidate gave and that were compared in no case, as nothing of that name is expected."""
+        """Names of the candidate that were compared in no case, since no case expects them."""
         reports = [result.report for result in self.results if result.report is not None]
         compared = {name for report in reports for name in report.tensors}
         return tuple(dict.fromkeys(name for report in reports for name in report.unknown if name not in compared))
 
     def counts(self) -> str:
-        """How many cases there are of each state, in words."""
+        """The number of cases of each state, in words."""
         states = [result.state for result in self.results]
         kinds = [(state, states.count(state)) for state in (PASSED, FAILED, XFAILED, XPASSED)]
         return ", ".join(f"{count} {state.lower()}" for state, count in kinds if count)
 
     def to_json(self, indent: int | None = None) -> str:
-        """Everything as JSON, in lines with `indent`."""
+        """All results as JSON, in lines with `indent`."""
         cases = [result.to_dict() for result in self.results]
         facts = {"passed": self.passed, "title": self.title, "unknown": self.unknown, "cases": cases}
         return json.dumps(facts, indent=indent)
@@ -107,15 +107,15 @@ class CaseResults:
         return self.text()
 
     def text(self, everything: bool = False) -> str:
-        """For people: what failed, with the report of the first failure; everything: the cases that passed too."""
+        """The failures as text, with the report of the first; everything: the cases that passed too."""
         lines = [f"{'PASSED' if self.passed else 'FAILED'}: {self.title}: {self.counts()}"]
         for result in self.results:
             if everything or not result.passed:
                 lines.append(result.line())
                 if not result.passed and result.state == FAILED:
-                    lines.append(f"        this case is for: {result.about}")
+                    lines.append(f"        this case detects: {result.about}")
         if self.unknown:
-            lines.append(f"not compared, as no case expects such a name: {shortened(self.unknown)}")
+            lines.append(f"not compared, since no case expects such a tensor: {shortened(self.unknown)}")
         first = next((result for result in self.failures if result.report is not None and result.problem), None)
         if first is not None:
             lines += ["", f"{first.case}:", str(first.report)]

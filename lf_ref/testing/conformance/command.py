@@ -1,6 +1,6 @@
-"""The command of the conformance kit: `python -m lf_ref.testing TARGET`, which is also `lf-ref oracle run TARGET`.
+"""The command of the conformance suite: `python -m lf_ref.testing TARGET`, also `lf-ref oracle run TARGET`.
 
-It starts without NumPy.
+Its help needs no NumPy.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def _tolerance(context: click.Context, option: click.Parameter, value: str | Non
         raise click.BadParameter(str(error)) from error
 
 
-def judging_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """How a candidate is judged, and how the result is printed."""
+def comparison_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of the comparison and of the output."""
     for option in reversed(
         (
             click.option(
@@ -29,26 +29,26 @@ def judging_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 type=click.Choice(arguments.PRECISIONS),
                 default="float32",
                 show_default=True,
-                help="What the candidate computes in.",
+                help="Dtype that the candidate computes in.",
             ),
             click.option(
                 "--tolerance",
                 metavar=arguments.TOLERANCE,
                 callback=_tolerance,
-                help="A multiple of the errors to expect of the precision, as measured (default); a fixed part of the "
-                "largest magnitude of each tensor; or this part of it.",
+                help="Multiples of the measured rounding errors of the precision (default); a fixed relative error; or "
+                "a relative error of your own, by the largest magnitude of each tensor.",
             ),
-            click.option("--ignore-padding", is_flag=True, help="Leave out tokens that the attention mask hides."),
-            click.option("--case", "cases", metavar="NAME", multiple=True, help="Only this case; may be repeated."),
+            click.option("--ignore-padding", is_flag=True, help="Ignore tokens that the attention mask hides."),
+            click.option("--case", "cases", metavar="NAME", multiple=True, help="Run only this case; repeatable."),
             click.option(
                 "--class",
                 "class_names",
                 metavar="NAME",
                 multiple=True,
-                help="Only cases of this class of HF; may be repeated.",
+                help="Run only cases of this HF class; repeatable.",
             ),
-            click.option("--verbose", is_flag=True, help="Print the cases that pass too."),
-            click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON."),
+            click.option("--verbose", is_flag=True, help="Print passing cases too."),
+            click.option("--json", "as_json", is_flag=True, help="Print all results as JSON."),
         )
     ):
         command = option(command)
@@ -56,7 +56,7 @@ def judging_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def show(context: click.Context, results: Any, as_json: bool, verbose: bool) -> None:
-    """Print results, and end with 1 if they are not as they should be."""
+    """Print the results; exit with code 1 if a case failed."""
     click.echo(results.to_json(indent=2) if as_json else results.text(verbose))
     if not results.passed:
         context.exit(1)
@@ -64,20 +64,24 @@ def show(context: click.Context, results: Any, as_json: bool, verbose: bool) -> 
 
 @click.command(
     "run",
-    short_help="Run the conformance kit on a callable.",
+    short_help="Run the conformance suite on a callable.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("target", metavar="PACKAGE.MODULE:CALLABLE")
-@judging_options
-@click.option("--xfail", metavar="FILE", help="Cases that are expected to fail: on each line a name and the reason.")
+@comparison_options
+@click.option(
+    "--xfail", metavar="FILE", help="File of expected failures: on each line a case and the reason."
+)
 @click.option(
     "--draws",
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="How many cases to draw at random beside the standard ones.",
+    help="Number of random cases beside the standard ones.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Of the drawn cases.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Seed of random cases."
+)
 @click.pass_context
 def run(
     context: click.Context,
@@ -93,22 +97,21 @@ def run(
     draws: int,
     seed: int,
 ) -> None:
-    """Run a candidate on the standard cases, and on some that are drawn at random, and say where it goes wrong.
+    """Run a candidate on the standard cases and on random ones, and report where it diverges.
 
-    It is called as target(config, weights, inputs), three dicts: the fields of a config.json, with the class in
-    config["architectures"]; float32 NumPy arrays by HF's stored names; and int64 NumPy arrays by HF's argument names
-    (float32 for inputs_embeds). It returns its outputs by HF's names, such as last_hidden_state or logits, and any
-    intermediates by HF's module names, as arrays of any library; or its first output alone. The oracle is the
-    definition in float64.
+    The candidate is called as target(config, weights, inputs) with three dicts: the fields of a config.json, with the
+    class in config["architectures"]; float32 NumPy arrays by the names in HF's checkpoints; and int64 NumPy arrays by
+    HF's argument names (float32 for inputs_embeds). It returns its outputs by HF's names, such as last_hidden_state or
+    logits, and optionally intermediates by HF's module names, as arrays of any library; or its first output alone. The
+    oracle is the reference implementation in float64.
 
-    Exit code 0: all is as it should be. 1: a case fails, or one passes that is expected to fail. 2: a mistake in the
-    command.
+    Exit code 0: every case passes, or fails as expected. 1: a case fails, or passes unexpectedly. 2: usage error.
 
     \b
-    Example, with the working folder holding port.py:
+    Example, with port.py in the working folder:
       lf-ref oracle run port:target --precision bfloat16
     """
-    from ..cases.case import choose, of_classes
+    from ..cases.case import cases_of_classes, select_cases
     from ..cases.random_cases import drawn_cases
     from ..cases.standard_cases import standard_cases
     from .expected_failures import read_expected_to_fail
@@ -118,7 +121,7 @@ def run(
     callable_ = load_target(target)
     known = (*standard_cases(), *drawn_cases(seed, draws))
     reasons = {} if xfail is None else read_expected_to_fail(xfail, [case.name for case in known])
-    chosen = choose(of_classes(known, class_names), cases or ("standard",))
+    chosen = select_cases(cases_of_classes(known, class_names), cases or ("standard",))
     results = check_target(
         callable_,
         chosen,

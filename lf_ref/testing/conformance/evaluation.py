@@ -1,4 +1,4 @@
-"""A candidate's outputs for one case, compared with what the case expects."""
+"""The outputs of a candidate for one case, compared with the expected ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..comparison.report import Report, got_and_expected
 from ..traces.trace import Trace
 from .case_results import CaseResult
 
-# The outputs that a candidate must give; pooler_output, loss and intermediates are compared where they are given.
+# The outputs that a candidate must return; pooler_output, loss and intermediates are optional.
 REQUIRED = {
     "LongformerModel": ("last_hidden_state",),
     "LongformerForQuestionAnswering": ("start_logits", "end_logits"),
@@ -23,41 +23,41 @@ _LOGITS = ("logits",)
 
 @dataclass(frozen=True)
 class Settings:
-    """How candidates are judged: the arguments of `compare`."""
+    """The arguments of `compare`."""
 
     precision: Any = "float32"
     tolerance: Any = None
     ignore_padding: bool = False
 
 
-def named(case: Case, answer: Any) -> dict[str, Any]:
-    """What a candidate gave for a case as a mapping of names: a single array is the first output.
+def named_outputs(case: Case, answer: Any) -> dict[str, Any]:
+    """The outputs of a candidate for a case as a mapping of names: a single array is the first output.
 
     Raises:
-        InputError: it is neither a mapping nor an array that could be the only output.
+        InputError: `answer` is neither a mapping nor an array for a class with a single required output.
     """
     answer = first_output(answer, case.class_name)
     if not isinstance(answer, Mapping):
         needed = REQUIRED.get(case.class_name, _LOGITS)
-        raise InputError(f"gave {type(answer).__name__}, not a mapping with {' and '.join(needed)}")
+        raise InputError(f"returned {type(answer).__name__}, not a mapping with {' and '.join(needed)}")
     return {str(name): value for name, value in answer.items() if value is not None}
 
 
 def first_output(answer: Any, class_name: str) -> Any:
-    """A single array by the name of the first output of the class, where it has but one that is needed."""
+    """A single array under the name of the first output, for classes with a single required output."""
     needed = REQUIRED.get(class_name, _LOGITS)
     alone = hasattr(answer, "__array__") or hasattr(answer, "__dlpack__")
     return {needed[0]: answer} if alone and len(needed) == 1 and not isinstance(answer, Mapping) else answer
 
 
-def judge(
+def evaluate(
     case: Case,
     candidate: Mapping[str, Any],
     expected: Trace,
     settings: Settings,
     located: Callable[[Report], Report] = lambda report: report,
 ) -> CaseResult:
-    """Compare what a candidate gave for a case; located: what is done to the report before it is put in words."""
+    """Compare the outputs of a candidate for a case; located: converts the indices of the report."""
     needed = REQUIRED.get(case.class_name, _LOGITS)
     try:
         report = located(
@@ -79,11 +79,11 @@ def judge(
         if first.index:
             problem += f", worst at {list(first.index)}: {got_and_expected(first)}"
         return CaseResult(case.name, case.about, problem, first.name, report)
-    problem = f"gave no {' and no '.join(missing)}" if missing else ""
+    problem = f"returned no {' and no '.join(missing)}" if missing else ""
     return CaseResult(case.name, case.about, problem, "", report)
 
 
 def one_line(text: str) -> str:
-    """A text without line breaks, cut where it is very long."""
+    """The text without line breaks, truncated to 300 characters."""
     line = " ".join(text.split())
     return line if len(line) <= 300 else line[:297] + "..."

@@ -11,12 +11,12 @@ from ...errors import InputError
 
 
 def read_expected_to_fail(path: str | os.PathLike[str], known: Iterable[str]) -> dict[str, str]:
-    """Cases that are expected to fail, and why: on each line a case's name and the reason, `#` begins a comment line.
+    """Read expected failures: on each line the name of a case and the reason; `#` begins a comment line.
 
-    known: the names there are; names of drawn cases are known in any case.
+    known: the names of cases; names of random cases are always valid.
 
     Raises:
-        InputError: the file cannot be read, or names what is no case, or one twice.
+        InputError: the file cannot be read, or names an unknown case, or a case twice.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -30,7 +30,7 @@ def read_expected_to_fail(path: str | os.PathLike[str], known: Iterable[str]) ->
             continue
         if name not in names and not re.fullmatch(r"drawn-\d+-\d+", name):
             raise InputError(
-                f"line {number} of {path} names {name!r}, which is no case; `lf-ref oracle cases` lists them"
+                f"line {number} of {path} names {name!r}, which is not a case; `lf-ref oracle cases` lists them"
             )
         if name in found:
             raise InputError(f"line {number} of {path} names {name} a second time")

@@ -1,4 +1,4 @@
-"""Candidates judged by golden files, and targets judged by cases: the conformance kit."""
+"""The conformance suite: candidates compared with golden files, and targets run on cases."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 from ...errors import InputError
 from ...hf_names import accepts_names
-from ..cases.case import Case, choose
+from ..cases.case import Case, select_cases
 from ..comparison.calibration import calibrate, scaled
 from ..comparison.candidates import read_file
 from ..comparison.precisions import check_precision
 from ..golden.golden_file import Golden, load_golden
 from ..traces.trace import trace
 from .case_results import CaseResult, CaseResults
-from .evaluation import Settings, judge, named, one_line
+from .evaluation import Settings, evaluate, named_outputs, one_line
 from .targets import Target, TargetError, run_target
 
 
@@ -32,10 +32,10 @@ def check_golden(
     ignore_padding: bool = False,
     cases: Sequence[str] = ("standard",),
 ) -> CaseResults:
-    """Judge a candidate by a golden file. No model is run, unless the candidate is one.
+    """Compare a candidate with a golden file. No model runs, unless the candidate is a target.
 
     Args:
-        golden: the file, or what `load_golden` gave.
+        golden: the path of the file, or a `Golden`.
         candidate: a .npz or .safetensors file, or a mapping, with names `CASE/NAME`, where NAME is an output, as
             `one-window/last_hidden_state`, or an intermediate; a mapping of such by case; or a target, see
             `lf_ref.testing.targets`, which is run on each case.
@@ -54,17 +54,17 @@ def check_golden(
     precision = check_precision(precision)
     answer = _answers(candidate, golden)
     results = []
-    for case in choose(golden.cases, cases):
+    for case in select_cases(golden.cases, cases):
         used: Any = tolerance
-        if _is_measured(tolerance):
+        if _is_calibrated(tolerance):
             used = golden.calibration(case.name, precision, ignore_padding)
         try:
-            given = golden.sample(case.name, named(case, answer(case)))
+            given = golden.sample(case.name, named_outputs(case, answer(case)))
         except (InputError, TargetError) as error:
             results.append(CaseResult(case.name, case.about, one_line(str(error))))
             continue
         settings = Settings(precision, used, ignore_padding)
-        results.append(judge(case, given, golden.expected(case.name), settings, partial(golden.locate, case.name)))
+        results.append(evaluate(case, given, golden.expected(case.name), settings, partial(golden.locate, case.name)))
     return CaseResults(f"{_title(candidate)} in {precision} against {golden.path}", tuple(results))
 
 
@@ -79,20 +79,22 @@ def check_target(
     expected_to_fail: Mapping[str, str] | None = None,
     title: str | None = None,
 ) -> CaseResults:
-    """Run a target on cases, and judge it by the definition in float64: the conformance kit.
+    """Run a target on cases, and compare it with the reference implementation in float64.
 
     Args:
-        target: see `lf_ref.testing.targets`.
+        target: a callable (config, weights, inputs): the fields of a config.json, with the class in
+            config["architectures"]; float32 arrays by the names in HF's checkpoints; arrays by the names of HF's
+            arguments. It returns its outputs by HF's names, or its first output.
         cases: `standard_cases()`, `drawn_cases(seed, count)`, or your own.
         precision, tolerance, ignore_padding: as for `compare`.
-        expected_to_fail: reasons by the names of cases; one that passes all the same is a failure too.
-        title: what to call the target.
+        expected_to_fail: reasons by the names of cases; such a case that passes counts as a failure.
+        title: the name of the target in the results.
 
     Raises:
-        InputError: there is no case, or an argument is of the wrong kind.
+        InputError: there is no case, or an argument is invalid.
     """
     if not callable(target):
-        raise InputError(f"a target is a callable, got {target!r}; by name it is given to `lf-ref oracle run`")
+        raise InputError(f"a target must be callable, got {target!r}; to run one by its name use `lf-ref oracle run`")
     settings = Settings(check_precision(precision), tolerance, ignore_padding)
     reasons = expected_to_fail or {}
     results = []
@@ -100,31 +102,28 @@ def check_target(
         result = _run_one(target, case, settings)
         results.append(replace(result, expected_to_fail=reasons.get(case.name, "")))
     if not results:
-        raise InputError("there is no case to run the target on")
+        raise InputError("there is no case to run the target on: pass one or more")
     return CaseResults(f"{title or _title(target)} in {settings.precision}", tuple(results))
 
 
 def _run_one(target: Target, case: Case, settings: Settings) -> CaseResult:
     try:
-        given = named(case, run_target(target, case))
+        given = named_outputs(case, run_target(target, case))
     except (InputError, TargetError) as error:
         return CaseResult(case.name, case.about, one_line(str(error)))
     inputs: dict[str, Any] = dict(case.inputs)
     expected = trace(case.model(), **inputs)
-    if _is_measured(settings.tolerance):
+    if _is_calibrated(settings.tolerance):
         settings = replace(
             settings, tolerance=scaled(calibrate(expected, settings.precision, settings.ignore_padding), case.leeway)
         )
-    return judge(case, given, expected, settings)
+    return evaluate(case, given, expected, settings)
 
 
-Answer = Callable[[Case], Any]
-
-
-def _answers(candidate: Any, golden: Golden) -> Answer:
-    """How to get what a candidate gave for a case."""
+def _answers(candidate: Any, golden: Golden) -> Callable[[Case], Any]:
+    """A function that returns the outputs of a candidate for a case."""
     if callable(candidate) and not isinstance(candidate, Mapping):
-        golden.cases[0].weights()  # an error, not a failure, where they are those of a checkpoint
+        golden.cases[0].weights()  # raises if they are those of a checkpoint
         return partial(run_target, candidate)
     if isinstance(candidate, str | os.PathLike):
         candidate = read_file(Path(candidate))
@@ -144,19 +143,19 @@ def _answers(candidate: Any, golden: Golden) -> Answer:
     if not set(by_case) & set(known):
         some = ", ".join(list(map(str, candidate))[:3]) or "none"
         raise InputError(
-            f"the candidate has nothing of any case: its names are {some}; they must be CASE/NAME, as "
+            f"the candidate has no tensor of any case: its names are {some}; name them CASE/NAME, as "
             f"{known[0]}/{next(iter(golden.expected(known[0]).run.outputs), 'NAME')}"
         )
 
     def answer(case: Case) -> Any:
         if case.name not in by_case:
-            raise TargetError("the candidate has nothing of this case")
+            raise TargetError("the candidate has no tensor of this case")
         return by_case[case.name]
 
     return answer
 
 
-def _is_measured(tolerance: Any) -> bool:
+def _is_calibrated(tolerance: Any) -> bool:
     return tolerance is None or (isinstance(tolerance, str) and tolerance == "calibrated")
 
 

@@ -1,4 +1,4 @@
-"""Golden files: expected outputs of cases, made once in float64, to judge a candidate by without running the model."""
+"""Creation of golden files: the expected tensors of cases, computed in float64 by the reference implementation."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from ...kernels.threads import limit_blas
 from ...model import heads
 from ...version import __version__
 from .. import generator
-from ..cases.case import Case, choose
-from ..cases.standard_cases import cases_for, standard_cases
+from ..cases.case import Case, select_cases
+from ..cases.standard_cases import cases_for_checkpoint, standard_cases
 from ..comparison.calibration import calibrate, scaled
 from ..comparison.precisions import PRECISIONS
 from ..traces.tensor_names import OUTPUTS
 from ..traces.trace import trace
-from .format import Expected, Record, write_golden
+from .format import CaseRecord, ExpectedTensor, write_golden
 from .golden_file import Golden, load_golden
-from .samples import places_of, take, tokens_kept
+from .samples import sampled_indices, sampled_tokens, take_sample
 
-# Intermediates that are kept: what enters and leaves a layer and its attention, and the places of the outputs.
-KEPT = (
+# The tensors that a file stores: inputs and outputs of each layer and of its attention, and the outputs.
+STORED = (
     "embeddings.LayerNorm",
     "encoder.layer.*.attention.self",
     "encoder.layer.*.output.LayerNorm",
@@ -45,11 +45,11 @@ KEPT = (
     "classifier.out_proj",
     *OUTPUTS,
 )
-# One case shows the projections themselves.
+# One case stores the projections too.
 _PROJECTIONS = tuple(
     f"encoder.layer.*.attention.self.{name}{kind}" for name in ("query", "key", "value") for kind in ("", "_global")
 )
-KEPT_OF = {"global-projections": (*KEPT, *_PROJECTIONS)}
+STORED_OF = {"global-projections": (*STORED, *_PROJECTIONS)}
 
 
 @accepts_names()
@@ -62,28 +62,28 @@ def make_golden(
     quiet: bool = True,
     **where: Any,
 ) -> Golden:
-    """Compute the expected outputs of cases in float64 by the definition, and write them to a file.
+    """Compute the expected tensors of cases in float64 by the reference implementation, and write them to a file.
 
     The same call on the same machine writes the same bytes.
 
     Args:
         path: ends in .safetensors; an existing file is replaced.
         cases: "standard" for all, names of standard cases, or cases.
-        model: a checkpoint, by folder or repository, to take the weights and sizes from; the standard cases about
-            inputs are fitted to it then, and its files' SHA-256 are noted.
-        command: what the manifest is to say of how it was made.
+        model: a checkpoint, by folder or repository, whose weights and sizes to use: the standard cases that depend on
+            inputs alone are adapted to it, and the manifest has the SHA-256 of its files.
+        command: the command that the manifest names.
         quiet: False for a progress bar on standard error, if that is a terminal.
         where: further arguments of `lf_ref.files.locate`, such as revision.
 
     Raises:
-        InputError: there is no such case; the path has another ending, or cannot be written.
-        CheckpointError: the checkpoint cannot be read. ConfigError: its config is not that of a Longformer.
+        InputError: a case is unknown; the path has another ending, or cannot be written.
+        CheckpointError: the checkpoint cannot be read. ConfigError: its config is invalid.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
-        raise InputError(f"a golden file ends in .safetensors, got {path}")
+        raise InputError(f"the path of a golden file ends in .safetensors, got {path}")
     if not path.parent.is_dir():
-        raise InputError(f"there is no folder {path.parent} to write {path.name} to")
+        raise InputError(f"the folder {path.parent} does not exist; create it to write {path.name} there")
     source = None if model is None else locate(model, **where)
     tensors = None if source is None else open_tensors(source)
     facts = {"command": command, **_facts(source, tensors)}
@@ -100,31 +100,31 @@ def make_golden(
 def _chosen(
     cases: str | Sequence[str] | Sequence[Case], source: Source | None, tensors: StoredTensors | None
 ) -> tuple[Case, ...]:
-    """The cases that were asked for."""
+    """The cases of the argument `cases`."""
     given = [cases] if isinstance(cases, str) else list(cases)
     own = tuple(case for case in given if isinstance(case, Case))
     if own:
         if len(own) < len(given) or source is not None:
-            raise InputError("give names of cases or cases, not both; with model=, names")
+            raise InputError("pass either names of cases or cases; with model=, pass names")
         return own
     known = standard_cases()
     if source is not None and tensors is not None:
         config = LongformerConfig.from_json_file(source.require(CONFIG_NAME))
-        known = cases_for(config, _class_of(config, tensors))
-    return choose(known, [str(name) for name in given])
+        known = cases_for_checkpoint(config, _class_of(config, tensors))
+    return select_cases(known, [str(name) for name in given])
 
 
 def _class_of(config: LongformerConfig, tensors: StoredTensors) -> str:
-    """The class to run a checkpoint as: the one it says it is of, or the first with a head that its weights fit."""
+    """The class for a checkpoint: the one in its config, or the first with a head that its weights fit."""
     fitting = [HEADS[head] for head in fitting_heads(tensors, config)]
     said = [str(name) for name in config.architectures or () if name in fitting]
     if not fitting:
-        raise CheckpointError(f"{tensors.origin} holds the weights of no Longformer that its config describes")
+        raise CheckpointError(f"the weights in {tensors.origin} do not fit the config of the checkpoint")
     return (said or [name for name in fitting if name != "LongformerModel"] or fitting)[0]
 
 
-def _records(cases: Iterable[Case], tensors: StoredTensors | None) -> Iterator[Record]:
-    """What the file is to hold of each case."""
+def _records(cases: Iterable[Case], tensors: StoredTensors | None) -> Iterator[CaseRecord]:
+    """The contents of the file for each case."""
     shared: dict[str, Any] = {}
     for case in cases:
         if tensors is None:
@@ -132,31 +132,31 @@ def _records(cases: Iterable[Case], tensors: StoredTensors | None) -> Iterator[R
         elif not shared:
             config = LongformerConfig.from_dict(case.config)
             shared["model"] = getattr(heads, case.class_name)(config, tensors, dtype="float64", backend="numpy")
-        with limit_blas(1):  # so that the bits do not depend on the number of threads
+        with limit_blas(1):  # the result is then the same for any number of threads
             yield _compute(case, model if tensors is None else shared["model"])
 
 
-def _compute(case: Case, model: Any) -> Record:
-    """Run the definition in float64, and once more in each precision."""
+def _compute(case: Case, model: Any) -> CaseRecord:
+    """Run the reference implementation in float64, and again in each precision."""
     inputs: dict[str, Any] = dict(case.inputs)
-    expected = trace(model, names=KEPT_OF.get(case.name, KEPT), **inputs)
+    expected = trace(model, names=STORED_OF.get(case.name, STORED), **inputs)
     places = dict.fromkeys(map(expected.place, expected.places))
     errors = {}
     for precision in PRECISIONS:
         found = scaled(calibrate(expected, precision), case.leeway)
         errors[precision] = {expected.place(name): error for name, error in found.items()}
-    tokens = tokens_kept(expected.run, f"tokens of {case.name}")
+    tokens = sampled_tokens(expected.run, f"tokens of {case.name}")
     tensors = {}
     for place in places:
         array = expected[place]
-        kept = places_of(place, array.shape, expected.run, tokens)
-        tensors[place] = Expected(take(array, kept), array.shape, kept)
+        kept = sampled_indices(place, array.shape, expected.run, tokens)
+        tensors[place] = ExpectedTensor(take_sample(array, kept), array.shape, kept)
     outputs = {name: expected.place(name) for name in expected.run.outputs}
-    return Record(case, expected.run, tensors, outputs, tokens, errors)
+    return CaseRecord(case, expected.run, tensors, outputs, tokens, errors)
 
 
 def _facts(source: Source | None, tensors: StoredTensors | None) -> dict[str, Any]:
-    """What the manifest says beside the cases."""
+    """The entries of the manifest beside the cases."""
     from threadpoolctl import threadpool_info
 
     blas = [
@@ -181,7 +181,7 @@ def _facts(source: Source | None, tensors: StoredTensors | None) -> dict[str, An
 
 
 def _hashes(source: Source, tensors: StoredTensors) -> dict[str, str]:
-    """SHA-256 of the files that the model comes from, by their names."""
+    """The SHA-256 of the files of the checkpoint, by their names."""
     weights = Path(tensors.origin)
     files = [source.require(CONFIG_NAME), source.require(weights.name)]
     if weights.suffix == ".json":

@@ -1,4 +1,4 @@
-"""A golden file that was read: what each case expects, in the form that a comparison takes."""
+"""Golden files, read: the cases, and their expected tensors and errors in the form that `compare` takes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from ...hf_names import accepts, accepts_names
 from ..comparison.calibration import Calibration
 from ..comparison.precisions import check_precision
 from ..comparison.report import Report
-from ..traces.interchange import to_host
-from ..traces.tensor_names import bare
+from ..traces.interchange import to_numpy
+from ..traces.tensor_names import strip_prefix
 from ..traces.trace import Trace
-from .format import Record, read_golden
-from .samples import full_index, take
+from .format import CaseRecord, read_golden
+from .samples import full_index, take_sample
 
 
 @accepts()
 class Golden:
-    """A golden file that was read and checked.
+    """A golden file, read and checked.
 
-    path: where it is. manifest: what it says about itself, as JSON values. records: its cases, with what is expected of
-    them. cases: in order.
+    path: of the file. manifest: of the file, as JSON values. records: the contents for each case. cases: in order.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any], records: Sequence[Record]) -> None:
+    def __init__(self, path: Path, manifest: dict[str, Any], records: Sequence[CaseRecord]) -> None:
         self.path, self.manifest = path, manifest
         self.cases = tuple(record.case for record in records)
         self._records = {record.case.name: record for record in records}
@@ -37,7 +36,7 @@ class Golden:
         return f"<Golden {self.path}: {len(self.cases)} cases>"
 
     def expected(self, case: str) -> Trace:
-        """The expected tensors of a case, at the kept places, as `compare` takes them.
+        """The expected tensors of a case, at the stored indices, as `compare` takes them.
 
         Raises:
             InputError: there is no such case.
@@ -45,12 +44,12 @@ class Golden:
         return self._record(case).trace()
 
     def calibration(self, case: str, precision: str, ignore_padding: bool = False) -> Calibration:
-        """What error a precision must be expected to make at each place of a case, as it was measured on all tokens.
+        """The expected rounding errors of a precision for each tensor of a case, measured on all tokens.
 
-        ignore_padding: what the calibration is to say of itself.
+        ignore_padding: the attribute of the calibration.
 
         Raises:
-            InputError: there is no such case, precision, or measurement.
+            InputError: the case, the precision or its errors are missing.
         """
         errors = self._record(case).errors.get(check_precision(precision), {})
         if not errors:
@@ -58,24 +57,24 @@ class Golden:
         return Calibration(errors, precision, ignore_padding)
 
     def sample(self, case: str, candidate: Mapping[str, Any]) -> dict[str, Any]:
-        """The kept places of the candidate's tensors, for the case of that name.
+        """The elements of the candidate's tensors at the stored indices, for the case of that name.
 
         Raises:
-            InputError: one of which only some places are kept has another shape.
+            InputError: a tensor of which the file stores a sample has another shape.
         """
         record, expected = self._record(case), self.expected(case)
         found = dict(candidate)
         for name, value in candidate.items():
-            tensor = record.tensors.get(expected.place(bare(name)))
+            tensor = record.tensors.get(expected.place(strip_prefix(name)))
             if tensor is not None and tensor.values.shape != tensor.shape:
-                array, _ = to_host(name, value)
+                array, _ = to_numpy(name, value)
                 if array.shape != tensor.shape:
                     raise InputError(f"{name} has shape {array.shape}, expected {tensor.shape}")
-                found[name] = take(array, tensor.kept)
+                found[name] = take_sample(array, tensor.kept)
         return found
 
     def locate(self, case: str, report: Report) -> Report:
-        """A report on kept places of a case, with the indices of the full tensors in it.
+        """The report on the stored elements of a case, with its indices converted to those of the full tensors.
 
         Raises:
             InputError: there is no such case.
@@ -87,7 +86,7 @@ class Golden:
         }
         return replace(report, tensors=tensors)
 
-    def _record(self, case: str) -> Record:
+    def _record(self, case: str) -> CaseRecord:
         if case not in self._records:
             raise InputError(f"{self.path} has no case {case!r}; it has {', '.join(self._records)}")
         return self._records[case]
@@ -98,7 +97,7 @@ def load_golden(path: str | os.PathLike[str]) -> Golden:
     """Read the golden file at `path`; tensors are views of it.
 
     Raises:
-        CheckpointError: it is damaged, hostile, or no golden file.
+        CheckpointError: the file is damaged, hostile, or not a golden file.
     """
     path = Path(path)
     return Golden(path, *read_golden(path))

@@ -1,4 +1,4 @@
-"""Arrays of any framework as NumPy arrays, by the protocols they offer: no framework is ever imported."""
+"""Arrays of any library as NumPy arrays, by the interchange protocols they offer; no library is imported."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ from ...errors import InputError
 from ...reference.ops import Array
 
 
-def to_host(name: str, value: Any) -> tuple[Array, str]:
-    """A tensor as a NumPy array of numbers in the host's memory, and the dtype it came in; bfloat16 becomes float32.
+def to_numpy(name: str, value: Any) -> tuple[Array, str]:
+    """Convert a tensor to NumPy: returns the array and the name of its original dtype. bfloat16 becomes float32.
 
-    Takes NumPy arrays and numbers, and whatever has `__array__` or `__dlpack__`: tensors of torch (those that require
-    gradients too), JAX, TensorFlow, MLX, CuPy.
+    Takes NumPy arrays, Python scalars and lists, and objects with `__array__` or `__dlpack__`: tensors of torch (also
+    those that require gradients), JAX, TensorFlow, MLX, CuPy.
 
     Raises:
-        InputError: it is none of these, or cannot be brought to the host.
+        InputError: the value is none of these, or cannot be copied from its device.
     """
     dtype = _dtype_name(value)
     problems: list[str] = []
-    for way in (_as_numpy, _through_dlpack, _torch_as_numpy):
+    for convert in (_as_numpy, _through_dlpack, _torch_as_numpy):
         try:
-            array = way(value)
-        except Exception as error:  # each library fails in its own way
+            array = convert(value)
+        except Exception as error:  # each library raises errors of its own
             problems.append(f"{type(error).__name__}: {error}")
             continue
         if array is not None:
-            return _as_numbers(name, array, dtype)
+            return _checked(name, array, dtype)
     why = f" ({problems[0]})" if problems else ""
     raise InputError(
         f"{name} is of type {type(value).__name__}, which offers neither a usable __array__ nor __dlpack__{why}; "
-        "bring it to the host as a NumPy array"
+        "convert it to a NumPy array"
     )
 
 
 def _dtype_name(value: Any) -> str:
-    """`float32` for torch.float32, dtype('float32'), <dtype: 'float32'>, mlx.core.float32; "" where nothing says."""
+    """`float32` for torch.float32, dtype('float32'), <dtype: 'float32'>, mlx.core.float32; "" where it is unknown."""
     dtype = getattr(value, "dtype", None)
     known = getattr(dtype, "name", None)
     return known if isinstance(known, str) else str(dtype or "").rpartition(".")[2]
 
 
-def _as_numbers(name: str, array: Array, dtype: str) -> tuple[Array, str]:
-    if array.dtype.kind == "V" and array.dtype.itemsize == 2:  # bfloat16 of package ml_dtypes, or a file's
-        return widened(np.ascontiguousarray(array).view(np.uint16).reshape(array.shape)), "bfloat16"
+def _checked(name: str, array: Array, dtype: str) -> tuple[Array, str]:
+    if array.dtype.kind == "V" and array.dtype.itemsize == 2:  # bfloat16 of package ml_dtypes, or of a file
+        return bfloat16_to_float32(np.ascontiguousarray(array).view(np.uint16).reshape(array.shape)), "bfloat16"
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} must hold real numbers, got {array.dtype}")
     return array, dtype or array.dtype.name
 
 
-def widened(bits: Array) -> Array:
-    """The bits of bfloat16 numbers as float32.  # uint16 [...] -> float32 [...]"""
+def bfloat16_to_float32(bits: Array) -> Array:
+    """The bits of bfloat16 values as float32.  # uint16 [...] -> float32 [...]"""
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
 def _as_numpy(value: Any) -> Array | None:
-    if hasattr(value, "__cuda_array_interface__") and hasattr(value, "get"):  # CuPy converts only when told to
+    if hasattr(value, "__cuda_array_interface__") and hasattr(value, "get"):  # CuPy refuses implicit conversion
         value = value.get()
     if isinstance(value, np.ndarray | np.generic | float | int | list | tuple) or hasattr(value, "__array__"):
         array = np.asarray(value)
@@ -67,7 +67,7 @@ def _as_numpy(value: Any) -> Array | None:
 
 
 def _torch_as_numpy(value: Any) -> Array | None:
-    """What torch wants done first: off the graph, off the device, and into a dtype that NumPy has."""
+    """Detach a torch tensor, copy it to the CPU, and convert it to a dtype that NumPy has."""
     if not (hasattr(value, "detach") and hasattr(value, "cpu")):
         return None
     tensor = value.detach().cpu()
@@ -92,12 +92,12 @@ class _Tensor(ctypes.Structure):
     )
 
 
-_HOST_DEVICES = (1, 3, 11)  # memory of the host: plain, pinned for CUDA, pinned for ROCm
+_HOST_DEVICES = (1, 3, 11)  # memory of the host: pageable, pinned for CUDA, pinned for ROCm
 _CODES = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 6: "bool"}
 
 
 def _through_dlpack(value: Any) -> Array | None:
-    """Copy what a DLPack capsule shows. NumPy's own reader knows no bfloat16."""
+    """Copy the tensor of a DLPack capsule. NumPy's own `from_dlpack` does not support bfloat16."""
     if not hasattr(value, "__dlpack__"):
         return None
     device = int(value.__dlpack_device__()[0]) if hasattr(value, "__dlpack_device__") else 1
@@ -119,4 +119,4 @@ def _through_dlpack(value: Any) -> Array | None:
     before, behind = -sum(min(0, step) for step in reach), sum(max(0, step) for step in reach)
     start = tensor.data + tensor.byte_offset - before
     memory = (ctypes.c_char * (before + behind + dtype.itemsize)).from_address(start)
-    return np.array(np.ndarray(shape, dtype, memory, before, strides))  # the capsule keeps the memory until here
+    return np.array(np.ndarray(shape, dtype, memory, before, strides))  # the capsule owns the memory up to this copy

@@ -1,4 +1,4 @@
-"""What is known of the run that tensors come from, and what follows: how each is laid out, and which numbers count."""
+"""The metadata of a trace: which model ran on which inputs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ...reference.ops import Array
 
 @dataclass(frozen=True)
 class Run:
-    """What a trace is of.
+    """The forward pass that a trace records.
 
-    class_name, config, dtype, backend: of the model; dtype is that of all tensors. inputs: the arguments that were
-    given, as arrays. visible, is_global: bool (rows, seq), as the encoder had them, the head's default included;
-    choices count as rows. outputs: the names of the model's outputs, in order.
+    class_name, config, dtype, backend: of the model; all tensors have this dtype. inputs: the arguments of the call, as
+    arrays. visible, is_global: bool (rows, seq), the masks of the encoder, with the global attention that the head sets
+    by default; choices count as rows. outputs: the names of the model's outputs, in order.
     """
 
     class_name: str

@@ -8,14 +8,14 @@ from typing import Any
 from ...checkpoint.stored import StoredTensor
 from ...errors import InputError
 from ...reference.ops import Array
-from .interchange import to_host, widened
-from .tensor_names import TUPLES, bare
+from .interchange import bfloat16_to_float32, to_numpy
+from .tensor_names import TUPLES, strip_prefix
 
 
 class NamedTensors(Mapping[str, Array]):
-    """Named arrays; each is brought to the host when it is asked for. Prefixes of names are taken off.
+    """A mapping of names to arrays; each is converted to NumPy on access. Prefixes of names are removed.
 
-    title: what a report calls it.
+    title: how a report names it.
 
     Raises:
         InputError: two names differ in their prefix alone.
@@ -24,27 +24,28 @@ class NamedTensors(Mapping[str, Array]):
     def __init__(self, tensors: Mapping[str, Any], title: str) -> None:
         self.title = title
         self._tensors: dict[str, Any] = {}
-        bearers: dict[str, str] = {}  # names as given, by those without prefix
+        original: dict[str, str] = {}  # names with prefix, by those without
         for name, value in tensors.items():
             if value is None:
                 continue
             if isinstance(value, tuple | list) and name in TUPLES:
                 self._tensors |= _by_layer(name, value)
             else:
-                known = bare(str(name))
-                if known in bearers:
-                    raise InputError(f"{name} and {bearers[known]} are one tensor of the trace: leave out one of them")
-                self._tensors[known], bearers[known] = value, str(name)
+                known = strip_prefix(str(name))
+                if known in original:
+                    raise InputError(f"{name} and {original[known]} are one tensor of the trace: leave out one of them")
+                self._tensors[known], original[known] = value, str(name)
 
-    def host(self, name: str) -> tuple[Array, str]:
-        """An array as NumPy's, and the name of the dtype it came in."""
+    def convert(self, name: str) -> tuple[Array, str]:
+        """A tensor as a NumPy array, and the name of its original dtype."""
         value = self._tensors[name]
         if isinstance(value, StoredTensor):
-            return (widened(value.data), value.dtype) if value.dtype == "bfloat16" else (value.data, value.dtype)
-        return to_host(name, value)
+            is_bfloat16 = value.dtype == "bfloat16"
+            return (bfloat16_to_float32(value.data) if is_bfloat16 else value.data), value.dtype
+        return to_numpy(name, value)
 
     def __getitem__(self, name: str) -> Array:
-        return self.host(name)[0]
+        return self.convert(name)[0]
 
     def __contains__(self, name: object) -> bool:
         return name in self._tensors
@@ -57,7 +58,7 @@ class NamedTensors(Mapping[str, Array]):
 
 
 def _by_layer(name: str, values: Any) -> dict[str, Any]:
-    """A tuple of an output record: what it holds for each layer, by the place it is from."""
+    """The items of a tuple of an output record, by the names of the tensors."""
     before, within = TUPLES[name]
     first = 1 if before else 0
     found = {f"encoder.layer.{layer}.{within}": value for layer, value in enumerate(values[first:])}

@@ -1,4 +1,4 @@
-"""A safetensors file that is written as its tensors come, and read as views of the mapped file."""
+"""A safetensors file that is written tensor by tensor, and read as views of the mapped file."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _PER_TENSOR = 256  # bytes of the header: a name, a dtype, a shape and two offse
 
 
 class TensorFile:
-    """Room for tensors in a file, each made when it is asked for; the header, left out first, is written at the end.
+    """A safetensors file to write tensors to, one at a time; the header is written on exit.
 
-    So no tensor ever has to be in memory whole. tensors, metadata: how many there are at most, and how many bytes of
-    metadata. `metadata` is to be set before the end.
+    Tensors are mapped from the file, so that none has to fit into memory. tensors: the largest number of tensors.
+    metadata: the largest size of the metadata, in bytes. Set the attribute `metadata` before the exit.
     """
 
     def __init__(self, path: Path, tensors: int, metadata: int) -> None:
         self._path = path
-        self._room = -(-(tensors * _PER_TENSOR + 2 * metadata) // 8) * 8
+        self._header_size = -(-(tensors * _PER_TENSOR + 2 * metadata) // 8) * 8
         self._header: dict[str, Any] = {}
         self._end = 0
         self.metadata: dict[str, str] = {}
 
     def create(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """A new tensor of zeros, not empty, mapped from the file: write to it, and let it go when it is done."""
+        """A new tensor of zeros, with one element or more, mapped from the file: write to it, then release it."""
         name_of_dtype, dtype = _DTYPES[dtype.name], LAYOUT[dtype.name]
         size = int(np.prod(shape)) * dtype.itemsize
         start, self._end = self._end, self._end + size
-        offset = 8 + self._room + start
+        offset = 8 + self._header_size + start
         self._header[name] = {
             "dtype": name_of_dtype,
             "shape": list(shape),
@@ -53,20 +53,20 @@ class TensorFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Write the header, filled up with spaces as the format allows."""
+        """Write the header, padded with spaces as the format allows."""
         if error is not None:
             return
         text = json.dumps({"__metadata__": self.metadata, **self._header}, separators=(",", ":")).encode()
-        assert len(text) <= self._room
+        assert len(text) <= self._header_size
         with open(self._path, "r+b") as file:
-            file.write(self._room.to_bytes(8, "little") + text.ljust(self._room))
+            file.write(self._header_size.to_bytes(8, "little") + text.ljust(self._header_size))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    """The tensors of a file, read-only views of it as far as they are no bfloat16, and its metadata.
+    """The tensors and the metadata of a file. Tensors are read-only views of it; bfloat16 is converted to float32.
 
     Raises:
-        CheckpointError: the file is damaged, hostile or something else.
+        CheckpointError: the file is damaged, hostile or of another format.
     """
     tensors = read_safetensors(path)
     with safe_open(path, framework="numpy") as file:

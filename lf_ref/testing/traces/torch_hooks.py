@@ -1,4 +1,4 @@
-"""The intermediates of a torch model, by forward hooks, in the layouts of a trace. torch is imported inside alone."""
+"""The intermediates of a torch model, recorded by forward hooks, in the layouts of a trace. Imports torch on use."""
 
 from __future__ import annotations
 
@@ -15,53 +15,63 @@ import numpy as np
 from ...errors import InputError
 from ...hf_names import accepts_names
 from ...reference.ops import Array
-from .interchange import to_host
+from .interchange import to_numpy
 from .named_tensors import NamedTensors
-from .recorder import chooser
-from .tensor_names import BAND, COLUMNS, ONLY, OUTPUTS, TOKENS, bare, place_of, primary, split
+from .recorder import name_filter
+from .tensor_names import (
+    BAND,
+    COLUMNS,
+    OUTPUTS,
+    SINGLE_OUTPUT,
+    TOKENS,
+    canonical_name,
+    lookup,
+    split_layer,
+    strip_prefix,
+)
 
 Rename = Callable[[str], "str | None"] | Mapping[str, str] | None
 
-# HF's attention finds its softmax in torch.nn.functional, where one capture at a time may stand before it. A mode of
-# torch.overrides would leave that alone, but sees only what a softmax that users put there passes on.
+# HF's attention calls torch.nn.functional.softmax, which one capture at a time may replace. A mode of torch.overrides
+# would not replace it, but would not see the arguments of a softmax that the user has put there.
 _SOFTMAX = threading.Lock()
 
 
 class Capture(NamedTensors):
-    """What a torch model computed: NumPy arrays by name, bfloat16 widened to float32.
+    """The tensors that a torch model computed: NumPy arrays by name, bfloat16 converted to float32.
 
-    dtypes: the dtype that torch had each in.
+    dtypes: the torch dtype of each, by name.
     """
 
     def __init__(self, tensors: Mapping[str, tuple[Array, str]], title: str) -> None:
         super().__init__({name: array for name, (array, _) in tensors.items()}, title)
-        self.dtypes = {bare(name): dtype for name, (_, dtype) in tensors.items()}
+        self.dtypes = {strip_prefix(name): dtype for name, (_, dtype) in tensors.items()}
 
-    def host(self, name: str) -> tuple[Array, str]:
+    def convert(self, name: str) -> tuple[Array, str]:
         """As in `NamedTensors`, with torch's dtype."""
-        return super().host(name)[0], self.dtypes[name]
+        return super().convert(name)[0], self.dtypes[name]
 
 
 @accepts_names()
 def capture_torch(
     module: Any, *, names: Sequence[str] | str | None = None, rename: Rename = None, **inputs: Any
 ) -> Capture:
-    r"""Run a torch model and keep what its modules give, by the names of a trace.
+    r"""Run a torch model and record the outputs of its modules, by the names of a trace.
 
     Args:
-        module: HF's LongformerModel or LongformerFor*, or a port of your own. It runs as it is: call `.eval()` before.
-        names: patterns of the names to keep, as in `trace`.
-        rename: from the module's names to those of a trace, where they differ: a function that gives None for what is
-            to be left out, or a mapping of regular expressions to replacements, applied in turn
+        module: HF's LongformerModel or LongformerFor*, or a port of your own. Its mode stays: call `.eval()`.
+        names: patterns of the names to record, as in `trace`.
+        rename: maps the module's names to those of a trace, where they differ: a function that returns None for modules
+            to leave out, or a mapping of regular expressions to replacements, applied in turn
             (`{r"^blocks\.(\d+)\.q$": r"encoder.layer.\1.attention.self.query"}`).
         inputs: the arguments of its forward; NumPy arrays become tensors on the module's device.
 
-    Of HF's self-attention, whose projections run on [seq, batch, hidden], the axes are turned and the padding to the
-    window is cut off; its scores and probabilities, which no module gives, are those of its softmax. What the model
-    returns is kept under HF's names, a single tensor under `output`.
+    HF's self-attention projects [seq, batch, hidden] and pads to a multiple of the window: such tensors are transposed,
+    and the padding is removed. Its scores and probabilities, which no module outputs, are those of its softmax. The
+    outputs of the model are recorded under HF's names, a single tensor under `output`.
 
     Raises:
-        InputError: torch is not installed, or `module` is none of its modules.
+        InputError: torch is not installed, or `module` is not a torch module.
     """
     try:
         import torch
@@ -69,7 +79,7 @@ def capture_torch(
         raise InputError(f"capture_torch needs torch: {error}") from error
     if not isinstance(module, torch.nn.Module):
         raise InputError(f"module must be a torch.nn.Module, got {type(module).__name__}")
-    recorder = _Recorder(torch, chooser(names))
+    recorder = _HookRecorder(torch, name_filter(names))
     with ExitStack() as stack:
         for part, known in _named_parts(module, _renamer(rename)):
             for handle in recorder.hooks(known, part):
@@ -78,24 +88,24 @@ def capture_torch(
         stack.enter_context(torch.no_grad())
         output = module(**{name: _tensor(torch, module, value) for name, value in inputs.items()})
     recorder.outputs(output)
-    return Capture(recorder.laid_out(_shape_of(inputs)), f"torch {type(module).__name__}")
+    return Capture(recorder.tensors(_shape_of(inputs)), f"torch {type(module).__name__}")
 
 
-class _Recorder:
-    """Takes copies of tensors as they come: HF goes on to change some in place."""
+class _HookRecorder:
+    """Copies the outputs of modules during the forward pass: HF later changes some of them in place."""
 
     def __init__(self, torch: Any, chosen: Callable[[str], bool]) -> None:
         self._torch, self._chosen = torch, chosen
         self._tensors: dict[str, tuple[Array, str]] = {}
-        self._turned: set[str] = set()
-        self._attention: tuple[str, Any] | None = None  # HF's self-attention that is running, and its name
+        self._sequence_first: set[str] = set()
+        self._attention: tuple[str, Any] | None = None  # name and module of the self-attention that is running
 
     def hooks(self, names: Sequence[str], part: Any) -> list[Any]:
-        """Hook a module; returns the handles. One that has several names is called under each of them in turn."""
+        """Hook a module; returns the handles. Repeated calls of a module are recorded under its names in turn."""
         name, calls = names[0], count()
         if _is_hf_attention(part):
             projections = [f"{name}.{which}{kind}" for which in ("query", "key", "value") for kind in ("", "_global")]
-            self._turned.update(projections)
+            self._sequence_first.update(projections)
             return [
                 part.register_forward_pre_hook(lambda part, *given: self._enter(name, part, *given), with_kwargs=True),
                 part.register_forward_hook(lambda part, given, output: self._leave(name, output)),
@@ -108,7 +118,7 @@ class _Recorder:
         return [part.register_forward_hook(take)]
 
     def _enter(self, name: str, part: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        """Have HF's self-attention return its probabilities; `_leave` takes them off again."""
+        """Make HF's self-attention return its probabilities; `_leave` removes them from its output."""
         self._attention = name, part
         bound = inspect.signature(part.forward).bind(*args, **kwargs)
         self._asked = bool(bound.arguments.get("output_attentions"))
@@ -125,7 +135,7 @@ class _Recorder:
 
     @contextmanager
     def watch_softmax(self) -> Iterator[None]:
-        """Take the scores that HF's self-attention gives to its softmax, on this thread."""
+        """Record the scores that HF's self-attention passes to softmax, on this thread."""
         functional, thread = self._torch.nn.functional, threading.get_ident()
         with _SOFTMAX:
             original = functional.softmax
@@ -142,7 +152,7 @@ class _Recorder:
                 functional.softmax = original
 
     def scores(self, name: str, part: Any, scores: Any) -> None:
-        """[batch, seq, heads, columns] of local queries, [batch * heads, slots, seq] of global ones."""
+        """Record scores: [batch, seq, heads, columns] of local queries, [batch * heads, slots, seq] of global ones."""
         if scores.ndim == 4:
             self.take(f"{name}.scores", scores.transpose(1, 2))
         elif scores.ndim == 3:
@@ -150,31 +160,31 @@ class _Recorder:
             self.take(f"{name}.scores_global", by_head.transpose(2, 3))
 
     def take(self, name: str, value: Any) -> None:
-        """Keep a copy of a tensor; what is no tensor is left out."""
+        """Record a copy of a tensor; other values are ignored."""
         if not isinstance(value, self._torch.Tensor) or not self._chosen(name):
             return
-        array, dtype = to_host(name, value.detach().clone())
-        if name in self._tensors and split(name)[1].startswith(("intermediate", "output")):
-            # HF's chunk_size_feed_forward: some tokens at a time.
+        array, dtype = to_numpy(name, value.detach().clone())
+        if name in self._tensors and split_layer(name)[1].startswith(("intermediate", "output")):
+            # With HF's chunk_size_feed_forward the layer runs on some tokens at a time.
             array = np.concatenate([self._tensors[name][0], array], axis=1)
         self._tensors[name] = array, dtype
 
     def outputs(self, output: Any) -> None:
-        """Keep what the model returned."""
-        fields = output if isinstance(output, Mapping) else {ONLY: output}
-        for name in (ONLY, *OUTPUTS):
+        """Record the outputs of the model."""
+        fields = output if isinstance(output, Mapping) else {SINGLE_OUTPUT: output}
+        for name in (SINGLE_OUTPUT, *OUTPUTS):
             self.take(name, fields.get(name))
 
-    def laid_out(self, shape: tuple[int, int] | None) -> dict[str, tuple[Array, str]]:
-        """The tensors batch first, and as long as the input, whose shape (rows, seq) is given where it is known."""
+    def tensors(self, shape: tuple[int, int] | None) -> dict[str, tuple[Array, str]]:
+        """The tensors, batch first and without padding to the window. shape: (rows, seq) of the input, if known."""
         return {
-            name: (_laid_out(name, array, shape, name in self._turned), dtype)
+            name: (_batch_first(name, array, shape, name in self._sequence_first), dtype)
             for name, (array, dtype) in self._tensors.items()
         }
 
 
 def _named_parts(module: Any, named: Callable[[str], str | None]) -> list[tuple[Any, list[str]]]:
-    """The modules and the names of each, in order; weights that layers share are one module of several names."""
+    """The modules with their names, in order; a module that layers share has several names."""
     parts: dict[int, tuple[Any, list[str]]] = {}
     for name, part in module.named_modules(remove_duplicate=False):
         known = named(name) if name else None
@@ -183,20 +193,20 @@ def _named_parts(module: Any, named: Callable[[str], str | None]) -> list[tuple[
     return list(parts.values())
 
 
-def _laid_out(name: str, array: Array, shape: tuple[int, int] | None, turned: bool) -> Array:
-    if turned and array.ndim == 3:
+def _batch_first(name: str, array: Array, shape: tuple[int, int] | None, sequence_first: bool) -> Array:
+    if sequence_first and array.ndim == 3:
         array = array.swapaxes(0, 1)
-    place = place_of(primary(name))
-    if place is None or shape is None or array.shape[0] != shape[0]:
+    entry = lookup(canonical_name(name))
+    if entry is None or shape is None or array.shape[0] != shape[0]:
         return array
-    axis = {TOKENS: 1, BAND: 2, COLUMNS: 2}.get(place.layout, 0)
+    axis = {TOKENS: 1, BAND: 2, COLUMNS: 2}.get(entry.layout, 0)
     if axis and array.ndim == axis + 2 and array.shape[axis] > shape[1]:
         array = array.take(range(shape[1]), axis=axis)
     return array
 
 
 def _is_hf_attention(part: Any) -> bool:
-    """Whether a module is HF's, or a subclass of it: only there it is known what the softmax is given."""
+    """Whether a module is HF's self-attention or a subclass: only then its softmax is known to take the scores."""
     return any(
         kind.__name__ == "LongformerSelfAttention" and kind.__module__.startswith("transformers.")
         for kind in type(part).__mro__
@@ -205,21 +215,21 @@ def _is_hf_attention(part: Any) -> bool:
 
 def _renamer(rename: Rename) -> Callable[[str], str | None]:
     if rename is None:
-        return bare
+        return strip_prefix
     if callable(rename):
-        return lambda name: None if (new := rename(name)) is None else bare(new)
+        return lambda name: None if (new := rename(name)) is None else strip_prefix(new)
     rules = dict(rename)
 
     def apply(name: str) -> str:
         for pattern, replacement in rules.items():
             name = re.sub(pattern, replacement, name)
-        return bare(name)
+        return strip_prefix(name)
 
     return apply
 
 
 def _shape_of(inputs: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Rows and tokens of the batch; choices count as rows."""
+    """(rows, seq) of the batch; choices count as rows."""
     for name, axes in (("input_ids", 1), ("inputs_embeds", 2)):
         if inputs.get(name) is not None:
             *rows, length = np.shape(inputs[name])[: np.ndim(inputs[name]) - axes + 1]
@@ -228,7 +238,7 @@ def _shape_of(inputs: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _tensor(torch: Any, module: Any, value: Any) -> Any:
-    """An argument for the module: arrays and lists become tensors where its weights are; floats get their dtype."""
+    """An argument of the module: arrays and lists become tensors on its device, floats in the dtype of its weights."""
     if not isinstance(value, np.ndarray | list | torch.Tensor):
         return value
     weights = next(module.parameters(), torch.empty(0))

@@ -1,4 +1,4 @@
-"""Every intermediate of a forward, by name."""
+"""Traces: every intermediate of a forward pass, by name."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ...hf_names import accepts, accepts_names
 from ...model.base import LongformerPreTrainedModel
 from ...reference.ops import Array
 from .metadata import Run
-from .recorder import Index, Placer, chooser, nothing_in, outputs_of
+from .recorder import Index, Recorder, masked_value, name_filter, output_arrays
 from .tensor_file import TensorFile, read_tensors
-from .tensor_names import OUTPUTS, aliases, order, primary
+from .tensor_names import OUTPUTS, aliases, canonical_name, computation_order
 
-# Where an output's values have a place, so that they need not be kept twice.
-_OUTPUT_PLACES = {
+# The tensors that outputs are equal to, so that each is stored once.
+_EQUAL_TENSORS = {
     "pooler_output": ("pooler.activation",),
     "logits": ("lm_head.decoder", "classifier.out_proj", "classifier"),
 }
@@ -32,29 +32,29 @@ _INPUT, _VISIBLE, _GLOBAL = "input:", "visible", "is_global"
 
 @accepts()
 class Trace(Mapping[str, Array]):
-    """The intermediates and outputs of one forward, in order of computation, by the names of `lf_ref.testing.names`.
+    """The intermediates and outputs of one forward pass, in order of computation, by HF's module names.
 
-    A place may have several names, HF's modules that pass on the same values: `encoder.layer.3` is
-    `encoder.layer.3.output.LayerNorm`. All of them are keys; `places` are the first ones alone.
+    A tensor may have aliases, HF's modules that return the same values: `encoder.layer.3` is
+    `encoder.layer.3.output.LayerNorm`. All names are keys; `places` are the canonical names alone.
 
-    tensors: float, by name, in the shapes of HF's modules. run: what it is of. model: what computed it, if that
-    is known; `compare` measures tolerances with it.
+    tensors: float, by name, in the shapes of HF's modules. run: metadata of the forward pass. model: the model that
+    ran, if known; `compare` measures tolerances with it.
     """
 
     def __init__(self, tensors: Mapping[str, Array], run: Run, model: LongformerPreTrainedModel | None = None) -> None:
         self.run, self.model = run, model
-        self._tensors = dict(sorted(tensors.items(), key=lambda item: order(item[0])))
+        self._tensors = dict(sorted(tensors.items(), key=lambda item: computation_order(item[0])))
         self._same = _same_outputs(self._tensors, run)
-        self.calibrations: dict[Any, Any] = {}  # kept by `compare`
+        self.calibrations: dict[Any, Any] = {}  # a cache of `compare`
 
     @property
     def places(self) -> tuple[str, ...]:
-        """The names without aliases, outputs last."""
+        """The canonical names, without aliases, outputs last."""
         return (*(name for name in self._tensors if name not in OUTPUTS), *self.run.outputs)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names, aliases behind what they stand for, outputs last."""
+        """All names, each canonical name followed by its aliases, outputs last."""
         found: dict[str, None] = {}
         for name in self._tensors:
             if name not in OUTPUTS:
@@ -62,9 +62,9 @@ class Trace(Mapping[str, Array]):
         return (*found, *self.run.outputs)
 
     def place(self, name: str) -> str:
-        """The first name of what `name` stands for."""
+        """The canonical name of the tensor `name`."""
         name = self._same.get(name, name)
-        return name if name in self._tensors else primary(name)
+        return name if name in self._tensors else canonical_name(name)
 
     def __getitem__(self, name: str) -> Array:
         try:
@@ -86,7 +86,7 @@ class Trace(Mapping[str, Array]):
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the trace to the safetensors file `path`, each place once, with what it is of in the metadata."""
+        """Write the trace to the safetensors file `path`: each tensor once, and the run in the metadata."""
         with replacing(Path(path)) as temporary, _writing(temporary, self.run.config) as file:
             _begin(file, self.run.inputs)
             for name, array in self._tensors.items():
@@ -95,16 +95,16 @@ class Trace(Mapping[str, Array]):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], model: LongformerPreTrainedModel | None = None) -> Trace:
-        """Open a file that `save` or `trace(..., stream=...)` wrote; tensors are read when they are asked for.
+        """Open a file that `save` or `trace(..., stream=...)` wrote; tensors are read on access.
 
-        path: the file. model: what computed it, so that `compare` can measure tolerances.
+        path: of the file. model: the model that ran, so that `compare` can measure tolerances.
 
         Raises:
-            CheckpointError: the file is damaged. InputError: it is no trace. ConfigError: its config breaks a rule.
+            CheckpointError: the file is damaged. InputError: it is not a trace. ConfigError: its config is invalid.
         """
         tensors, metadata = read_tensors(Path(path))
         if metadata.get("format") != _FORMAT:
-            raise InputError(f"{path} is not a trace: its metadata has no format {_FORMAT!r}; write it with trace()")
+            raise InputError(f"{path} is not a trace: its metadata lacks the format {_FORMAT!r}; Trace.save writes it")
         inputs = {name[len(_INPUT) :]: tensors.pop(name) for name in list(tensors) if name.startswith(_INPUT)}
         try:
             run = Run(
@@ -131,35 +131,37 @@ def trace(
     stream: str | os.PathLike[str] | None = None,
     **inputs: Any,
 ) -> Trace:
-    """Run a model and keep every intermediate.
+    """Run a model and record every intermediate.
 
     Args:
-        model: any of the model classes; its dtype, float64 for an oracle, is that of the run.
-        names: patterns of the names to keep, such as `"encoder.layer.0.*"` or `["*.probabilities", "logits"]`; all if
+        model: any of the model classes; the run uses its dtype, best float64.
+        names: patterns of the names to record, such as `"encoder.layer.0.*"` or `["*.probabilities", "logits"]`; all if
             None.
-        backend: "numpy" runs the definition, whatever the model's own backend is, which forms everything; "numba" runs
-            the fast kernels, which fuse much of it: what they never form is not there. Probabilities they form where
-            `output_attentions=True` asks for them.
-        stream: a safetensors file to write to as it goes; no more than one layer's tensors is in memory then, and the
-            result reads from the file.
-        inputs: the arguments of the model, by name. Nothing that is given is changed.
+        backend: "numpy" runs the reference implementation, whatever the model's backend is, and records every tensor;
+            "numba" runs the fast kernels, which fuse operations: tensors that they never form are missing. They form
+            probabilities only with `output_attentions=True`.
+        stream: path of a safetensors file to write during the run; memory then holds one layer's tensors at most, and
+            the result reads from the file.
+        inputs: the arguments of the model, by name. None of them is changed.
 
     Raises:
-        InputError: the arguments do not fit the model; no name is like the patterns; "numpy" for reduced weights; there
-            is no folder for the stream.
+        InputError: the arguments do not fit the model; no name matches the patterns; the backend is "numpy" and the
+            weights are reduced; the folder of the stream does not exist.
     """
     if not isinstance(model, LongformerPreTrainedModel):
-        raise InputError(f"model must be one of lf_ref's models, got {type(model).__name__}; see capture_torch")
+        raise InputError(
+            f"model must be a model of lf_ref, got {type(model).__name__}; for a torch module use capture_torch"
+        )
     if stream is None:
-        kept: dict[str, Array] = {}
+        tensors: dict[str, Array] = {}
 
         def create(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-            return kept.setdefault(name, np.zeros(shape, dtype))
+            return tensors.setdefault(name, np.zeros(shape, dtype))
 
-        return Trace(kept, _run(model, create, names, backend, inputs), model)
+        return Trace(tensors, _run(model, create, names, backend, inputs), model)
     path = Path(stream)
     if not path.parent.is_dir():
-        raise InputError(f"stream: there is no folder {path.parent} to write {path.name} to")
+        raise InputError(f"stream: the folder {path.parent} does not exist; create it to write {path.name} there")
     with replacing(path) as temporary, _writing(temporary, model.config) as file:
         _begin(file, given_arrays(inputs))
         _finish(file, _run(model, file.create, names, backend, inputs))
@@ -169,25 +171,25 @@ def trace(
 Create = Callable[[str, tuple[int, ...], "np.dtype[Any]"], Array]
 
 
-class _Collector(Placer):
-    """Copies pieces into tensors, which `create` makes."""
+class _Collector(Recorder):
+    """Copies pieces into tensors that `create` allocates."""
 
     def __init__(self, config: LongformerConfig, names: Sequence[str] | str | None, create: Create) -> None:
-        super().__init__(config, chooser(names))
+        super().__init__(config, name_filter(names))
         self._create = create
         self.shapes: dict[str, tuple[int, ...]] = {}
         self._open: dict[str, Array] = {}
         self._layer: object = None
 
     def put(self, name: str, shape: tuple[int, ...], index: Index, piece: Array) -> None:
-        """As in `Placer`. All rows have left a layer when the first enters the next: its tensors are then let go."""
-        layer = order(name)[:2]
+        """As in `Recorder`. All rows finish a layer before one enters the next: its tensors are released then."""
+        layer = computation_order(name)[:2]
         if layer != self._layer:
             self._open, self._layer = {}, layer
         if name not in self._open:
             self._open[name], self.shapes[name] = self._create(name, shape, piece.dtype), shape
-            if nothing_in(name):
-                self._open[name][...] = nothing_in(name)  # rows without global tokens may bring no piece
+            if masked_value(name):
+                self._open[name][...] = masked_value(name)  # rows without global tokens may have no piece
         self._open[name][index] = piece
 
 
@@ -201,7 +203,7 @@ def _run(
     collector = _Collector(model.config, names, create)
     observed: Any = model.observed(collector, backend)
     record = observed(**{**inputs, "return_dict": True})
-    outputs = {name: value for name, value in outputs_of(record).items() if collector.chosen(name)}
+    outputs = {name: value for name, value in output_arrays(record).items() if collector.chosen(name)}
     run = Run(
         type(model).__name__,
         model.config.replaced(),
@@ -217,12 +219,12 @@ def _run(
         if collector.shapes.get(known.get(name, "")) != value.shape:
             create(name, value.shape, value.dtype)[...] = value
     if not collector.shapes and not outputs:
-        raise InputError(f"no name of this trace is like {names!r}; the names are those of lf_ref.testing.names")
+        raise InputError(f"no tensor of this trace matches names={names!r}; list(trace(model, ...)) gives all names")
     return run
 
 
 def given_arrays(inputs: Mapping[str, Any]) -> dict[str, Array]:
-    """The arguments of a call that are arrays, as NumPy arrays of their own."""
+    """Copies of the arguments of a call that are arrays, as NumPy arrays."""
     left_out = ("output_attentions", "output_hidden_states", "return_dict")
     return {
         name: np.asarray(value).copy() for name, value in inputs.items() if value is not None and name not in left_out
@@ -230,11 +232,11 @@ def given_arrays(inputs: Mapping[str, Any]) -> dict[str, Array]:
 
 
 def _same_outputs(tensors: Mapping[str, Array], run: Run) -> dict[str, str]:
-    """The outputs that are kept as the place they come from."""
+    """The outputs that are stored as an intermediate: its name, by that of the output."""
     last = f"encoder.layer.{run.config.num_hidden_layers - 1}.output.LayerNorm"
-    places = {**_OUTPUT_PLACES, "last_hidden_state": (last,)}
-    found = {name: next((place for place in places.get(name, ()) if place in tensors), "") for name in run.outputs}
-    return {name: place for name, place in found.items() if place and name not in tensors}
+    equal = {**_EQUAL_TENSORS, "last_hidden_state": (last,)}
+    found = {name: next((other for other in equal.get(name, ()) if other in tensors), "") for name in run.outputs}
+    return {name: other for name, other in found.items() if other and name not in tensors}
 
 
 def _writing(path: Path, config: LongformerConfig) -> TensorFile:
@@ -242,7 +244,7 @@ def _writing(path: Path, config: LongformerConfig) -> TensorFile:
 
 
 def _begin(file: TensorFile, inputs: Mapping[str, Array]) -> None:
-    """The inputs, widened to eight bytes, so that all that follows is aligned."""
+    """Write the inputs, converted to eight bytes per element, so that the tensors that follow are aligned."""
     for name, value in inputs.items():
         dtype = np.dtype(np.float64 if value.dtype.kind == "f" else np.int64)
         file.create(_INPUT + name, value.shape, dtype)[...] = value

@@ -1,4 +1,4 @@
-"""How each tensor of a trace is laid out, and which of its elements mean something."""
+"""The layout of each tensor of a trace, and which of its elements are defined."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ import numpy as np
 
 from ...reference.ops import Array
 from .metadata import Run
-from .tensor_names import BAND, COLUMNS, GLOBALS, TOKENS, place_of, split
+from .tensor_names import BAND, COLUMNS, GLOBALS, TOKENS, lookup, split_layer
 
 _PER_TOKEN = ("LongformerForMaskedLM", "LongformerForTokenClassification")
 
 
 def layout_of(name: str, run: Run) -> str | None:
-    """How the tensor of a place or an output is laid out; None for what has no rows."""
+    """The layout of a tensor, one of those in `tensor_names`; None where it has no axis of rows."""
     if "logits_at" in run.inputs and (name == "logits" or name.startswith("lm_head")):
-        return None  # of some tokens
+        return None  # of some tokens only
     if name in ("logits", "classifier"):
         return TOKENS if run.class_name in _PER_TOKEN else None
     if name in ("last_hidden_state", "start_logits", "end_logits"):
         return TOKENS
-    place = place_of(name)
-    return None if place is None else place.layout
+    entry = lookup(name)
+    return None if entry is None else entry.layout
 
 
-def counted(name: str, ndim: int, run: Run, ignore_padding: bool) -> Array:
-    """Which numbers of a tensor mean something, as a mask that broadcasts to it.
+def valid_elements(name: str, ndim: int, run: Run, ignore_padding: bool) -> Array:
+    """A mask of the elements of a tensor that are defined, which broadcasts to it.  # -> bool, ndim axes
 
-    Left out are slots of rows with fewer global tokens than others, the local rows of global queries (every
-    implementation computes something else there, and replaces it) and, on request, masked tokens.
+    It excludes the unused slots of rows that have fewer global tokens than others, the local rows of global queries
+    (implementations compute different values there, and overwrite them) and, with ignore_padding, masked tokens.
     """
     visible, is_global = run.visible, run.is_global
     shown = visible if ignore_padding else np.ones_like(visible)
     count = is_global.sum(axis=1)
     slots = np.arange(max(1, int(count.max()))) < count[:, None]  # [B, x]
-    layout, (_, within) = layout_of(name, run), split(name)
+    layout, (_, within) = layout_of(name, run), split_layer(name)
     if layout == GLOBALS:
         return slots[:, :, None]
     if layout == COLUMNS:

@@ -12,8 +12,8 @@ import pytest
 import lf_ref
 from lf_ref.testing import generator
 from lf_ref.testing.cases.batches import batch, row
-from lf_ref.testing.cases.case import HEAD_OF, choose
-from lf_ref.testing.cases.standard_cases import SMALL, cases_for, standard_cases
+from lf_ref.testing.cases.case import HEAD_OF, select_cases
+from lf_ref.testing.cases.standard_cases import SMALL, cases_for_checkpoint, standard_cases
 from oracles.compare import assert_close
 from oracles.heads import run
 from oracles.tolerances import FLOAT64
@@ -163,7 +163,7 @@ def test_cases_for_a_checkpoint_have_its_sizes():
     config = lf_ref.LongformerConfig(
         vocab_size=31, attention_window=[4, 16], max_position_embeddings=49, num_hidden_layers=2, pad_token_id=3
     )
-    made = cases_for(config, "LongformerForMaskedLM")
+    made = cases_for_checkpoint(config, "LongformerForMaskedLM")
     assert {case.name for case in made} >= {"one-window", "ragged-globals", "inputs-embeds", "no-masks"}
     assert not {case.name for case in made} & {"many-windows", "pad-token-0", "large-scores", "masked-lm"}  # 83 tokens
     for case in made:
@@ -180,7 +180,7 @@ def test_cases_for_a_checkpoint_have_its_sizes():
 @pytest.mark.parametrize("class_name", ["LongformerForQuestionAnswering", "LongformerForMultipleChoice"])
 def test_heads_that_look_for_separators_are_told_the_global_tokens(class_name):
     config = lf_ref.LongformerConfig.from_dict(CASES["one-window"].config)
-    made = cases_for(config, class_name)
+    made = cases_for_checkpoint(config, class_name)
     head = HEAD_OF[class_name]
     model = getattr(lf_ref, class_name)(config, generator.weights(config, head, 1), backend="numpy")
     assert len(made) > 20
@@ -189,16 +189,16 @@ def test_heads_that_look_for_separators_are_told_the_global_tokens(class_name):
 
 
 def test_choosing_by_name():
-    some = choose(standard_cases(), ["two-windows", "one-window"])
+    some = select_cases(standard_cases(), ["two-windows", "one-window"])
     assert [case.name for case in some] == ["two-windows", "one-window"]
-    assert len(choose(standard_cases(), ["standard"])) == len(CASES)
+    assert len(select_cases(standard_cases(), ["standard"])) == len(CASES)
     for names, message in (
         (["no-such"], "there is no case 'no-such' among the 46; "),
         ([], "one at least; got none"),
         (["one-window", "one-window"], "name each case once"),
     ):
         with pytest.raises(lf_ref.InputError, match=message):
-            choose(standard_cases(), names)
+            select_cases(standard_cases(), names)
 
 
 def test_rows_as_text():

@@ -13,7 +13,7 @@ from testing.building import as_float32, case_of, model_of, trace_of
 
 from lf_ref import CheckpointError, InputError, testing
 from lf_ref.testing.comparison.candidates import read_candidate
-from lf_ref.testing.traces.interchange import to_host
+from lf_ref.testing.traces.interchange import to_numpy
 from lf_ref.testing.traces.named_tensors import NamedTensors
 from model.building import FEW
 from oracles import reduced
@@ -173,7 +173,7 @@ class Cuda(OnlyArray):
     ],
 )
 def test_arrays_come_to_the_host(value, expected, dtype):
-    array, name = to_host("x", value)
+    array, name = to_numpy("x", value)
     assert_identical(array, expected, "x")
     assert name == dtype
 
@@ -192,7 +192,7 @@ def test_arrays_come_to_the_host(value, expected, dtype):
 )
 def test_what_is_no_array_of_numbers_is_refused(value, message):
     with pytest.raises(InputError, match=message):
-        to_host("x", value)
+        to_numpy("x", value)
 
 
 @FEW
@@ -202,7 +202,7 @@ def test_any_strided_array_through_dlpack(data):
     array = np.random.default_rng(0).standard_normal(shape)
     cut = tuple(slice(None, None, data.draw(st.sampled_from([1, 2, -1, -2]))) for _ in shape)
     array = array.transpose(data.draw(st.permutations(range(len(shape)))))[cut]
-    assert_identical(to_host("x", OnlyDlpack(array))[0], array, "x")
+    assert_identical(to_numpy("x", OnlyDlpack(array))[0], array, "x")
 
 
 def test_prefixes_nones_and_tuples_of_records():

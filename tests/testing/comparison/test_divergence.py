@@ -98,7 +98,7 @@ def test_expected_errors_are_those_of_the_precision(class_name, precision):
     found = calibrate(trace, precision)
     assert set(found) == set(trace.places)
     assert len(found) == len(trace.places)
-    unit = PRECISIONS[precision].unit
+    unit = PRECISIONS[precision].unit_roundoff
     for name, error in found.items():
         size = np.sqrt(np.square(np.where(np.isfinite(trace[name]), trace[name], 0)).mean())
         assert 0.1 * unit * size < error.rms < 30 * unit * max(size, 0.1), name
@@ -245,7 +245,7 @@ def test_a_single_number_passes_within_the_stated_multiple(precision):
     fields, state, inputs = case_of(class_name)
     trace = testing.trace(build(class_name, fields, state), **inputs, labels=np.array([4, 0, 2]))
     loss, times = trace["loss"], MULTIPLES[precision]
-    size = PRECISIONS[precision].unit * abs(loss)
+    size = PRECISIONS[precision].unit_roundoff * abs(loss)
     tolerance = testing.Calibration({"loss": ExpectedError(0.4 * size, size, 1, 0, 0.4 * size)}, precision, False)
     for share, passed in ((0.98, True), (1.02, False)):
         candidate = {"loss": loss + share * (times.largest + DEVIATIONS) * size}

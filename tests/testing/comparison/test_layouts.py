@@ -7,7 +7,7 @@ import pytest
 from testing.building import case_of, trace_of
 
 from lf_ref import dense_attentions, testing
-from lf_ref.testing.comparison.layouts import readings
+from lf_ref.testing.comparison.layouts import in_trace_layout
 from model.building import build
 from oracles.weights import batch_of, fields_of, ragged_marks, state_of
 
@@ -207,8 +207,8 @@ def test_another_shape_is_a_divergence(name, change):
 
 def test_pooled_and_scalar_tensors_have_one_layout():
     trace = trace_of("LongformerModel")
-    assert [how for how, _ in readings("pooler.dense", trace["pooler.dense"], trace)] == [""]
-    assert readings("pooler.dense", trace["pooler.dense"][:, None], trace) == []
+    assert [how for how, _ in in_trace_layout("pooler.dense", trace["pooler.dense"], trace)] == [""]
+    assert in_trace_layout("pooler.dense", trace["pooler.dense"][:, None], trace) == []
 
 
 # --- which numbers count --------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import lf_ref
 from lf_ref import InputError, testing
 from lf_ref.checkpoint import expected_shapes
 from lf_ref.testing import generator
+from lf_ref.testing.cases.case import HEAD_OF
 from lf_ref.testing.golden import creation
 from oracles import golden_page
 from oracles.compare import assert_close
@@ -64,7 +65,7 @@ def weights_of(entry, page):
     config = entry["config"]
     head = {"LongformerModel": "model"}.get(entry["class"])
     known = lf_ref.LongformerConfig.from_dict(config)
-    shapes = expected_shapes(known, head or testing.cases.HEAD_OF[entry["class"]])
+    shapes = expected_shapes(known, head or HEAD_OF[entry["class"]])
     state = {}
     for parameter, shape in shapes.items():
         prefix = "longformer." if not head and parameter.startswith(("embeddings.", "encoder.", "pooler.")) else ""

@@ -49,7 +49,7 @@ def of_checkpoint(checkpoint, tmp_path_factory):
     return testing.make_golden(path, ["two-windows", "one-token", "ragged-globals"], model=checkpoint)
 
 
-def outputs_of(checkpoint, golden):
+def output_arrays(checkpoint, golden):
     model = lf_ref.LongformerForMaskedLM.from_pretrained(checkpoint, backend="numpy")
     return {f"{case.name}/logits": model(**case.inputs).logits for case in golden.cases}
 
@@ -103,7 +103,7 @@ def test_of_large_tensors_some_places_are_kept(checkpoint, of_checkpoint):
 
 
 def test_candidates_of_large_models(checkpoint, of_checkpoint):
-    outputs = outputs_of(checkpoint, of_checkpoint)
+    outputs = output_arrays(checkpoint, of_checkpoint)
     assert testing.check_golden(of_checkpoint, outputs).passed
     kept = [t for entry in of_checkpoint.manifest["cases"] for t in entry["expected"] if entry["name"] == "two-windows"]
     _, tokens, columns = next(tensor["kept"] for tensor in kept if tensor["name"] == "logits")
@@ -116,7 +116,7 @@ def test_candidates_of_large_models(checkpoint, of_checkpoint):
     outputs["two-windows/logits"] = outputs["two-windows/logits"][:, tokens]
     [failure] = testing.check_golden(of_checkpoint, outputs).failures
     assert failure.problem == f"logits has shape (3, {len(tokens)}, 67), expected (3, 80, 67)"
-    assert testing.check_golden(of_checkpoint, outputs_of(checkpoint, of_checkpoint), ignore_padding=True).passed
+    assert testing.check_golden(of_checkpoint, output_arrays(checkpoint, of_checkpoint), ignore_padding=True).passed
 
 
 def test_the_class_of_a_checkpoint(checkpoint, tmp_path):

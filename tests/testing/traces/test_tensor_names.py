@@ -39,21 +39,21 @@ def test_every_name_is_found_and_in_order(places):
     prefix = "encoder.layer.11." if places is names.LAYER else ""
     found = [prefix + place.name for place in places]
     backwards = found[::-1]
-    assert sorted(backwards, key=names.order) == found
+    assert sorted(backwards, key=names.computation_order) == found
     for place, name in zip(places, found, strict=True):
-        assert names.place_of(name) is place
-        assert names.primary(name) == ("classifier.out_proj" if name == "classifier" else name)
+        assert names.lookup(name) is place
+        assert names.canonical_name(name) == ("classifier.out_proj" if name == "classifier" else name)
         for alias in names.aliases(name):
-            assert names.primary(alias) == name
+            assert names.canonical_name(alias) == name
 
 
 def test_names_of_other_things():
     assert names.aliases("nonsense") == []
-    assert names.place_of("nonsense") is None
-    assert names.primary("encoder.layer.3") == "encoder.layer.3.output.LayerNorm"
-    assert names.primary("encoder.layer.3.nonsense") == "encoder.layer.3.nonsense"
-    assert names.split("encoder.layer.12") == (12, "")
-    assert names.bare("roberta.embeddings") == names.bare("longformer.embeddings") == "embeddings"
+    assert names.lookup("nonsense") is None
+    assert names.canonical_name("encoder.layer.3") == "encoder.layer.3.output.LayerNorm"
+    assert names.canonical_name("encoder.layer.3.nonsense") == "encoder.layer.3.nonsense"
+    assert names.split_layer("encoder.layer.12") == (12, "")
+    assert names.strip_prefix("roberta.embeddings") == names.strip_prefix("longformer.embeddings") == "embeddings"
     outputs = [*names.OUTPUTS, "nonsense"]
     backwards = outputs[::-1]
-    assert sorted(backwards, key=names.order) == outputs
+    assert sorted(backwards, key=names.computation_order) == outputs
