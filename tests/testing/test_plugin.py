@@ -94,10 +94,10 @@ def test_cases_of_the_tests_own(suite):
             "def test_port(request): request.getfixturevalue('lf_ref_case')\n",
             "*lf_ref_case must be an argument of the test, or of a fixture that the test takes*",
         ),
-        ("def test_port(lf_ref_target): pass\n", "*give --lf-ref-target package.module:callable*"),
+        ("def test_port(lf_ref_target): pass\n", "*pass --lf-ref-target package.module:callable*"),
         (
             "def test_port(lf_ref_golden): lf_ref_golden('golden.safetensors')\n",
-            "*golden.safetensors is not there: pytest --lf-ref-regen makes it*",
+            "*golden.safetensors does not exist: write it with pytest --lf-ref-regen*",
         ),
     ],
 )
@@ -152,7 +152,7 @@ def test_a_golden_file_of_other_cases_is_old(suite):
     suite(GOLDEN, "--lf-ref-regen").assert_outcomes(passed=2)
     result = suite("def test_port(lf_ref_golden): lf_ref_golden('golden/port.safetensors', ['one-token'])\n")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*is of other cases: pytest --lf-ref-regen makes it again*"])
+    result.stdout.fnmatch_lines(["*has other cases: write it again with pytest --lf-ref-regen*"])
 
 
 TARGET = (
@@ -274,9 +274,9 @@ def test_a_golden_file_as_oracle(tmp_path):
 @pytest.mark.parametrize(
     ("oracle", "inputs", "message"),
     [
-        (CASE, {"input_ids": [[1]]}, "inputs go with a model, and only with one"),
-        (CASE.model(), None, "inputs go with a model, and only with one"),
-        (3, None, "an oracle is a case, a golden file, a model or a trace, got int"),
+        (CASE, {"input_ids": [[1]]}, "pass inputs with a model, and only then"),
+        (CASE.model(), None, "pass inputs with a model, and only then"),
+        (3, None, "oracle must be a case, a golden file, a model or a trace, got int"),
         (LongformerConfig(), None, "got LongformerConfig"),
     ],
     ids=["case", "model", "number", "config"],

@@ -41,7 +41,7 @@ def attention_hints(
     else:
         sees, should = got > allowed, wanted > allowed
         should, sees = should | (sees & (wanted > 0)), sees | (should & (got > 0))
-    for verb, wrong in (("attends to what it must not", sees & ~should), ("does not attend to", should & ~sees)):
+    for verb, wrong in (("wrongly attends to", sees & ~should), ("does not attend to", should & ~sees)):
         keys = "; ".join(_keys(place, np.asarray((wrong & mask).any(axis=1)), expected))
         if keys:
             found.append(f"it {verb}: {keys}")

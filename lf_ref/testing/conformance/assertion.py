@@ -50,9 +50,7 @@ def assert_matches_oracle(
     __tracebackhide__ = True
     options: dict[str, Any] = {"precision": precision, "tolerance": tolerance, "ignore_padding": ignore_padding}
     if (inputs is not None) != isinstance(oracle, LongformerPreTrainedModel):
-        raise InputError(
-            "pass inputs with a model, and only then: assert_matches_oracle(candidate, model, inputs)"
-        )
+        raise InputError("pass inputs with a model, and only then: assert_matches_oracle(candidate, model, inputs)")
     result: Report | CaseResults
     if isinstance(oracle, Case):
         result = check_target(_as_target(candidate), [oracle], **options)

@@ -69,9 +69,7 @@ def show(context: click.Context, results: Any, as_json: bool, verbose: bool) -> 
 )
 @click.argument("target", metavar="PACKAGE.MODULE:CALLABLE")
 @comparison_options
-@click.option(
-    "--xfail", metavar="FILE", help="File of expected failures: on each line a case and the reason."
-)
+@click.option("--xfail", metavar="FILE", help="File of expected failures: on each line a case and the reason.")
 @click.option(
     "--draws",
     type=click.IntRange(min=0),
@@ -79,9 +77,7 @@ def show(context: click.Context, results: Any, as_json: bool, verbose: bool) -> 
     show_default=True,
     help="Number of random cases beside the standard ones.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Seed of random cases."
-)
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Seed of random cases.")
 @click.pass_context
 def run(
     context: click.Context,

@@ -37,16 +37,16 @@ def check_golden(
     Args:
         golden: the path of the file, or a `Golden`.
         candidate: a .npz or .safetensors file, or a mapping, with names `CASE/NAME`, where NAME is an output, as
-            `one-window/last_hidden_state`, or an intermediate; a mapping of such by case; or a target, see
-            `lf_ref.testing.targets`, which is run on each case.
-        precision: what it computes in: "float32", "bfloat16", "float16" or "float64".
-        tolerance: None or "calibrated" for a stated multiple of the errors that were measured when the file was made;
+            `one-window/last_hidden_state`, or an intermediate; a mapping of such mappings by case; or a target,
+            a callable (config, weights, inputs), which runs on each case.
+        precision: the dtype that it computes in: "float32", "bfloat16", "float16" or "float64".
+        tolerance: None or "calibrated" for a fixed multiple of the rounding errors measured when the file was made;
             "fixed", or numbers, as for `compare`.
         ignore_padding: leave out tokens that the attention mask hides.
-        cases: names of the cases to judge; all by default.
+        cases: names of the cases to compare; all by default.
 
     Raises:
-        InputError: the candidate has nothing of any case, or an argument is of the wrong kind.
+        InputError: the candidate has no tensor of any case, or an argument is invalid.
         CheckpointError: a file is damaged.
     """
     if not isinstance(golden, Golden):

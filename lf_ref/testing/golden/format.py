@@ -149,7 +149,7 @@ def read_golden(path: Path) -> tuple[dict[str, Any], list[CaseRecord]]:
         CheckpointError: the file is damaged, hostile, or not a golden file.
     """
     if path.suffix != ".safetensors":
-        raise CheckpointError(f"{path}: a golden file ends in .safetensors; pass outputs of a candidate as `candidate`")
+        raise CheckpointError(f"{path}: a golden file ends in .safetensors; pass outputs as the candidate")
     tensors, metadata = read_tensors(path)
     if ENTRY not in metadata:
         raise CheckpointError(f"{path} is not a golden file, as `lf-ref oracle make` writes it: it has no {ENTRY}")
@@ -158,9 +158,7 @@ def read_golden(path: Path) -> tuple[dict[str, Any], list[CaseRecord]]:
         json.dumps(manifest, ensure_ascii=False).encode()  # refuses lone surrogates, which JSON allows
         version = _field(manifest, "format", int)
         if version != FORMAT:
-            raise CheckpointError(
-                f"its format is {version}, but this lf_ref reads {FORMAT}; make the file again"
-            )
+            raise CheckpointError(f"its format is {version}, but this lf_ref reads {FORMAT}; make the file again")
         records = [_record(entry, tensors) for entry in _field(manifest, "cases", list)]
         _check_names(records, tensors)
     except (LfRefError, ValueError, TypeError, LookupError, RecursionError, OverflowError) as error:
@@ -237,7 +235,7 @@ def _case(name: str, entry: Any, tensors: Mapping[str, Array]) -> tuple[Case, Lo
             found[kind][own] = array
     for own, array in found["input"].items():
         if array.dtype.name != _INPUTS.get(own):
-            raise CheckpointError(f"case {name}: no class takes an input {own} of dtype {array.dtype}")
+            raise CheckpointError(f"case {name}: no class takes {own} as {array.dtype}")
     if not {"input_ids", "inputs_embeds"} & found["input"].keys():
         raise CheckpointError(f"case {name} has neither input_ids nor inputs_embeds")
     about = _field(entry, "about", str)

@@ -24,7 +24,7 @@ from .samples import full_index, take_sample
 class Golden:
     """A golden file, read and checked.
 
-    path: of the file. manifest: of the file, as JSON values. records: the contents for each case. cases: in order.
+    path: of the file. manifest: of the file, as JSON values. records: the contents for each case, in order.
     """
 
     def __init__(self, path: Path, manifest: dict[str, Any], records: Sequence[CaseRecord]) -> None:

@@ -25,7 +25,7 @@ Indices = list[list[int] | None]  # of each axis: the stored indices in order, N
 
 
 def sampled_tokens(run: Run, stream: str) -> list[int] | None:
-    """Indices of tokens in the sequences of a run, None for all."""
+    """The stored tokens in the sequences of a run, None for all."""
     length, one_sided = run.visible.shape[1], max(run.config.windows) // 2
     if length <= WHOLE_AXIS:
         return None

@@ -66,29 +66,29 @@ def unfolded(local, global_, is_global, nothing):
 
 TOKENS = {
     "as it is": lambda x, run: x,
-    "padding cut off": lambda x, run: padded(x, 1),
-    "rows taken apart": lambda x, run: x.reshape(BATCH * SEQ, -1),
+    "padding removed": lambda x, run: padded(x, 1),
+    "(batch * seq, hidden) unflattened": lambda x, run: x.reshape(BATCH * SEQ, -1),
 }
 IN_ATTENTION = {
-    "(seq, batch, hidden) turned": lambda x, run: padded(x.swapaxes(0, 1), 0),
-    "heads put side by side": lambda x, run: padded(heads_apart(x), 1),
+    "(seq, batch, hidden) transposed": lambda x, run: padded(x.swapaxes(0, 1), 0),
+    "heads merged": lambda x, run: padded(heads_apart(x), 1),
     "heads side by side, first": lambda x, run: padded(heads_apart(x).swapaxes(1, 2), 2),
 }
 GLOBALS = {
     "as it is": lambda x, run: with_junk(x),
-    "(slot, batch, hidden) turned": lambda x, run: with_junk(x).swapaxes(0, 1)[:, :],
-    "global tokens taken out": lambda x, run: scattered(x, run.is_global),
-    "turned, global tokens taken out": lambda x, run: scattered(x, run.is_global).swapaxes(0, 1),
+    "(slot, batch, hidden) transposed": lambda x, run: with_junk(x).swapaxes(0, 1)[:, :],
+    "global tokens selected": lambda x, run: scattered(x, run.is_global),
+    "turned, global tokens selected": lambda x, run: scattered(x, run.is_global).swapaxes(0, 1),
 }
 BAND = {
     "as it is": lambda x, run: x,
-    "(batch, seq, heads, columns) turned": lambda x, run: padded(x.swapaxes(1, 2), 1),
-    "padding cut off": lambda x, run: padded(x, 2),
+    "(batch, seq, heads, columns) transposed": lambda x, run: padded(x.swapaxes(1, 2), 1),
+    "padding removed": lambda x, run: padded(x, 2),
 }
 COLUMNS = {
     "as it is": lambda x, run: x,
-    "(slot, seq) turned": lambda x, run: padded(x.swapaxes(2, 3), 3),
-    "padding cut off": lambda x, run: padded(x, 2),
+    "(slot, seq) transposed": lambda x, run: padded(x.swapaxes(2, 3), 3),
+    "padding removed": lambda x, run: padded(x, 2),
 }
 CASES = [
     *((f"{SELF}.query", title, change) for title, change in {**TOKENS, **IN_ATTENTION}.items()),
@@ -119,7 +119,7 @@ def test_a_dense_map_stands_for_both(longer):
     report = testing.compare({name: whole}, trace)
     assert set(report.tensors) == {name, f"{name}_global"}
     assert report.passed, str(report)
-    assert report.tensors[name].layout == "dense map folded"
+    assert report.tensors[name].layout == "dense map to band"
     wrong = whole.copy()
     wrong[0, :, 7] = wrong[0, :, 7, ::-1]  # a global query
     first = testing.compare({name: wrong}, trace).first_divergence
@@ -151,7 +151,7 @@ def test_a_dense_map_that_sees_beyond_the_window(what):
     report = testing.compare({name: whole, "logits": trace["logits"].astype(np.float32)}, trace)
     first = report.first_divergence
     assert first is not None
-    assert (first.name, first.reason) == (name, "sees neighbours outside of its window, at offset 5")
+    assert (first.name, first.reason) == (name, "attends to neighbours outside of its window, at offset 5")
     assert (first.index, first.got, first.expected) == (far, whole[far], nothing)
     assert first.max_abs == whole[far] - nothing
     assert f"worst at {list(far)}: got " in str(report)
@@ -164,7 +164,7 @@ def test_where_two_layouts_have_one_shape_the_nearer_is_taken():
     trace = testing.trace(build("LongformerModel", fields, state_of("LongformerModel", fields, 2)), **inputs)
     turned = trace[f"{SELF}.key"].swapaxes(0, 1).astype(np.float32)
     report = testing.compare({f"{SELF}.key": turned}, trace)
-    assert (report.passed, report.tensors[f"{SELF}.key"].layout) == (True, "(seq, batch, hidden) turned")
+    assert (report.passed, report.tensors[f"{SELF}.key"].layout) == (True, "(seq, batch, hidden) transposed")
     whole = dense(trace).astype(np.float32)
     assert whole.shape == trace[f"{SELF}.probabilities"].shape
     assert testing.compare({f"{SELF}.probabilities": whole}, trace).passed
@@ -175,7 +175,7 @@ def test_a_text_without_a_batch_axis():
     trace = testing.trace(build("LongformerForMaskedLM", fields, state), input_ids=[[5, 6, 7, 8, 9]])
     report = testing.compare({"encoder.layer.0": trace["encoder.layer.0"][0].astype(np.float32)}, trace)
     assert report.passed
-    assert report.tensors["encoder.layer.0"].layout == "a batch of one added"
+    assert report.tensors["encoder.layer.0"].layout == "batch axis added"
 
 
 @pytest.mark.parametrize(

@@ -64,35 +64,35 @@ EVERYTHING = slice(None)
         (f"{SELF}.probabilities", grow(slice(0, 3)), "only on the global keys"),
         (f"{SELF}.probabilities", grow([3, 7]), "only on neighbours at offset -2, 2"),
         (f"{SELF}.probabilities", grow([1, 5, 6, 7]), "only on neighbours at offset 0...2 and on global keys"),
-        (f"{SELF}.probabilities", put((..., [3, 7]), 0), "it does not see: neighbours at offset -2, 2"),
-        (f"{SELF}.probabilities", put((..., 0), 0), "it does not see: global tokens"),
-        (f"{SELF}.probabilities", put((0, 0, 1, 3), 0.5), "it sees, and must not: places outside the text"),
-        (f"{SELF}.probabilities", put((0, 0, 6, 7), 0.5), "it sees, and must not: masked neighbours"),
-        (f"{SELF}.probabilities", put((0, 0, 6, 6), 0.5), "it sees, and must not: global tokens among the neighbours"),
-        (f"{SELF}.probabilities", put((1, 0, 6, 1), 0.5), "it sees, and must not: slots without a global token"),
-        (f"{SELF}.scores", put((0, 0, 6, 7), 0), "it sees, and must not: masked neighbours"),
+        (f"{SELF}.probabilities", put((..., [3, 7]), 0), "it does not attend to: neighbours at offset -2, 2"),
+        (f"{SELF}.probabilities", put((..., 0), 0), "it does not attend to: global tokens"),
+        (f"{SELF}.probabilities", put((0, 0, 1, 3), 0.5), "it wrongly attends to: positions outside the text"),
+        (f"{SELF}.probabilities", put((0, 0, 6, 7), 0.5), "it wrongly attends to: masked neighbours"),
+        (f"{SELF}.probabilities", put((0, 0, 6, 6), 0.5), "it wrongly attends to: global tokens among the neighbours"),
+        (f"{SELF}.probabilities", put((1, 0, 6, 1), 0.5), "it wrongly attends to: slots without a global token"),
+        (f"{SELF}.scores", put((0, 0, 6, 7), 0), "it wrongly attends to: masked neighbours"),
         (f"{SELF}.scores", put((0, 0, 6, 7), 0), "at 0 of 28 masked, 0 of 4 global, 1 of 37 local tokens"),
-        (f"{SELF}.scores", put((..., 7), -np.inf), "it does not see: neighbours at offset 2"),
-        (f"{SELF}.scores_global", put((0, 0, [3, 8, 9], 0), 0), "it sees, and must not: 2 masked tokens"),
-        (f"{SELF}.probabilities_global", put((0, 0, [3, 5], 0), 0), "it does not see: 2 tokens"),
-        (f"{SELF}.scores", lambda x, _: x * np.sqrt(np.float32(7)), "all values are 2.646 x what is expected"),
-        ("embeddings.sum", lambda x, _: -x, "all values are -1 x what is expected"),
+        (f"{SELF}.scores", put((..., 7), -np.inf), "it does not attend to: neighbours at offset 2"),
+        (f"{SELF}.scores_global", put((0, 0, [3, 8, 9], 0), 0), "it wrongly attends to: 2 masked tokens"),
+        (f"{SELF}.probabilities_global", put((0, 0, [3, 5], 0), 0), "it does not attend to: 2 tokens"),
+        (f"{SELF}.scores", lambda x, _: x * np.sqrt(np.float32(7)), "all values are 2.646 x the expected ones"),
+        ("embeddings.sum", lambda x, _: -x, "all values are -1 x the expected ones"),
         (
             f"{SELF}.key_global",
             lambda _, trace: trace[f"{SELF}.value_global"].astype(np.float32),
-            f"it is what {SELF}.value_global should be",
+            f"it equals the expected {SELF}.value_global",
         ),
-        (f"{SELF}.value", lambda x, _: to_float16(x), "the errors are as large as rounding to float16 makes them"),
-        (f"{SELF}.value", lambda x, _: to_bfloat16(x), "the errors are as large as rounding to bfloat16 makes them"),
+        (f"{SELF}.value", lambda x, _: to_float16(x), "the errors are as large as rounding errors of float16"),
+        (f"{SELF}.value", lambda x, _: to_bfloat16(x), "the errors are as large as rounding errors of bfloat16"),
         (
             "encoder.layer.0.intermediate",
             lambda _, trace: gelu_tanh(trace["encoder.layer.0.intermediate.dense"]),
-            "it is gelu_new of its input, where gelu is asked for",
+            "it is gelu_new of its input, expected is gelu",
         ),
         (
             "lm_head.activation",
             lambda _, trace: trace["lm_head.dense"].astype(np.float32),
-            "it is no activation at all of its input, where gelu is asked for",
+            "it is no activation at all of its input, expected is gelu",
         ),
     ],
 )
@@ -119,7 +119,7 @@ def test_a_softmax_in_few_bits_of_a_text_shorter_than_the_window():
     name = f"{SELF}.probabilities"
     found = testing.compare({name: to_float16(trace[name])}, trace).first_divergence
     assert found is not None
-    assert found.hints == ("the errors are as large as rounding to float16 makes them",)
+    assert found.hints == ("the errors are as large as rounding errors of float16",)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_nothing_expected_but_zeros_gives_no_multiple():
 
 
 def test_float64_that_was_float32_somewhere():
-    assert "the errors are as large as rounding to float32 makes them" in hints_on(
+    assert "the errors are as large as rounding errors of float32" in hints_on(
         f"{SELF}.value", lambda x, trace: trace[f"{SELF}.value"].astype(np.float32), precision="float64"
     )
 
@@ -176,7 +176,7 @@ def test_the_text_of_a_pass():
     assert lines[0] == "PASSED: 52 tensors agree in float32"
     assert lines[1].startswith("  the largest error is ")
     assert "  ... 27 between; text(everything=True) shows all" in lines
-    assert lines[2] == "  not compared, as the trace has no such name: extra"
+    assert lines[2] == "  not compared, since the trace has no such tensor: extra"
 
 
 @pytest.mark.parametrize(("count", "between"), [(24, []), (25, []), (26, ["  ... 1 between"])])
@@ -185,7 +185,7 @@ def test_what_the_table_leaves_out_is_counted(count, between):
     candidate = {name: trace[name].astype(np.float32) for name in trace.places[:count]}
     lines = str(testing.compare(candidate, trace)).splitlines()
     assert [line.partition(";")[0] for line in lines if " between" in line] == between
-    last = lines[lines.index("  units: the error over the one to expect of float32") - 1]
+    last = lines[lines.index("  units: the error / the expected rounding error of float32") - 1]
     assert trace.places[count - 1][-47:] in last
 
 
@@ -195,7 +195,7 @@ def test_the_text_of_a_divergence():
     text = str(report)
     lines = text.splitlines()
     assert lines[0] == f"DIVERGES first at {name}"
-    assert lines[1] == "  too large an error"
+    assert lines[1] == "  its error is too large"
     assert lines[2].startswith("  worst at [")
     assert " x the expected error" in lines[2]
     last = "encoder.layer.1.attention.self.query"
@@ -230,9 +230,9 @@ def test_places_in_between_that_the_candidate_does_not_have():
     between = [f"encoder.layer.0.{name}" for name in ("attention.output.sum", "attention.output.LayerNorm")]
     between += [f"encoder.layer.0.{name}" for name in ("intermediate.dense", "intermediate.intermediate_act_fn")]
     between += [f"encoder.layer.0.{name}" for name in ("output.dense", "output.sum")]
-    assert f"not offered in between, so that it may be there: {', '.join(between)} candidate:" in text
+    assert f"missing in between, and possibly the first to diverge: {', '.join(between)} candidate:" in text
     wrong = {"embeddings.position_embeddings": right["embeddings.position_embeddings"] + 1}
-    assert "it may be there: embeddings.word_embeddings candidate:" in " ".join(
+    assert "possibly the first to diverge: embeddings.word_embeddings candidate:" in " ".join(
         str(testing.compare(wrong, trace)).split()
     )
     assert "in between" not in str(spoiled("logits"))
@@ -267,7 +267,7 @@ def test_a_misspelt_name_is_told_at_the_top():
     candidate = as_float32(trace)
     candidate["encoder.layer.1.attention.self.quary"] = candidate.pop("encoder.layer.1.attention.self.query")
     told = (
-        "not compared, as the trace has no such name: encoder.layer.1.attention.self.quary (is it "
+        "not compared, since the trace has no such tensor: encoder.layer.1.attention.self.quary (is it "
         "encoder.layer.1.attention.self.query?) candidate: dict"
     )
     report = testing.compare(candidate, trace)
@@ -282,7 +282,7 @@ def test_a_name_that_only_another_trace_has_is_no_slip():
     part = testing.trace(model, names=["*.0.*.query", "*.0.*.key"], **inputs)
     candidate = {f"encoder.layer.{layer}.attention.self.query": part[f"{SELF}.query"] for layer in (0, 1)}
     lines = str(testing.compare(candidate, part, tolerance=1e-4)).splitlines()
-    assert "  not compared, as the trace has no such name: encoder.layer.1.attention.self.query" in lines
+    assert "  not compared, since the trace has no such tensor: encoder.layer.1.attention.self.query" in lines
 
 
 def test_dtypes_layouts_and_padding_are_told():
@@ -291,9 +291,9 @@ def test_dtypes_layouts_and_padding_are_told():
     turned = trace[name].swapaxes(0, 1).astype(np.float64)
     text = " ".join(str(testing.compare({name: turned}, trace, ignore_padding=True)).split())
     assert "dtype: some tensors are float64, not float32" in text
-    assert "layouts: (seq, batch, hidden) turned" in text
-    assert "; masked tokens left out" in text
-    assert "not offered: embeddings.word_embeddings, embeddings.position_embeddings," in text
+    assert "layouts: (seq, batch, hidden) transposed" in text
+    assert "; without masked tokens" in text
+    assert "missing: embeddings.word_embeddings, embeddings.position_embeddings," in text
 
 
 # --- JSON and plot --------------------------------------------------------------------------------------------------

@@ -285,7 +285,7 @@ def test_expected_failures():
     }  # fmt: skip
     text = str(results)
     assert text.startswith("FAILED: port in float32: 1 passed, 1 xfailed, 1 xpassed\n")
-    assert "XPASSED one-window: passes, though it is expected to fail: wrongly" in text
+    assert "XPASSED one-window: passes, but is expected to fail: wrongly" in text
     assert "xfailed" not in text.partition("\n")[2]
     assert "xfailed layer-norm-eps: known (last_hidden_state: " in results.text(everything=True)
     del reasons["one-window"]
@@ -301,7 +301,7 @@ def test_the_file_of_expected_failures(tmp_path):
         "one-window": "HF cannot", "two-windows": "nor that", "drawn-3-17": "luck", "large-scores": "no reason given",
     }  # fmt: skip
     for text, message in (
-        ("one-window a\none-windw b\n", "line 2 of .* names 'one-windw', which is no case"),
+        ("one-window a\none-windw b\n", "line 2 of .* names 'one-windw', which is not a case"),
         ("one-window a\none-window b\n", "line 2 of .* names one-window a second time"),
     ):
         path.write_text(text)

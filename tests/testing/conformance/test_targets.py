@@ -34,12 +34,12 @@ def raising(error):
         (raising(ValueError("no\nsuch thing")), "raised ValueError: no such thing"),
         (raising(InputError("x" * 400)), f"raised InputError: {'x' * 278}..."),
         (raising(SystemExit(3)), "raised SystemExit: 3"),
-        (lambda *case: None, "gave NoneType, not a mapping with logits"),
-        (lambda *case: (1, 2), "gave tuple, not a mapping with logits"),
+        (lambda *case: None, "returned NoneType, not a mapping with logits"),
+        (lambda *case: (1, 2), "returned tuple, not a mapping with logits"),
         (lambda *case: {}, "the candidate is empty"),
         (lambda *case: {"logits": None}, "the candidate is empty"),
         (lambda *case: {"embeddings": answer(*case).logits}, "embeddings: has shape"),
-        (lambda *case: {"loss": answer(*case).loss}, "gave no logits"),
+        (lambda *case: {"loss": answer(*case).loss}, "returned no logits"),
         (lambda *case: {"logits": "text"}, "logits: is of type str"),
         (lambda *case: {"logits": answer(*case).logits * np.nan}, "NaN"),
     ],
@@ -64,7 +64,7 @@ def test_names_that_no_case_expects_are_told():
     results = check_target(target, two)
     assert results.passed
     assert results.unknown == ("pooled_output",)
-    assert "not compared, as no case expects such a name: pooled_output" in str(results).splitlines()
+    assert "not compared, since no case expects such a tensor: pooled_output" in str(results).splitlines()
     assert json.loads(results.to_json())["unknown"] == ["pooled_output"]
     sound = check_target(answer, two)
     assert sound.unknown == ()
@@ -83,7 +83,7 @@ def test_a_single_array_is_the_first_output():
     assert result_of(lambda *case: answer(*case).logits).passed
     assert result_of(lambda *case: answer(*case).last_hidden_state, "one-window").passed
     result = result_of(lambda *case: answer(*case).start_logits, "question-answering")
-    assert result.problem == "gave ndarray, not a mapping with start_logits and end_logits"
+    assert result.problem == "returned ndarray, not a mapping with start_logits and end_logits"
 
 
 def test_intermediates_tell_the_place():
@@ -104,7 +104,7 @@ def test_no_case_is_no_success():
 
 def test_a_target_is_a_callable():
     """Or else every case would fail, as if it were the port's fault."""
-    with pytest.raises(InputError, match="a target is a callable, got 'port:target'"):
+    with pytest.raises(InputError, match="a target must be callable, got 'port:target'"):
         check_target("port:target", testing.standard_cases())
 
 

@@ -236,7 +236,7 @@ def test_a_small_fault_is_found_in_its_case_at_its_place(path, outputs):
     [case] = [case for case in facts["cases"] if case["state"] == "failed"]
     assert (case["case"], case["place"]) == ("two-windows", "last_hidden_state")
     assert case["report"]["first_divergence"] == "last_hidden_state"
-    assert "FAILED  two-windows: last_hidden_state: too large an error" in str(results)
+    assert "FAILED  two-windows: last_hidden_state: its error is too large" in str(results)
     assert "first and last chunk meet" in str(results)
 
 
@@ -274,10 +274,10 @@ def test_what_is_missing_fails(path, outputs):
     left = {name: value for name, value in outputs.items() if not name.startswith("one-window/")}
     [failure] = testing.check_golden(path, left).failures
     assert (failure.case, failure.report) == ("one-window", None)
-    assert failure.problem == "the candidate has nothing of this case"
+    assert failure.problem == "the candidate has no tensor of this case"
     half = {name: value for name, value in outputs.items() if name != "question-answering/end_logits"}
     [failure] = testing.check_golden(path, half).failures
-    assert (failure.case, failure.problem) == ("question-answering", "gave no end_logits")
+    assert (failure.case, failure.problem) == ("question-answering", "returned no end_logits")
     assert testing.check_golden(path, {k: v for k, v in outputs.items() if not k.endswith("loss")}).passed
     assert testing.check_golden(path, {k: v for k, v in outputs.items() if not k.endswith("pooler_output")}).passed
 
@@ -286,7 +286,7 @@ def test_names_that_are_no_cases_are_a_mistake(path):
     for candidate, message in (
         (
             {"last_hidden_state": np.zeros(3)},
-            "its names are last_hidden_state; they must be CASE/NAME, as one-token/last",
+            "its names are last_hidden_state; name them CASE/NAME, as one-token/last",
         ),
         ({}, "its names are none"),
         (np.zeros(3), "got ndarray"),
@@ -331,8 +331,8 @@ def test_arguments_of_make(tmp_path):
     for arguments, options, message in (
         (("g.npz",), {}, "a golden file ends in .safetensors, got "),
         (("g.safetensors", ["nothing"]), {}, "there is no case 'nothing'"),
-        (("g.safetensors", [case, "one-window"]), {}, "names of cases or cases, not both"),
-        (("g.safetensors", [case]), {"model": "demo"}, "with model=, names"),
+        (("g.safetensors", [case, "one-window"]), {}, "pass either names of cases or cases"),
+        (("g.safetensors", [case]), {"model": "demo"}, "with model=, pass names"),
         (("no/g.safetensors",), {}, "there is no folder .*no to write g.safetensors to"),
     ):
         with pytest.raises(InputError, match=message):

@@ -132,5 +132,5 @@ def test_the_class_of_a_checkpoint(checkpoint, tmp_path):
         golden = testing.make_golden(tmp_path / "golden.safetensors", ["one-token"], model=tmp_path)
         assert golden.cases[0].class_name == expected
     (tmp_path / "config.json").write_text(json.dumps({**config, "hidden_size": 75}))
-    with pytest.raises(CheckpointError, match="no Longformer that its config describes"):
+    with pytest.raises(CheckpointError, match="do not fit the config of the checkpoint"):
         testing.make_golden(tmp_path / "golden.safetensors", ["one-token"], model=tmp_path)
