@@ -170,7 +170,7 @@ def test_mistakes_end_in_one_line(golden, candidate, place):
         ),
         (["check", "text.safetensors", "--candidate", path], "text.safetensors"),
         (["check", path, "--candidate", path], "a golden file ends in .safetensors; pass outputs as the candidate"),
-        (["check", golden, "--candidate", path, "--class", "Bert"], "there is no class 'Bert'; the classes are Long"),
+        (["check", golden, "--candidate", path, "--class", "Bert"], "there is no class 'Bert'; choose from Long"),
         (
             ["check", golden, "--candidate", path, "--class", "LongformerForMaskedLM"],
             "none of the 2 cases is of LongformerForMaskedLM",
@@ -200,7 +200,7 @@ def test_mistakes_end_in_one_line(golden, candidate, place):
         (["run", "port:target", "--case", "drawn-0-99"], "no case 'drawn-0-99' among the 66"),
         (
             ["run", "port:target", "--class", "Longformer"],
-            "there is no class 'Longformer'; the classes are LongformerM",
+            "there is no class 'Longformer'; choose from LongformerM",
         ),
         (["run", "port:target", "--draws", "-1"], "-1 is not in the range"),
         (["run", "port:target", "--seed", str(2**64)], "is not in the range"),

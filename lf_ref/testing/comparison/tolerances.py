@@ -103,7 +103,7 @@ class CalibratedTolerance:
         rms, largest = slack * self._multiples.rms, slack * self._multiples.largest
         self.title = (
             f"{rms:g} x the expected RMSE of {calibration.precision}, {largest:g} x its largest error; more for "
-            "tensors of few elements"
+            "small tensors"
         )
 
     def limits(self, name: str, wanted: Array) -> Limits | None:

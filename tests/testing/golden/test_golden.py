@@ -333,7 +333,7 @@ def test_arguments_of_make(tmp_path):
         (("g.safetensors", ["nothing"]), {}, "there is no case 'nothing'"),
         (("g.safetensors", [case, "one-window"]), {}, "pass either names of cases or cases"),
         (("g.safetensors", [case]), {"model": "demo"}, "with model=, pass names"),
-        (("no/g.safetensors",), {}, "there is no folder .*no to write g.safetensors to"),
+        (("no/g.safetensors",), {}, "the folder .*no does not exist; create it to write g.safetensors"),
     ):
         with pytest.raises(InputError, match=message):
             testing.make_golden(tmp_path / arguments[0], *arguments[1:], **options)
