@@ -140,7 +140,7 @@ class Report:
             yield f"  {failed} of {_count(judged)} tensors diverge; the last that agrees: {(agreeing or ['none'])[-1]}"
             between = self._between(agreeing[-1] if agreeing else None, first)
             if between:
-                yield f"  missing in between, and possibly the first to diverge: {', '.join(between)}"
+                yield f"  missing in between, perhaps the first to diverge: {', '.join(between)}"
         if self.unknown:
             names = [name + self._meant(name) for name in self.unknown]
             yield f"  not compared, since the trace has no such tensor: {shortened(names)}"

@@ -123,13 +123,13 @@ class CalibratedTolerance:
 class RelativeTolerance:
     """A relative error for each tensor, by its largest magnitude: of the first name pattern that matches."""
 
-    def __init__(self, numbers: Mapping[str, float], title: str) -> None:
-        self._numbers, self.title = dict(numbers), title
+    def __init__(self, relative_errors: Mapping[str, float], title: str) -> None:
+        self._relative_errors, self.title = dict(relative_errors), title
 
     def limits(self, name: str, wanted: Array) -> Limits | None:
         """As in `Tolerance`."""
         known = (name, *aliases(name))
-        for pattern, number in self._numbers.items():
+        for pattern, number in self._relative_errors.items():
             if any(fnmatchcase(other, pattern) for other in known):
                 finite = np.where(np.isfinite(wanted), wanted, 0)
                 return Limits(number * float(np.abs(finite).max(initial=0.0)))

@@ -230,9 +230,9 @@ def test_places_in_between_that_the_candidate_does_not_have():
     between = [f"encoder.layer.0.{name}" for name in ("attention.output.sum", "attention.output.LayerNorm")]
     between += [f"encoder.layer.0.{name}" for name in ("intermediate.dense", "intermediate.intermediate_act_fn")]
     between += [f"encoder.layer.0.{name}" for name in ("output.dense", "output.sum")]
-    assert f"missing in between, and possibly the first to diverge: {', '.join(between)} candidate:" in text
+    assert f"missing in between, perhaps the first to diverge: {', '.join(between)} candidate:" in text
     wrong = {"embeddings.position_embeddings": right["embeddings.position_embeddings"] + 1}
-    assert "possibly the first to diverge: embeddings.word_embeddings candidate:" in " ".join(
+    assert "perhaps the first to diverge: embeddings.word_embeddings candidate:" in " ".join(
         str(testing.compare(wrong, trace)).split()
     )
     assert "in between" not in str(spoiled("logits"))
