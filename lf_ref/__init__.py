@@ -12,7 +12,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from .errors import CheckpointError, ConfigError, InputError, LfRefError
+from .errors import CheckpointError, ConfigError, InputError, LfRefError, PipelineException
 from .version import __version__
 
 _HOME = {
@@ -73,6 +73,7 @@ __all__ = [
     "ConfigError",
     "InputError",
     "LfRefError",
+    "PipelineException",
     "__version__",
     "global_attention",  # not testing: a star brings what runs models
     *_HOME,

@@ -1,4 +1,9 @@
-"""Configurations of AllenAI's own code, from before Longformer was part of HF: their windows count one side."""
+"""Configurations of AllenAI's own code, from before Longformer was part of HF: their windows count one side.
+
+HF's own configs keep AllenAI's fields where the checkpoint was converted, and ignore them. So these fields mean what
+AllenAI means only in AllenAI's files: their `model_type`, inherited from RoBERTa, is not "longformer", or their weights
+are stored under `roberta.`; see `checkpoint.read_config`.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +16,32 @@ from .errors import ConfigError
 _WINDOWED = ("tvm", "sliding_chunks", "sliding_chunks2", "sliding_chunks3")
 _FIELDS = ("attention_mode", "attention_dilation", "autoregressive")
 
+IN_DOUBT = (
+    "the weights are stored under `roberta.`, as by AllenAI's code, whose windows count one side, but the config says "
+    "model_type 'longformer', whose windows count both: let from_pretrained() of a model read the config, or, if its "
+    "windows do count both sides, set its attention_mode to 'longformer'"
+)
+
+
+def has_fields(fields: Mapping[str, Any]) -> bool:
+    """Whether a config has AllenAI's fields, and not the `attention_mode` "longformer" that a conversion writes."""
+    return fields.get("attention_mode") != "longformer" and any(name in fields for name in _FIELDS)
+
 
 def two_sided(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a `config.json` with an `attention_window` that counts both sides, as HF's do.
 
-    AllenAI's `attention_window` counts the tokens on each side. Such a config is known by its fields
-    `attention_dilation` and `autoregressive`, which AllenAI's code always has and HF's never, or by an `attention_mode`
-    of AllenAI's. The prefix `roberta.` of the weights tells nothing: models that were made with HF's attention inside a
-    RoBERTa have it too, with two-sided windows. The result says `attention_mode` "longformer", so a second time changes
-    nothing. Its `model_type`, which AllenAI's class inherits from RoBERTa, becomes "longformer" too.
+    AllenAI's `attention_window` counts the tokens on each side. Such a config has AllenAI's fields and another
+    `model_type` than "longformer"; the result has this `model_type` and not these fields. The prefix `roberta.` alone
+    tells nothing: models that were made with HF's attention inside a RoBERTa have it too, with two-sided windows.
 
     Raises:
         ConfigError: the model attends in a way that Longformer's window does not describe: dilated, autoregressive, in
             chunks without overlap, or without a window.
     """
-    is_allenai = "attention_dilation" in fields or "autoregressive" in fields
-    mode = fields.get("attention_mode", _WINDOWED[0] if is_allenai else "longformer")
-    if mode == "longformer":
+    if fields.get("model_type") == "longformer" or not has_fields(fields):
         return dict(fields)
+    mode = fields.get("attention_mode", _WINDOWED[0])
     if mode not in _WINDOWED:
         raise ConfigError(
             f"attention_mode {mode!r} is another kind of attention than a sliding window; set it to 'sliding_chunks' "
@@ -43,7 +56,7 @@ def two_sided(fields: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in fields.items() if name not in _FIELDS}
     window = fields.get("attention_window")
     doubled = [_double(one_sided) for one_sided in window] if isinstance(window, list | tuple) else _double(window)
-    return {**kept, "model_type": "longformer", "attention_mode": "longformer", "attention_window": doubled}
+    return {**kept, "model_type": "longformer", "attention_window": doubled}
 
 
 def _double(one_sided: Any) -> int:

@@ -9,11 +9,11 @@ from copy import copy
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from .allenai import two_sided
-from .config_rules import UNUSED, Label, check_sizes, check_values, check_windows, id_to_label, refuse_other_models
-from .errors import ConfigError
+from .config_rules import UNUSED, Label, check_sizes, check_values, check_windows, id_to_label
+from .errors import CheckpointFileError, ConfigError
 from .files import locate, write_beside
 from .hf_names import Alias, Fixed, accepts, unknown_attribute, unknown_name
+from .other_models import as_longformer
 
 CONFIG_NAME = "config.json"
 
@@ -203,7 +203,8 @@ class LongformerConfig:
     ) -> LongformerConfig | tuple[LongformerConfig, dict[str, Any]]:
         """Build a config from the fields of a `config.json`; `null` stands for the default where a value is needed.
 
-        Windows that count one side, as in the configs of AllenAI's own code, are doubled.
+        Windows that count one side, as in the configs of AllenAI's own code, are doubled; these have another
+        `model_type` than "longformer".
 
         Args:
             config_dict: the fields.
@@ -216,9 +217,8 @@ class LongformerConfig:
         """
         if not isinstance(config_dict, Mapping):
             raise ConfigError(f"a configuration is a JSON object of fields, got {type(config_dict).__name__}")
-        values = two_sided({str(key): value for key, value in config_dict.items()})
-        refuse_other_models(values)
-        values.pop("model_type", None)
+        values = as_longformer({str(key): value for key, value in config_dict.items()})
+        del values["model_type"]
         for key in (*_TOKEN_IDS, *_DTYPES, "problem_type", "classifier_dropout", "num_labels", "id2label", "label2id"):
             if key in values and values[key] is None:
                 values.pop(key)
@@ -230,19 +230,10 @@ class LongformerConfig:
         """Read the `config.json` at `path`.
 
         Raises:
-            ConfigError: the file cannot be read, is not JSON, or its fields break a rule.
+            ConfigError: the file is not JSON, or its fields break a rule.
+            CheckpointFileError: it is not there, or cannot be read.
         """
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-            fields = json.loads(text)
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{path}: not valid JSON: {error}") from error
-        try:
-            return cls.from_dict(fields)
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from error
+        return config_of(path, read_fields(path))
 
     @overload
     @classmethod
@@ -265,20 +256,31 @@ class LongformerConfig:
         cache_dir: str | Path | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
+        subfolder: str | None = "",
+        force_download: bool = False,
         return_unused_kwargs: bool = False,
         **fields: Any,
     ) -> LongformerConfig | tuple[LongformerConfig, dict[str, Any]]:
         """Read the config of a folder, a repository on the Hugging Face Hub, or (by default) the bundled demo model.
 
-        name, revision, cache_dir, token, local_files_only: as in `LongformerPreTrainedModel.from_pretrained`.
-        return_unused_kwargs: as in `from_dict`. fields: those of the config to replace, such as `attention_window=64`.
+        name, revision, cache_dir, token, local_files_only, subfolder, force_download: as in
+        `LongformerPreTrainedModel.from_pretrained`. return_unused_kwargs: as in `from_dict`. fields: those of the
+        config to replace, such as `attention_window=64`.
 
         Raises:
             ConfigError: a field breaks a rule.
             InputError: what is to be replaced is no field.
             CheckpointError: there is no config to be found.
         """
-        source = locate(name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+        source = locate(
+            name,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+            subfolder=subfolder,
+            force_download=force_download,
+        )
         config = cls.from_json_file(source.require(CONFIG_NAME))
         config.name_or_path = source.name
         return config._with(fields, return_unused_kwargs)
@@ -302,6 +304,9 @@ class LongformerConfig:
         for name in fields.keys() - known:
             raise unknown_name("LongformerConfig.replaced()", name, known)
         values = self.to_dict()
+        layers, windows = _plain(fields.get("num_hidden_layers")), self.attention_window
+        if isinstance(layers, int) and isinstance(windows, list):  # the first layers keep their windows
+            values["attention_window"] = windows[:layers]
         if "num_labels" in fields or "id2label" in fields or "label2id" in fields:
             del values["id2label"], values["label2id"]
         config = LongformerConfig.from_dict({**values, **fields})
@@ -364,6 +369,24 @@ class LongformerConfig:
 
     def __repr__(self) -> str:
         return f"LongformerConfig {self.to_json_string()}"
+
+
+def read_fields(path: str | Path) -> Any:
+    """The JSON value in a file; other content is a `ConfigError`, none that can be read a `CheckpointFileError`."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid JSON: {error}") from error
+
+
+def config_of(path: str | Path, fields: Any) -> LongformerConfig:
+    """The config that the fields of a file mean; path: the file, which a `ConfigError` names."""
+    try:
+        return LongformerConfig.from_dict(fields)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _plain(value: Any) -> Any:

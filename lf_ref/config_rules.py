@@ -138,19 +138,6 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def refuse_other_models(fields: Mapping[str, Any]) -> None:
-    """The fields are those of a Longformer."""
-    model_type = fields.get("model_type", "longformer")
-    if model_type != "longformer":
-        raise ConfigError(f"model_type must be 'longformer', got {model_type!r}: this is another kind of model")
-    if fields.get("is_decoder_only"):
-        # microsoft/longcoder-base says model_type "longformer" too; its class adds bridge and memory tokens.
-        raise ConfigError(
-            "is_decoder_only marks a LongCoder model: it says model_type 'longformer' but attends differently, so "
-            "its numbers would be silently wrong here"
-        )
-
-
 def id_to_label(
     id2label: Mapping[int | str, Label] | None, label2id: Mapping[Label, int | str] | None, num_labels: int | None
 ) -> dict[int, Label]:

@@ -6,30 +6,23 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from .errors import CheckpointError
+from .errors import CheckpointError, CheckpointFileError, InputError
 
 DEMO = "demo"
 _DEMO_FOLDER = Path(__file__).parent / "demo"
 
-# Files that a checkpoint may do without. A cache that knows nothing of a file on the left but holds one of the sets on
-# the right was filled by a tool that took all there was, so the file does not exist: it needs no request either.
-_WEIGHTS = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
+# Files that a tokenizer may do without. A cache that knows nothing of them but holds one of these vocabularies was
+# filled by a tool that took all there was, so they do not exist: they need no request either.
 _TOKENIZER_OPTIONS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-_NEEDLESS_WITH: dict[str, tuple[tuple[str, ...], ...]] = {
-    **dict.fromkeys(_WEIGHTS, tuple((name,) for name in _WEIGHTS)),
-    **dict.fromkeys((*_TOKENIZER_OPTIONS, "tokenizer.json"), _VOCABULARIES),
-}
+_NEEDLESS_WITH = dict.fromkeys((*_TOKENIZER_OPTIONS, "tokenizer.json"), _VOCABULARIES)
+
+_SEPARATORS = "/\\\0:"
 
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
@@ -40,11 +33,14 @@ class Source:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def find(self, filename: str) -> Path | None:
+    def find(self, filename: str, instead: Sequence[str] = ()) -> Path | None:
         """The local path of `filename`, or None where the source does not have it.
 
+        instead: files that do as well. A cache that holds one of them is not filled up with `filename`.
+
         Raises:
-            CheckpointError: `filename` is not a plain name, or what bears it is not a file.
+            CheckpointError: `filename` is not a plain name.
+            CheckpointFileError: what bears it is not a file, or cannot be read.
         """
         raise NotImplementedError
 
@@ -52,14 +48,14 @@ class Source:
         """The local path of `filename`.
 
         Raises:
-            CheckpointError: the source does not have it.
+            CheckpointFileError: the source does not have it.
         """
         path = self.find(filename)
         if path is None:
             raise self.missing(filename)
         return path
 
-    def missing(self, what: str) -> CheckpointError:
+    def missing(self, what: str) -> CheckpointFileError:
         """The error to raise when `what`, a file or a choice of files, is not there: it says the way out."""
         raise NotImplementedError
 
@@ -71,7 +67,7 @@ class Folder(Source):
         super().__init__(name)
         self.folder = folder
 
-    def find(self, filename: str) -> Path | None:
+    def find(self, filename: str, instead: Sequence[str] = ()) -> Path | None:
         """The path of `filename` in the folder, or None."""
         _check_plain(self.name, filename)
         path = self.folder / filename
@@ -79,21 +75,22 @@ class Folder(Source):
             mode = path.stat().st_mode
         except FileNotFoundError:
             if path.is_symlink():
-                raise CheckpointError(f"{path} is a symbolic link to a file that does not exist") from None
+                raise CheckpointFileError(f"{path} is a symbolic link to a file that does not exist") from None
             return None
         except OSError as error:
-            raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+            raise CheckpointFileError(f"{path} cannot be read: {error.strerror}") from error
         if not stat.S_ISREG(mode):
             # Opening a FIFO or a device could block for ever.
-            raise CheckpointError(f"{path} must be a file, got a {'folder' if stat.S_ISDIR(mode) else 'special file'}")
+            kind = "folder" if stat.S_ISDIR(mode) else "special file"
+            raise CheckpointFileError(f"{path} must be a file, got a {kind}")
         return path
 
-    def missing(self, what: str) -> CheckpointError:
+    def missing(self, what: str) -> CheckpointFileError:
         """The error that names what the folder does hold."""
         held = sorted(entry.name for entry in self.folder.iterdir())
         listing = ", ".join(held[:20]) + (", ..." if len(held) > 20 else "") if held else "nothing"
-        return CheckpointError(
-            f"the folder {self.name} has no {what} (it holds {listing}); give the folder that save_pretrained wrote, "
+        return CheckpointFileError(
+            f"the folder {self.folder} has no {what} (it holds {listing}); give the folder that save_pretrained wrote, "
             f"or the id of a Hub repository"
         )
 
@@ -102,7 +99,8 @@ class Repository(Source):
     """A checkpoint on the Hugging Face Hub, read through huggingface_hub's cache.
 
     What the cache knows is never asked again, so a complete cache means no request; a branch that has moved on since
-    is therefore not noticed. Every file comes from one commit, the one that the first file came from.
+    is therefore not noticed. Every file comes from one commit, the one that the first file came from. With
+    force_download each file is asked for once more; subfolder: the parts of the path to the files.
     """
 
     def __init__(
@@ -112,6 +110,8 @@ class Repository(Source):
         cache_dir: str | os.PathLike[str] | None,
         token: str | bool | None,
         local_files_only: bool,
+        subfolder: tuple[str, ...],
+        force_download: bool,
     ) -> None:
         super().__init__(name)
         self._asked = revision or "main"
@@ -119,12 +119,20 @@ class Repository(Source):
         self._cache_dir = None if cache_dir is None else Path(cache_dir).expanduser()
         self._token = token
         self._local_files_only = local_files_only
+        self._subfolder = subfolder
+        self._force_download = force_download
+        self._asked_for: set[str] = set()  # the files that the Hub was asked for
+        if force_download and self._offline():
+            raise InputError(
+                "force_download=True asks the Hub anew, which local_files_only or HF_HUB_OFFLINE rules out; leave one"
+                " out"
+            )
 
-    def find(self, filename: str) -> Path | None:
+    def find(self, filename: str, instead: Sequence[str] = ()) -> Path | None:
         """The path of `filename` in the cache, downloaded where it is not there; None if it does not exist."""
         _check_plain(self.name, filename)
         known, path = self._look_up(filename)
-        if not known and not self._needless(filename) and not self._offline():
+        if not known and not self._needless(filename, instead) and not self._offline():
             if any(filename in vocabulary for vocabulary in _VOCABULARIES):
                 # Options first, so that a download which breaks off does not leave a vocabulary without them.
                 for option in _TOKENIZER_OPTIONS:
@@ -132,33 +140,38 @@ class Repository(Source):
                         self._download(option)
             path = self._download(filename)
         if path is not None:
-            self._revision = path.parent.name
+            self._revision = path.parents[len(self._subfolder)].name
         return path
 
-    def missing(self, what: str) -> CheckpointError:
+    def missing(self, what: str) -> CheckpointFileError:
         """The error that tells a file that does not exist from one that could not be asked for."""
         if self._offline():
-            return CheckpointError(
-                f"{what} of {self.name} (revision {self._asked}) is not in the cache, and asking the Hub is ruled out "
-                f"by local_files_only or HF_HUB_OFFLINE; load it once with the network, or give a folder"
+            return CheckpointFileError(
+                f"{self._path(what)} of {self.name} (revision {self._asked}) is not in the cache, and asking the Hub "
+                f"is ruled out by local_files_only or HF_HUB_OFFLINE; load it once with the network, or give a folder"
             )
-        return CheckpointError(
-            f"the Hub repository {self.name} (revision {self._asked}) has no {what}; give another revision, such as "
-            f"'refs/pr/7', or another repository"
+        return CheckpointFileError(
+            f"the Hub repository {self.name} (revision {self._asked}) has no {self._path(what)}; give another "
+            f"revision, such as 'refs/pr/7', or another repository"
         )
+
+    def _path(self, filename: str) -> str:
+        return "/".join((*self._subfolder, filename))
 
     def _look_up(self, filename: str) -> tuple[bool, Path | None]:
         """What the cache says of a file: (is anything known, its path or None where it does not exist)."""
         from huggingface_hub import try_to_load_from_cache
 
-        cached = try_to_load_from_cache(self.name, filename, cache_dir=self._cache_dir, revision=self._revision)
+        if self._force_download and filename not in self._asked_for:
+            return False, None
+        path = self._path(filename)
+        cached = try_to_load_from_cache(self.name, path, cache_dir=self._cache_dir, revision=self._revision)
         return cached is not None, Path(cached) if isinstance(cached, str) else None
 
-    def _needless(self, filename: str) -> bool:
+    def _needless(self, filename: str, instead: Sequence[str]) -> bool:
         """Whether the cache holds what does without a file that it knows nothing of."""
-        return any(
-            all(self._look_up(name)[1] is not None for name in whole) for whole in _NEEDLESS_WITH.get(filename, ())
-        )
+        sets = (*((name,) for name in instead), *_NEEDLESS_WITH.get(filename, ()))
+        return any(all(self._look_up(name)[1] is not None for name in whole) for whole in sets)
 
     def _offline(self) -> bool:
         from huggingface_hub import constants
@@ -170,6 +183,7 @@ class Repository(Source):
         from huggingface_hub import errors
 
         outer = sys.exc_info()[1]
+        self._asked_for.add(filename)
         answers = (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.LocalTokenNotFoundError)
         try:
             try:
@@ -190,7 +204,8 @@ class Repository(Source):
         with _progress_bars():
             path = hf_hub_download(
                 self.name,
-                filename,
+                self._path(filename),
+                force_download=self._force_download,
                 revision=self._revision,
                 cache_dir=self._cache_dir,
                 token=self._token,
@@ -198,35 +213,35 @@ class Repository(Source):
             )
         return Path(path)
 
-    def _explain(self, error: Exception, filename: str, outer: BaseException | None) -> CheckpointError:
+    def _explain(self, error: Exception, filename: str, outer: BaseException | None) -> CheckpointFileError:
         """What went wrong with a request, and what to do about it; outer: as in `_first_cause`."""
         from huggingface_hub import constants, errors
 
         where = f"{constants.ENDPOINT}/{self.name}"
         status = getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(error, errors.GatedRepoError):
-            return CheckpointError(
+            return CheckpointFileError(
                 f"{self.name} is gated: accept its conditions on {where}, then log in with `hf auth login` or give "
                 f"token="
             )
         if isinstance(error, errors.RepositoryNotFoundError):
-            return CheckpointError(
+            return CheckpointFileError(
                 f"{self.name} is neither a folder here nor a repository on the Hub that you may read: check the "
                 f"spelling; for a private one log in with `hf auth login` or give token="
             )
         if isinstance(error, errors.RevisionNotFoundError):
-            return CheckpointError(
+            return CheckpointFileError(
                 f"{self.name} has no revision {self._revision!r}; give a branch, a tag, a commit hash or 'refs/pr/N'"
             )
         if isinstance(error, errors.LocalEntryNotFoundError):
-            return CheckpointError(
+            return CheckpointFileError(
                 f"{filename} of {self.name} is not in the cache, and {constants.ENDPOINT} did not give it "
                 f"({_first_cause(error, outer)}): check the network and HF_ENDPOINT, or give a folder; there is "
                 f"none of the name {self.name} here"
             )
         if status is not None:
-            return CheckpointError(f"{where} answered {status} for {filename}: {error}")
-        return CheckpointError(
+            return CheckpointFileError(f"{where} answered {status} for {filename}: {error}")
+        return CheckpointFileError(
             f"the download of {filename} from {self.name} failed: {error}; try again, and if that does not help, "
             f"delete the repository's *.incomplete files in the cache"
         )
@@ -239,6 +254,8 @@ def locate(
     cache_dir: str | os.PathLike[str] | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
+    subfolder: str | None = "",
+    force_download: bool = False,
 ) -> Source:
     """Find a checkpoint by name, without touching the network yet.
 
@@ -249,33 +266,54 @@ def locate(
         cache_dir: huggingface_hub's cache, where it is not the usual one.
         token: as in huggingface_hub.
         local_files_only: never ask the Hub. `HF_HUB_OFFLINE=1` does the same.
+        subfolder: of the folder or repository, where the files are: "a" or "a/b".
+        force_download: ask the Hub also for what the cache holds.
 
     Raises:
-        CheckpointError: the name is neither a text nor a path, is that of a file or of nothing, or no valid repository
-            id.
+        CheckpointError: the name is neither a text nor a path.
+        CheckpointFileError: it is that of a file or of nothing, or no valid repository id; there is no such subfolder.
+        InputError: subfolder leads elsewhere; force_download with local_files_only.
     """
+    parts = _parts_of(subfolder)
     if name is not None and not isinstance(name, str | os.PathLike):
         raise CheckpointError(f"a checkpoint is named by a text or a path, got {type(name).__name__}")
     if name is None or name == DEMO:
-        return Folder(DEMO, _DEMO_FOLDER)
+        return _folder(DEMO, _DEMO_FOLDER, parts)
     text = os.fspath(name)
     if os.path.isdir(text):
-        return Folder(text, Path(text))
+        return _folder(text, Path(text), parts)
     if os.path.lexists(text):
         parent = os.path.dirname(text) or "."
-        raise CheckpointError(f"{text} is not a folder; give the folder that holds the files, perhaps {parent}")
+        raise CheckpointFileError(f"{text} is not a folder; give the folder that holds the files, perhaps {parent}")
     if not isinstance(name, str) or text.startswith((".", "~", os.sep)):
-        raise CheckpointError(f"there is no folder {text}")
+        raise CheckpointFileError(f"there is no folder {text}")
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(text)
     except HFValidationError as error:
-        raise CheckpointError(
+        raise CheckpointFileError(
             f"{text!r} is neither a folder here nor the id of a Hub repository, such as 'allenai/longformer-base-4096'"
         ) from error
-    return Repository(text, revision, cache_dir, token, local_files_only)
+    return Repository(text, revision, cache_dir, token, local_files_only, parts, force_download)
+
+
+def _folder(name: str, folder: Path, subfolder: tuple[str, ...]) -> Folder:
+    inner = folder.joinpath(*subfolder)
+    if not inner.is_dir():
+        raise Folder(name, folder).missing(f"folder {'/'.join(subfolder)}")
+    return Folder(name, inner)
+
+
+def _parts_of(subfolder: str | None) -> tuple[str, ...]:
+    """The names of the folders on the way to a subfolder."""
+    parts = PurePosixPath(subfolder or "").parts if isinstance(subfolder, str | None) else ("/",)
+    if any(part == ".." or any(letter in part for letter in _SEPARATORS) for part in parts):
+        raise InputError(
+            f"subfolder must be the path of a folder inside of the checkpoint, as 'a/b', got {subfolder!r}"
+        )
+    return parts
 
 
 @contextmanager
@@ -311,7 +349,7 @@ def write_beside(path: Path, content: bytes) -> None:
 
 def _check_plain(name: str, filename: str) -> None:
     """Refuse names that lead out of the folder: shard names come from a file that may be hostile."""
-    if not filename or filename.startswith(".") or any(letter in filename for letter in "/\\\0:"):
+    if not filename or filename.startswith(".") or any(letter in filename for letter in _SEPARATORS):
         raise CheckpointError(f"{name}: a file of a checkpoint has a plain name without separators, got {filename!r}")
 
 

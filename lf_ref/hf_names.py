@@ -7,6 +7,7 @@ for each, which a test runs.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -87,12 +88,13 @@ def accepts(**tables: HFNames) -> Callable[[Class], Class]:
 
 
 _DUNDERS = ("__init__", "__call__")
+_PLACES = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def accepts_names(
     table: HFNames = MappingProxyType({}),
 ) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
-    """Let a function take HF's arguments, and name the nearest argument where it knows none.
+    """Let a function take HF's arguments, and name the nearest argument where it knows none, or has no place for one.
 
     table: HF's names of arguments. A function with `**options` checks the names among these itself.
     """
@@ -106,16 +108,21 @@ def accepts_names(
             if kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         )
         is_open = inspect.Parameter.VAR_KEYWORD in kinds.values()
+        places = [name for name, kind in kinds.items() if kind in _PLACES]
+        most = len(places) if inspect.Parameter.VAR_POSITIONAL not in kinds.values() else sys.maxsize
         hf_names = frozenset(table)
         call = _call_name(function)
 
         @wraps(function)
         def checked(*args: Parameters.args, **given: Parameters.kwargs) -> Result:
             __tracebackhide__ = True  # for pytest: a failure is told where the caller stands
+            if len(args) > most:
+                named = ", ".join(name for name in places if name not in ("self", "cls")) or "none"
+                raise InputError(f"{call} takes by place only {named}: give the other arguments by name")
             if given.keys() <= known or (is_open and given.keys().isdisjoint(hf_names)):
                 return function(*args, **given)
             taken = signature.bind_partial(*args).arguments.keys() | given.keys()
-            arguments: Any = _translate(call, given, taken, table, None if is_open else known)
+            arguments: Any = translate(call, given, taken, table, None if is_open else known)
             return function(*args, **arguments)
 
         checked.hf_names = table  # type: ignore[attr-defined]  # for the test of the guide
@@ -124,15 +131,22 @@ def accepts_names(
     return decorate
 
 
-def _translate(
+def translate(
     call: str, given: Mapping[str, Any], taken: Collection[str], table: HFNames, known: Iterable[str] | None
 ) -> dict[str, Any]:
-    """The arguments by the names that they have here; known: None where others are allowed."""
+    """The arguments by the names that they have here.
+
+    call: how messages call the function; taken: the arguments that are given, also by place; known: those that there
+    are, None where others are allowed too.
+
+    Raises:
+        InputError: an argument is given twice, has a value that cannot be, or is not known.
+    """
     arguments = {}
     for name, value in given.items():
         hf_name = table.get(name)
         if isinstance(hf_name, Alias):
-            if hf_name.argument in taken:
+            if hf_name.argument in taken or hf_name.argument in arguments:
                 raise InputError(f"{call}: {name} and {hf_name.argument} are the same argument; give one of them")
             arguments[hf_name.argument] = value
         elif isinstance(hf_name, Fixed):

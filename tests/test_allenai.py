@@ -1,4 +1,4 @@
-"""AllenAI's own configs count one side of the window."""
+"""AllenAI's own configs count one side of the window, HF's count both, whatever fields they keep."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_windows_double_and_a_second_time_they_do_not(mode, tmp_path):
     config = LongformerConfig.from_dict(given)
     assert given == kept
     assert config.windows == (8, 12)
-    assert config.extra == {"attention_mode": "longformer"}
+    assert config.extra == {}
     config.save_pretrained(tmp_path)
     assert LongformerConfig.from_pretrained(tmp_path) == config
 
@@ -41,9 +41,35 @@ def test_the_mode_may_be_missing():
 
 
 @pytest.mark.parametrize("extra", [{}, {"attention_mode": "longformer"}, {"attention_mode": "longformer", **ALLENAI}])
-def test_configs_of_hf_stay_as_they_are(extra):
+def test_converted_configs_stay_as_they_are(extra):
     assert read(**extra).windows == (4, 6)
     assert read(**extra).extra == extra
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ALLENAI,
+        {"attention_mode": "tvm"},
+        {"attention_mode": "sliding_chunks", **ALLENAI},
+        {"attention_mode": "n2", "attention_dilation": [1, 2], "autoregressive": True},
+        {"attention_dilation": None},
+    ],
+)
+def test_hf_ignores_the_fields_in_what_it_has_saved(extra, tmp_path):
+    config = read(model_type="longformer", **extra)
+    assert config.windows == (4, 6)
+    assert config.extra == extra
+    assert config.replaced(attention_window=8).windows == (8, 8)
+    config.save_pretrained(tmp_path)
+    assert LongformerConfig.from_pretrained(tmp_path) == config
+
+
+def test_what_is_given_in_place_of_the_files_windows_counts_both_sides():
+    assert LongformerConfig.from_dict({**SMALL, **ALLENAI, "model_type": "roberta"}, attention_window=10).windows == (
+        10,
+        10,
+    )
 
 
 @pytest.mark.parametrize(

@@ -75,10 +75,11 @@ def public():
 
 
 PUBLIC = public()
-# By the names that docstrings use: of a class or function alone, of a method with or without its class.
+# By the names that docstrings use: of a class or function alone, of a method with or without its class, and a name
+# alone is rather that of a function than that of a method.
 NAMED = {
     name: thing
-    for dotted, thing in PUBLIC.items()
+    for dotted, thing in sorted(PUBLIC.items(), key=lambda entry: -entry[0].count("."))
     for name in (dotted.rpartition(".")[2], ".".join(dotted.split(".")[-2:]))
 }
 

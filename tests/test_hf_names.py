@@ -124,6 +124,11 @@ def test_unknown_arguments_name_the_nearest_and_all():
         Paint.mix(1, others=2)
 
 
+def test_arguments_without_a_place_are_given_by_name():
+    with pytest.raises(InputError, match="a call of Paint takes by place only color, depth: give the other"):
+        Paint()("red", 1, 2)
+
+
 def test_open_functions_and_private_ones_are_left_alone():
     assert Paint.build(x=1)[2] == {"x": 1}
     assert Paint()._private(x=1) == {"x": 1}

@@ -1,6 +1,7 @@
 """Checkpoints: the tensors in their files, their names, and the parameters of a model."""
 
 from .binding import bind
+from .config_file import read_config
 from .names import HEADS, expected_shapes
 from .quantizing import is_quantized, quantize
 from .reduced import REDUCED, reduce
@@ -18,6 +19,7 @@ __all__ = [
     "is_quantized",
     "open_tensors",
     "quantize",
+    "read_config",
     "reduce",
     "save",
     "stored_dtype",

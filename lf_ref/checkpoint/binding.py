@@ -1,44 +1,58 @@
-"""From the tensors of a checkpoint to the parameters of a model: strict, nothing made up, nothing left unexplained."""
+"""From the tensors of a checkpoint to the parameters of a model: nothing made up, nothing left unexplained."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from .. import allenai
 from ..config import LongformerConfig
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError, WeightsError
+from ..other_models import encoder_decoder
 from . import names
 from .names import DECODER, HEADS, WORDS, Shapes
 from .reduced import REDUCED, reduce
 from .stored import Array, StoredTensor
 
-# More layers missing than this are told by number: a hostile num_hidden_layers would make a list without end.
-_LISTED_LAYERS = 100
+_SHOWN = 8  # names in a message; the error has all
+_LONGEST = 100  # characters of a name in a message
+
+Groups = dict[str, dict[str, StoredTensor]]
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """How tensors fit a model: parameter names that are missing, stored names that nothing wants, wrong shapes."""
+    """How tensors fit a model.
 
+    groups: the tensors of each parameter, by stored name. missing: parameters without one. unexpected: what stored
+    names that the model does not use mean. misshapen: stored name, shape, the shape that is wanted, and its parameter.
+    layers: how many the names speak of.
+    """
+
+    groups: Groups
     missing: list[str]
-    unexpected: list[str]
-    misshapen: list[str]
+    unexpected: dict[str, str]
+    misshapen: list[tuple[str, tuple[int, ...], tuple[int, ...], str]]
+    layers: int
 
-    def __bool__(self) -> bool:
-        return not (self.missing or self.unexpected or self.misshapen)
+    @property
+    def is_complete(self) -> bool:
+        return not (self.missing or self.misshapen)
 
 
 def bind(
-    stored: Mapping[str, Any], config: LongformerConfig, head: str, dtype: DTypeLike = "float32"
+    stored: Mapping[str, Any], config: LongformerConfig, head: str, dtype: DTypeLike = "float32", strict: bool = False
 ) -> dict[str, Array]:
     """Give every parameter of a model its values.
 
-    Prefixes, old names and ties are resolved as HF does; see `names`. Parts that the model does without (pooler,
-    lm_head, classifiers) may be left over. Values are not judged: a NaN is passed on.
+    Prefixes, old names and ties are resolved; see `names`. Parts that the model does without (pooler, lm_head,
+    classifiers) may be left over. A `UserWarning` names other weights that are not used, and says if there are more
+    layers than the config's `num_hidden_layers`. Values are not judged: a NaN is passed on.
 
     Args:
         stored: arrays (or `StoredTensor`s) by stored name. They are not changed; those that fit are not copied.
@@ -46,52 +60,78 @@ def bind(
         head: a key of `HEADS`.
         dtype: float32 or float64, of all results; or "bfloat16" or "int8" for the weights of linear maps and the word
             embeddings, which are then a `ReducedWeight`, and float32 for the rest.
+        strict: make an error of the warning.
 
     Returns:
         The parameters by the names of `expected_shapes`, read-only. Tied ones are the same array.
 
     Raises:
-        CheckpointError: names are missing, unexpected or have another shape (all are listed), or two names that mean
-            the same parameter hold different values.
+        WeightsError: weights are missing or have another shape, or some are not used and strict is True.
+        CheckpointError: a value is no array, or two names that mean the same parameter hold different values.
+        ConfigError: the config does not say which windows it has; see `read_config`.
     """
     origin = getattr(stored, "origin", "the state dict")
-    groups = _group(stored, origin)
-    layers = names.layers_in(groups)
-    if config.num_hidden_layers > layers + _LISTED_LAYERS:
-        raise CheckpointError(
-            f"{origin} holds {layers} layers, but num_hidden_layers of the config is {config.num_hidden_layers}"
+    fit = _fit(stored, config, head, origin)
+    if allenai.has_fields(config.to_dict()) and names.is_under_roberta(stored):
+        raise ConfigError(f"{origin}: {allenai.IN_DOUBT}")
+    if not fit.is_complete or (strict and fit.unexpected):
+        if fit.missing and names.has_decoder_layers(stored):
+            raise CheckpointError(encoder_decoder(f"{origin} has layers of a decoder"))
+        raise WeightsError(
+            f"{origin}: {_describe(fit, stored, config, head)}",
+            [names.stored_name(name, head) for name in fit.missing],
+            list(fit.unexpected),
+            [entry[:3] for entry in fit.misshapen],
         )
-    shapes = names.expected_shapes(config, head)
-    _tie(groups, shapes, config, head)
-    fit = _compare(groups, shapes)
-    if not fit:
-        raise CheckpointError(f"{origin}: {_describe(fit, stored, config, head)}")
-    parameters = {name: _resolve(origin, name, groups[name], dtype) for name in shapes}
+    if fit.unexpected:
+        warnings.warn(f"{origin}: {_unused(fit, config, head)}; strict=True refuses it", stacklevel=2)
+    parameters = {name: _resolve(origin, name, tensors, dtype) for name, tensors in fit.groups.items()}
     if head == "masked_lm" and config.tie_word_embeddings:
         parameters[DECODER] = parameters[WORDS]
     return parameters
 
 
-Groups = dict[str, dict[str, StoredTensor]]
+def _fit(stored: Mapping[str, Any], config: LongformerConfig, head: str, origin: str) -> _Fit:
+    """Compare the weights with what a model needs."""
+    by_parameter: dict[str, dict[str, Any]] = {}
+    for name, parameter in names.parameters_of(stored).items():
+        if parameter is not None:
+            by_parameter.setdefault(parameter, {})[name] = stored[name]
+    layers = len({names.layer_of(parameter) for parameter in by_parameter} - {None})
+    shapes = names.expected_shapes(config, head)
+    _tie(by_parameter, shapes, config, head)
+    groups = {
+        name: {stored_name: _tensor(origin, stored_name, value) for stored_name, value in by_parameter[name].items()}
+        for name in shapes
+        if name in by_parameter
+    }
+    return _Fit(
+        groups,
+        [name for name in shapes if name not in groups],
+        {
+            stored_name: name
+            for name, tensors in by_parameter.items()
+            if name not in shapes and not names.is_other_part(name)
+            for stored_name in tensors
+        },
+        [
+            (stored_name, tensor.shape, shapes[name], name)
+            for name, tensors in groups.items()
+            for stored_name, tensor in tensors.items()
+            if tensor.shape != shapes[name]
+        ],
+        layers,
+    )
 
 
-def _group(stored: Mapping[str, Any], origin: str) -> Groups:
-    """The tensors by the parameter they mean, then by stored name."""
-    groups: Groups = {}
-    for name, value in stored.items():
-        if not isinstance(name, str):
-            raise CheckpointError(f"{origin}: names of weights are strings, got {type(name).__name__}")
-        parameter = names.parameter_name(name)
-        if parameter is None:
-            continue
-        try:
-            groups.setdefault(parameter, {})[name] = StoredTensor.of(value)
-        except CheckpointError as error:
-            raise CheckpointError(f"{origin}: {name}: {error}") from error
-    return groups
+def _tensor(origin: str, name: str, value: Any) -> StoredTensor:
+    try:
+        return StoredTensor.of(value)
+    except CheckpointError as error:
+        raise CheckpointError(f"{origin}: {name}: {error}") from error
 
 
-def _tie(groups: Groups, shapes: Shapes, config: LongformerConfig, head: str) -> None:
+def _tie(groups: dict[str, dict[str, Any]], shapes: Shapes, config: LongformerConfig, head: str) -> None:
     """Where the config ties them, let word embeddings and decoder stand for each other (changes its arguments)."""
     if not config.tie_word_embeddings:
         return
@@ -104,44 +144,72 @@ def _tie(groups: Groups, shapes: Shapes, config: LongformerConfig, head: str) ->
         groups[WORDS] = groups.pop(DECODER)
 
 
-def _compare(groups: Groups, shapes: Shapes) -> _Fit:
-    missing = [name for name in shapes if name not in groups]
-    unexpected = [
-        stored
-        for name, tensors in groups.items()
-        if name not in shapes and not names.is_other_part(name)
-        for stored in tensors
-    ]
-    misshapen = []
-    for name, wanted in shapes.items():
-        field = names.config_field(name)
-        source = f" ({field} of the config)" if field else ""
-        misshapen += [
-            f"{stored}: got {tensor.shape}, wanted {wanted}{source}"
-            for stored, tensor in groups.get(name, {}).items()
-            if tensor.shape != wanted
-        ]
-    return _Fit(missing, unexpected, misshapen)
-
-
 def _describe(fit: _Fit, stored: Mapping[str, Any], config: LongformerConfig, head: str) -> str:
-    """The whole of what does not fit, and which classes would."""
+    """What does not fit, with some of the names, and what the cause may be: the prefix, the class, the config."""
     lines = [f"the weights do not fit {HEADS[head]}"]
-    for title, found, separator in (
-        ("missing", [names.stored_name(name, head) for name in fit.missing], ", "),
-        ("unexpected", fit.unexpected, ", "),
-        ("wrong shape", fit.misshapen, "; "),
-    ):
-        if found:
-            lines.append(f"  {title} ({len(found)}): {separator.join(found)}")
+    if fit.missing:
+        lines.append(f"  missing ({len(fit.missing)}): {_some(names.stored_name(name, head) for name in fit.missing)}")
+    if fit.unexpected:
+        lines.append(f"  unexpected ({len(fit.unexpected)}): {_some(map(_short, fit.unexpected))}")
+    if fit.misshapen:
+        shapes = (
+            f"{_short(name)}: got {got}, wanted {wanted}" + (f" ({field} of the config)" if field else "")
+            for name, got, wanted, parameter in fit.misshapen
+            for field in [names.config_field(parameter)]
+        )
+        lines.append(f"  wrong shape ({len(fit.misshapen)}): {_some(shapes, '; ')}")
     if fit.missing:
         lines.append("HF would have filled what is missing with random numbers; here nothing is made up.")
-    fitting = [_class_of(other) for other in fitting_heads(stored, config)]
-    if fitting:
+        lines += _causes(fit, stored)
+    if fit.layers not in (0, config.num_hidden_layers):
+        lines.append(f"There are {fit.layers} layers; num_hidden_layers of the config is {config.num_hidden_layers}.")
+    fitting = [_class_of(other) for other in fitting_heads(stored, config)] if fit.layers else []
+    if fitting and not fit.is_complete:
         lines.append(f"These weights do fit {', '.join(fitting)}.")
     if config.architectures:
-        lines.append(f"The config says that they were saved from {', '.join(map(str, config.architectures))}.")
+        lines.append(f"The config says that they were saved from {_some(map(_short, config.architectures))}.")
     return "\n".join(lines)
+
+
+def _causes(fit: _Fit, stored: Mapping[str, Any]) -> list[str]:
+    """Why weights may be missing."""
+    prefix, count = names.likely_prefix(stored, fit.missing)
+    if count:
+        begin = "All names begin" if count == len(stored) else f"{count} of the {len(stored)} names begin"
+        return [
+            f"{begin} with {prefix!r:.{_LONGEST}}; without it they would be those of a Longformer: take it off, and "
+            "give them with state_dict=."
+        ]
+    if all("_global." in name for name in fit.missing):
+        return ["Only global attention lacks its weights: this is a RoBERTa, say, that was not made a Longformer."]
+    return []
+
+
+def _unused(fit: _Fit, config: LongformerConfig, head: str) -> str:
+    """What of the weights a model does not use."""
+    others = [
+        name
+        for name, parameter in fit.unexpected.items()
+        if (names.layer_of(parameter) or 0) < config.num_hidden_layers
+    ]
+    parts = []
+    if len(others) < len(fit.unexpected):
+        parts.append(f"the first {config.num_hidden_layers} of its {fit.layers} layers are used (num_hidden_layers)")
+    if others:
+        parts.append(f"{HEADS[head]} does not use {len(others)} of the weights ({_some(map(_short, others))})")
+    return ", and ".join(parts)
+
+
+def _some(found: Iterable[str], separator: str = ", ") -> str:
+    """The first of some names, and how many there are beyond these."""
+    names_found = list(found)
+    more = [f"and {len(names_found) - _SHOWN} more"] if len(names_found) > _SHOWN else []
+    return separator.join([*names_found[:_SHOWN], *more])
+
+
+def _short(name: object) -> str:
+    text = f"{name!s:.{_LONGEST}}"
+    return text if text.isprintable() else repr(text)
 
 
 def _class_of(head: str) -> str:
@@ -149,14 +217,8 @@ def _class_of(head: str) -> str:
 
 
 def fitting_heads(stored: Mapping[str, Any], config: LongformerConfig) -> list[str]:
-    """The keys of `HEADS` whose parameters are all there, in their shapes, and nothing else."""
-    fitting = []
-    for head in HEADS:
-        groups, shapes = _group(stored, ""), names.expected_shapes(config, head)
-        _tie(groups, shapes, config, head)
-        if _compare(groups, shapes):
-            fitting.append(head)
-    return fitting
+    """The keys of `HEADS` whose parameters are all there, in their shapes."""
+    return [head for head in HEADS if _fit(stored, config, head, "").is_complete]
 
 
 def _resolve(origin: str, name: str, tensors: dict[str, StoredTensor], dtype: DTypeLike) -> Array:

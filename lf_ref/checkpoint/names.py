@@ -6,10 +6,11 @@ A parameter's name here is HF's without the `longformer.` prefix, such as `encod
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from ..config import LongformerConfig
-from ..errors import ConfigError
+from ..errors import CheckpointError, ConfigError
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -27,10 +28,18 @@ HEADS = {
 WORDS = "embeddings.word_embeddings.weight"
 DECODER = "lm_head.decoder.weight"
 DECODER_BIAS = "lm_head.bias"
+POOLER = "pooler.dense.weight"
 
 # `longformer.` before the encoder in HF's classes with a head, `roberta.` in AllenAI's; none in the bare encoder.
 PREFIXES = ("longformer.", "roberta.")
 _ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
+# What a trainer's wrappers leave before them: DataParallel and DeepSpeed, torch.compile, Lightning, FSDP.
+_WRAPPERS = r"(?:(?:module|_orig_mod|model|_forward_module|_fsdp_wrapped_module)\.)*"
+_ENCODER = re.compile(rf"({_WRAPPERS})(longformer\.|roberta\.)?(?:embeddings|encoder|pooler)\.")
+NOTHING = ""  # the parameter of a name that means none
+# Layers of a decoder beside an encoder, as in BART, T5 and LED; a masked-LM head has but `decoder.weight`.
+_DECODER_LAYERS = re.compile(r"(?:^|\.)decoder\.(?:[a-z_]{1,30}\.){1,4}\d")
+_DEEPEST = 6  # dots of a prefix that a message names
 # What another class than the chosen one would use; it may be left over.
 _OTHER_PARTS = re.compile(
     r"pooler\.dense\.(weight|bias)|lm_head\.(bias|decoder\.weight|(dense|layer_norm)\.(weight|bias))"
@@ -85,6 +94,51 @@ def expected_shapes(config: LongformerConfig, head: str) -> Shapes:
     return shapes
 
 
+def parameters_of(stored: Iterable[str]) -> dict[str, str | None]:
+    """The parameter that each stored name means, or None for what is no parameter: see `parameter_name`.
+
+    Prefixes that wrappers left are taken off where all names of the encoder have them; names of other things, such as
+    losses, need not. Without them they mean `NOTHING`.
+
+    Raises:
+        CheckpointError: a name is no string.
+    """
+    found = list(stored)
+    for name in found:
+        if not isinstance(name, str):
+            raise CheckpointError(f"names of weights are strings, got {type(name).__name__}")
+    wrappers = {match[1] for match in map(_ENCODER.match, found) if match}
+    prefix = wrappers.pop() if len(wrappers) == 1 else ""
+    return {name: parameter_name(name[len(prefix) :]) if name.startswith(prefix) else NOTHING for name in found}
+
+
+def is_under_roberta(stored: Iterable[str]) -> bool:
+    """Whether the encoder is stored under `roberta.`, as by AllenAI's own code."""
+    return any(match[2] == "roberta." for match in map(_ENCODER.match, stored) if match)
+
+
+def has_decoder_layers(stored: Iterable[str]) -> bool:
+    """Whether the names are those of an encoder-decoder."""
+    return any(map(_DECODER_LAYERS.search, stored))
+
+
+def likely_prefix(stored: Iterable[str], missing: Iterable[str]) -> tuple[str, int]:
+    """The prefix without which most names mean a missing parameter, and how many names have it; ("", 0) for none."""
+    wanted, prefixes = set(missing), Counter[str]()
+    names = list(stored)
+    for name in names:
+        start = 0
+        for part in name.split(".", _DEEPEST)[:-1]:
+            start += len(part) + 1
+            if parameter_name(name[start:]) in wanted:
+                prefixes[name[:start]] += 1
+                break
+    if not prefixes:
+        return "", 0
+    prefix = max(prefixes, key=prefixes.__getitem__)
+    return prefix, sum(name.startswith(prefix) for name in names)
+
+
 def parameter_name(stored: str) -> str | None:
     """The parameter that a stored name means, or None for what is no parameter.
 
@@ -125,10 +179,10 @@ def config_field(parameter: str) -> str | None:
     return _FIELDS.get(parameter)
 
 
-def layers_in(parameters: Iterable[str]) -> int:
-    """How many different layers the names speak of."""
-    found = (re.match(r"encoder\.layer\.(\d{1,9})\.", name) for name in parameters)
-    return len({match[1] for match in found if match})
+def layer_of(parameter: str) -> int | None:
+    """The number of the layer that a parameter belongs to."""
+    match = re.match(r"encoder\.layer\.(\d{1,9})\.", parameter)
+    return int(match[1]) if match else None
 
 
 def _layer(name: str, hidden: int, intermediate: int) -> Shapes:

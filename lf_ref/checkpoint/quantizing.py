@@ -10,7 +10,8 @@ from ..config import CONFIG_NAME, LongformerConfig
 from ..errors import CheckpointError
 from ..files import Source, replacing
 from .binding import fitting_heads, same
-from .names import DECODER, WORDS, is_reducible, parameter_name
+from .config_file import read_config
+from .names import DECODER, HEADS, WORDS, expected_shapes, is_reducible, parameters_of
 from .reduced import reduce
 from .saving import METHOD, QUANTIZATION, stored_form, write_checkpoint
 from .stored import StoredTensor, StoredTensors
@@ -38,16 +39,17 @@ def quantize(source: Source, folder: str | os.PathLike[str]) -> None:
         CheckpointError: the checkpoint cannot be read, fits no class or is quantized already.
         OSError: the folder cannot be written.
     """
-    config = LongformerConfig.from_json_file(source.require(CONFIG_NAME))
+    config = read_config(source)
     tensors = open_tensors(source)
     if is_quantized(config) or any(tensor.scales is not None for tensor in tensors.values()):
         raise CheckpointError(f"{source.name} is quantized already; give the checkpoint that it was made from")
     if not fitting_heads(tensors, config):
         raise CheckpointError(f"{tensors.origin}: the weights fit none of the classes; see lf-ref info {source.name}")
     stored: dict[str, StoredTensor] = {}
-    for name in _kept(tensors, config):
+    known = {parameter for head in HEADS for parameter in expected_shapes(config, head)}
+    for name, parameter in _kept(tensors, config).items():
         tensor = tensors[name]
-        reducible = is_reducible(parameter_name(name) or "", tensor.shape)
+        reducible = parameter in known and is_reducible(parameter, tensor.shape)
         stored |= stored_form(name, reduce(tensor, "int8")) if reducible else {name: tensor}
     folder = Path(folder)
     if folder.resolve() == source.require(CONFIG_NAME).parent.resolve():
@@ -66,12 +68,12 @@ def is_quantized(config: LongformerConfig) -> bool:
     return config.extra.get(QUANTIZATION) == METHOD
 
 
-def _kept(tensors: StoredTensors, config: LongformerConfig) -> list[str]:
-    """The names of the tensors that are parameters, without a decoder that only repeats the word embeddings."""
-    names = {name: parameter_name(name) for name in tensors}
+def _kept(tensors: StoredTensors, config: LongformerConfig) -> dict[str, str]:
+    """The tensors that are parameters, and which, without a decoder that only repeats the word embeddings."""
+    names = parameters_of(tensors)
     words = next((name for name, parameter in names.items() if parameter == WORDS), None)
-    return [
-        name
+    return {
+        name: parameter
         for name, parameter in names.items()
         if parameter is not None
         and not (
@@ -80,4 +82,4 @@ def _kept(tensors: StoredTensors, config: LongformerConfig) -> list[str]:
             and words is not None
             and same(tensors[name], tensors[words])
         )
-    ]
+    }

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, CheckpointFileError
 
 Array = NDArray[Any]
 
@@ -145,7 +145,8 @@ def map_file(path: Path) -> mmap.mmap:
     """Map a file into memory, read-only: nothing is read until it is used. The file must not shrink meanwhile.
 
     Raises:
-        CheckpointError: the file cannot be read, is empty, or is plainly something else than tensors.
+        CheckpointFileError: the file cannot be read.
+        CheckpointError: it is empty, or plainly something else than tensors.
     """
     try:
         with open(path, "rb") as file:
@@ -155,7 +156,7 @@ def map_file(path: Path) -> mmap.mmap:
     except (OSError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise CheckpointFileError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     head = bytes(mapped[:256]).lstrip().lower()
     if head.startswith(b"version https://git-lfs"):
         raise CheckpointError(

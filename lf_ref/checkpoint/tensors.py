@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, CheckpointFileError, InputError
 from ..files import Source
 from .safetensors_file import read_safetensors
 from .stored import StoredTensor, StoredTensors
@@ -21,20 +21,39 @@ _INDEX_LIMIT = 64 << 20  # bytes; real ones have about 100 for each tensor
 Reader = Callable[[Path], dict[str, StoredTensor]]
 
 
-def open_tensors(source: Source) -> StoredTensors:
+def open_tensors(source: Source, use_safetensors: bool | None = None, variant: str | None = None) -> StoredTensors:
     """The tensors of a checkpoint by stored name, as views of its mapped files; safetensors go before torch files.
 
+    Args:
+        source: where the files are.
+        use_safetensors: True for safetensors only, False for torch files only.
+        variant: which of several weights, by what HF puts before the ending: "fp16" for `model.fp16.safetensors`.
+
     Raises:
-        CheckpointError: there are no weights, or a file is damaged, hostile or something else.
+        CheckpointFileError: there are no weights.
+        CheckpointError: a file is damaged, hostile or something else.
+        InputError: use_safetensors is something else.
     """
-    for filename, read in ((SAFETENSORS, read_safetensors), (TORCH, read_torch)):
-        path = source.find(filename)
+    if use_safetensors not in (None, True, False):
+        raise InputError(f"use_safetensors must be None, True or False, got {use_safetensors!r}")
+    readers: dict[str, Reader] = {SAFETENSORS: read_safetensors, TORCH: read_torch}
+    if use_safetensors is not None:
+        del readers[TORCH if use_safetensors else SAFETENSORS]
+    whole = {_of_variant(filename, variant): read for filename, read in readers.items()}
+    sharded = {_of_variant(filename + _INDEX, variant): read for filename, read in readers.items()}
+    choices = [name for pair in zip(whole, sharded, strict=True) for name in pair]
+    for name in choices:
+        path = source.find(name, choices)
         if path is not None:
-            return StoredTensors(str(path), _join_scales(str(path), read(path)))
-        path = source.find(filename + _INDEX)
-        if path is not None:
-            return StoredTensors(str(path), _join_scales(str(path), _read_shards(source, path, read)))
-    raise source.missing(f"{SAFETENSORS} or {TORCH}, sharded or not,")
+            read = whole.get(name)
+            tensors = _read_shards(source, path, sharded[name]) if read is None else read(path)
+            return StoredTensors(str(path), _join_scales(str(path), tensors))
+    raise source.missing(f"{' or '.join(whole)}, sharded or not,")
+
+
+def _of_variant(filename: str, variant: str | None) -> str:
+    name, ending = filename.rsplit(".", 1)
+    return f"{name}.{variant}.{ending}" if variant else filename
 
 
 def _join_scales(origin: str, tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
@@ -79,7 +98,9 @@ def _read_index(index: Path) -> dict[str, str]:
             raise CheckpointError(f"{index} is larger than {_INDEX_LIMIT >> 20} MB: not an index of tensors")
         files = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         pairs = list(files.items())
-    except (OSError, LookupError, TypeError, AttributeError, RecursionError, ValueError) as error:
+    except OSError as error:
+        raise CheckpointFileError(f"{index} cannot be read: {error.strerror}") from error
+    except (LookupError, TypeError, AttributeError, RecursionError, ValueError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{index} is not an index of tensors: {type(error).__name__}: {error}") from error

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ..errors import InputError
-from .options import checkpoint_options, engine_options, length_options, load
+from .options import checkpoint_options, engine_options, length_options, load, tokenizer_option
 from .output import path_to_write, writing
 from .texts import document
-
-if TYPE_CHECKING:
-    from ..pipelines import Pipeline
 
 _FORMATS = (".png", ".svg", ".pdf")
 
@@ -34,6 +31,7 @@ _FORMATS = (".png", ".svg", ".pdf")
 @click.option("--out", metavar="PATH", required=True, help="The picture: a .png, .svg or .pdf file.")
 @length_options
 @checkpoint_options
+@tokenizer_option
 @engine_options
 def attention(
     text: str | None,
@@ -43,7 +41,7 @@ def attention(
     positions: tuple[int, ...],
     no_global: bool,
     out: str,
-    truncation: bool,
+    truncation: bool | None,
     max_length: int | None,
     **source: Any,
 ) -> None:
@@ -59,6 +57,7 @@ def attention(
       lf-ref attention --layer 0 --head 1 --global 0 --global 4 --out map.svg "The leaf moved towards the light."
     """
     from ..bench.roofline import drawing
+    from ..pipelines.options import Options
     from .attention_map import draw, measure
 
     if positions and no_global:
@@ -70,7 +69,7 @@ def attention(
     config = pipe.model.config
     layer = _number("layer", layer, config.num_hidden_layers, config.num_hidden_layers - 1)
     head = _number("head", head, config.num_attention_heads, None)
-    ids = _encode(pipe, given, truncation, max_length)
+    ids = pipe.encode("the text", Options(truncation, max_length), given).tolist()
     found = measure(pipe.model, ids, [] if no_global else list(positions) or [0], layer, head)
     with writing(path) as temporary:
         draw(found, pipe.tokenizer.convert_ids_to_tokens(ids), temporary, path.suffix[1:])
@@ -83,15 +82,3 @@ def _number(what: str, given: int | None, count: int, default: Any) -> Any:
     if given is not None and given >= count:
         raise InputError(f"--{what} {given} is not there: this model has {count}, counted from 0 to {count - 1}")
     return default if given is None else given
-
-
-def _encode(pipe: Pipeline[Any], text: str, truncation: bool, max_length: int | None) -> list[int]:
-    from ..pipelines.options import Options
-
-    limit = pipe.limit(Options(truncation, max_length))
-    ids: list[int] = pipe.tokenizer(text, truncation=truncation, max_length=limit)["input_ids"]
-    if len(ids) > limit:
-        raise InputError(
-            f"the text has {len(ids)} tokens, and the limit is {limit}: shorten it, or let --truncation cut its end off"
-        )
-    return ids

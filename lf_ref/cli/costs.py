@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..checkpoint import HEADS, REDUCED, StoredTensor, StoredTensors, expected_shapes, reduce
-from ..checkpoint.names import DECODER, WORDS, Shapes, is_reducible, parameter_name
+from ..checkpoint.names import DECODER, WORDS, Shapes, is_reducible, parameters_of
 from ..config import LongformerConfig
 from ..pipelines import TASKS
 
@@ -53,8 +53,7 @@ def _itemsize(name: str, shape: tuple[int, ...], dtype: str) -> int:
 
 def _parameters(tensors: StoredTensors, config: LongformerConfig) -> Shapes:
     """The shapes of the parameters, each once under whatever names it is stored."""
-    held = {parameter_name(name): tensor.shape for name, tensor in tensors.items()}
-    shapes = {name: shape for name, shape in held.items() if name is not None}
+    shapes = {parameter: tensors[name].shape for name, parameter in parameters_of(tensors).items() if parameter}
     if config.tie_word_embeddings and DECODER in shapes:
         decoder = shapes.pop(DECODER)
         shapes.setdefault(WORDS, decoder)

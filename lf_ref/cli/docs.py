@@ -117,7 +117,5 @@ def _ready() -> Iterator[None]:
             public = {name: getattr(page, name) for name in getattr(page, "__all__", ())}
             stack.enter_context(patch.dict(vars(page), public))
         for module in [module for name, module in sys.modules.items() if name.startswith(f"{PAGES[0]}.")]:
-            stack.enter_context(
-                patch.dict(vars(module), {name: short[name] for name in _SHORT if hasattr(module, name)})
-            )
+            stack.enter_context(patch.dict(vars(module), short))  # also where a signature comes from another module
         yield

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..model.heads import LongformerForMaskedLM
+from ..pipelines.loading import load_tokenizer
 from ..reference.ops import Array
-from ..tokenizer import LongformerTokenizer
 
 REFERENCE, JUDGED = "float64", ("float32", "bfloat16", "int8")
 ROUNDS = 7  # one token of so many is masked in a round, another one in the next
@@ -27,8 +27,12 @@ class _Round:
     losses: Array
 
 
-def compare(name: str | None, text: str, num_threads: int | None = None, **source: Any) -> dict[str, Any]:
+def compare(
+    name: str | None, text: str, tokenizer: str | None = None, num_threads: int | None = None, **source: Any
+) -> dict[str, Any]:
     """Measure every dtype of a checkpoint on the tokens of a text; each takes its turn as the mask.
+
+    tokenizer: of which checkpoint, if not of the same.
 
     Returns for each dtype the bytes of the weights, the mean loss and the share of right answers at the masks, the
     share of float64's answers, and by layer the largest error of the hidden states and its root mean square relative to
@@ -37,10 +41,10 @@ def compare(name: str | None, text: str, num_threads: int | None = None, **sourc
     Raises:
         InputError: the text is too short, or the tokenizer has no mask.
     """
-    tokenizer = LongformerTokenizer.from_pretrained(name, **source)
-    ids = np.asarray(tokenizer(text, truncation=True)["input_ids"])
+    encoder = load_tokenizer(name, tokenizer, source)
+    ids = np.asarray(encoder(text, truncation=True)["input_ids"])
     places = np.arange(1, len(ids) - 1)
-    mask = tokenizer.mask_token_id
+    mask = encoder.mask_token_id
     if mask is None:
         raise InputError("the tokenizer has no mask token")
     if len(places) < ROUNDS:

@@ -11,7 +11,7 @@ import click
 from ..errors import InputError
 from .options import length_options, load, model_options, text_options
 from .output import answer_lines, path_to_write, print_json, writing
-from .texts import Lines, one_or_lines
+from .texts import TEXT, Lines, one_or_lines
 
 
 @click.command("feature-extraction", short_help="Vectors of a text, as JSON or a NumPy file.")
@@ -34,7 +34,7 @@ def feature_extraction(
     as_json: bool,
     pooling: str,
     out: str | None,
-    truncation: bool,
+    truncation: bool | None,
     max_length: int | None,
     **source: Any,
 ) -> None:
@@ -50,7 +50,7 @@ def feature_extraction(
     if out is None:
         pipe = load("feature-extraction", source)
         if isinstance(given, Lines):
-            answer_lines(pipe, given.texts(), given, **options)
+            answer_lines(pipe, given.records(TEXT), given, **options)
         else:
             print_json(pipe(given, **options))
         return
@@ -60,7 +60,8 @@ def feature_extraction(
     pipe = load("feature-extraction", source)
     options["return_tensors"] = True
     if isinstance(given, Lines):
-        found: Iterable[Any] = pipe.stream(given.texts(), name=given.name, **options)
+        texts = (text for text, _ in given.records(TEXT))
+        found: Iterable[Any] = pipe.stream(texts, name=given.name, **options)
         count = _write(path, found if pooling != "none" else (features[0] for features in found))
         told = f"{count} texts"
     else:

@@ -8,7 +8,7 @@ import click
 
 from .options import length_options, load, model_options, text_options
 from .output import answer, answer_lines, echo, table, visible
-from .texts import Lines, one_or_lines
+from .texts import TEXT, Lines, one_or_lines
 
 
 @click.command("fill-mask", short_help="Fill the masks of a text.")
@@ -25,7 +25,7 @@ def fill_mask(
     as_json: bool,
     top_k: int,
     targets: tuple[str, ...],
-    truncation: bool,
+    truncation: bool | None,
     max_length: int | None,
     **source: Any,
 ) -> None:
@@ -45,7 +45,7 @@ def fill_mask(
     }
     pipe = load("fill-mask", source)
     if isinstance(given, Lines):
-        answer_lines(pipe, given.texts(), given, **options)
+        answer_lines(pipe, given.records(TEXT), given, **options)
     else:
         answer(pipe, given, as_json, _show, **options)
 

@@ -47,8 +47,7 @@ def info(
     Example:
       lf-ref info --length 1024
     """
-    from ..checkpoint import is_quantized, open_tensors
-    from ..config import CONFIG_NAME, LongformerConfig
+    from ..checkpoint import is_quantized, open_tensors, read_config
     from ..errors import InputError
     from ..files import locate
     from .costs import estimate, tensor_facts
@@ -57,7 +56,7 @@ def info(
         raise InputError("give the checkpoint once, as an argument or with --model")
     with quietly(quiet):
         place = locate(folder if model is None else model, **source)
-        config = LongformerConfig.from_json_file(place.require(CONFIG_NAME))
+        config = read_config(place)
         tensors = open_tensors(place)
     dtype = dtype or ("int8" if is_quantized(config) else "float32")
     lengths = lengths or (config.max_tokens,)

@@ -8,14 +8,14 @@ import click
 
 from ..errors import InputError
 from .options import input_options, length_options, load, model_options
-from .output import answer, answer_records, table, visible
+from .output import answer, answer_lines, table, visible
 from .texts import Lines, argument, document
 
 
 @click.command("multiple-choice", short_help="Choose what goes with a text.")
 @click.argument("texts", metavar="[QUESTION] [CHOICE]...", nargs=-1)
 @click.option("--top-k", type=click.IntRange(min=1), help="Choices, the best first (default: all).")
-@input_options('{"question": ..., "choices": [...]} from each line', "the question")
+@input_options('{"question": ..., "choices": [...]}', "the question")
 @length_options
 @model_options
 def multiple_choice(
@@ -24,13 +24,11 @@ def multiple_choice(
     file: str | None,
     lines: str | None,
     as_json: bool,
-    truncation: bool,
+    truncation: bool | None,
     max_length: int | None,
     **source: Any,
 ) -> None:
     """Sort the CHOICEs by how well they go with QUESTION, which may be any text. With --file all TEXTs are choices.
-
-    What else an object of --lines holds, an "id" say, is printed with its answer, which then is under "result".
 
     \b
     Example:
@@ -41,7 +39,7 @@ def multiple_choice(
         if texts or file is not None:
             raise InputError("--lines has the questions and choices in it: give neither as an argument, nor --file")
         given = Lines(lines)
-        answer_records(load("multiple-choice", source), given.records(("question", "choices")), given, **options)
+        answer_lines(load("multiple-choice", source), given.records("question", "choices"), given, **options)
         return
     first, choices = (None, texts) if file is not None else (next(iter(texts), None), texts[1:])
     if not choices:

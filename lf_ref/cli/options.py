@@ -49,6 +49,10 @@ def checkpoint_options_or(default: str) -> Callable[[Command], Command]:
 
 checkpoint_options = checkpoint_options_or("the bundled demo")
 
+tokenizer_option = click.option(
+    "--tokenizer", metavar="FOLDER|REPO", help="Where the tokenizer comes from (default: the checkpoint's own)."
+)
+
 engine_options = _together(
     click.option("--num-threads", type=_COUNT, help="Threads to compute with (default: all CPUs)."),
     click.option(
@@ -67,6 +71,7 @@ engine_options = _together(
 
 model_options = _together(
     checkpoint_options,
+    tokenizer_option,
     engine_options,
     click.option(
         "--batch-tokens",
@@ -87,16 +92,29 @@ def input_options(lines: str, what: str = "the text") -> Callable[[Command], Com
     """
     return _together(
         click.option("--file", metavar="PATH|-", help=f"Read {what} from a UTF-8 file, or from standard input."),
-        click.option("--lines", metavar="PATH|-", help=f"Read {lines}, and print one line of JSON for each."),
+        click.option(
+            "--lines",
+            metavar="PATH|-",
+            help=f"Read {lines} from each line, and print one line of JSON for each. What else an object holds, an "
+            '"id" say, is printed with its answer, which then is under "result".',
+        ),
         json_option,
     )
 
 
-text_options = input_options("one text from each line")
+PAIRS = 'one text, or {"text": ..., "text_pair": ...},'
+text_options = input_options('one text, or {"text": ...},')
 
 length_options = _together(
-    click.option("--truncation", is_flag=True, help="Cut off the end of a text that is too long."),
-    click.option("--max-length", type=_COUNT, help="Longest input in tokens (default: what the model takes)."),
+    click.option(
+        "--truncation",
+        is_flag=True,
+        default=None,
+        help="Cut off the end of a text that is too long, or its beginning where the tokenizer's settings say so.",
+    ),
+    click.option(
+        "--max-length", type=_COUNT, help="Cut off what is beyond so many tokens (default: as tokenizer and model say)."
+    ),
 )
 
 

@@ -30,15 +30,11 @@ def answer(pipe: Pipeline[Any], given: Any, as_json: bool, show: Show, **options
         show(result)
 
 
-def answer_lines(pipe: Pipeline[Any], texts: Iterable[str], lines: Lines, **options: Any) -> None:
-    """Run a pipeline on many texts and print each result as a line of JSON as it comes."""
-    answer_records(pipe, ((text, {}) for text in texts), lines, **options)
+def answer_lines(pipe: Pipeline[Any], records: Iterable[Record], lines: Lines, **options: Any) -> None:
+    """Run a pipeline on many inputs and print each result as a line of JSON as it comes.
 
-
-def answer_records(pipe: Pipeline[Any], records: Iterable[Record], lines: Lines, **options: Any) -> None:
-    """The same for inputs that may have other values with them: these are printed too, so that answers can be joined.
-
-    Where there are such values, the line is an object of them and, under `RESULT`, the result; else the result alone.
+    Where an input has other values with it, the line is an object of these and, under `RESULT`, the result, so that
+    answers can be joined; else the result alone.
     """
     if sys.stdout is not None and sys.stdout.isatty():
         pipe.quiet = True  # the lines themselves show the progress, and a bar would stand between them
@@ -50,8 +46,12 @@ def answer_records(pipe: Pipeline[Any], records: Iterable[Record], lines: Lines,
             yield given
 
     for result in pipe.stream(inputs(), name=lines.name, **options):
-        rest = waiting.popleft()
-        print_json({**rest, RESULT: result} if rest else result)
+        print_line(result, waiting.popleft())
+
+
+def print_line(result: Any, rest: dict[str, Any]) -> None:
+    """Print a result as a line of JSON, with the other values of its input."""
+    print_json({**rest, RESULT: result} if rest else result)
 
 
 def print_json(value: Any, indent: int | None = None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .options import checkpoint_options, quietly
+from .options import checkpoint_options, quietly, tokenizer_option
 from .output import echo, print_json, table
 from .texts import document
 
@@ -16,6 +16,7 @@ from .texts import document
 @click.option("--num-threads", type=click.IntRange(min=1), help="Threads to compute with (default: all CPUs).")
 @click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
 @checkpoint_options
+@tokenizer_option
 def precision(file: str | None, num_threads: int | None, as_json: bool, **source: Any) -> None:
     """Measure what float32, bfloat16 and int8 change: hidden states, masked-LM loss and top-1, all against float64.
 
@@ -33,7 +34,7 @@ def precision(file: str | None, num_threads: int | None, as_json: bool, **source
     passage = locate(DEMO).require("passage.txt")
     text = passage.read_text(encoding="utf-8") if file is None else document(None, file)
     with quietly(source.pop("quiet")):
-        facts = compare(source.pop("model"), text, num_threads=num_threads, **source)
+        facts = compare(source.pop("model"), text, source.pop("tokenizer"), num_threads, **source)
     if as_json:
         print_json(facts, indent=2)
     else:

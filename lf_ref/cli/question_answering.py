@@ -8,7 +8,7 @@ import click
 
 from ..errors import InputError
 from .options import input_options, length_options, load, model_options
-from .output import answer, answer_records, echo, table, visible
+from .output import answer, answer_lines, echo, table, visible
 from .texts import Lines, argument, document
 
 # Characters of the document shown on either side of an answer.
@@ -20,7 +20,7 @@ _COUNT = click.IntRange(min=1)
 @click.command("question-answering", short_help="Answer a question from a document.")
 @click.argument("question", required=False)
 @click.argument("context", metavar="[DOCUMENT]", required=False)
-@input_options('{"question": ..., "context": ...} from each line', "the document")
+@input_options('{"question": ..., "context": ...}', "the document")
 @click.option("--top-k", type=_COUNT, default=1, show_default=True, help="Answers, the best first.")
 @click.option("--max-answer-len", type=_COUNT, default=15, show_default=True, help="Longest answer in tokens.")
 @click.option("--max-question-len", type=_COUNT, help="Cut the question to so many tokens.")
@@ -41,13 +41,11 @@ def question_answering(
     max_seq_len: int | None,
     doc_stride: int | None,
     handle_impossible_answer: bool,
-    truncation: bool,
+    truncation: bool | None,
     max_length: int | None,
     **source: Any,
 ) -> None:
     """Answer QUESTION with a passage of DOCUMENT, which may be longer than the model takes.
-
-    What else an object of --lines holds, an "id" say, is printed with its answer, which then is under "result".
 
     \b
     Example:
@@ -67,7 +65,7 @@ def question_answering(
         if question is not None or file is not None:
             raise InputError("--lines has the questions and documents in it: give neither as an argument, nor --file")
         given = Lines(lines)
-        answer_records(load("question-answering", source), given.records(("question", "context")), given, **options)
+        answer_lines(load("question-answering", source), given.records("question", "context"), given, **options)
         return
     if question is None:
         raise InputError("give a question and a document, or --lines PATH (- for standard input)")

@@ -14,6 +14,7 @@ from ..errors import InputError
 # An input, and what else its JSON object holds, which is copied to the output with the answer under this key.
 Record = tuple[Any, dict[str, Any]]
 RESULT = "result"
+TEXT = "text"
 
 
 @dataclass(frozen=True)
@@ -36,32 +37,43 @@ class Lines:
             for place, line in enumerate(file):
                 yield _text(line, self.name(place))
 
-    def records(self, keys: Sequence[str], plain: str | None = None) -> Iterator[Record]:
-        """The lines as JSON objects, cut in two: what stands under these keys, and the rest.
+    def records(self, *keys: str) -> Iterator[Record]:
+        """The inputs on the lines, each with what else its JSON object holds.
 
-        plain: the key under which the whole line goes if it does not start with "{"; by default every line is JSON.
-            What is JSON but no object comes whole, for the pipeline to refuse.
+        A line that starts with "{" is a JSON object, whose input is what stands under `keys`; any other line is a text,
+        if one of the keys is "text". Where that is the only key, the input is the text itself.
 
         Raises:
-            InputError: a line is empty, not UTF-8 or not JSON, or the file cannot be read; or the rest has the key that
-                the answer goes under.
+            InputError: a line is empty, not UTF-8 or not JSON, or the file cannot be read; an object has no text; the
+                rest has the key that the answer goes under.
         """
-        for place, text in enumerate(self.texts()):
+        for place, line in enumerate(self.texts()):
             name = self.name(place)
-            if plain is not None and not text.lstrip().startswith("{"):
-                yield {plain: text}, {}
+            if TEXT in keys and not line.lstrip().startswith("{"):
+                yield (line if len(keys) == 1 else {TEXT: line}), {}
                 continue
-            hint = "" if plain is None else f'; a text that starts with {{ is written as {{"{plain}": ...}}'
-            given = _parsed(text, name, hint)
-            if not isinstance(given, dict):
-                yield given, {}
-                continue
-            rest = {key: value for key, value in given.items() if key not in keys}
+            given = _object(line, name, keys)
+            rest = {key: given.pop(key) for key in list(given) if key not in keys}
             if RESULT in rest:
                 raise InputError(
                     f'{name} has the key "{RESULT}", under which the answer is printed: give it another name'
                 )
-            yield {key: value for key, value in given.items() if key in keys}, rest
+            if TEXT in keys and TEXT not in given:
+                raise InputError(f"{name} must have the key {TEXT}, got {', '.join([*given, *rest]) or 'none'}")
+            yield (given[TEXT] if keys == (TEXT,) else given), rest
+
+    def pairs(self, second: str | None) -> Iterator[Record]:
+        """The same for texts and pairs, {"text": ..., "text_pair": ...}; those that are no pair get a second text.
+
+        second: this text, or None.
+
+        Raises:
+            InputError: as for `records`; or a line has a second text already.
+        """
+        for place, (given, rest) in enumerate(self.records(TEXT, "text_pair")):
+            if second is not None and given.get("text_pair") is not None:
+                raise InputError(f"{self.name(place)} has a text_pair, so there is nothing for --pair to do")
+            yield ({**given, "text_pair": second} if second is not None else given), rest
 
 
 def one_or_lines(text: str | None, file: str | None, lines: str | None, what: str = "a text") -> str | Lines:
@@ -99,11 +111,17 @@ def argument(text: str) -> str:
     return text
 
 
-def _parsed(text: str, name: str, hint: str = "") -> Any:
+def _object(line: str, name: str, keys: Sequence[str]) -> dict[str, Any]:
+    """A line that must be a JSON object with these keys."""
+    wanted = "{" + ", ".join(f'"{key}": ...' for key in keys) + "}"
+    hint = f'; a text that starts with {{ is written as {{"{TEXT}": ...}}' if TEXT in keys else ""
     try:
-        return json.loads(text)
+        found = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{name} is not JSON: {error}{hint}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{name} must be a JSON object, {wanted}, got {type(found).__name__}")
+    return found
 
 
 def _name(path: str) -> str:

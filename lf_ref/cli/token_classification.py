@@ -8,7 +8,7 @@ import click
 
 from .options import length_options, load, model_options, text_options
 from .output import answer, answer_lines, echo, table, visible
-from .texts import Lines, one_or_lines
+from .texts import TEXT, Lines, one_or_lines
 
 
 @click.command("token-classification", short_help="Find the names in a text, or label its tokens.")
@@ -37,7 +37,7 @@ def token_classification(
     aggregation_strategy: str,
     ignored: tuple[str, ...],
     stride: int | None,
-    truncation: bool,
+    truncation: bool | None,
     max_length: int | None,
     **source: Any,
 ) -> None:
@@ -57,7 +57,7 @@ def token_classification(
     }
     pipe = load("token-classification", source)
     if isinstance(given, Lines):
-        answer_lines(pipe, given.texts(), given, **options)
+        answer_lines(pipe, given.records(TEXT), given, **options)
     else:
         answer(pipe, given, as_json, _show, **options)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from .options import checkpoint_options, quietly, text_options
-from .output import echo, print_json, table, visible
+from .options import PAIRS, checkpoint_options, input_options, quietly, tokenizer_option
+from .output import echo, print_json, print_line, table, visible
 from .texts import Lines, argument, one_or_lines
 
 
@@ -15,8 +15,9 @@ from .texts import Lines, argument, one_or_lines
 @click.argument("text", required=False)
 @click.option("--pair", help="A second text, for the tokens of a pair.")
 @click.option("--no-special-tokens", is_flag=True, help="Leave out the <s> and </s> that a model needs.")
-@text_options
+@input_options(PAIRS)
 @checkpoint_options
+@tokenizer_option
 def tokenize(
     text: str | None,
     file: str | None,
@@ -33,26 +34,33 @@ def tokenize(
     Example:
       lf-ref tokenize "A short text, and its tokens."
     """
+    from ..pipelines.texts import check_text
     from ..tokenizer import LongformerTokenizer
 
     given = one_or_lines(text, file, lines)
+    model, beside = source.pop("model"), source.pop("tokenizer")
     with quietly(quiet):
-        tokenizer = LongformerTokenizer.from_pretrained(source.pop("model"), **source)
+        tokenizer = LongformerTokenizer.from_pretrained(model if beside is None else beside, **source)
     second = None if pair is None else argument(pair)
 
-    def encode(one: str) -> dict[str, Any]:
+    def encode(one: str, second: str | None = None) -> dict[str, Any]:
         encoded = tokenizer(one, second, add_special_tokens=not no_special_tokens, return_offsets_mapping=True)
         ids = encoded["input_ids"]
         offsets = [[start, end] for start, end in encoded["offset_mapping"]]
         return {"ids": ids, "tokens": tokenizer.convert_ids_to_tokens(ids), "offsets": offsets}
 
     if isinstance(given, Lines):
-        for line in given.texts():
-            print_json(encode(line))
+        for place, (item, rest) in enumerate(given.pairs(second)):
+            texts = [
+                check_text(f"the {key} of {given.name(place)}", value)
+                for key, value in item.items()
+                if value is not None
+            ]
+            print_line(encode(*texts), rest)
     elif as_json:
-        print_json(encode(given))
+        print_json(encode(given, second))
     else:
-        _show(encode(given))
+        _show(encode(given, second))
 
 
 def _show(encoded: dict[str, Any]) -> None:

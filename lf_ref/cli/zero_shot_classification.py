@@ -8,7 +8,7 @@ import click
 
 from .options import length_options, load, model_options, text_options
 from .output import answer, answer_lines, table, visible
-from .texts import Lines, argument, one_or_lines
+from .texts import TEXT, Lines, argument, one_or_lines
 
 
 @click.command("zero-shot-classification", short_help="Sort labels of your own for a text.")
@@ -32,7 +32,7 @@ def zero_shot_classification(
     labels: tuple[str, ...],
     hypothesis_template: str,
     multi_label: bool,
-    truncation: bool,
+    truncation: bool | None,
     max_length: int | None,
     **source: Any,
 ) -> None:
@@ -52,7 +52,7 @@ def zero_shot_classification(
     }
     pipe = load("zero-shot-classification", source)
     if isinstance(given, Lines):
-        answer_lines(pipe, given.texts(), given, **options)
+        answer_lines(pipe, given.records(TEXT), given, **options)
     else:
         answer(pipe, given, as_json, _show, **options)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from ..checkpoint import REDUCED, bind, is_quantized, open_tensors, save, stored_dtype
-from ..config import CONFIG_NAME, LongformerConfig
+from ..checkpoint import REDUCED, bind, is_quantized, open_tensors, read_config, save, stored_dtype
+from ..config import LongformerConfig
 from ..errors import InputError
 from ..files import locate
 from ..hf_names import accepts, unknown_name
@@ -22,7 +22,7 @@ from ..reference.ops import Array, Note, ignore
 from .definition import encode_by_definition
 from .encoder import Encoded, encode
 from .hf_methods import FROM_PRETRAINED, SAVE_PRETRAINED, HFMethods, check_state_dict
-from .inputs import Inputs
+from .inputs import TOKENS, Inputs, check_inputs
 from .observing import Observer
 from .outputs import ModelOutput
 
@@ -50,6 +50,8 @@ class LongformerPreTrainedModel(HFMethods):
             the band attention rounds its queries, keys, values and shares to these; all else is computed in float32,
             `attentions` too, and so are the results.
         backend: "numba" for the fast kernels, "numpy" for the definition in `lf_ref.reference`.
+        strict: refuse weights that the class does not use; by default a warning names them. Those of HF's other
+            classes, a classifier's say, may always be there.
         num_threads: threads of a call; None for one per usable CPU. The results do not depend on it. With "numba" these
             threads share the matrix products too, and NumPy's BLAS, which is the process's, is held to one thread
             meanwhile; with "numpy" BLAS is held to this number, and left alone for None.
@@ -58,8 +60,9 @@ class LongformerPreTrainedModel(HFMethods):
 
     Raises:
         InputError: an unknown dtype, backend or number of threads; a reduced dtype with backend "numpy".
-        ConfigError: the config was changed to what cannot be.
-        CheckpointError: weights are missing, unexpected or of another shape; all of them are listed.
+        ConfigError: the config was changed to what cannot be, or is in doubt as AllenAI's.
+        CheckpointError: weights are missing or of another shape, or strict refuses some; the error, a `WeightsError`,
+            has all names.
     """
 
     head: str = "encoder"
@@ -74,6 +77,7 @@ class LongformerPreTrainedModel(HFMethods):
         dtype: Any = "float32",
         backend: str = "numba",
         num_threads: int | None = None,
+        strict: bool = False,
     ) -> None:
         _check_config(config)
         self.config = config.replaced()  # checked anew, and the caller's own stays apart
@@ -83,7 +87,8 @@ class LongformerPreTrainedModel(HFMethods):
         self.backend = backend
         self._threads = Threads(num_threads)
         self._kernels = self._kernels_of(backend)
-        self.weights = bind(check_state_dict(state_dict, type(self).__name__), config, self.head, self.weight_dtype)
+        weights = check_state_dict(state_dict, type(self).__name__)
+        self.weights = bind(weights, config, self.head, self.weight_dtype, strict)
 
     @classmethod
     def from_pretrained(
@@ -98,6 +103,12 @@ class LongformerPreTrainedModel(HFMethods):
         cache_dir: str | os.PathLike[str] | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
+        subfolder: str | None = "",
+        force_download: bool = False,
+        use_safetensors: bool | None = None,
+        variant: str | None = None,
+        state_dict: Mapping[str, Any] | None = None,
+        strict: bool = False,
         **options: Any,
     ) -> Model:
         """Load a checkpoint: a folder, a repository of the Hugging Face Hub, or (None or "demo") the bundled model.
@@ -114,16 +125,32 @@ class LongformerPreTrainedModel(HFMethods):
             cache_dir: huggingface_hub's cache, where it is not the usual one.
             token: the Hub's, for private repositories; by default that of the login.
             local_files_only: never ask the Hub. `HF_HUB_OFFLINE=1` does the same.
+            subfolder: of the folder or repository, where the files are.
+            force_download: ask the Hub also for what the cache holds.
+            use_safetensors: True for safetensors only, False for torch files only; by default safetensors go first.
+            variant: "fp16", say, for `model.fp16.safetensors`, where a checkpoint holds its weights more than once.
+            state_dict: weights in place of the checkpoint's, which need not have any then.
+            strict: as for the class, whether weights that it does not use are an error.
             options: fields of the config to replace, such as `attention_window=64`; further arguments of the class.
 
         Raises:
-            CheckpointError: files are missing or damaged, or do not hold what this class needs.
+            CheckpointError: files are missing (then it is an OSError too) or damaged, or do not hold what this class
+                needs.
             ConfigError: the config is not that of a Longformer.
             InputError: an unknown dtype, backend, number of threads or option.
         """
-        source = locate(name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+        source = locate(
+            name,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+            subfolder=subfolder,
+            force_download=force_download,
+        )
+        given = {} if state_dict is None else check_state_dict(state_dict, cls.__name__)
         if config is None:
-            config = LongformerConfig.from_json_file(source.require(CONFIG_NAME))
+            config = read_config(source, given, use_safetensors, variant)
         elif isinstance(config, str | os.PathLike):
             config = LongformerConfig.from_pretrained(config)
         _check_config(config)
@@ -133,12 +160,12 @@ class LongformerPreTrainedModel(HFMethods):
             raise unknown_name(f"{cls.__name__}.from_pretrained()", option, known)
         config = config.replaced(**options)
         config.name_or_path = source.name
-        tensors = open_tensors(source)
+        weights = open_tensors(source, use_safetensors, variant) if state_dict is None else given
         if dtype is None:
             dtype = "int8" if is_quantized(config) else "float32"
         elif dtype == "auto":
-            dtype = stored_dtype(tensors)
-        return cls(config, tensors, dtype=dtype, backend=backend, num_threads=num_threads, **own)
+            dtype = stored_dtype(weights)
+        return cls(config, weights, dtype=dtype, backend=backend, num_threads=num_threads, strict=strict, **own)
 
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], *, state_dict: Mapping[str, Any] | None = None
@@ -191,23 +218,26 @@ class LongformerPreTrainedModel(HFMethods):
             return limit_blas(1)
         return limit_blas(self._threads.count) if self._threads.chosen else nullcontext()
 
+    def _check(self, given: Mapping[str, Any], **options: Any) -> Inputs:
+        """The tokens of a call, checked; options: as for `check_inputs`."""
+        return check_inputs(self.config, *(given.get(name) for name in TOKENS), **options)
+
     def _encode(
-        self,
-        inputs: Inputs,
-        output_attentions: bool | None,
-        output_hidden_states: bool | None,
-        wanted: tuple[Array, Array] | None = None,
+        self, inputs: Inputs, given: Mapping[str, Any], wanted: tuple[Array, Array] | None = None
     ) -> tuple[Array, Encoded]:
         """Run the encoder on the engine that was chosen.
 
-        wanted: rows and positions of the tokens whose last hidden state is asked for; None for all.
+        given: the arguments of the call, which say what to keep. wanted: rows and positions of the tokens whose last
+        hidden state is asked for; None for all.
         Returns these, [n, hidden] or [rows, seq, hidden], and what else was asked for.
         """
         config, weights, observer = self.config, self.weights, self._observer
         if observer is not None:
             observer.begin(inputs)
-        keep_attentions = config.output_attentions if output_attentions is None else output_attentions
-        keep_hidden = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        keep_attentions, keep_hidden = (
+            getattr(config, name) if given.get(name) is None else given[name]
+            for name in ("output_attentions", "output_hidden_states")
+        )
         if self._kernels is None:
             encoded = encode_by_definition(inputs, weights, config, keep_hidden, keep_attentions, observer)
         else:
@@ -221,12 +251,10 @@ class LongformerPreTrainedModel(HFMethods):
         hidden = encoded.last_hidden_state
         return hidden if wanted is None else hidden[wanted], encoded
 
-    def _encode_first(
-        self, inputs: Inputs, output_attentions: bool | None, output_hidden_states: bool | None
-    ) -> tuple[Array, Encoded]:
+    def _encode_first(self, inputs: Inputs, given: Mapping[str, Any]) -> tuple[Array, Encoded]:
         """As `_encode`, for the first token of each row.  # -> [rows, hidden]"""
         rows = np.arange(len(inputs.visible))
-        return self._encode(inputs, output_attentions, output_hidden_states, (rows, np.zeros_like(rows)))
+        return self._encode(inputs, given, (rows, np.zeros_like(rows)))
 
     def _finish(
         self, kind: type[Output], encoded: Encoded, return_dict: bool | None, **fields: Any

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from ..checkpoint.names import POOLER, parameters_of
 from ..config import LongformerConfig
 from ..hf_names import accepts
 from ..reference import heads
 from .base import LongformerPreTrainedModel
+from .call import AnswerInputs, ChoiceInputs, EncoderInputs, Given, LabelledInputs, MaskedLMInputs, call_with
 from .global_attention import after_question, on_first_token, on_question
-from .hf_methods import CALL
-from .inputs import check_inputs, check_places
+from .hf_methods import CALL, check_state_dict
+from .inputs import check_places
 from .losses import answer_loss, classification_loss, token_loss
 from .outputs import (
     LongformerBaseModelOutputWithPooling,
@@ -24,6 +25,11 @@ from .outputs import (
     LongformerSequenceClassifierOutput,
     LongformerTokenClassifierOutput,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Values = tuple[Any, ...]
 
 
 @accepts(call=CALL, forward=CALL)
@@ -46,23 +52,22 @@ class LongformerModel(LongformerPreTrainedModel):
         **options: Any,
     ) -> None:
         if add_pooling_layer is None:
-            add_pooling_layer = any(str(name).endswith("pooler.dense.weight") for name in state_dict or ())
+            add_pooling_layer = POOLER in parameters_of(check_state_dict(state_dict, type(self).__name__)).values()
         self.head = "model" if add_pooling_layer else "encoder"
         super().__init__(config, state_dict, **options)
 
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[EncoderInputs]) -> Values: ...
+
+    @overload
     def __call__(
-        self,
-        input_ids: ArrayLike | None = None,
-        attention_mask: ArrayLike | None = None,
-        global_attention_mask: ArrayLike | None = None,
-        *,
-        token_type_ids: ArrayLike | None = None,
-        position_ids: ArrayLike | None = None,
-        inputs_embeds: ArrayLike | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> LongformerBaseModelOutputWithPooling | tuple[Any, ...]:
+        self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[EncoderInputs]
+    ) -> LongformerBaseModelOutputWithPooling: ...
+
+    @call_with(EncoderInputs, places=3)
+    def __call__(
+        self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[EncoderInputs]
+    ) -> LongformerBaseModelOutputWithPooling | Values:
         """Encode a batch.
 
         Args:
@@ -83,17 +88,9 @@ class LongformerModel(LongformerPreTrainedModel):
             InputError: an argument does not fit; it is named with the value and its place.
             ConfigError: the config was changed to what cannot be.
         """
-        inputs = check_inputs(
-            self.config,
-            input_ids,
-            attention_mask,
-            global_attention_mask,
-            token_type_ids,
-            position_ids,
-            inputs_embeds,
-        )
+        batch = self._check(inputs)
         with self._hold_blas():
-            hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
+            hidden, encoded = self._encode(batch, inputs)
             pooled = heads.pooler(self._ops, hidden[:, 0], self.weights, self._note) if self.head == "model" else None
         return self._finish(
             LongformerBaseModelOutputWithPooling,
@@ -112,41 +109,31 @@ class LongformerForMaskedLM(LongformerPreTrainedModel):
 
     head = "masked_lm"
 
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[MaskedLMInputs]) -> Values: ...
+
+    @overload
     def __call__(
-        self,
-        input_ids: ArrayLike | None = None,
-        attention_mask: ArrayLike | None = None,
-        global_attention_mask: ArrayLike | None = None,
-        *,
-        token_type_ids: ArrayLike | None = None,
-        position_ids: ArrayLike | None = None,
-        inputs_embeds: ArrayLike | None = None,
-        labels: ArrayLike | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-        logits_at: ArrayLike | None = None,
-    ) -> LongformerMaskedLMOutput | tuple[Any, ...]:
+        self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[MaskedLMInputs]
+    ) -> LongformerMaskedLMOutput: ...
+
+    @call_with(MaskedLMInputs, places=3)
+    def __call__(
+        self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[MaskedLMInputs]
+    ) -> LongformerMaskedLMOutput | Values:
         """Score the vocabulary at every token; arguments and errors as `LongformerModel`.
 
         labels: int (batch, seq), word ids, -100 where a token does not count. The loss is the mean cross-entropy.
         logits_at: int (n, 2), pairs of row and position, to score only these tokens: the logits are then (n, vocab)
             and the labels, if any, int (n,). At 4096 tokens and 50265 words all logits are 0.8 GB in float32.
         """
-        inputs = check_inputs(
-            self.config,
-            input_ids,
-            attention_mask,
-            global_attention_mask,
-            token_type_ids,
-            position_ids,
-            inputs_embeds,
-        )
-        chosen = None if logits_at is None else check_places("logits_at", logits_at, inputs.visible.shape)
-        shape = inputs.shape if chosen is None else chosen[0].shape
-        loss_of = token_loss(labels, shape, self.config.vocab_size)
+        batch = self._check(inputs)
+        places = inputs.get("logits_at")
+        chosen = None if places is None else check_places("logits_at", places, batch.visible.shape)
+        shape = batch.shape if chosen is None else chosen[0].shape
+        loss_of = token_loss(inputs.get("labels"), shape, self.config.vocab_size)
         with self._hold_blas():
-            hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states, chosen)
+            hidden, encoded = self._encode(batch, inputs, chosen)
             logits = heads.masked_lm(self._ops, hidden, self.weights, self.config.layer_norm_eps, self._note)
         return self._finish(LongformerMaskedLMOutput, encoded, return_dict, loss=loss_of(logits), logits=logits)
 
@@ -159,20 +146,18 @@ class LongformerForSequenceClassification(LongformerPreTrainedModel):
 
     head = "sequence_classification"
 
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[LabelledInputs]) -> Values: ...
+
+    @overload
     def __call__(
-        self,
-        input_ids: ArrayLike | None = None,
-        attention_mask: ArrayLike | None = None,
-        global_attention_mask: ArrayLike | None = None,
-        *,
-        token_type_ids: ArrayLike | None = None,
-        position_ids: ArrayLike | None = None,
-        inputs_embeds: ArrayLike | None = None,
-        labels: ArrayLike | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> LongformerSequenceClassifierOutput | tuple[Any, ...]:
+        self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[LabelledInputs]
+    ) -> LongformerSequenceClassifierOutput: ...
+
+    @call_with(LabelledInputs, places=3)
+    def __call__(
+        self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[LabelledInputs]
+    ) -> LongformerSequenceClassifierOutput | Values:
         """Classify each text; arguments and errors as `LongformerModel`.
 
         Global attention is on the first token by default.
@@ -181,19 +166,13 @@ class LongformerForSequenceClassification(LongformerPreTrainedModel):
             multi_label_classification, float (batch,) or (batch, num_labels) for regression. Unset, one label is
             regression, integer labels are single-label and float labels multi-label.
         """
-        inputs = check_inputs(
-            self.config,
-            input_ids,
-            attention_mask,
-            global_attention_mask,
-            token_type_ids,
-            position_ids,
-            inputs_embeds,
+        batch = self._check(
+            inputs,
             default_global=lambda shape, ids: on_first_token(np.empty(shape, bool)),
         )
-        loss_of = classification_loss(labels, inputs.shape[:1], self.config)
+        loss_of = classification_loss(inputs.get("labels"), batch.shape[:1], self.config)
         with self._hold_blas():
-            first, encoded = self._encode_first(inputs, output_attentions, output_hidden_states)
+            first, encoded = self._encode_first(batch, inputs)
             logits = heads.sequence_classification(self._ops, first, self.weights, self._note)
         loss = loss_of(logits)
         return self._finish(LongformerSequenceClassifierOutput, encoded, return_dict, loss=loss, logits=logits)
@@ -207,36 +186,26 @@ class LongformerForTokenClassification(LongformerPreTrainedModel):
 
     head = "token_classification"
 
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[LabelledInputs]) -> Values: ...
+
+    @overload
     def __call__(
-        self,
-        input_ids: ArrayLike | None = None,
-        attention_mask: ArrayLike | None = None,
-        global_attention_mask: ArrayLike | None = None,
-        *,
-        token_type_ids: ArrayLike | None = None,
-        position_ids: ArrayLike | None = None,
-        inputs_embeds: ArrayLike | None = None,
-        labels: ArrayLike | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> LongformerTokenClassifierOutput | tuple[Any, ...]:
+        self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[LabelledInputs]
+    ) -> LongformerTokenClassifierOutput: ...
+
+    @call_with(LabelledInputs, places=3)
+    def __call__(
+        self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[LabelledInputs]
+    ) -> LongformerTokenClassifierOutput | Values:
         """Classify each token; arguments and errors as `LongformerModel`.
 
         labels: int (batch, seq), -100 where a token does not count. The loss is the mean cross-entropy.
         """
-        inputs = check_inputs(
-            self.config,
-            input_ids,
-            attention_mask,
-            global_attention_mask,
-            token_type_ids,
-            position_ids,
-            inputs_embeds,
-        )
-        loss_of = token_loss(labels, inputs.shape, self.config.num_labels)
+        batch = self._check(inputs)
+        loss_of = token_loss(inputs.get("labels"), batch.shape, self.config.num_labels)
         with self._hold_blas():
-            hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
+            hidden, encoded = self._encode(batch, inputs)
             logits = heads.token_classification(self._ops, hidden, self.weights, self._note)
         loss = loss_of(logits)
         return self._finish(LongformerTokenClassifierOutput, encoded, return_dict, loss=loss, logits=logits)
@@ -250,21 +219,18 @@ class LongformerForQuestionAnswering(LongformerPreTrainedModel):
 
     head = "question_answering"
 
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[AnswerInputs]) -> Values: ...
+
+    @overload
     def __call__(
-        self,
-        input_ids: ArrayLike | None = None,
-        attention_mask: ArrayLike | None = None,
-        global_attention_mask: ArrayLike | None = None,
-        *,
-        token_type_ids: ArrayLike | None = None,
-        position_ids: ArrayLike | None = None,
-        inputs_embeds: ArrayLike | None = None,
-        start_positions: ArrayLike | None = None,
-        end_positions: ArrayLike | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> LongformerQuestionAnsweringModelOutput | tuple[Any, ...]:
+        self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[AnswerInputs]
+    ) -> LongformerQuestionAnsweringModelOutput: ...
+
+    @call_with(AnswerInputs, places=3)
+    def __call__(
+        self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[AnswerInputs]
+    ) -> LongformerQuestionAnsweringModelOutput | Values:
         """Score where the answer starts and ends; arguments and errors as `LongformerModel`.
 
         Global attention is on every token before the first separator by default, which needs input_ids with exactly
@@ -273,19 +239,13 @@ class LongformerForQuestionAnswering(LongformerPreTrainedModel):
         start_positions, end_positions: int (batch,); what lies outside the sequence does not count. The loss, where
             both are given, is the mean of the two cross-entropies.
         """
-        inputs = check_inputs(
-            self.config,
-            input_ids,
-            attention_mask,
-            global_attention_mask,
-            token_type_ids,
-            position_ids,
-            inputs_embeds,
+        batch = self._check(
+            inputs,
             default_global=lambda shape, ids: None if ids is None else on_question(ids, self.config.sep_token_id),
         )
-        loss_of = answer_loss(start_positions, end_positions, inputs.shape)
+        loss_of = answer_loss(inputs.get("start_positions"), inputs.get("end_positions"), batch.shape)
         with self._hold_blas():
-            hidden, encoded = self._encode(inputs, output_attentions, output_hidden_states)
+            hidden, encoded = self._encode(batch, inputs)
             start, end = heads.question_answering(self._ops, hidden, self.weights, self._note)
         loss = loss_of((start, end))
         return self._finish(
@@ -306,20 +266,18 @@ class LongformerForMultipleChoice(LongformerPreTrainedModel):
 
     head = "multiple_choice"
 
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[ChoiceInputs]) -> Values: ...
+
+    @overload
     def __call__(
-        self,
-        input_ids: ArrayLike | None = None,
-        token_type_ids: ArrayLike | None = None,
-        attention_mask: ArrayLike | None = None,
-        global_attention_mask: ArrayLike | None = None,
-        *,
-        labels: ArrayLike | None = None,
-        position_ids: ArrayLike | None = None,
-        inputs_embeds: ArrayLike | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> LongformerMultipleChoiceModelOutput | tuple[Any, ...]:
+        self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[ChoiceInputs]
+    ) -> LongformerMultipleChoiceModelOutput: ...
+
+    @call_with(ChoiceInputs, places=4)
+    def __call__(
+        self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[ChoiceInputs]
+    ) -> LongformerMultipleChoiceModelOutput | Values:
         """Score the choices; arguments and errors as `LongformerModel`, each (batch, choices, seq).
 
         Their order is HF's for this class.
@@ -328,22 +286,16 @@ class LongformerForMultipleChoice(LongformerPreTrainedModel):
 
         labels: int (batch,), the right choice. The loss is the mean cross-entropy.
         """
-        inputs = check_inputs(
-            self.config,
-            input_ids,
-            attention_mask,
-            global_attention_mask,
-            token_type_ids,
-            position_ids,
-            inputs_embeds,
+        batch = self._check(
+            inputs,
             axes=("batch", "choices", "seq"),
             default_global=lambda shape, ids: None if ids is None else after_question(ids, self.config.sep_token_id),
         )
-        loss_of = token_loss(labels, inputs.shape[:1], inputs.shape[1])
+        loss_of = token_loss(inputs.get("labels"), batch.shape[:1], batch.shape[1])
         with self._hold_blas():
-            first, encoded = self._encode_first(inputs, output_attentions, output_hidden_states)
+            first, encoded = self._encode_first(batch, inputs)
             scores = heads.multiple_choice(self._ops, first, self.weights, self._note)
-        logits = scores.reshape(inputs.shape[:-1])
+        logits = scores.reshape(batch.shape[:-1])
         loss = loss_of(logits)
         return self._finish(LongformerMultipleChoiceModelOutput, encoded, return_dict, loss=loss, logits=logits)
 

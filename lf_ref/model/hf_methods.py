@@ -43,6 +43,8 @@ FROM_PRETRAINED: HFNames = {
     "quantization_config": Fixed((None,), _INT8),
     "load_in_8bit": Fixed((False, None), _INT8),
     "load_in_4bit": Fixed((False, None), _INT8),
+    "output_loading_info": Fixed((False,), "in a model that loads nothing is missing; a warning names what is unused"),
+    "proxies": Fixed((None,), "set HTTPS_PROXY in the environment"),
     "low_cpu_mem_usage": Ignored("weights are mapped into memory, and read when they are used"),
     "resume_download": Ignored("huggingface_hub resumes downloads"),
 }
@@ -141,6 +143,17 @@ class HFMethods:
     config: LongformerConfig
     weights: dict[str, Any]
     dtype: np.dtype[Any]
+
+    @classmethod
+    def from_config(cls, config: LongformerConfig) -> Any:
+        """Raise an error: HF would make random weights; config: of the model that is wanted.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{cls.__name__}.from_config() would make weights up; use from_pretrained(), or pass a state_dict"
+        )
 
     @property
     def name_or_path(self) -> str:

@@ -13,6 +13,9 @@ from ..config import LongformerConfig
 from ..errors import InputError
 from ..reference.ops import Array
 
+# The arguments of a call that make its tokens, in the order of `check_inputs`.
+TOKENS = ("input_ids", "attention_mask", "global_attention_mask", "token_type_ids", "position_ids", "inputs_embeds")
+
 Default = Callable[[tuple[int, ...], Array | None], Array | None]
 
 
@@ -210,7 +213,9 @@ def as_array(name: str, value: Any) -> Array:
         raise InputError(f"{name} is a mapping; pass what is in it: model(**inputs)")
     try:
         array = np.asarray(value)
-    except (ValueError, TypeError) as error:  # ragged nested lists
+    except (ValueError, TypeError, RuntimeError) as error:  # ragged nested lists; a tensor of torch on a GPU
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{name} is a {type(value).__name__} that NumPy cannot read: {error}") from error
         raise InputError(
             f"{name} is not a rectangular array: {error}; pad the rows to one length: tokenizer(..., padding=True)"
         ) from error

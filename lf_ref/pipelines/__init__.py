@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
-from ..config import CONFIG_NAME, LongformerConfig
-from ..errors import CheckpointError, InputError
-from ..files import DEMO, locate
+from ..config import LongformerConfig
+from ..errors import InputError, PipelineException
+from ..files import DEMO
+from ..hf_names import Alias, Fixed, Ignored, accepts_names
 from ..model.base import LongformerPreTrainedModel
 from ..tokenizer import LongformerTokenizer
-from .base import Pipeline
+from .base import BUILDING, Pipeline, not_ours
 from .feature_extraction import FeatureExtractionOptions, FeatureExtractionPipeline
 from .fill_mask import FillMaskOptions, FillMaskPipeline
+from .loading import check_demo, is_name, load_config, load_tokenizer, split_arguments, task_of
 from .multiple_choice import MultipleChoiceOptions, MultipleChoicePipeline
-from .options import Options, choose
+from .options import Options, read
 from .question_answering import QuestionAnsweringOptions, QuestionAnsweringPipeline
 from .text_classification import TextClassificationOptions, TextClassificationPipeline
 from .token_classification import TokenClassificationOptions, TokenClassificationPipeline
@@ -30,6 +34,7 @@ __all__ = [
     "MultipleChoicePipeline",
     "Options",
     "Pipeline",
+    "PipelineException",
     "QuestionAnsweringOptions",
     "QuestionAnsweringPipeline",
     "TextClassificationOptions",
@@ -52,21 +57,33 @@ _KINDS: tuple[type[Pipeline[Any]], ...] = (
 )
 TASKS: dict[str, type[Pipeline[Any]]] = {
     **{kind.task: kind for kind in _KINDS},
-    "sentiment-analysis": TextClassificationPipeline,
-    "ner": TokenClassificationPipeline,
+    **{name: kind for kind in _KINDS for name in kind.other_names},
 }
 _LOADING = ("dtype", "backend", "num_threads")
 
 
+_HF_NAMES = {
+    **BUILDING,
+    "torch_dtype": Alias("dtype"),
+    "use_auth_token": Alias("token"),
+    "use_fast": Ignored("there is only one tokenizer here"),
+    "trust_remote_code": Fixed((None, False), "leave it out: code from a repository is never run"),
+    "pipeline_class": Fixed((None,), "call the class itself, such as FillMaskPipeline(model, tokenizer)"),
+}
+
+
+@accepts_names(_HF_NAMES)
 def pipeline(
-    task: str,
+    task: str | None = None,
     model: str | os.PathLike[str] | LongformerPreTrainedModel | None = None,
+    config: str | os.PathLike[str] | LongformerConfig | None = None,
     tokenizer: str | os.PathLike[str] | LongformerTokenizer | None = None,
     *,
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
+    model_kwargs: Mapping[str, Any] | None = None,
     batch_tokens: int = 4096,
     quiet: bool = False,
     **options: Any,
@@ -74,11 +91,13 @@ def pipeline(
     """Build the pipeline of a task.
 
     Args:
-        task: one of `TASKS`.
+        task: one of `TASKS`; by default that of the model's class, or of the class that its config names.
         model: a folder, a Hub repository id, a loaded model, or None for the bundled demo model, which can fill masks
             and extract features.
-        tokenizer: the same; by default that of the model.
+        config: in place of the model's own: a config, or the name of the checkpoint that has it.
+        tokenizer: a tokenizer, or the name of the checkpoint that has it; by default that of the model.
         revision, cache_dir, token, local_files_only: as in `LongformerPreTrainedModel.from_pretrained`.
+        model_kwargs: further arguments of that.
         batch_tokens: how many tokens, padding included, are run through the model at once; as for `Pipeline`.
         quiet: no progress bar.
         options: dtype, backend and num_threads of the model; the task's own options, for calls that do not give them.
@@ -87,43 +106,29 @@ def pipeline(
         InputError: the task is unknown or does not fit the model, or an option is not one of its options.
         CheckpointError, ConfigError: the checkpoint cannot be loaded, or has no head for the task.
     """
-    if not isinstance(task, str) or task not in TASKS:
+    if task is not None and (not isinstance(task, str) or task not in TASKS):
         raise InputError(f"unknown task {task!r}; the tasks are {', '.join(TASKS)}")
-    kind = TASKS[task]
-    source: dict[str, Any] = {
-        "revision": revision,
-        "cache_dir": cache_dir,
-        "token": token,
-        "local_files_only": local_files_only,
-    }
     loading = {name: options.pop(name) for name in _LOADING if name in options}
-    choose(kind.options_class, task, options)  # before anything is downloaded
+    picked = {"revision": revision, "cache_dir": cache_dir, "token": token, "local_files_only": local_files_only}
+    source, loading = split_arguments(picked, loading, model_kwargs)
+    if task is None:
+        task = task_of(model, config, source, _KINDS)
+    kind = TASKS[task]
+    others = (signature(pipeline).parameters.keys() - {"options"}) | {*_LOADING, *_HF_NAMES}
+    checked = read(kind.options_class, "pipeline()", options, others)
+    kind.options_class(**checked)  # before anything is downloaded
+    if not isinstance(model, LongformerPreTrainedModel) and not is_name(model):
+        raise not_ours(f"model must be a {kind.model_class.__name__} or the name of one", model, kind.model_class)
+    if config is not None:
+        config = load_config(config, source)
+        if not isinstance(model, LongformerPreTrainedModel) or config != model.config:
+            loading["config"] = config
     if isinstance(model, LongformerPreTrainedModel):
         if loading:
             raise InputError(f"{', '.join(loading)}: the model is loaded already; say this when loading it")
-        if tokenizer is None:
-            raise InputError("a loaded model does not say which tokenizer it goes with: pass tokenizer= too")
-    elif tokenizer is None:
-        tokenizer = model
-    if model is None or model == DEMO:
-        _check_demo(kind)
-    if not isinstance(tokenizer, LongformerTokenizer):
-        tokenizer = LongformerTokenizer.from_pretrained(tokenizer, **source)
+    elif model is None or model == DEMO:
+        check_demo(kind)
+    tokenizer = load_tokenizer(model, tokenizer, source)
     if not isinstance(model, LongformerPreTrainedModel):
         model = kind.model_class.from_pretrained(model, **source, **loading)
-    return kind(model, tokenizer, batch_tokens=batch_tokens, quiet=quiet, **options)
-
-
-def _check_demo(kind: type[Pipeline[Any]]) -> None:
-    """Refuse a task that the bundled model has no head for; the encoder every model has.
-
-    Raises:
-        CheckpointError: says what the model is and the way out.
-    """
-    held = LongformerConfig.from_json_file(locate(DEMO).require(CONFIG_NAME)).architectures or []
-    wanted = kind.model_class.__name__
-    if wanted not in ("LongformerModel", *held):
-        raise CheckpointError(
-            f"the bundled demo model is a {' and '.join(held)}, with no other head, so it cannot do {kind.task}, which "
-            f"needs a {wanted}: name a checkpoint that was trained for it with model="
-        )
+    return kind(model, tokenizer, task=task, batch_tokens=batch_tokens, quiet=quiet, **checked)

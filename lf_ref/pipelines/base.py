@@ -5,8 +5,9 @@ How they are called, and what they give, is as in HF's pipelines; what differs i
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
@@ -15,11 +16,15 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import CheckpointError, InputError
+from ..hf_names import Alias, Fixed, HFNames, accepts, unknown_attribute
 from ..model.base import LongformerPreTrainedModel
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
-from .options import Options, check_count, check_flag, check_text, choose
+from ..tokenizer.limits import check_count
+from .lengths import Lengths
+from .options import SPEED, Options, check_flag, read
 from .rows import Batch, Row, batches
+from .texts import check_text, ordered, what_to_write
 
 Chosen = TypeVar("Chosen", bound=Options)
 Name = Callable[[int], str]
@@ -28,6 +33,38 @@ Name = Callable[[int], str]
 _BATCHES_AHEAD, _INPUTS_AHEAD = 16, 1024
 # Seconds of work after which a progress bar appears.
 _PATIENCE = 2.0
+
+_ONE_DEVICE = Fixed((None, -1, "cpu", "cpu:0"), "there is only the CPU here, so leave it out")
+_TEXTS_ONLY = Fixed((None,), "leave it out: texts need a tokenizer alone")
+# HF's arguments of a pipeline that mean something here, or that may have one value.
+BUILDING: HFNames = {
+    **SPEED,
+    "device": _ONE_DEVICE,
+    "device_map": Fixed((None, "cpu", "auto", "{'': 'cpu'}"), "there is only the CPU here, so leave it out"),
+    "framework": Fixed((None, "np"), "leave it out: NumPy computes, and results are plain Python values"),
+    "feature_extractor": _TEXTS_ONLY,
+    "image_processor": _TEXTS_ONLY,
+    "processor": _TEXTS_ONLY,
+    "modelcard": Fixed((None,), "leave it out: lf_ref writes no model cards"),
+    "binary_output": Fixed((False,), "leave it out: results are plain Python values"),
+    "args_parser": Fixed((), "leave it out: inputs are given as the task's call says"),
+}
+_STEPS = "call the pipeline, or for the steps by themselves pipe.tokenizer(...) and pipe.model(...)"
+_HINTS = {
+    "preprocess": _STEPS,
+    "forward": _STEPS,
+    "postprocess": _STEPS,
+    "get_iterator": "pipe.stream(texts) yields the results one by one",
+    "iterate": "pipe.stream(texts) yields the results one by one",
+    "push_to_hub": "save it with save_pretrained(), then use huggingface_hub.upload_folder",
+    "device_placement": "there is only the CPU here",
+    "ensure_tensor_on_device": "there is only the CPU here",
+    "check_model_type": "the model is checked when the pipeline is built",
+    "feature_extractor": "texts need a tokenizer alone",
+    "image_processor": "texts need a tokenizer alone",
+    "processor": "texts need a tokenizer alone",
+    "modelcard": "lf_ref reads no model cards",
+}
 
 
 @dataclass
@@ -43,16 +80,23 @@ class Prepared:
     findings: list[Any]
 
 
+@accepts(
+    init={**BUILDING, **{name: Fixed((None,), "say it when loading the model") for name in ("dtype", "torch_dtype")}},
+    save_pretrained={"safe_serialization": Fixed((True,), "lf_ref writes safetensors alone")},
+    predict={"X": Alias("inputs")},
+    transform={"X": Alias("inputs")},
+)
 class Pipeline(Generic[Chosen]):
     """A model and its tokenizer, set to one task. The results are plain Python values.
 
-    Called with one input it answers with its result, with a list of inputs with the list of their results, and with
-    any other iterable with an iterator, which reads ahead a bounded number of inputs. All inputs of a list are checked
-    before the first is run.
+    Called with one input it answers with its result, with several in a sequence (or an array or Series of one
+    dimension) with the list of their results, and with an iterator or a stream without a length with an iterator, which
+    reads ahead a bounded number of inputs. All inputs of a list are checked before the first is run.
 
     Args:
         model: of the class that the task needs.
         tokenizer: the one the model was trained with.
+        task: the name of the task, if the pipeline is to have another of its names.
         batch_tokens: how many tokens, padding included, are run through the model at once. Inputs of about the same
             length go together. It changes speed and memory, and the results only by rounding: a product of matrices of
             another shape may add up in another order.
@@ -63,36 +107,76 @@ class Pipeline(Generic[Chosen]):
         InputError: model, tokenizer or an option does not fit.
     """
 
-    task: ClassVar[str]
+    task: str
+    other_names: ClassVar[tuple[str, ...]] = ()  # of the task
     model_class: ClassVar[type[LongformerPreTrainedModel]]
     options_class: type[Chosen]
+    framework = "np"
 
     def __init__(
         self,
         model: LongformerPreTrainedModel,
         tokenizer: LongformerTokenizer,
         *,
+        task: str = "",
         batch_tokens: int = 4096,
         quiet: bool = False,
         **options: Any,
     ) -> None:
+        names = (type(self).task, *self.other_names)
+        if task:
+            if task not in names:
+                raise InputError(f"a {type(self).__name__} does {' or '.join(names)}, got task={task!r}")
+            self.task = task
         if not isinstance(model, self.model_class):
-            raise InputError(f"{self.task} needs a {self.model_class.__name__}, got {type(model).__name__}")
+            raise not_ours(f"{self.task} needs a {self.model_class.__name__}", model, self.model_class)
         if not isinstance(tokenizer, LongformerTokenizer):
-            raise InputError(f"tokenizer must be a LongformerTokenizer, got {type(tokenizer).__name__}")
-        if len(tokenizer) > model.config.vocab_size:
+            raise not_ours("tokenizer must be a LongformerTokenizer", tokenizer, LongformerTokenizer)
+        largest = max(tokenizer.get_vocab().values(), default=-1)
+        if largest >= model.config.vocab_size:
             raise InputError(
-                f"the tokenizer has {len(tokenizer)} tokens and the model only {model.config.vocab_size}: "
-                "they do not belong together"
+                f"the tokenizer has {len(tokenizer)} tokens, the last with id {largest}, and the model only "
+                f"{model.config.vocab_size} rows of embeddings: they do not belong together"
             )
-        check_count("batch_tokens", batch_tokens)
-        check_flag("quiet", quiet)
         self.model = model
         self.tokenizer = tokenizer
-        self.batch_tokens = batch_tokens
-        self.quiet = quiet
-        self.defaults = options
+        self.batch_tokens = check_count("batch_tokens", batch_tokens)
+        self.quiet = check_flag("quiet", quiet)
+        self.defaults = read(self.options_class, self.task, options)
         self._choose({})
+
+    @property
+    def device(self) -> str:
+        """Where the model runs: "cpu"."""
+        return "cpu"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The model's, of its results."""
+        return self.model.dtype
+
+    torch_dtype = dtype
+
+    def __getattr__(self, name: str) -> Any:
+        raise unknown_attribute(self, name, _HINTS)
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str]) -> None:
+        """Write the model and the tokenizer into the folder save_directory, for HF to read too.
+
+        Raises:
+            ConfigError: the config was changed to what cannot be.
+            CheckpointError: the folder cannot be written.
+        """
+        self.model.save_pretrained(save_directory)
+        self.tokenizer.save_pretrained(save_directory)
+
+    def predict(self, inputs: Any) -> Any:
+        """The same as a call with these inputs; the name is scikit-learn's and HF's."""
+        return self(inputs)
+
+    def transform(self, inputs: Any) -> Any:
+        """The same as a call with these inputs; the name is scikit-learn's and HF's."""
+        return self(inputs)
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Answer for one input, for each of a list, or one by one for any other iterable.
@@ -116,7 +200,8 @@ class Pipeline(Generic[Chosen]):
         Raises:
             InputError: an input does not fit; the results of those before it are yielded first.
         """
-        return self._stream(iter(inputs), self._choose(options), name or self._name)
+        several = self._several(inputs, "a list or an iterator of inputs")
+        return self._stream(iter(several), self._choose(options), name or self._name)
 
     # --- what a task says about itself ------------------------------------------------------------------------------
 
@@ -159,7 +244,7 @@ class Pipeline(Generic[Chosen]):
     # --- the common way ---------------------------------------------------------------------------------------------
 
     def _choose(self, given: Mapping[str, Any]) -> Chosen:
-        return choose(self.options_class, self.task, {**self.defaults, **given})
+        return self.options_class(**{**self.defaults, **read(self.options_class, self.task, given)})
 
     def _name(self, place: int) -> str:
         return f"text {place}"
@@ -167,13 +252,18 @@ class Pipeline(Generic[Chosen]):
     def _answer(self, inputs: Any, options: Chosen) -> Any:
         if self._is_one(inputs):
             return self._answer_all([self._prepare("the text", inputs, options)], options)[0]
-        if not isinstance(inputs, Iterable):
-            raise InputError(f"{self.task} takes one input or a list of them, got {type(inputs).__name__}")
-        if not isinstance(inputs, Sized):
-            return self._stream(iter(inputs), options, self._name)
+        several = self._several(inputs, "one input or a list of them")
+        if isinstance(several, Iterator):
+            return self._stream(several, options, self._name)
         return self._answer_all(
-            [self._prepare(self._name(place), given, options) for place, given in enumerate(inputs)], options
+            [self._prepare(self._name(place), given, options) for place, given in enumerate(several)], options
         )
+
+    def _several(self, inputs: Any, wanted: str) -> Sequence[Any] | Iterator[Any]:
+        several = ordered(inputs)
+        if several is None:
+            raise InputError(f"{self.task} takes {wanted}, got {what_to_write(inputs)}")
+        return several
 
     def _prepare(self, name: str, given: Any, options: Chosen) -> Prepared:
         item = self._item(name, given, options)
@@ -234,55 +324,41 @@ class Pipeline(Generic[Chosen]):
             total=tokens, desc=self.task, unit=" tokens", unit_scale=True, delay=_PATIENCE, leave=False, disable=hidden
         )
 
-    def _row(self, first: Array, second: Array | None = None, global_at: tuple[int, int] = (0, 0)) -> Row:
-        """The row of a text, `<s> first </s>`, or of a pair, `<s> first </s></s> second </s>`.
+    # --- rows of tokens ---------------------------------------------------------------------------------------------
 
-        first, second: token ids, int64 [n]; global_at: see `Row`.
-        """
-        begin, end = np.array([self.tokenizer.cls_token_id]), np.array([self.tokenizer.sep_token_id])
-        parts = [begin, first, end] if second is None else [begin, first, end, end, second, end]
-        return Row(np.concatenate(parts).astype(np.int64), global_at)
+    def lengths(self, options: Options) -> Lengths:
+        """How long rows are, and how texts are cut, with these options."""
+        return Lengths(options, self.tokenizer, self.model.config.max_tokens)
 
-    # --- lengths ----------------------------------------------------------------------------------------------------
+    def encode(self, name: str, options: Options, *texts: str) -> Array:
+        """The token ids of a text or a pair, cut if it is too long and that is asked for.  # -> int64 [S]
 
-    def limit(self, options: Options) -> int:
-        """The longest input in tokens: what the model takes, or less where max_length of the options says so.
-
-        Raises:
-            InputError: max_length is more than the model takes.
-        """
-        most = self.model.config.max_tokens
-        if options.max_length is None:
-            return most
-        if options.max_length > most:
-            raise InputError(f"max_length={options.max_length} is too much: this model takes at most {most} tokens")
-        return options.max_length
-
-    def _encode(
-        self, name: str, options: Options, text: str, pair: str | None = None, cut: str = "longest_first"
-    ) -> Array:
-        """The token ids of a text or a pair, cut if they are too long and truncation is on.  # -> int64 [S]
+        name: how messages call it; options: `truncation` and `max_length`; texts: one or two.
 
         Raises:
             InputError: too long; the message names the text, both lengths and the ways out.
         """
-        limit = self.limit(options)
-        ids = self.tokenizer(text, pair)["input_ids"]
-        if len(ids) > limit and options.truncation:
-            try:
-                ids = self.tokenizer(text, pair, truncation=cut, max_length=limit)["input_ids"]
-            except InputError as error:
-                raise InputError(
-                    f"{name} has {len(ids)} tokens and cannot be cut to {limit}: that would leave nothing of it"
-                ) from error
-        self._check_length(name, len(ids), limit)
-        return np.asarray(ids, np.int64)
+        ids: list[list[int]] = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        parts = self.lengths(options).parts(name, [len(tokens) for tokens in ids])
+        kept = [tokens[part] for tokens, part in zip(ids, parts, strict=True)]
+        return self._row(kept[0], kept[1] if len(kept) > 1 else None).ids
 
-    def _check_length(self, name: str, tokens: int, limit: int, ways_out: str = "") -> None:
-        if tokens <= limit:
-            return
-        whose = "this model takes" if limit == self.model.config.max_tokens else "max_length= allows"
-        raise InputError(
-            f"{name} has {tokens} tokens, and {whose} at most {limit}: shorten it or split it into pieces, or let "
-            f"truncation=True cut its end off{ways_out}"
-        )
+    def _row(
+        self, first: Sequence[int], second: Sequence[int] | None = None, global_at: tuple[int, int] = (0, 0)
+    ) -> Row:
+        """The row of a text, `<s> first </s>`, or of a pair, `<s> first </s></s> second </s>`.
+
+        first, second: token ids; global_at: see `Row`.
+        """
+        ids = self.tokenizer.build_inputs_with_special_tokens(first, second)
+        return Row(np.array(ids, np.int64), global_at)
+
+
+def not_ours(wanted: str, given: object, kind: type[LongformerPreTrainedModel | LongformerTokenizer]) -> InputError:
+    """The error for a model or tokenizer of another library, or of no use for the task: the way out is to load it."""
+    whose = type(given).__module__.partition(".")[0]
+    of = f" of {whose}" if whose in ("torch", "transformers", "tokenizers") else ""
+    return InputError(
+        f"{wanted}, got {type(given).__name__}{of}: {kind.__name__}.from_pretrained(...) loads one from the folder or "
+        "the Hub repository that it is in"
+    )

@@ -32,7 +32,7 @@ class Piece:
     continues: bool
 
 
-def labelled(piece: Piece, scores: Array, labels: dict[int, str]) -> Piece:
+def labelled(piece: Piece, scores: Array, labels: dict[int, Any]) -> Piece:
     """The piece with the best label of these scores."""
     best = int(scores.argmax())
     return replace(piece, scores=scores, label=labels[best], score=float(scores[best]))
@@ -55,7 +55,7 @@ def continues_word(text: str, start: int, before: tuple[int, int] | None) -> boo
     return not any(letter.isspace() for letter in text[max(start - 1, 0) : start + 1])
 
 
-def words(pieces: Iterable[Piece], strategy: str, labels: dict[int, str]) -> Iterator[Piece]:
+def words(pieces: Iterable[Piece], strategy: str, labels: dict[int, Any]) -> Iterator[Piece]:
     """Put the tokens of each word together under one label: that of its first token, its surest, or the mean scores."""
     for group in _runs(pieces, lambda before, after: after.continues):
         scores = [piece.scores for piece in group]
@@ -73,8 +73,8 @@ def groups(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
     The score is the mean of theirs.
     """
-    for group in _runs(pieces, lambda before, after: _kind(after) == _kind(before) and after.label[:2] != "B-"):
-        label = group[0].label.split("-", 1)[-1]
+    for group in _runs(pieces, lambda before, after: _kind(after) == _kind(before) and str(after.label)[:2] != "B-"):
+        label = str(group[0].label).split("-", 1)[-1]
         yield replace(_joined(group), label=label, score=float(np.mean([piece.score for piece in group])))
 
 
@@ -114,4 +114,5 @@ def _joined(group: Sequence[Piece]) -> Piece:
 
 def _kind(piece: Piece) -> str:
     """A label without its B- or I-."""
-    return piece.label[2:] if piece.label[:2] in ("B-", "I-") else piece.label
+    label = str(piece.label)
+    return label[2:] if label[:2] in ("B-", "I-") else label

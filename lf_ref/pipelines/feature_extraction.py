@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..model.heads import LongformerModel
 from ..reference.ops import Array
 from .base import Pipeline, Prepared
@@ -32,7 +33,12 @@ class FeatureExtractionOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("pooling", self.pooling, _POOLINGS)
+        if self.padding == "max_length":
+            raise InputError(
+                'padding="max_length" would give vectors of padding too: leave it out, and pad the result of '
+                "return_tensors=True with np.pad"
+            )
+        self._set("pooling", check_choice("pooling", self.pooling, _POOLINGS))
         check_flag("return_tensors", self.return_tensors)
 
 
@@ -62,7 +68,7 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
         return self._answer(inputs, self._choose(options))
 
     def _rows(self, name: str, item: str, options: FeatureExtractionOptions) -> list[Row]:
-        return [Row(self._encode(name, options, item))]
+        return [Row(self.encode(name, options, item))]
 
     def _run(self, batch: Batch, options: FeatureExtractionOptions) -> Iterable[Array]:
         states = self._call(**batch.inputs).last_hidden_state

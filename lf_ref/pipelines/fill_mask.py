@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, PipelineException
+from ..hf_names import Alias
 from ..model.base import LongformerPreTrainedModel
 from ..model.heads import LongformerForMaskedLM
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
+from ..tokenizer.limits import check_count
 from .base import Pipeline, Prepared
-from .options import Options, check_count, check_texts
+from .options import Options
 from .rows import Batch, Row
 from .scores import best, softmax
+from .texts import check_texts
 
 Answer = dict[str, Any]
 
@@ -34,6 +37,8 @@ class FillMaskOptions(Options):
     top_k: int = 5
     targets: str | Sequence[str] | None = None
 
+    hf_names = {**Options.hf_names, "topk": Alias("top_k")}  # noqa: RUF012
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count("top_k", self.top_k)
@@ -43,7 +48,9 @@ class FillMaskOptions(Options):
     @property
     def words(self) -> list[str]:
         """The targets one by one."""
-        return [self.targets] if isinstance(self.targets, str) else check_texts("targets", self.targets)
+        return (
+            [self.targets] if isinstance(self.targets, str) else check_texts("targets", self.targets, in_any_order=True)
+        )
 
 
 class FillMaskPipeline(Pipeline[FillMaskOptions]):
@@ -66,7 +73,7 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
     def __init__(self, model: LongformerPreTrainedModel, tokenizer: LongformerTokenizer, **options: Any) -> None:
         super().__init__(model, tokenizer, **options)
         if tokenizer.mask_token_id is None:
-            raise InputError("fill-mask needs a tokenizer with a mask token, and this one has none")
+            raise self._exception("fill-mask needs a tokenizer with a mask token, and this one has none")
 
     def __call__(self, inputs: str | Iterable[str], **options: Any) -> Any:
         """Fill the masks of one text, or of each text of a list.
@@ -78,11 +85,16 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
             results[0] if not isinstance(inputs, str) and isinstance(results, list) and len(results) == 1 else results
         )
 
+    def _exception(self, reason: str) -> PipelineException:
+        return PipelineException(self.task, self.model_class.__name__, reason)
+
     def _rows(self, name: str, item: str, options: FillMaskOptions) -> list[Row]:
-        ids = self._encode(name, options, item)
+        ids = self.encode(name, options, item)
         if self.tokenizer.mask_token_id not in ids:
-            cut = ", or none is left after truncation" if options.truncation else ""
-            raise InputError(f"{name} has no {self.tokenizer.mask_token}{cut}: write it where a word is to be found")
+            cut = ", or none is left after truncation" if options.cut else ""
+            raise self._exception(
+                f"{name} has no {self.tokenizer.mask_token}{cut}: write it where a word is to be found"
+            )
         return [Row(ids)]
 
     def _run(self, batch: Batch, options: FillMaskOptions) -> Iterable[list[tuple[int, Array, Array]]]:
@@ -124,26 +136,32 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
 
     def _choose(self, given: Any) -> FillMaskOptions:
         options = super()._choose(given)
-        self._candidates(options)
+        if options.targets is not None:
+            self._candidates(options)  # refuses words that are no tokens
         return options
 
     def _candidates(self, options: FillMaskOptions) -> Array:
         """The ids of the tokens that may be an answer, in order.  # int64 [n]"""
-        if options.targets is None:
-            return np.arange(len(self.tokenizer))  # the model may have room for more
-        return np.array(sorted({self._token_of(word) for word in options.words}), np.int64)
+        if options.targets is not None:
+            return np.array(sorted({self._token_of(word) for word in options.words}), np.int64)
+        # The ids that there are: they may have holes, the model may have rows for more, and tokens may be added later.
+        ids = np.sort(np.fromiter(self.tokenizer.get_vocab().values(), np.int64))
+        return ids[ids < self.model.config.vocab_size]
 
     def _token_of(self, word: str) -> int:
         token = self.tokenizer.convert_tokens_to_ids(word)
-        if token is not None and self.tokenizer.convert_ids_to_tokens(token) == word:
-            return token
-        pieces = self.tokenizer.encode(word, add_special_tokens=False)
-        if len(pieces) != 1:
-            tokens = self.tokenizer.convert_ids_to_tokens(pieces)
-            raise InputError(
-                f"target {word!r} is not one token of the vocabulary but {len(pieces)}: {tokens}" + self._way_out(word)
-            )
-        return int(pieces[0])
+        if token is None or self.tokenizer.convert_ids_to_tokens(token) != word:
+            pieces = self.tokenizer.encode(word, add_special_tokens=False)
+            if len(pieces) != 1:
+                tokens = self.tokenizer.convert_ids_to_tokens(pieces)
+                raise InputError(
+                    f"target {word!r} is not one token of the vocabulary but {len(pieces)}: {tokens}"
+                    + self._way_out(word)
+                )
+            token = int(pieces[0])
+        if token >= self.model.config.vocab_size:
+            raise InputError(f"target {word!r} has the id {token}, for which the model has no embedding")
+        return token
 
     def _way_out(self, word: str) -> str:
         """What to ask for in place of a word that is not one token; nothing where there is no word."""

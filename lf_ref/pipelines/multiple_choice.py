@@ -10,10 +10,12 @@ import numpy as np
 
 from ..errors import InputError
 from ..model.heads import LongformerForMultipleChoice
+from ..tokenizer.limits import check_count
 from .base import Pipeline, Prepared
-from .options import Options, check_count, check_text
+from .options import Options
 from .rows import Batch, Row
 from .scores import best, softmax
+from .texts import check_text, ordered, what_to_write
 
 Answer = dict[str, Any]
 
@@ -30,6 +32,9 @@ class MultipleChoiceOptions(Options):
     """
 
     top_k: int | None = None
+
+    none_counts = (*Options.none_counts, "top_k")
+    strategies = ("only_first",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,19 +91,21 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
             keys = ", ".join(map(str, given)) or "none"
             raise InputError(f"{name} must have the keys question and choices, got {keys}")
         question, choices = check_text(f"the question of {name}", given["question"]), given["choices"]
-        if isinstance(choices, str) or not isinstance(choices, Sequence) or len(choices) < 1:
-            raise InputError(f"the choices of {name} must be a list of at least one text, got {choices!r}")
-        for place, choice in enumerate(choices):
+        texts = ordered(choices)
+        if not isinstance(texts, Sequence) or not texts:
+            got = "none" if isinstance(texts, Sequence) else what_to_write(choices)
+            raise InputError(f"the choices of {name} must be a list of at least one text, got {got}")
+        for place, choice in enumerate(texts):
             if not check_text(f"choice {place} of {name}", choice):
                 raise InputError(f"choice {place} of {name} is empty")
-        return question, list(choices)
+        return question, list(texts)
 
     def _rows(self, name: str, item: tuple[str, list[str]], options: MultipleChoiceOptions) -> list[Row]:
         question, choices = item
         rows = []
         for place, choice in enumerate(choices):
             which = f"{name} with choice {place}"
-            ids = self._encode(which, options, question, choice, cut="only_first")
+            ids = self.encode(which, options, question, choice)
             # The choice and the last </s>: what follows the first </s></s>.
             after = len(self.tokenizer.encode(choice, add_special_tokens=False)) + 1
             rows.append(Row(ids, global_at=(len(ids) - after, len(ids))))

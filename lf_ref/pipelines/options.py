@@ -2,48 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
 
 from ..errors import InputError
-from ..tokenizer.inputs import half_a_character
+from ..hf_names import Fixed, HFNames, Ignored, translate, unknown_name
+from ..tokenizer.limits import check_limits
+from ..tokenizer.truncation import STRATEGIES
 
 Chosen = TypeVar("Chosen", bound="Options")
 
-_BUILDING = "say it when building the pipeline, pipeline(task, model, {name}=...)"
-_ONE_KIND = "leave it out: there is only {only} here"
-# What to do about names that are no options of a task, though some are arguments of HF's pipelines.
-_HINTS = {
-    **{
-        name: _BUILDING.format(name=name)
-        for name in ("batch_tokens", "quiet", "dtype", "backend", "num_threads", "tokenizer", "revision", "token")
-    },
-    "batch_size": "batch_tokens= of pipeline() says how many tokens are run at once",
-    "num_workers": "num_threads= of pipeline() says how many threads compute",
-    "torch_dtype": 'dtype="float32" or dtype="float64" of pipeline() says it',
-    "device": _ONE_KIND.format(only="the CPU"),
-    "device_map": _ONE_KIND.format(only="the CPU"),
-    "framework": _ONE_KIND.format(only="NumPy"),
-    "use_fast": _ONE_KIND.format(only="one tokenizer, a fast one,"),
-    "trust_remote_code": "leave it out: code from a repository is never run",
-    "use_auth_token": "token= of pipeline() says it",
-    "config": "load the model with it, from_pretrained(..., config=...), and give model= and tokenizer=",
-    "model_kwargs": "give dtype=, backend= and num_threads= of pipeline() by themselves",
-    "tokenizer_kwargs": "give truncation= and max_length= by themselves",
-    "tokenize_kwargs": "give truncation= and max_length= by themselves",
-    "padding": "leave it out: texts are padded as their batch needs it, and the results do not depend on it",
-    "pad_to_multiple_of": "leave it out: nothing has to be padded to the window",
-    "add_special_tokens": "leave it out: the model needs them",
-    "topk": "it is called top_k",
-    "return_all_scores": "top_k=None gives the scores of all labels",
-    "multi_class": "it is called multi_label",
-    "grouped_entities": 'aggregation_strategy="simple" groups them',
-    "ignore_subwords": 'aggregation_strategy="first" labels whole words',
-    "offset_mapping": "leave it out: the tokenizer gives the offsets",
-    "data": "give question= and context=",
-    "X": "give question= and context=",
+
+SPEED: HFNames = {
+    "batch_size": Ignored("batch_tokens= of pipeline() says how much is run at once, and results do not depend on it"),
+    "num_workers": Ignored("num_threads= of pipeline() says how many threads compute"),
 }
+_BUILDING = (
+    "batch_tokens", "quiet", "dtype", "torch_dtype", "backend", "num_threads", "model", "config", "tokenizer",
+    "revision", "token", "device", "device_map", "framework", "model_kwargs",
+)  # fmt: skip
+# HF gives the tokenizer's arguments in these; here they stand by themselves.
+_PACKED = ("tokenizer_kwargs", "tokenize_kwargs")
 
 
 @dataclass(frozen=True)
@@ -51,68 +33,99 @@ class Options:
     """What every task can be told. Names are those of HF's pipelines, where HF has such an option.
 
     Args:
-        truncation: cut a text that is too long at its end. By default it is an error.
-        max_length: the longest input in tokens, special tokens included, where it is to be less than the model takes.
+        truncation: cut a text that is too long, at the tokenizer's truncation_side: True, or a strategy of HF's. By
+            default only where max_length is given, as in HF; else it is an error if the model does not take it.
+        max_length: the longest input in tokens, special tokens included. By default the smaller one of the tokenizer's
+            model_max_length and what the model takes.
+        padding: as in HF. Results do not depend on it, but with padding max_length alone cuts nothing.
 
     Raises:
         InputError: an option has a value that makes no sense.
     """
 
-    truncation: bool = False
+    truncation: bool | str | None = None
     max_length: int | None = None
+    padding: bool | str = False
+
+    # HF's other names, options for which None is not just the default, and the strategies of truncation, of which the
+    # first is what True means.
+    hf_names: ClassVar[HFNames] = {
+        **SPEED,
+        **{
+            name: Fixed((), f"say it when building the pipeline, pipeline(task, model, {name}=...)")
+            for name in _BUILDING
+        },
+        "add_special_tokens": Fixed((True,), "the model needs them"),
+        "pad_to_multiple_of": Fixed((None,), "nothing has to be padded to the window"),
+    }
+    none_counts: ClassVar[tuple[str, ...]] = ("truncation", "max_length")
+    strategies: ClassVar[tuple[str, ...]] = STRATEGIES
+    is_cut_by_hf: ClassVar[bool] = False  # whether HF cuts without being asked
 
     def __post_init__(self) -> None:
-        check_flag("truncation", self.truncation)
-        if self.max_length is not None:
-            check_count("max_length", self.max_length)
+        cut = self.cut
+        if isinstance(self.truncation, str) and cut and cut not in self.strategies:
+            raise InputError(
+                f"truncation must be True or one of {', '.join(self.strategies)} for this task, got {cut!r}"
+            )
+
+    @property
+    def cut(self) -> str | None:
+        """How a text that is too long is cut, one of `strategies`; None for not at all."""
+        # The length is of no interest yet, but there must be one.
+        cut = check_limits(self.padding, self.truncation, self.max_length, None, model_max_length=1).truncation
+        return cut if cut is None or isinstance(self.truncation, str) else self.strategies[0]
+
+    def _set(self, name: str, value: Any) -> None:
+        """Put a checked value in the place of what was given."""
+        object.__setattr__(self, name, value)
 
 
-def choose(kind: type[Chosen], task: str, given: Mapping[str, Any]) -> Chosen:
-    """The options of a task with the given values, the others at their defaults.
+def read(kind: type[Options], call: str, given: Mapping[str, Any], others: Iterable[str] = ()) -> dict[str, Any]:
+    """Options under the names that they have here, as plain Python values, without those left at their default.
+
+    call: what they were given to; others: what else that takes.
 
     Raises:
-        InputError: a name is not among them (they are listed, with the way out where it is a name that HF knows), or a
-            value is none it can have.
+        InputError: a name that is none of them, with the nearest one; or a name of HF's with a value that cannot be.
     """
     known = [field.name for field in fields(kind)]
-    for name in given:
-        if name not in known:
-            hint = f": {_HINTS[name]}" if name in _HINTS else ""
-            raise InputError(f"{task} has no option {name!r}{hint}; its options are {', '.join(known)}")
-    return kind(**given)
+    arguments = _unpacked(call, given)
+    for name in arguments:
+        if name not in known and name not in kind.hf_names:
+            raise unknown_name(call, name, {*known, *kind.hf_names, *others})
+    arguments = translate(call, arguments, arguments, kind.hf_names, known)
+    return {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in arguments.items()
+        if value is not None or name in kind.none_counts
+    }
 
 
-def check_flag(name: str, value: object) -> None:
+def _unpacked(call: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    arguments = {name: value for name, value in given.items() if name not in _PACKED}
+    for name in _PACKED:
+        packed = given.get(name)
+        if packed is None:
+            continue
+        if not isinstance(packed, Mapping):
+            raise InputError(f"{name} must be a dict of options, got {type(packed).__name__}")
+        for twice in arguments.keys() & packed.keys():
+            raise InputError(f"{call}: {twice} is given by itself and in {name}; give it once")
+        arguments |= packed
+    return arguments
+
+
+def check_flag(name: str, value: object) -> bool:
     """Refuse what is neither True nor False."""
-    if not isinstance(value, bool):
+    if not isinstance(value, bool | np.bool_):
         raise InputError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
 
 
-def check_count(name: str, value: object, least: int = 1) -> None:
-    """Refuse what is not an integer of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")
-
-
-def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Refuse what is not one of the words."""
-    if value not in choices:
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+    """The word among these, in any case; refuse what is none of them."""
+    word = value.lower() if isinstance(value, str) else None
+    if word not in choices:
         raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-
-
-def check_texts(name: str, value: object) -> list[str]:
-    """The texts of a list or another collection; an iterator, which can be read only once, is none."""
-    if isinstance(value, str | bytes) or not isinstance(value, Collection):
-        raise InputError(f"{name} must be a list of texts, got {type(value).__name__}")
-    return [check_text(f"each of {name}", text) for text in value]
-
-
-def check_text(which: str, value: object) -> str:
-    """The value, which must be a text, and one that the tokenizer can take: its errors do not know `which`."""
-    if not isinstance(value, str):
-        raise InputError(f"{which} must be a text (str), got {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"{which} has {half_a_character(value, error.start)}") from None
-    return value
+    return word

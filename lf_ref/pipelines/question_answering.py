@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..hf_names import Alias, accepts
 from ..model.heads import LongformerForQuestionAnswering
 from ..reference.ops import Array
+from ..tokenizer.limits import check_count
 from .base import Pipeline, Prepared
-from .options import Options, check_count, check_flag, check_text, check_texts
-from .rows import Batch, Row, windows
+from .options import Options, check_flag
+from .rows import Batch, Row
 from .spans import best_spans
+from .texts import check_text, check_texts
 
 Answer = dict[str, Any]
 
@@ -31,12 +34,14 @@ class QuestionAnsweringOptions(Options):
     Args:
         top_k: how many answers. More than one make a list.
         max_answer_len: of an answer, in tokens.
-        max_seq_len: of a window, in tokens; by default as long as the model takes. HF's default is 384.
+        max_seq_len: of a window, in tokens; by default max_length, or as long as tokenizer and model take. HF's default
+            is 384.
         doc_stride: by how many tokens neighbouring windows overlap; 128 by default, or less where windows are short.
         max_question_len: cut the question to so many tokens; by default it stays whole.
         handle_impossible_answer: let "no answer", an empty text at 0, compete with the answers.
         align_to_words: widen an answer to the whole words that it begins and ends in.
-        truncation: read only the first window of a document.
+        truncation: read only the first window of a document, or the last where the tokenizer's truncation_side is
+            "left".
     """
 
     top_k: int = 1
@@ -46,6 +51,9 @@ class QuestionAnsweringOptions(Options):
     max_question_len: int | None = None
     handle_impossible_answer: bool = False
     align_to_words: bool = True
+
+    hf_names = {**Options.hf_names, "topk": Alias("top_k")}  # noqa: RUF012
+    strategies = ("only_second",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,6 +87,7 @@ class Document:
         return len(self.question) + 3
 
 
+@accepts(call={"X": Alias("inputs"), "data": Alias("inputs")})
 class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
     """Find the answer to a question in a document, in overlapping windows where it is longer than the model.
 
@@ -136,7 +145,10 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         for key in _KEYS:
             if not given[key]:
                 raise InputError(f"the {key} of {name} is empty")
-        asked = self.tokenizer(question, add_special_tokens=False)["input_ids"][: options.max_question_len]
+        asked = self.tokenizer(question, add_special_tokens=False)["input_ids"]
+        if options.max_question_len is not None:
+            [kept] = self.lengths(options).windows([len(asked)], options.max_question_len + 2, "longest_first", None)
+            asked = asked[kept[0]]
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         starts, ends = _edges(encoded, options.align_to_words)
         parts = self._parts(name, len(asked), len(encoded["input_ids"]), options)
@@ -146,31 +158,31 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
 
     def _parts(self, name: str, question: int, tokens: int, options: QuestionAnsweringOptions) -> list[slice]:
         """The windows: so long that a row holds question, window and four special tokens."""
-        limit = self.limit(options)
-        size = limit if options.max_seq_len is None else options.max_seq_len
-        if size > limit:
-            raise InputError(f"max_seq_len={size} is too much: this model takes at most {limit} tokens")
+        lengths = self.lengths(options)
+        size = options.max_seq_len or lengths.size
         room = size - question - 4
         if room < 1:
             raise InputError(
                 f"the question of {name} has {question} tokens, which leaves a window of {size} no room for the "
                 "document: shorten it, or let max_question_len= cut it"
             )
-        if options.truncation or tokens <= room:
-            return [slice(0, min(tokens, room))]
-        if options.doc_stride is None:
+        overlap: int | None = options.doc_stride
+        if overlap is None:
             overlap = min(_OVERLAP, size // 2)
-            return windows(tokens, room, overlap if overlap < room else room // 2)
-        if options.doc_stride >= room:
+            overlap = overlap if overlap < room else room // 2
+        elif overlap >= room and tokens > room and not options.truncation:
             raise InputError(
-                f"doc_stride={options.doc_stride} is too much: beside the question of {name} a window of {size} tokens "
-                f"has room for only {room} of the document, so that it would not move on"
+                f"doc_stride={overlap} is too much: beside the question of {name} a window of {size} tokens has room "
+                f"for only {room} of the document, so that it would not move on"
             )
-        return windows(tokens, room, options.doc_stride)
+        lengths.check_window(min(size, question + tokens + 4), "max_seq_len" if options.max_seq_len else "max_length")
+        windows = lengths.windows([question, tokens], size, "only_second", None if options.truncation else overlap)
+        return [part for _, part in windows]
 
     def _rows(self, name: str, item: Document, options: QuestionAnsweringOptions) -> list[Row]:
         asked = (0, 1 + len(item.question))
-        return [self._row(item.question, item.ids[part], global_at=asked) for part in item.parts]
+        question = item.question.tolist()
+        return [self._row(question, item.ids[part].tolist(), global_at=asked) for part in item.parts]
 
     def _run(self, batch: Batch, options: QuestionAnsweringOptions) -> Iterable[tuple[Array, Array]]:
         output = self._call(**batch.inputs)
@@ -208,6 +220,7 @@ def _pairs(question: Any, context: Any) -> Any:
     if isinstance(question, str) and isinstance(context, str):
         return {"question": question, "context": context}
     if isinstance(question, str):
+        check_texts("context", context)
         raise InputError("one question with a list of contexts: repeat it, question=[question] * len(context)")
     questions = check_texts("question", question)
     contexts = [context] * len(questions) if isinstance(context, str) else check_texts("context", context)

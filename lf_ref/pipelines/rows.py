@@ -1,4 +1,4 @@
-"""Rows of token ids: how they are put together, cut into overlapping windows, and grouped into batches."""
+"""Rows of token ids: how they are grouped into batches."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from ..errors import InputError
 
 Ids = NDArray[np.int64]
 
@@ -65,24 +63,3 @@ def _pad(rows: Sequence[Row], places: list[int], length: int, pad_token_id: int)
         batch.attention_mask[index, : len(one)] = 1
         batch.global_attention_mask[index, slice(*one.global_at)] = 1
     return batch
-
-
-def windows(length: int, size: int, overlap: int) -> list[slice]:
-    """Slices of at most `size` that together cover `length`, neighbours sharing `overlap`; one even for no length.
-
-    >>> windows(10, 4, 1)
-    [slice(0, 4, None), slice(3, 7, None), slice(6, 10, None)]
-
-    Raises:
-        InputError: the overlap leaves a window nothing of its own.
-    """
-    if not 0 <= overlap < size:
-        raise InputError(
-            f"windows with room for {size} tokens of text cannot overlap by {overlap}: the stride must lie in 0 ... "
-            f"{size - 1}"
-        )
-    slices = [slice(0, min(size, length))]
-    while slices[-1].stop < length:
-        start = slices[-1].start + size - overlap
-        slices.append(slice(start, min(start + size, length)))
-    return slices

@@ -11,10 +11,12 @@ import numpy as np
 from ..errors import InputError
 from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
+from ..tokenizer.limits import check_count
 from .base import Pipeline, Prepared
-from .options import Options, check_choice, check_count, check_text
+from .options import Options, check_choice, check_flag
 from .rows import Batch, Row
 from .scores import best, sigmoid, softmax
+from .texts import check_text
 
 _FUNCTIONS = ("sigmoid", "softmax", "none")
 BEST = "best"
@@ -31,17 +33,22 @@ class TextClassificationOptions(Options):
         function_to_apply: from the model's scores to those of the result: "sigmoid", "softmax" or "none". By default
             (None) the config decides: none for regression, sigmoid for several labels at a time or a single one, else
             softmax.
+        return_all_scores: without top_k all labels, in the order that the model has them; HF's older option.
     """
 
     top_k: int | str | None = BEST
     function_to_apply: str | None = None
+    return_all_scores: bool = False
+
+    none_counts = (*Options.none_counts, "top_k")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.top_k not in (None, BEST):
             check_count("top_k", self.top_k)
         if self.function_to_apply is not None:
-            check_choice("function_to_apply", self.function_to_apply, _FUNCTIONS)
+            self._set("function_to_apply", check_choice("function_to_apply", self.function_to_apply, _FUNCTIONS))
+        check_flag("return_all_scores", self.return_all_scores)
 
 
 class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
@@ -53,6 +60,7 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
     """
 
     task = "text-classification"
+    other_names = ("sentiment-analysis",)
     model_class = LongformerForSequenceClassification
     options_class = TextClassificationOptions
 
@@ -76,10 +84,11 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
                 f"{name} must have the keys text and text_pair, got {', '.join(map(str, given)) or 'none'}"
             )
         keys = ("text",) if given.get("text_pair") is None else ("text", "text_pair")
-        return tuple(check_text(f"{key} of {name}", given[key]) for key in keys)
+        text, *pair = (check_text(f"{key} of {name}", given[key]) for key in keys)
+        return (text, *filter(None, pair))  # as in HF, an empty second text is none
 
     def _rows(self, name: str, item: tuple[str, ...], options: TextClassificationOptions) -> list[Row]:
-        return [Row(self._encode(name, options, *item), FIRST_TOKEN)]
+        return [Row(self.encode(name, options, *item), FIRST_TOKEN)]
 
     def _run(self, batch: Batch, options: TextClassificationOptions) -> Iterable[Array]:
         return self._call(**batch.inputs).logits
@@ -88,10 +97,10 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
         config = self.model.config
         scores = apply(options.function_to_apply or self._default_function(), prepared.findings[0])
         most = 1 if isinstance(options.top_k, str) else options.top_k
-        answers = [
-            {"label": config.id2label[int(label)], "score": float(scores[label])} for label in best(scores, most)
-        ]
-        return answers[0] if options.top_k == BEST else answers
+        in_order = options.return_all_scores and options.top_k == BEST
+        labels = range(len(scores)) if in_order else best(scores, most)
+        answers = [{"label": config.id2label[int(label)], "score": float(scores[label])} for label in labels]
+        return answers[0] if options.top_k == BEST and not in_order else answers
 
     def _default_function(self) -> str:
         config = self.model.config

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..hf_names import Fixed
 from ..model.heads import LongformerForTokenClassification
 from ..reference.ops import Array
+from ..tokenizer.limits import check_count
 from .base import Pipeline, Prepared
 from .entities import STRATEGIES, Piece, continues_word, groups, labelled, merge_windows, words
-from .options import Options, check_choice, check_count, check_flag, check_text, check_texts
-from .rows import Batch, Row, windows
+from .options import Options, check_choice, check_flag
+from .rows import Batch, Row
 from .scores import softmax
+from .texts import check_text, check_texts, ordered, what_to_write
 
 Entity = dict[str, Any]
 
@@ -33,6 +36,8 @@ class TokenClassificationOptions(Options):
             longest counts. Needs a strategy other than "none".
         is_split_into_words: each input is a list of words.
         delimiter: what stands between words that came as a list, in the text that start and end count in.
+        grouped_entities, ignore_subwords: HF's older options, in place of aggregation_strategy: the first alone is
+            "simple", both are "first", and neither is "none".
     """
 
     aggregation_strategy: str = "none"
@@ -40,13 +45,23 @@ class TokenClassificationOptions(Options):
     stride: int | None = None
     is_split_into_words: bool = False
     delimiter: str = " "
+    grouped_entities: bool | None = None
+    ignore_subwords: bool | None = None
+
+    hf_names = {**Options.hf_names, "offset_mapping": Fixed((None,), "the tokenizer gives the offsets")}  # noqa: RUF012
+    strategies = ("longest_first", "only_first")
+    is_cut_by_hf = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("aggregation_strategy", self.aggregation_strategy, STRATEGIES)
+        strategy = self.aggregation_strategy
+        older = [check_flag(name, given) for name, given in self._older.items() if given is not None]
+        if older:
+            strategy = "none" if not self.grouped_entities else "first" if self.ignore_subwords else "simple"
+        self._set("aggregation_strategy", check_choice("aggregation_strategy", strategy, STRATEGIES))
         check_flag("is_split_into_words", self.is_split_into_words)
         check_text("delimiter", self.delimiter)
-        check_texts("ignore_labels", self.ignore_labels)
+        check_texts("ignore_labels", self.ignore_labels, in_any_order=True)
         if self.stride is None:
             return
         check_count("stride", self.stride, least=0)
@@ -54,6 +69,10 @@ class TokenClassificationOptions(Options):
             raise InputError("stride needs an aggregation_strategy other than 'none', such as 'simple'")
         if self.truncation:
             raise InputError("give either stride, to read the whole text, or truncation, to cut it off; not both")
+
+    @property
+    def _older(self) -> dict[str, object]:
+        return {"grouped_entities": self.grouped_entities, "ignore_subwords": self.ignore_subwords}
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,7 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     """
 
     task = "token-classification"
+    other_names = ("ner",)
     model_class = LongformerForTokenClassification
     options_class = TokenClassificationOptions
 
@@ -89,15 +109,17 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
         inputs: the text or texts; options: as for `TokenClassificationOptions`. Returns what the class says.
         """
         chosen = self._choose(options)
-        if chosen.is_split_into_words and isinstance(inputs, list) and all(isinstance(word, str) for word in inputs):
-            inputs = [inputs]  # as in HF: a single text of words is a list of one
+        words = ordered(inputs) if chosen.is_split_into_words else None
+        if isinstance(words, list) and all(isinstance(word, str) for word in words):
+            inputs = [words]  # as in HF: a single text of words is a list of one
         return self._answer(inputs, chosen)
 
     def _item(self, name: str, given: Any, options: TokenClassificationOptions) -> Tokens:
         if options.is_split_into_words:
-            if isinstance(given, str) or not isinstance(given, Sequence):
-                raise InputError(f"{name} must be a list of words (is_split_into_words), got {type(given).__name__}")
-            text, ids, offsets = self._encode_words([check_text(f"a word of {name}", word) for word in given], options)
+            words = ordered(given)
+            if not isinstance(words, Sequence):
+                raise InputError(f"{name} must be a list of words (is_split_into_words), got {what_to_write(given)}")
+            text, ids, offsets = self._encode_words([check_text(f"a word of {name}", word) for word in words], options)
         else:
             text = check_text(name, given)
             encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -117,19 +139,22 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
         return options.delimiter.join(given), encoded["input_ids"], offsets
 
     def _parts(self, name: str, tokens: int, options: TokenClassificationOptions) -> list[slice]:
-        limit = self.limit(options)
-        room = limit - 2  # for <s> and </s>
-        if options.truncation:
-            return [slice(0, max(0, min(tokens, room)))]
+        lengths = self.lengths(options)
         if options.stride is None:
-            self._check_length(name, tokens + 2, limit, ways_out=", or let stride= read it in windows")
-            return [slice(0, tokens)]
+            return list(lengths.parts(name, [tokens], ways_out=", or let stride= read it in windows"))
+        room = lengths.size - 2
         if room < 1:
-            raise InputError(f"{limit} tokens in a row leave no room for text beside the special ones")
-        return windows(tokens, room, options.stride)
+            raise InputError(f"{lengths.size} tokens in a row leave no room for text beside the special ones")
+        if options.stride >= room:
+            raise InputError(
+                f"windows with room for {room} tokens of text cannot overlap by {options.stride}: the stride must lie "
+                f"in 0 ... {room - 1}"
+            )
+        lengths.check_window(min(lengths.size, tokens + 2), "max_length")
+        return [part for (part,) in lengths.windows([tokens], lengths.size, "longest_first", options.stride)]
 
     def _rows(self, name: str, item: Tokens, options: TokenClassificationOptions) -> list[Row]:
-        return [self._row(item.ids[part]) for part in item.parts]
+        return [self._row(item.ids[part].tolist()) for part in item.parts]
 
     def _run(self, batch: Batch, options: TokenClassificationOptions) -> Iterable[Array]:
         """For each row the logits of its text's tokens, [n, labels]."""

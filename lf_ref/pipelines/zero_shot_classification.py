@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..hf_names import Alias
 from ..model.base import LongformerPreTrainedModel
 from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
 from .base import Pipeline, Prepared
-from .options import Options, check_flag, check_texts
+from .options import Options, check_flag
 from .rows import Batch, Row
 from .scores import best, softmax
 from .text_classification import FIRST_TOKEN
+from .texts import check_text, check_texts
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class ZeroShotClassificationOptions(Options):
     candidate_labels: str | Sequence[str] | None = None
     hypothesis_template: str = "This example is {}."
     multi_label: bool = False
+
+    hf_names = {**Options.hf_names, "multi_class": Alias("multi_label")}  # noqa: RUF012
+    none_counts = (*Options.none_counts, "candidate_labels")
+    strategies = ("only_first",)
+    is_cut_by_hf = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,33 +98,40 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
                 f"{self.task} needs a model trained on inference, with labels for entailment and contradiction; this "
                 f"one has the label {config.id2label[0]!r} alone"
             )
-        entailing = [index for index, label in config.id2label.items() if label.lower().startswith("entail")]
+        entailing = [index for index, label in config.id2label.items() if str(label).lower().startswith("entail")]
         if not entailing:
+            labels = ", ".join(map(str, config.id2label.values()))
             warnings.warn(
-                f"none of the model's labels ({', '.join(config.id2label.values())}) begins with 'entail', so the last "
+                f"none of the model's labels ({labels}) begins with 'entail', so the last "
                 "is taken for entailment; name them in id2label of its config.json to be sure",
                 stacklevel=2,
             )
         self.entailment_id = entailing[0] if entailing else config.num_labels - 1
         self.contradiction_id = config.num_labels - 1 if self.entailment_id == 0 else 0
 
-    def __call__(
-        self, sequences: str | Iterable[str], candidate_labels: str | Sequence[str] | None = None, **options: Any
-    ) -> Any:
+    def __call__(self, sequences: str | Iterable[str], *candidate_labels: str | Sequence[str], **options: Any) -> Any:
         """Classify one text, or each text of a list.
 
-        sequences: the text or texts; candidate_labels, options: as for `ZeroShotClassificationOptions`. Returns what
-        the class says.
+        sequences: the text or texts; candidate_labels, which may also be given by name, and options: as for
+        `ZeroShotClassificationOptions`. Returns what the class says.
         """
-        if candidate_labels is not None:
-            options["candidate_labels"] = candidate_labels
+        if candidate_labels:
+            if len(candidate_labels) > 1 or "candidate_labels" in options:
+                raise InputError("candidate_labels are given more than once: give them as one list")
+            options["candidate_labels"] = candidate_labels[0]
         return self._answer(sequences, self._choose(options))
 
-    def _rows(self, name: str, item: str, options: ZeroShotClassificationOptions) -> list[Row]:
+    def _item(self, name: str, given: Any, options: ZeroShotClassificationOptions) -> str:
         if not options.labels:
             raise InputError("candidate_labels are missing: name the labels to choose from")
+        text = check_text(name, given)
+        if not text:
+            raise InputError(f"{name} is empty: it must have something in it that a label can fit")
+        return text
+
+    def _rows(self, name: str, item: str, options: ZeroShotClassificationOptions) -> list[Row]:
         pairs = [(item, options.hypothesis(label)) for label in options.labels]
-        return [Row(self._encode(name, options, *pair, cut="only_first"), FIRST_TOKEN) for pair in pairs]
+        return [Row(self.encode(name, options, *pair), FIRST_TOKEN) for pair in pairs]
 
     def _run(self, batch: Batch, options: ZeroShotClassificationOptions) -> Iterable[Array]:
         return self._call(**batch.inputs).logits

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from ..errors import InputError
+from ..hf_names import accepts
+from .inputs import shown
 from .words import WHITE_SPACE
 
 
+@accepts()
 @dataclass(frozen=True)
 class AddedToken:
     """A string that becomes one token wherever it stands in a text.
@@ -38,25 +41,29 @@ class AddedToken:
 
     def __post_init__(self) -> None:
         if not isinstance(self.content, str) or not self.content:
-            raise InputError(f"an added token must be a non-empty string, got {self.content!r}")
+            raise InputError(f"an added token must be a non-empty string, got {shown(self.content)}")
         try:
             self.content.encode()
         except UnicodeEncodeError:
-            raise InputError(f"the added token {self.content!r} holds a lone surrogate, which no text has") from None
-        for option in ("single_word", "lstrip", "rstrip", "special"):
-            if not isinstance(getattr(self, option), bool):
-                raise InputError(
-                    f"{option} of the added token {self.content!r} must be true or false, got {getattr(self, option)!r}"
-                )
+            raise InputError(
+                f"the added token {shown(self.content)} holds a lone surrogate, which no text has"
+            ) from None
         if self.normalized is None:
             object.__setattr__(self, "normalized", not self.special)
-        elif not isinstance(self.normalized, bool):
-            raise InputError(
-                f"normalized of the added token {self.content!r} must be true or false, got {self.normalized!r}"
-            )
+        for option in ("single_word", "lstrip", "rstrip", "normalized", "special"):
+            value = getattr(self, option)
+            if not isinstance(value, bool):
+                raise InputError(
+                    f"{option} of the added token {shown(self.content)} must be true or false, got {shown(value)}"
+                )
 
     def __str__(self) -> str:
         return self.content
+
+
+def as_special(token: str | AddedToken) -> AddedToken:
+    """A token, or that of a string, as a special one."""
+    return replace(token, special=True) if isinstance(token, AddedToken) else AddedToken(token, special=True)
 
 
 # A stretch of text: start, end, and the id of the added token that it is, or None for plain text.

@@ -11,7 +11,7 @@ from itertools import accumulate, chain, pairwise, repeat
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CheckpointError, InputError
+from ..errors import CheckpointError
 from .words import BYTE_ALPHABET, split_words, trim
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ class BytePairEncoder:
         merges: the merges, lowest rank first, each as "left right". Of a pair named twice the later rank
             counts, as in tokenizers.
 
+    Attributes:
+        missing: stands for a byte that is not in the vocabulary, in place of an id.
+        lacks_bytes: whether there are such bytes.
+
     Raises:
         CheckpointError: a merge is not two tokens, or these or their join are not in the vocabulary.
     """
@@ -79,12 +83,14 @@ class BytePairEncoder:
         self.merges = merges
         self.token_of = dict(zip(vocab.values(), vocab.keys(), strict=True))
         self._base = max(vocab.values(), default=0) + 2  # larger than any id, with one id to spare
+        self.missing = self._base - 1
         left_ids, right_ids, self._results = _merge_ids(vocab, merges)
         base = self._base
         keys = [left * base + right for left, right in zip(left_ids, right_ids, strict=True)]
         self._ranks = dict(zip(keys, range(len(keys)), strict=True))
         self._tables: MergeTables | None = None
-        self._byte_ids = [vocab.get(character) for character in BYTE_ALPHABET]
+        self._byte_ids = [vocab.get(character, self.missing) for character in BYTE_ALPHABET]
+        self.lacks_bytes = self.missing in self._byte_ids
         self._ids: Mapping[str, tuple[int, ...]] = _WordCache(self._word_ids)
         self._spans: Mapping[str, tuple[Span, ...]] = _WordCache(self._word_spans)
         self._trimmed: Mapping[str, tuple[Span, ...]] = _WordCache(self._word_trimmed)
@@ -93,13 +99,16 @@ class BytePairEncoder:
         return type(self), (self.vocab, self.merges)  # the caches are not worth carrying
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text without added tokens.
+        """The ids of a text without added tokens, `missing` for each byte that has none.
 
         Raises:
-            InputError: a byte of the text is not in the vocabulary.
             UnicodeEncodeError: the text holds a lone surrogate; the caller knows where.
         """
         return list(chain.from_iterable(map(self._ids.__getitem__, split_words(text))))
+
+    def tokens(self, text: str) -> list[str]:
+        """For every id of `encode(text)` its token; of `missing` the character that stands for the byte."""
+        return list(chain.from_iterable(map(self._word_tokens, split_words(text))))
 
     def spans(self, text: str, shift: int, *, trimmed: bool) -> list[Span]:
         """For every id of `encode(text)` its characters (start, end), moved by `shift`.
@@ -122,21 +131,20 @@ class BytePairEncoder:
 
     def _word_ids(self, word: str) -> tuple[int, ...]:
         byte_ids = self._byte_ids
-        symbols = [byte_ids[byte] for byte in word.encode()]
-        known = [symbol for symbol in symbols if symbol is not None]
-        if len(known) < len(symbols):
-            byte = word.encode()[symbols.index(None)]
-            raise InputError(
-                f"the vocabulary has no token for byte 0x{byte:02X} ({BYTE_ALPHABET[byte]!r}), which the word "
-                f"{word[:40]!r} needs; use a vocabulary with all 256 byte tokens, or take that character out"
-            )
-        return tuple(self.merge(known))
+        return tuple(self.merge([byte_ids[byte] for byte in word.encode()]))
+
+    def _word_tokens(self, word: str) -> list[str]:
+        content, at, tokens = word.encode(), 0, []
+        for token_id in self._ids[word]:
+            tokens.append(self.token_of.get(token_id) or BYTE_ALPHABET[content[at]])
+            at += len(tokens[-1])
+        return tokens
 
     def _word_spans(self, word: str) -> tuple[Span, ...]:
-        return self._spans_of([self.token_of[token] for token in self._ids[word]], word)
+        return self._spans_of(self._word_tokens(word), word)
 
     def _word_trimmed(self, word: str) -> tuple[Span, ...]:
-        tokens = [self.token_of[token] for token in self._ids[word]]
+        tokens = self._word_tokens(word)
         spans = zip(self._spans_of(tokens, word), tokens, strict=True)
         return tuple(trim(*span, token) for span, token in spans)
 

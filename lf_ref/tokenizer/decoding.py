@@ -6,6 +6,7 @@ import codecs
 from collections.abc import Iterable
 
 from ..errors import InputError
+from .inputs import shown
 from .sequence import TextEncoder
 from .words import BYTE_OF_CHARACTER
 
@@ -15,7 +16,9 @@ def check_errors(errors: str) -> str:
     try:
         codecs.lookup_error(errors)
     except (LookupError, TypeError):
-        raise InputError(f'errors must name an error handler such as "replace" or "strict", got {errors!r}') from None
+        raise InputError(
+            f'errors must name an error handler such as "replace" or "strict", got {shown(errors)}'
+        ) from None
     return errors
 
 
@@ -29,6 +32,12 @@ def token_bytes(token: str) -> bytes:
 
 def join_tokens(tokens: Iterable[str], errors: str) -> str:
     """The text of tokens of the vocabulary."""
+    if not isinstance(tokens, Iterable):
+        raise InputError(f"tokens must be several strings, got {shown(tokens)}")
+    tokens = list(tokens)
+    for token in tokens:
+        if not isinstance(token, str):
+            raise InputError(f"tokens must be strings, got {shown(token)}; ids are decoded by decode")
     return _text(b"".join(map(token_bytes, tokens)), errors)
 
 

@@ -1,23 +1,17 @@
-"""What a tokenizer returns: one `Encoding` for every row, and the `BatchEncoding` that a model is called with.
-
-Names and results are those of HF's `tokenizers` and `transformers`.
-"""
+"""One row that a tokenizer makes, with the way back to the texts; names and results are those of HF's `tokenizers`."""
 
 from __future__ import annotations
 
-from collections import UserDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import InputError
+from ..hf_names import Alias, accepts, unknown_attribute
 from .bpe import Span
+from .inputs import as_index
 from .sequence import TokenSequence
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 
 class CharSpan(NamedTuple):
@@ -54,6 +48,27 @@ class Extra:
     attended: bool = True
 
 
+_TOKEN, _SEQUENCE = {"token_index": Alias("token")}, {"sequence_index": Alias("sequence")}
+_WORD = {"word_index": Alias("word"), **_SEQUENCE}
+_CHAR = {"char_pos": Alias("char"), **_SEQUENCE}
+_BY_CALLING = "call the tokenizer with {}, which makes rows so"
+_NOT_OF_ROWS = {
+    "pad": _BY_CALLING.format("padding="),
+    "truncate": _BY_CALLING.format("truncation=True and max_length="),
+    "merge": _BY_CALLING.format("text_pair="),
+    "set_sequence_id": _BY_CALLING.format("text_pair="),
+}
+
+
+@accepts(
+    token_to_sequence=_TOKEN,
+    token_to_word=_TOKEN,
+    token_to_chars=_TOKEN,
+    word_to_tokens=_WORD,
+    word_to_chars=_WORD,
+    char_to_token=_CHAR,
+    char_to_word=_CHAR,
+)
 class Encoding:
     """One row of a batch: texts, special tokens and padding, in order.
 
@@ -78,6 +93,10 @@ class Encoding:
 
     def __repr__(self) -> str:
         return f"Encoding(num_tokens={len(self)})"
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse an attribute that a row does not have."""
+        raise unknown_attribute(self, name, _NOT_OF_ROWS)
 
     def padded(self, padding: Extra, side: str) -> Encoding:
         """The same row with `padding` on one side, "left" or "right"; what overflowed stays as it is."""
@@ -110,6 +129,11 @@ class Encoding:
         """The word of its text that every token is part of."""
         return self._collect(lambda part: part.sequence.words[part.start : part.stop], lambda extra: None)
 
+    @property
+    def words(self) -> list[int | None]:
+        """`word_ids`, by its old name."""
+        return self.word_ids
+
     @cached_property
     def sequence_ids(self) -> list[int | None]:
         """0 for tokens of the first text, 1 for tokens of the second."""
@@ -136,6 +160,7 @@ class Encoding:
         return max(sum(isinstance(piece, Part) for piece in self.pieces), 1)
 
     def _check_token(self, token: int) -> int:
+        token = as_index("token index", token)
         if not -len(self) <= token < len(self):
             raise InputError(f"token index {token} is outside a row of {len(self)} tokens")
         return token
@@ -167,7 +192,12 @@ class Encoding:
         return CharSpan(*self.offsets[token])
 
     def word_to_tokens(self, word: int, sequence: int = 0) -> TokenSpan | None:
-        """The tokens of a word of the text `sequence`; None where there is no such word."""
+        """The tokens of a word of the text `sequence`; None where there is no such word.
+
+        Raises:
+            InputError: the index is no integer.
+        """
+        word = as_index("word index", word)
         tokens = [
             index
             for index, of in enumerate(zip(self.word_ids, self.sequence_ids, strict=True))
@@ -176,191 +206,31 @@ class Encoding:
         return TokenSpan(tokens[0], tokens[-1] + 1) if tokens else None
 
     def word_to_chars(self, word: int, sequence: int = 0) -> CharSpan | None:
-        """The characters of a word of the text `sequence`; None where there is no such word."""
+        """The characters of a word of the text `sequence`; None where there is no such word.
+
+        Raises:
+            InputError: the index is no integer.
+        """
         tokens = self.word_to_tokens(word, sequence)
         return CharSpan(self.offsets[tokens.start][0], self.offsets[tokens.end - 1][1]) if tokens else None
 
     def char_to_token(self, char: int, sequence: int = 0) -> int | None:
-        """The first token that holds `char` of the text `sequence`; None for white space that was trimmed off."""
+        """The first token that holds `char` of the text `sequence`; None for white space that was trimmed off.
+
+        Raises:
+            InputError: the index is no integer.
+        """
+        char = as_index("character index", char)
         for index, (start, end) in enumerate(self.offsets):
             if start <= char < end and self.sequence_ids[index] == sequence:
                 return index
         return None
 
     def char_to_word(self, char: int, sequence: int = 0) -> int | None:
-        """The word that holds `char` of the text `sequence`; None for white space that was trimmed off."""
-        token = self.char_to_token(char, sequence)
-        return None if token is None else self.word_ids[token]
-
-
-_VALUES: dict[str, Callable[[Encoding], Any]] = {
-    "input_ids": lambda row: row.ids,
-    "token_type_ids": lambda row: row.type_ids,
-    "attention_mask": lambda row: row.attention_mask,
-    "special_tokens_mask": lambda row: row.special_tokens_mask,
-    "offset_mapping": lambda row: row.offsets,
-    "length": len,
-}
-
-
-def row_values(rows: Sequence[Encoding], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Some of the values of a batch, by HF's names, with one entry for every row."""
-    return {name: [_VALUES[name](row) for row in rows] for name in names}
-
-
-class BatchEncoding(UserDict[str, Any]):
-    """The arguments of a model's call, as a mapping: `model(**tokenizer(text, return_tensors="np"))`.
-
-    Values are also attributes (`encoding.input_ids`); `encoding[row]` is the `Encoding` of a row. The methods take
-    `(row, index)`, or the index alone for the first row, as HF's `BatchEncoding` has them. All indices count from 0.
-
-    Args:
-        data: the values by name, lists of a number for each token, or of such a list for each row.
-        encodings: one for every row, where the values come from texts.
-        tensor_type: "np" turns every value into an int64 array (batch, tokens); None leaves them lists.
-        batch_index: the row.
-        batch_or_token_index, batch_or_word_index, batch_or_char_index: the row, or the index in the first row.
-        token_index, word_index, char_index: a token of the row, or a word or character of the text.
-        sequence_index: which text of the row, 0 or 1.
-
-    Raises:
-        InputError: rows of different lengths, or a type of tensor other than "np". By the methods: there is no such
-            row or token, or the values were not made from texts.
-    """
-
-    def __init__(
-        self,
-        data: Mapping[str, Any] | None = None,
-        encodings: Sequence[Encoding] | None = None,
-        tensor_type: str | None = None,
-    ) -> None:
-        super().__init__(data)
-        self._encodings = None if encodings is None else list(encodings)
-        self.convert_to_tensors(tensor_type)
-
-    def __getitem__(self, item: Any) -> Any:
-        """A value by its name, the `Encoding` of a row by its number, or all values of a slice of the rows."""
-        if isinstance(item, str):
-            return self.data[item]
-        if isinstance(item, slice):
-            return {name: value[item] for name, value in self.data.items()}
-        return self._row(item)
-
-    def __getattr__(self, name: str) -> Any:
-        """A value by its name."""
-        if name.startswith("__") or name == "data" or name not in self.data:
-            raise AttributeError(f"this BatchEncoding has no {name}")
-        return self.data[name]
-
-    @property
-    def encodings(self) -> list[Encoding] | None:
-        """The rows; None where the values do not come from texts."""
-        return self._encodings
-
-    @property
-    def is_fast(self) -> bool:
-        """Whether tokens can be followed back to the text."""
-        return self._encodings is not None
-
-    @property
-    def n_sequences(self) -> int | None:
-        """How many texts every row was made of; None where the values do not come from texts."""
-        return self._encodings[0].n_sequences if self._encodings else None
-
-    def _row(self, batch_index: int) -> Encoding:
-        if self._encodings is None:
-            raise InputError("this BatchEncoding was not made from texts, so it knows tokens only by their ids")
-        try:
-            return self._encodings[batch_index]
-        except IndexError:
-            raise InputError(f"there is no row {batch_index} in a batch of {len(self._encodings)}") from None
-
-    def tokens(self, batch_index: int = 0) -> list[str]:
-        """The tokens of a row; arguments and errors as `BatchEncoding`."""
-        return self._row(batch_index).tokens
-
-    def word_ids(self, batch_index: int = 0) -> list[int | None]:
-        """The word of every token of a row, None for tokens that come from no text; as `BatchEncoding`."""
-        return self._row(batch_index).word_ids
-
-    def sequence_ids(self, batch_index: int = 0) -> list[int | None]:
-        """0 or 1 for tokens of the first and second text, None for tokens of none; as `BatchEncoding`."""
-        return self._row(batch_index).sequence_ids
-
-    def token_to_sequence(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
-        """0 or 1: the text that a token comes from; arguments and errors as `BatchEncoding`."""
-        row, token = _row_and_index(batch_or_token_index, token_index)
-        return self._row(row).token_to_sequence(token)
-
-    def token_to_word(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
-        """The word that a token is part of; arguments and errors as `BatchEncoding`."""
-        row, token = _row_and_index(batch_or_token_index, token_index)
-        return self._row(row).token_to_word(token)
-
-    def token_to_chars(self, batch_or_token_index: int, token_index: int | None = None) -> CharSpan | None:
-        """The characters of a token; arguments and errors as `BatchEncoding`."""
-        row, token = _row_and_index(batch_or_token_index, token_index)
-        return self._row(row).token_to_chars(token)
-
-    def word_to_tokens(
-        self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0
-    ) -> TokenSpan | None:
-        """The tokens of a word; arguments and errors as `BatchEncoding`."""
-        row, word = _row_and_index(batch_or_word_index, word_index)
-        return self._row(row).word_to_tokens(word, sequence_index)
-
-    def word_to_chars(
-        self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0
-    ) -> CharSpan | None:
-        """The characters of a word; None where the row has no such word (HF raises a TypeError); as `BatchEncoding`."""
-        row, word = _row_and_index(batch_or_word_index, word_index)
-        return self._row(row).word_to_chars(word, sequence_index)
-
-    def char_to_token(
-        self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0
-    ) -> int | None:
-        """The first token that holds a character; None for white space that was trimmed off; as `BatchEncoding`."""
-        row, char = _row_and_index(batch_or_char_index, char_index)
-        return self._row(row).char_to_token(char, sequence_index)
-
-    def char_to_word(
-        self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0
-    ) -> int | None:
-        """The word that holds a character; arguments and errors as `BatchEncoding`."""
-        row, char = _row_and_index(batch_or_char_index, char_index)
-        return self._row(row).char_to_word(char, sequence_index)
-
-    def convert_to_tensors(self, tensor_type: str | None = None, prepend_batch_axis: bool = False) -> BatchEncoding:
-        """Turn every value into an int64 array, in place.
-
-        tensor_type: "np", or None for nothing to be done. prepend_batch_axis: make (1, tokens) of a single row.
+        """The word that holds `char` of the text `sequence`; None for white space that was trimmed off.
 
         Raises:
-            InputError: rows of different lengths, or a type of tensor other than "np".
+            InputError: the index is no integer.
         """
-        if tensor_type is None:
-            return self
-        if tensor_type != "np":
-            raise InputError(f'return_tensors must be "np" or None, got {tensor_type!r}: arrays are NumPy here')
-        for name, value in self.data.items():
-            self.data[name] = _as_array(name, [value] if prepend_batch_axis else value)
-        return self
-
-
-def _row_and_index(first: int, second: int | None) -> tuple[int, int]:
-    """HF's way of calling: (index) means the first row, (row, index) names one."""
-    return (0, first) if second is None else (first, second)
-
-
-def _as_array(name: str, value: Any) -> npt.NDArray[np.generic]:
-    """An array of a value; integers become int64."""
-    import numpy as np  # here, so that plain tokenizing does not wait for it
-
-    try:
-        array: npt.NDArray[np.generic] = np.asarray(value)
-    except ValueError:
-        raise InputError(
-            f"the rows of {name} differ in length, so they make no array; pad them with padding=True, and cut them "
-            "with truncation=True where they must not be longer than max_length"
-        ) from None
-    return array.astype(np.int64, copy=False) if array.size == 0 or array.dtype.kind in "iu" else array
+        token = self.char_to_token(char, sequence)
+        return None if token is None else self.word_ids[token]

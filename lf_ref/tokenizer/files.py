@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, InputError
 from .added import AddedToken
+from .inputs import shown
 
 _LARGEST_FILE = 1 << 25  # bytes; the vocabularies of Longformers take 2 MB, the largest of any BPE about 20
 _LARGEST_ID = (1 << 31) - 1
@@ -40,11 +40,6 @@ def read_json(path: Path) -> dict[str, Any]:
     return expect(value, dict, str(path))
 
 
-def shown(value: Any) -> str:
-    """A value in an error message: short, and safe for values nested deeply."""
-    return reprlib.repr(value)
-
-
 _WANTED = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "an integer"}
 
 
@@ -65,7 +60,7 @@ def check_vocab(vocab: Mapping[str, int], where: str) -> dict[str, int]:
         raise CheckpointError(f"{where}: the id of {shown(token)} must be an integer, got {shown(token_id)}")
     if min(checked.values()) < 0 or max(checked.values()) > _LARGEST_ID:
         token, token_id = next((t, i) for t, i in checked.items() if not 0 <= i <= _LARGEST_ID)
-        raise CheckpointError(f"{where}: the id of {shown(token)} must be in 0..{_LARGEST_ID}, got {token_id}")
+        raise CheckpointError(f"{where}: the id of {shown(token)} must be in 0..{_LARGEST_ID}, got {shown(token_id)}")
     if len(set(checked.values())) < len(checked):
         first: dict[int, str] = {}
         token, token_id = next((t, i) for t, i in checked.items() if first.setdefault(i, t) != t)

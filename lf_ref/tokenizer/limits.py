@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import index
 
 from ..errors import InputError
+from .inputs import shown
 from .truncation import STRATEGIES
 
 UNLIMITED = int(1e30)  # HF's model_max_length where none is known
@@ -45,7 +46,7 @@ def check_limits(
     truncation: bool | str | None,
     max_length: int | None,
     multiple: int | None,
-    model_max_length: int,
+    model_max_length: int | float | None,
 ) -> Limits:
     """Read the four arguments as HF reads them.
 
@@ -55,6 +56,7 @@ def check_limits(
     Raises:
         InputError: a value that is none of HF's, or a max_length that the padding would go beyond.
     """
+    model_max_length = check_length("model_max_length", model_max_length)
     max_length = check_count("max_length", max_length) if max_length is not None else None
     multiple = check_count("pad_to_multiple_of", multiple) if multiple is not None else None
     if truncation is None and padding is False and max_length is not None:
@@ -81,21 +83,32 @@ def check_count(name: str, value: object, least: int = 1) -> int:
     except TypeError:
         number = least - 1
     if number < least or isinstance(value, bool):
-        raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")
+        raise InputError(f"{name} must be an integer of at least {least}, got {shown(value)}")
     return number
+
+
+def check_length(name: str, value: object) -> int:
+    """Let a length through: an integer, or as in HF a whole float such as 1e30, or None for no limit."""
+    if value is None:
+        return UNLIMITED
+    return check_count(name, int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def check_side(name: str, side: str) -> str:
     """Let "right" and "left" through."""
     if side not in SIDES:
-        raise InputError(f'{name} must be "right" or "left", got {side!r}')
+        raise InputError(f'{name} must be "right" or "left", got {shown(side)}')
     return side
 
 
 def _choice(name: str, value: bool | str | None, choices: dict[bool | str, str]) -> str | None:
+    if isinstance(value, str):
+        value = str.__str__(value)  # of HF's PaddingStrategy and TruncationStrategy, which are strings too
+    elif hasattr(value, "dtype"):
+        value = bool(value)  # of NumPy
     if value is None or value is False or value in ("do_not_pad", "do_not_truncate"):
         return None
     if not isinstance(value, (bool, str)) or value not in choices:
         allowed = ", ".join(repr(choice) for choice in [*choices, False])
-        raise InputError(f"{name} must be one of {allowed}, got {value!r}")
+        raise InputError(f"{name} must be one of {allowed}, got {shown(value)}")
     return choices[value]

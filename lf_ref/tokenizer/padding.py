@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InputError
+from .inputs import shown
 from .limits import Limits
 
 # What padding of a value is made of; input_ids take the id of the padding token.
@@ -46,6 +47,8 @@ def pad_values(values: Mapping[str, Any], limits: Limits, side: str, pad_id: int
         mask: whether to make an attention_mask where there is none.
     """
     ids = values["input_ids"]
+    if not isinstance(ids, list) or len({isinstance(row, list) for row in ids}) > 1:
+        raise InputError(f"input_ids must be a list of ids or a list of such lists, got {shown(ids)}")
     single = not ids or not isinstance(ids[0], list)
     rows = [ids] if single else ids
     padded = dict(values)
@@ -58,6 +61,8 @@ def pad_values(values: Mapping[str, Any], limits: Limits, side: str, pad_id: int
     for name, filling in {"input_ids": pad_id, **_FILLINGS}.items():
         if name in padded:
             column = [padded[name]] if single else padded[name]
+            if not isinstance(column, list) or not all(isinstance(row, list) for row in column):
+                raise InputError(f"{name} must be lists like input_ids, got {shown(padded[name])}")
             if [len(row) for row in column] != [len(row) for row in rows]:
                 raise InputError(f"the rows of {name} must be as long as those of input_ids")
             fitted = [_fit(row, length, filling, side) for row in column]

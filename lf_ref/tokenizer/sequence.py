@@ -11,7 +11,7 @@ from ..errors import InputError
 from .added import AddedTokens, Piece
 from .bpe import BytePairEncoder, Span
 from .inputs import half_a_character
-from .words import trim
+from .words import BYTE_OF_CHARACTER, trim
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,14 @@ class TextEncoder:
     """What turns a text into ids: the merges, the added tokens and three options with HF's names.
 
     Immutable: a tokenizer that gains a token takes a new one, and what was encoded before keeps its own.
+
+    Args:
+        pairs: vocabulary and merges.
+        added: the added tokens.
+        add_prefix_space, trim_offsets, split_special_tokens: as in `LongformerTokenizer`.
+        spares_space: whether trimming spares the single space at the beginning of a text; None: where
+            `add_prefix_space` may have put it there.
+        unknown: the id of a byte that the vocabulary lacks.
     """
 
     pairs: BytePairEncoder
@@ -26,6 +34,8 @@ class TextEncoder:
     add_prefix_space: bool
     trim_offsets: bool
     split_special_tokens: bool
+    spares_space: bool | None = None
+    unknown: int | None = None
 
     def encode(self, text: str) -> TokenSequence:
         """Turn a text into ids."""
@@ -57,7 +67,8 @@ class TokenSequence:
         self._encoder = encoder
         self._split_into_words = split_into_words
         self._texts: list[tuple[str, list[Piece]]] = []
-        self._added: dict[int, str] = {}  # by index in ids: the text of an added token, with its white space
+        # By index in ids: the text of an added token, with its white space, and a byte that the vocabulary lacks.
+        self._spelled: dict[int, str] = {}
         for text in texts:
             pieces = encoder.added.split(text, split_special_tokens=encoder.split_special_tokens)
             self._texts.append((text, pieces))
@@ -65,27 +76,48 @@ class TokenSequence:
                 if token_id is None:
                     self.ids += self._plain_ids(text, start, end)
                 else:
-                    self._added[len(self.ids)] = text[start:end]
+                    self._spelled[len(self.ids)] = text[start:end]
                     self.ids.append(token_id)
-        self._keeps_prefix = encoder.add_prefix_space and encoder.trim_offsets
+        spares = encoder.add_prefix_space if encoder.spares_space is None else encoder.spares_space
+        self._spares = spares and encoder.trim_offsets
 
     def _plain_ids(self, text: str, start: int, end: int) -> list[int]:
+        pairs, piece = self._encoder.pairs, self._encoder.prefixed(text[start:end])
         try:
-            return self._encoder.pairs.encode(self._encoder.prefixed(text[start:end]))
+            ids = pairs.encode(piece)
         except UnicodeEncodeError:
             at = next(at for at, character in enumerate(text) if "\ud800" <= character <= "\udfff")
             raise InputError(f"the text has {half_a_character(text, at)}") from None
+        return self._with_unknown(ids, pairs.tokens(piece)) if pairs.lacks_bytes else ids
+
+    def _with_unknown(self, ids: list[int], tokens: list[str]) -> list[int]:
+        """The ids with `unknown` for each byte that the vocabulary lacks, as HF's slow tokenizer has it."""
+        missing, unknown = self._encoder.pairs.missing, self._encoder.unknown
+        bytes_ = {
+            at: token for at, (token_id, token) in enumerate(zip(ids, tokens, strict=True)) if token_id == missing
+        }
+        if not bytes_:
+            return ids
+        if unknown is None:
+            character = next(iter(bytes_.values()))
+            raise InputError(
+                f"the vocabulary has no token for byte 0x{BYTE_OF_CHARACTER[character]:02X} ({character!r}) of the "
+                "text, and the tokenizer no unk_token to stand for it; set unk_token, use a vocabulary with all 256 "
+                "byte tokens, or take that character out"
+            )
+        self._spelled.update((len(self.ids) + at, character) for at, character in bytes_.items())
+        return [unknown if token_id == missing else token_id for token_id in ids]
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything worked out, and no reference to the vocabulary: small enough to send to another process."""
-        names = ("ids", "tokens", "words", "spans", "_keeps_prefix") + ("_untrimmed",) * self._keeps_prefix
+        names = ("ids", "tokens", "words", "spans", "_spares") + ("_untrimmed",) * self._spares
         return {name: getattr(self, name) for name in names}
 
     @cached_property
     def tokens(self) -> list[str]:
-        """The token of every id; of an added token the text it was found as."""
+        """The token of every id; of an added token the text it was found as, of an unknown byte that byte."""
         token = self._encoder.token
-        return [self._added.get(index) or token(token_id) or "" for index, token_id in enumerate(self.ids)]
+        return [self._spelled.get(index) or token(token_id) or "" for index, token_id in enumerate(self.ids)]
 
     @cached_property
     def words(self) -> list[int]:
@@ -104,10 +136,11 @@ class TokenSequence:
     @cached_property
     def spans(self) -> list[Span]:
         """The span of every id, without white space at its ends if the tokenizer trims offsets."""
-        if not self._keeps_prefix:
-            return self._trace(trimmed=self._encoder.trim_offsets)
+        encoder = self._encoder
+        if not encoder.trim_offsets or not (encoder.add_prefix_space or self._spares):
+            return self._trace(trimmed=encoder.trim_offsets)
         return [
-            trim(*span, token, keep_first=span[0] == 0)
+            trim(*span, token, keep_first=self._spares and span[0] == 0)
             for span, token in zip(self._untrimmed, self.tokens, strict=True)
         ]
 
@@ -118,7 +151,7 @@ class TokenSequence:
         the middle of a text.
         """
         spans = self.spans[start:stop]
-        if spans and self._keeps_prefix:
+        if spans and self._spares:
             spans[0] = trim(*self._untrimmed[start], self.tokens[start], keep_first=True)
         return spans
 

@@ -9,8 +9,9 @@ from typing import Any
 from ..errors import CheckpointError
 from ..files import Source
 from .added import AddedToken
-from .files import added_token, expect, read_json, shown
-from .vocabulary import ROLES
+from .files import added_token, expect, read_json
+from .inputs import shown
+from .roles import ROLES
 
 CONFIG_FILE = "tokenizer_config.json"
 SPECIAL_FILE = "special_tokens_map.json"
@@ -59,6 +60,11 @@ def _tokens(value: Any, where: str) -> list[str | AddedToken]:
     return [token for token in tokens if token is not None]
 
 
+def _extra_tokens(value: Any, where: str) -> dict[str, str | AddedToken]:
+    tokens = {name: _token(entry, f"{where}.{shown(name)}") for name, entry in expect(value, dict, where).items()}
+    return {name: token for name, token in tokens.items() if token is not None}
+
+
 def _of_type(kind: type[Any]) -> Callable[[Any, str], Any]:
     return lambda value, where: expect(value, kind, where)
 
@@ -66,6 +72,7 @@ def _of_type(kind: type[Any]) -> Callable[[Any, str], Any]:
 _READERS: dict[str, Callable[[Any, str], Any]] = {
     **dict.fromkeys(ROLES, _token),
     "additional_special_tokens": _tokens,
+    "extra_special_tokens": _extra_tokens,
     "add_prefix_space": _of_type(bool),
     "trim_offsets": _of_type(bool),
     "clean_up_tokenization_spaces": _of_type(bool),
@@ -77,7 +84,6 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "model_input_names": _strings,
 }
 _SPECIAL = (*ROLES, "additional_special_tokens")
-_OLD_NAMES = {"max_len": "model_max_length", "extra_special_tokens": "additional_special_tokens"}
 # Keys that name files or repeat what others say; saving writes its own.
 _DROPPED = ("added_tokens_decoder", "tokenizer_class", "name_or_path", "tokenizer_file", "special_tokens_map_file")
 
@@ -96,6 +102,8 @@ def read_settings(source: Source) -> Settings:
     config_path = source.find(CONFIG_FILE)
     config = {} if config_path is None else read_json(config_path)
     _read_options(config, str(config_path), settings)
+    for name in settings.options.get("extra_special_tokens", ()):
+        settings.others.pop(name, None)  # HF writes each once more by itself
     if config.get("added_tokens_decoder") is not None:
         settings.has_decoder = True
         settings.added = _decoder(config["added_tokens_decoder"], f"{config_path}: added_tokens_decoder")
@@ -115,9 +123,14 @@ def read_settings(source: Source) -> Settings:
 
 
 def _read_options(values: Mapping[str, Any], path: str, settings: Settings) -> None:
-    for key, value in values.items():
-        name = _OLD_NAMES.get(key, key)
-        if name in ROLES or (name in _READERS and value is not None and value != {}):
+    # "max_len" is the old name; where a file has both, the new one counts.
+    for key, value in sorted(values.items(), key=lambda entry: entry[0] != "max_len"):
+        name = "model_max_length" if key == "max_len" else key
+        if key == "extra_special_tokens" and isinstance(value, list):  # as transformers 5 writes them
+            name = "additional_special_tokens"
+            if not value:
+                continue
+        if name in ROLES or (name in _READERS and value is not None):
             settings.options[name] = _READERS[name](value, f"{path}: {key}")
         elif name not in _READERS and name not in _DROPPED:
             settings.others[name] = value
@@ -136,6 +149,7 @@ def _added_file(content: Mapping[str, Any], path: str, options: Mapping[str, Any
     """Tokens with their ids only: special are those that have a role or are named as additional."""
     special = {str(options[name]) for name in ROLES if options.get(name) is not None}
     special |= {str(token) for token in options.get("additional_special_tokens", ())}
+    special |= {str(token) for token in options.get("extra_special_tokens", {}).values()}
     added: dict[int, AddedToken] = {}
     for token, token_id in content.items():
         expect(token_id, int, f"{path}: {shown(token)}")

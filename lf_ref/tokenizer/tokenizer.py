@@ -5,28 +5,34 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any
 
 from ..errors import CheckpointError, InputError
 from ..files import locate
-from .added import AddedToken, AddedTokens
-from .decoding import Decoder, check_errors, clean_up, join_tokens
-from .encoding import BatchEncoding, Extra, row_values
-from .inputs import Text, read_rows
-from .limits import UNLIMITED, check_count, check_limits, check_side
+from ..hf_names import accepts, unknown_name
+from .added import AddedToken
+from .batch_encoding import BatchEncoding
+from .calls import Call
+from .decoding import Decoder, check_errors
+from .encoding import Extra
+from .hf_methods import ARGUMENTS, CALL, LOADING, SAVING, HFMethods
+from .inputs import as_sequence, shown
+from .limits import UNLIMITED, check_count, check_length, check_limits, check_side
 from .loading import Stored, read_checkpoint, read_vocabulary
-from .padding import collate, pad_values
+from .roles import ROLES
 from .rows import Around, RowMaker
-from .saving import save_tokenizer
-from .sequence import TextEncoder, TokenSequence
-from .special_rows import SpecialRows
-from .vocabulary import ROLES, as_ids
+from .saving import save_tokenizer, save_vocabulary, settings_of
+from .sequence import TextEncoder
 
 Token = str | AddedToken | None
 
+_FILES = ("vocab_file", "merges_file", "tokenizer_file")
 
-class LongformerTokenizer(SpecialRows):
+
+@accepts(init=ARGUMENTS, from_pretrained={**LOADING, **ARGUMENTS}, call=CALL, save_pretrained=SAVING)
+class LongformerTokenizer(HFMethods):
     """Turn texts into what a Longformer reads, and ids back into text; names and results are HF's.
 
     One text becomes `<s> text </s>`, a pair `<s> first </s></s> second </s>`. Ids, offsets and words are those of
@@ -46,18 +52,22 @@ class LongformerTokenizer(SpecialRows):
         merges_file: path of a merges.txt, or its content, "left right" or (left, right) for each merge.
         tokenizer_file: path of a tokenizer.json, in place of the two.
         errors: what decoding does with bytes that are no UTF-8, as in `bytes.decode`.
-        bos_token, eos_token: begin and end a text, in HF's terms; not used.
-        sep_token: ends and separates texts.
-        cls_token: begins a row. (A tokenizer.json names both itself.)
-        unk_token: stands for tokens that `convert_tokens_to_ids` does not know; texts never need it.
+        bos_token, eos_token: begin and end a text, in HF's terms; not used. None: cls_token and sep_token.
+        sep_token: ends and separates texts. None: eos_token.
+        cls_token: begins a row. None: bos_token. (A tokenizer.json says by itself what begins and ends rows.)
+        unk_token: stands for tokens that `convert_tokens_to_ids` does not know, and for each byte that a vocabulary
+            without all 256 lacks, as in HF's slow tokenizer.
         pad_token: fills rows up.
         mask_token: the token to predict. As a string it takes the white space on its left along.
         add_prefix_space: encode a text as if a space stood before it, so that its first word is one like others.
-        trim_offsets: leave white space out of the offsets of tokens.
+            None: as a tokenizer.json says that has its parts in a Sequence, else no.
+        trim_offsets: leave white space out of the offsets of tokens. None: as such a tokenizer.json says, else yes.
         additional_special_tokens: further special tokens.
+        extra_special_tokens: further special tokens by a name, which becomes an attribute, and so does the name with
+            "_id" for its id.
         added_tokens_decoder: added tokens by id, as `tokenizer_config.json` has them.
         model_max_length: tokens of the longest row that the model takes, for `truncation=True` and
-            `padding="max_length"`.
+            `padding="max_length"`. None for no limit.
         padding_side, truncation_side: "right" or "left".
         clean_up_tokenization_spaces: whether decoding takes out spaces before English punctuation.
         split_special_tokens: whether special tokens in texts are text.
@@ -81,12 +91,13 @@ class LongformerTokenizer(SpecialRows):
         unk_token: Token = "<unk>",
         pad_token: Token = "<pad>",
         mask_token: Token = "<mask>",
-        add_prefix_space: bool = False,
-        trim_offsets: bool = True,
+        add_prefix_space: bool | None = None,
+        trim_offsets: bool | None = None,
         *,
-        additional_special_tokens: Sequence[str | AddedToken] = (),
+        additional_special_tokens: Sequence[str | AddedToken] | None = (),
+        extra_special_tokens: Mapping[str, str | AddedToken] | None = None,
         added_tokens_decoder: Mapping[int, AddedToken] | None = None,
-        model_max_length: int = UNLIMITED,
+        model_max_length: int | float | None = UNLIMITED,
         padding_side: str | None = None,
         truncation_side: str | None = None,
         clean_up_tokenization_spaces: bool = False,
@@ -94,21 +105,25 @@ class LongformerTokenizer(SpecialRows):
         model_input_names: Sequence[str] = ("input_ids", "attention_mask"),
     ) -> None:
         stored = read_vocabulary(vocab_file, merges_file, tokenizer_file)
-        super().__init__(TextEncoder(stored.pairs, AddedTokens(), add_prefix_space, trim_offsets, split_special_tokens))
+        super().__init__(stored.encoder(add_prefix_space, trim_offsets, split_special_tokens))
         self.errors = check_errors(errors)
-        self.model_max_length = check_count("model_max_length", model_max_length)
+        self.model_max_length = check_length("model_max_length", model_max_length)
         self.padding_side = check_side("padding_side", padding_side or stored.sides.get("padding_side", "right"))
         self.truncation_side = check_side(
             "truncation_side", truncation_side or stored.sides.get("truncation_side", "right")
         )
         self.clean_up_tokenization_spaces = clean_up_tokenization_spaces
-        self.model_input_names = list(model_input_names)
+        names = as_sequence("model_input_names", model_input_names)
+        if names is None:
+            raise InputError(f"model_input_names must be a list of names, got {shown(model_input_names)}")
+        self.model_input_names = names
         self._others: dict[str, Any] = {}
         self._add_stored(stored.added, stored.where)
         self._add_stored(sorted((added_tokens_decoder or {}).items()), "added_tokens_decoder")
-        tokens = (bos_token, eos_token, unk_token, sep_token, pad_token, cls_token, mask_token)
-        self._fill_roles(dict(zip(ROLES, tokens, strict=True)), additional_special_tokens)
-        self._around = self._find_around(stored.around)
+        begin, end = cls_token or bos_token, sep_token or eos_token
+        tokens = (bos_token or begin, eos_token or end, unk_token, end, pad_token, begin, mask_token)
+        self._fill_roles(dict(zip(ROLES, tokens, strict=True)), additional_special_tokens, extra_special_tokens or {})
+        self._around = self._find_around(stored.parts.around)
         self._decoder = Decoder(self._encoder)
 
     @classmethod
@@ -120,6 +135,8 @@ class LongformerTokenizer(SpecialRows):
         cache_dir: str | os.PathLike[str] | None = None,
         token: str | bool | None = None,
         local_files_only: bool = False,
+        subfolder: str | None = None,
+        force_download: bool = False,
         **options: Any,
     ) -> LongformerTokenizer:
         """Load the tokenizer of a checkpoint.
@@ -129,25 +146,68 @@ class LongformerTokenizer(SpecialRows):
 
         Args:
             name: a folder, the id of a Hub repository, or "demo" or None for the bundled checkpoint.
-            revision, cache_dir, token, local_files_only: as in `LongformerPreTrainedModel.from_pretrained`.
+            revision, cache_dir, token, local_files_only, subfolder, force_download: as in
+                `LongformerPreTrainedModel.from_pretrained`.
             options: arguments of `LongformerTokenizer` but the files.
 
         Raises:
             CheckpointError: files that are missing or cannot be used, with the file and the place.
             InputError: an option that makes no sense.
         """
-        source = locate(name, revision=revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+        known = signature(cls).parameters.keys() - _FILES
+        for option in options:
+            if option not in known:
+                raise unknown_name(f"{cls.__name__}.from_pretrained()", option, [*known, *_FROM_PRETRAINED])
+        source = locate(
+            name,
+            revision=revision,
+            cache_dir=cache_dir,
+            token=token,
+            local_files_only=local_files_only,
+            subfolder=subfolder,
+            force_download=force_download,
+        )
         arguments, others = read_checkpoint(source, options)
         tokenizer = cls(**arguments)
         tokenizer._others = others
+        tokenizer.name_or_path = source.name
         return tokenizer
 
-    def save_pretrained(self, save_directory: str | os.PathLike[str]) -> tuple[str, ...]:
-        """Write vocab.json, merges.txt, tokenizer.json and the settings into save_directory, for HF to read too.
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike[str],
+        legacy_format: bool | None = None,
+        filename_prefix: str | None = None,
+    ) -> tuple[str, ...]:
+        """Write the tokenizer's files and settings, for HF to read too.
 
-        Returns the paths of the files. A folder that cannot be made or written is a `CheckpointError`.
+        Those of these files that are there, and are not written, are taken away.
+
+        Args:
+            save_directory: the folder.
+            legacy_format: None for tokenizer.json and, for HF's slow tokenizer, vocab.json and merges.txt; False for
+                tokenizer.json alone, True for the other two.
+            filename_prefix: goes before the name of each file, with a "-". (Neither HF nor this package loads such
+                files by themselves.)
+
+        Returns:
+            The paths of the files.
+
+        Raises:
+            CheckpointError: the folder cannot be made or written.
         """
-        return save_tokenizer(self, Path(save_directory))
+        return save_tokenizer(self, Path(save_directory), legacy_format, filename_prefix)
+
+    def save_vocabulary(
+        self, save_directory: str | os.PathLike[str], filename_prefix: str | None = None
+    ) -> tuple[str, ...]:
+        """Write vocab.json and merges.txt alone; arguments and errors as `LongformerTokenizer.save_pretrained`."""
+        return save_vocabulary(self, Path(save_directory), filename_prefix)
+
+    @property
+    def init_kwargs(self) -> dict[str, Any]:
+        """The settings, as `save_pretrained` writes them into tokenizer_config.json."""
+        return settings_of(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(vocab_size={self.vocab_size}, special_tokens={self.special_tokens_map})"
@@ -159,7 +219,7 @@ class LongformerTokenizer(SpecialRows):
         for token_id, token in added:
             if self.id_of(token.content) != token_id:
                 raise CheckpointError(
-                    f"{where}: the added token {token.content!r} has the id {token_id} there, but "
+                    f"{where}: the added token {shown(token.content)} has the id {shown(token_id)} there, but "
                     f"{self.id_of(token.content)} by the vocabulary and the order of the added tokens"
                 )
 
@@ -172,29 +232,12 @@ class LongformerTokenizer(SpecialRows):
             extras.append(Extra(token_id, token))
         return Around(*extras)
 
-    @property
-    def add_prefix_space(self) -> bool:
-        """Whether a text is encoded as if a space stood before it."""
-        return self._encoder.add_prefix_space
-
-    @property
-    def trim_offsets(self) -> bool:
-        """Whether offsets leave white space out."""
-        return self._encoder.trim_offsets
-
-    @property
-    def split_special_tokens(self) -> bool:
-        """Whether special tokens in texts are text; may be set."""
-        return self._encoder.split_special_tokens
-
-    @split_special_tokens.setter
-    def split_special_tokens(self, value: bool) -> None:
-        self._encoder = replace(self._encoder, split_special_tokens=value)
-
     def __call__(
         self,
-        text: str | Sequence[Any],
-        text_pair: str | Sequence[Any] | None = None,
+        text: str | Iterable[Any] | None = None,
+        text_pair: str | Iterable[Any] | None = None,
+        text_target: str | Iterable[Any] | None = None,
+        text_pair_target: str | Iterable[Any] | None = None,
         add_special_tokens: bool = True,
         padding: bool | str = False,
         truncation: bool | str | None = None,
@@ -218,8 +261,11 @@ class LongformerTokenizer(SpecialRows):
 
         Args:
             text: a text, or a list of them; as words (see `is_split_into_words`) a list, or a list of lists. In a
-                list without `text_pair`, two texts in a tuple are a pair.
+                list without `text_pair`, two texts in a tuple are a pair. Tuples, arrays, columns and iterators are
+                lists too; mappings, sets and frames are refused.
             text_pair: the second text, or one for each of the batch. Alone, an empty one counts as none, as in HF.
+            text_target, text_pair_target: the same for labels, whose ids are returned under the name `labels` beside
+                the values of `text`; where there is no `text`, the values are theirs.
             add_special_tokens: put `<s>` and `</s>` around the texts.
             padding: True or "longest" to the longest row, "max_length" to `max_length`, or False.
             truncation: True or "longest_first" takes tokens from the longer text first; "only_first" and
@@ -244,22 +290,8 @@ class LongformerTokenizer(SpecialRows):
         Raises:
             InputError: an argument that makes no sense, with its name and value.
         """
-        encoder = self._text_encoder(split_special_tokens, is_split_into_words)
-        maker = RowMaker(
-            self._around if add_special_tokens else None,
-            check_limits(padding, truncation, max_length, pad_to_multiple_of, self.model_max_length),
-            check_count("stride", stride, least=0),
-            check_side("truncation_side", self.truncation_side),
-            return_overflowing_tokens,
-        )
-        texts, batched = read_rows(text, text_pair, is_split_into_words=is_split_into_words)
-        rows = [maker.row(self._sequences(encoder, row, number)) for number, row in enumerate(texts)]
-        origins = list(range(len(rows)))
-        if return_overflowing_tokens:
-            origins = [origin for origin in origins for _ in range(1 + len(rows[origin].overflowing))]
-            rows = [part for row in rows for part in (row, *row.overflowing)]
-        side = check_side("padding_side", padding_side or self.padding_side)
-        rows = maker.padded(rows, self._padding(), side)
+        if text is None and text_target is None:
+            raise InputError("text must be a string or several, got None; give text or text_target")
         wanted = {
             "input_ids": True,
             "token_type_ids": self._wants("token_type_ids", return_token_type_ids),
@@ -268,12 +300,28 @@ class LongformerTokenizer(SpecialRows):
             "offset_mapping": return_offsets_mapping,
             "length": return_length,
         }
-        values = row_values(rows, [name for name, is_wanted in wanted.items() if is_wanted])
-        if return_overflowing_tokens:
-            values["overflow_to_sample_mapping"] = origins
-        elif not batched and return_tensors is None:
-            values = {name: value[0] if name != "length" else value for name, value in values.items()}
-        return BatchEncoding(values, rows, return_tensors)
+        maker = RowMaker(
+            self._around if add_special_tokens else None,
+            check_limits(padding, truncation, max_length, pad_to_multiple_of, self.model_max_length),
+            check_count("stride", stride, least=0),
+            check_side("truncation_side", self.truncation_side),
+            return_overflowing_tokens,
+        )
+        call = Call(
+            self._text_encoder(split_special_tokens, is_split_into_words),
+            maker,
+            self._padding(),
+            check_side("padding_side", padding_side or self.padding_side),
+            [name for name, is_wanted in wanted.items() if is_wanted],
+            is_split_into_words,
+            return_tensors,
+        )
+        if text is None:
+            return call.encode(text_target, text_pair_target)
+        encoded = call.encode(text, text_pair)
+        if text_target is not None:
+            encoded["labels"] = call.encode(text_target, text_pair_target)["input_ids"]
+        return encoded
 
     def _text_encoder(self, split_special_tokens: bool | None, is_split_into_words: bool) -> TextEncoder:
         if is_split_into_words and not self._encoder.add_prefix_space:
@@ -282,30 +330,26 @@ class LongformerTokenizer(SpecialRows):
                 "space before them; load it with that option"
             )
         if split_special_tokens is None:
+            split_special_tokens = self.split_special_tokens
+        if split_special_tokens == self.split_special_tokens and not self._encoder.pairs.lacks_bytes:
             return self._encoder
-        return replace(self._encoder, split_special_tokens=split_special_tokens)
+        return replace(self._encoder, split_special_tokens=split_special_tokens, unknown=self.unk_token_id)
 
-    def _sequences(self, encoder: TextEncoder, row: Sequence[Text], number: int) -> list[TokenSequence]:
-        try:
-            return [encoder.encode(text) if isinstance(text, str) else encoder.encode_words(text) for text in row]
-        except InputError as error:
-            raise InputError(f"text {number}: {error}") from None
+    def encode(
+        self,
+        text: str | Iterable[str],
+        text_pair: str | Iterable[str] | None = None,
+        add_special_tokens: bool = True,
+        **options: Any,
+    ) -> Any:
+        """The ids of one text or pair; arguments and errors as for a call of `LongformerTokenizer`.
 
-    def _padding(self) -> Extra | None:
-        if self.pad_token is None or self.pad_token_id is None:
-            return None
-        return Extra(self.pad_token_id, self.pad_token, attended=False)
-
-    def _wants(self, name: str, asked: bool | None) -> bool:
-        return name in self.model_input_names if asked is None else asked
-
-    def encode(self, text: str | Sequence[str], text_pair: str | Sequence[str] | None = None, **options: Any) -> Any:
-        """The ids of one text or pair; text_pair, options and errors as for a call of `LongformerTokenizer`.
+        add_special_tokens, options: as for such a call.
 
         Returns a list; with return_tensors="np" int64 (1, tokens); with return_overflowing_tokens a list of rows.
         Several texts are an `InputError`.
         """
-        return self._one(text, text_pair, options)["input_ids"]
+        return self.encode_plus(text, text_pair, add_special_tokens, **options)["input_ids"]
 
     def tokenize(
         self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
@@ -314,82 +358,40 @@ class LongformerTokenizer(SpecialRows):
 
         add_special_tokens, options: as for a call of `LongformerTokenizer`; several texts are an `InputError`.
         """
-        return self._one(text, pair, {"add_special_tokens": add_special_tokens, **options}).tokens()
+        return self.encode_plus(text, pair, add_special_tokens, **options).tokens()
 
-    def _one(self, text: Any, text_pair: Any, options: Mapping[str, Any]) -> BatchEncoding:
-        words = options.get("is_split_into_words", False)
-        if isinstance(text, (list, tuple)) and (not words or (text and isinstance(text[0], (list, tuple)))):
-            raise InputError(f"text must be one text, got {type(text).__name__}; a call takes batches")
-        return self(text, text_pair, **options)
-
-    def decode(
+    def encode_plus(
         self,
-        token_ids: SupportsIndex | Iterable[SupportsIndex],
-        skip_special_tokens: bool = False,
-        clean_up_tokenization_spaces: bool | None = None,
-    ) -> str:
-        """The text of ids.
-
-        Args:
-            token_ids: a list or an array of ids, or one id.
-            skip_special_tokens: leave special tokens out.
-            clean_up_tokenization_spaces: take out spaces before English punctuation; by default as the tokenizer
-                has it.
-
-        Raises:
-            InputError: an id that no token has (HF leaves it out), or bytes that are no UTF-8 with errors="strict".
-        """
-        ids = as_ids(token_ids if isinstance(token_ids, Iterable) else [token_ids])
-        if self._decoder.encoder is not self._encoder:
-            self._decoder = Decoder(self._encoder)
-        try:
-            text = self._decoder.text(ids, self.errors, skip_special_tokens=skip_special_tokens)
-        except KeyError:
-            raise self._unknown_id(ids) from None
-        if clean_up_tokenization_spaces is None:
-            clean_up_tokenization_spaces = self.clean_up_tokenization_spaces
-        return clean_up(text) if clean_up_tokenization_spaces else text
-
-    def batch_decode(
-        self,
-        sequences: Iterable[SupportsIndex | Iterable[SupportsIndex]],
-        skip_special_tokens: bool = False,
-        clean_up_tokenization_spaces: bool | None = None,
-    ) -> list[str]:
-        """The text of each of several sequences of ids; all else as for `decode`."""
-        return [self.decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in sequences]
-
-    def convert_tokens_to_string(self, tokens: Iterable[str]) -> str:
-        """The text of tokens as the vocabulary writes them; with errors="strict" no UTF-8 is an `InputError`."""
-        return join_tokens(tokens, self.errors)
-
-    def pad(
-        self,
-        encoded_inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]],
-        padding: bool | str = True,
-        max_length: int | None = None,
-        pad_to_multiple_of: int | None = None,
-        padding_side: str | None = None,
-        return_attention_mask: bool | None = None,
-        return_tensors: str | None = None,
-        verbose: bool = True,
+        text: str | Iterable[str],
+        text_pair: str | Iterable[str] | None = None,
+        add_special_tokens: bool = True,
+        **options: Any,
     ) -> BatchEncoding:
-        """Pad values that were encoded before: those of one row, of a batch, or a list of rows to make a batch of.
+        """The values of one text or pair; arguments and errors as for a call of `LongformerTokenizer`.
 
-        `input_ids`, `attention_mask`, `token_type_ids`, `special_tokens_mask` and `global_attention_mask` are padded;
-        other values stay as they are. Arrays come back as lists unless `return_tensors` is "np". Nothing that is passed
-        in is changed. Values that do not go together are an `InputError`.
-
-        encoded_inputs: the values by name, lists or arrays, or a list of such; the rest as for `LongformerTokenizer`.
+        add_special_tokens, options: as for such a call. Several texts are an `InputError`.
         """
-        values = collate(encoded_inputs)
-        limits = check_limits(padding, False, max_length, pad_to_multiple_of, self.model_max_length)
-        pad = self._padding()
-        if pad is None:
-            raise InputError("padding needs a pad_token, which this tokenizer does not have; set one")
-        side = check_side("padding_side", padding_side or self.padding_side)
-        mask = self._wants("attention_mask", return_attention_mask)
-        return BatchEncoding(pad_values(values, limits, side, pad.token_id, mask=mask), None, return_tensors)
+        one = as_sequence("text", text)
+        if one is not None and (not options.get("is_split_into_words") or (one and not isinstance(one[0], str))):
+            raise InputError(
+                f"text must be one text, got {type(text).__name__}; a call of the tokenizer takes batches, and "
+                "prepare_for_model ids"
+            )
+        return self(text if one is None else one, text_pair, add_special_tokens=add_special_tokens, **options)
+
+    def batch_encode_plus(
+        self, batch_text_or_text_pairs: Iterable[Any], add_special_tokens: bool = True, **options: Any
+    ) -> BatchEncoding:
+        """The values of a batch of texts or pairs; as for a call of `LongformerTokenizer`.
+
+        batch_text_or_text_pairs: the texts, two in a tuple for a pair; add_special_tokens, options: as for such a call.
+        One text is an `InputError`.
+        """
+        batch = as_sequence("batch_text_or_text_pairs", batch_text_or_text_pairs)
+        if batch is None:
+            raise InputError(f"batch_text_or_text_pairs must be a list of texts, got {shown(batch_text_or_text_pairs)}")
+        return self(batch, add_special_tokens=add_special_tokens, **options)
 
 
+_FROM_PRETRAINED = signature(LongformerTokenizer.from_pretrained).parameters.keys() - {"options"}
 LongformerTokenizerFast = LongformerTokenizer

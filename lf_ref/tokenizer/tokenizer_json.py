@@ -10,7 +10,10 @@ from typing import Any
 
 from ..errors import CheckpointError
 from .added import AddedToken
-from .files import added_token, check_merges, check_vocab, expect, read_json, shown
+from .files import added_token, check_merges, check_vocab, expect, read_json
+from .inputs import shown
+from .parts import Parts, read_parts
+from .words import BYTE_ALPHABET
 
 # Settings that change which ids a text gets, with the values that a Longformer's tokenizer has.
 _MODEL_SETTINGS: dict[str, tuple[Any, ...]] = {
@@ -21,7 +24,6 @@ _MODEL_SETTINGS: dict[str, tuple[Any, ...]] = {
     "byte_fallback": (None, False),
     "ignore_merges": (None, False),
 }
-_PART_TYPES = {"pre_tokenizer": "ByteLevel", "post_processor": "RobertaProcessing", "decoder": "ByteLevel"}
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,14 @@ class Serialized:
         vocab: token to id.
         merges: "left right", lowest rank first.
         added: the added tokens in order, each with the id that the file has for it.
-        around: the tokens that begin and end a text; None where the file leaves that open.
+        parts: what the file says beside the model.
         sides: `padding_side` and `truncation_side`, where the file names them.
     """
 
     vocab: dict[str, int]
     merges: list[str]
     added: list[tuple[int, AddedToken]]
-    around: tuple[str, str] | None
+    parts: Parts
     sides: dict[str, str]
 
 
@@ -57,23 +59,16 @@ def read_tokenizer_json(path: Path) -> Serialized:
                 f"{path}: model.{name} is {shown(model[name])}, but a Longformer's tokenizer is byte-level BPE with "
                 f"{name} {' or '.join(map(repr, allowed))}"
             )
-    for name, kind in _PART_TYPES.items():
-        _check_part(content.get(name), kind, f"{path}: {name}")
-    if content.get("normalizer") is not None:
-        raise CheckpointError(f"{path}: normalizer must be null, got {shown(content['normalizer'])}")
     vocab = check_vocab(model.get("vocab"), f"{path}: model.vocab")
     merges = check_merges(expect(model.get("merges"), list, f"{path}: model.merges"), f"{path}: model.merges")
-    return Serialized(vocab, merges, _added(content, path), _around(content, vocab, path), _sides(content, path))
-
-
-def _check_part(part: Any, kind: str, where: str) -> None:
-    if part is None:
-        return
-    if expect(part, dict, where).get("type") != kind or part.get("use_regex", True) is not True:
+    if model.get("fuse_unk") and not vocab.keys() >= set(BYTE_ALPHABET):
         raise CheckpointError(
-            f"{where} must be null or of type {kind!r} with its standard pattern, as a Longformer's tokenizer has it, "
-            f"got {shown(part)}"
+            f"{path}: model.fuse_unk is {shown(model['fuse_unk'])}, but a Longformer's tokenizer has one unk_token for "
+            "each byte that is not in the vocabulary"
         )
+    added = _added(content, path)
+    ids = vocab | {token.content: token_id for token_id, token in added}
+    return Serialized(vocab, merges, added, read_parts(content, ids, str(path)), _sides(content, path))
 
 
 def _added(content: Mapping[str, Any], path: Path) -> list[tuple[int, AddedToken]]:
@@ -84,22 +79,6 @@ def _added(content: Mapping[str, Any], path: Path) -> list[tuple[int, AddedToken
         token = added_token(entry, where)
         added.append((expect(entry.get("id"), int, f"{where}.id"), token))
     return added
-
-
-def _around(content: Mapping[str, Any], vocab: Mapping[str, int], path: Path) -> tuple[str, str] | None:
-    """The tokens that a text begins and ends with; their ids must be those of the vocabulary."""
-    processor = content.get("post_processor")
-    if processor is None:
-        return None
-    ids = {**vocab, **{entry["content"]: entry["id"] for entry in content.get("added_tokens") or []}}
-    tokens = []
-    for name in ("cls", "sep"):
-        where = f"{path}: post_processor.{name}"
-        pair = expect(processor.get(name), list, where)
-        if len(pair) != 2 or not isinstance(pair[0], str) or ids.get(pair[0]) != pair[1]:
-            raise CheckpointError(f"{where} must be a token and its id in the vocabulary, got {shown(pair)}")
-        tokens.append(pair[0])
-    return tokens[0], tokens[1]
 
 
 def _sides(content: Mapping[str, Any], path: Path) -> dict[str, str]:
@@ -122,6 +101,7 @@ def write_tokenizer_json(
     *,
     add_prefix_space: bool,
     trim_offsets: bool,
+    spares_space: bool | None,
 ) -> bytes:
     """The content of a tokenizer.json that the tokenizers library reads.
 
@@ -130,8 +110,8 @@ def write_tokenizer_json(
         merges: "left right", lowest rank first; in this form every version of the library takes them.
         added: the added tokens by id.
         around: "cls" and "sep": token and id.
-        add_prefix_space: see `LongformerTokenizer`.
-        trim_offsets: see `LongformerTokenizer`.
+        add_prefix_space, trim_offsets: see `LongformerTokenizer`.
+        spares_space: see `TextEncoder`.
     """
     byte_level = {
         "type": "ByteLevel",
@@ -139,6 +119,15 @@ def write_tokenizer_json(
         "trim_offsets": trim_offsets,
         "use_regex": True,
     }
+    processor: dict[str, Any] = {
+        "type": "RobertaProcessing",
+        **{name: list(pair) for name, pair in around.items()},
+        "trim_offsets": trim_offsets,
+        "add_prefix_space": add_prefix_space,
+    }
+    if trim_offsets and spares_space is not None and spares_space != add_prefix_space:
+        trimming = byte_level | {"add_prefix_space": spares_space}
+        processor = {"type": "Sequence", "processors": [trimming, processor | {"trim_offsets": False}]}
     content = {
         "version": "1.0",
         "truncation": None,
@@ -146,12 +135,7 @@ def write_tokenizer_json(
         "added_tokens": [{"id": token_id, **vars(token)} for token_id, token in added.items()],
         "normalizer": None,
         "pre_tokenizer": byte_level,
-        "post_processor": {
-            "type": "RobertaProcessing",
-            **{name: list(pair) for name, pair in around.items()},
-            "trim_offsets": trim_offsets,
-            "add_prefix_space": add_prefix_space,
-        },
+        "post_processor": processor,
         "decoder": byte_level,
         "model": {
             "type": "BPE",

@@ -5,98 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import index
-from typing import Any, SupportsIndex, overload
+from typing import Any, SupportsIndex, TypeVar, overload
 
 from ..errors import InputError
-from .added import AddedToken, AddedTokens
+from ..hf_names import AttributeInputError, accepts
+from .added import AddedToken, AddedTokens, as_special
+from .inputs import as_sequence, shown
+from .roles import ROLES, Option, Role, RoleId, as_role
 from .sequence import TextEncoder
 
-# HF's order, which is also the order in which tokens that a vocabulary lacks are added to it.
-ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_Token = TypeVar("_Token", AddedToken, AddedToken | None)
 
 
-class _Role:
-    """The token of a role, as a string, or None where the role is not filled."""
-
-    def __set_name__(self, owner: type[Vocabulary], name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, vocabulary: None, owner: type[Vocabulary]) -> _Role: ...
-
-    @overload
-    def __get__(self, vocabulary: Vocabulary, owner: type[Vocabulary]) -> str | None: ...
-
-    def __get__(self, vocabulary: Vocabulary | None, owner: type[Vocabulary]) -> _Role | str | None:
-        if vocabulary is None:
-            return self
-        token = vocabulary.roles[self._name]
-        return None if token is None else token.content
-
-    def __set__(self, vocabulary: Vocabulary, value: str | AddedToken | None) -> None:
-        if value is None:
-            vocabulary.roles[self._name] = None
-            return
-        token = as_role(self._name, value)
-        if vocabulary.id_of(token.content) is None:
-            raise InputError(
-                f"{self._name} cannot be {token.content!r}, which is not in the vocabulary; add it with "
-                f"add_special_tokens({{{self._name!r}: {token.content!r}}}), and give the model an embedding for it"
-            )
-        vocabulary.roles[self._name] = token
-
-
-class _RoleId:
-    """The id of the token of a role, or None where the role is not filled."""
-
-    def __set_name__(self, owner: type[Vocabulary], name: str) -> None:
-        self._name = name.removesuffix("_id")
-
-    @overload
-    def __get__(self, vocabulary: None, owner: type[Vocabulary]) -> _RoleId: ...
-
-    @overload
-    def __get__(self, vocabulary: Vocabulary, owner: type[Vocabulary]) -> int | None: ...
-
-    def __get__(self, vocabulary: Vocabulary | None, owner: type[Vocabulary]) -> _RoleId | int | None:
-        if vocabulary is None:
-            return self
-        token = vocabulary.roles[self._name]
-        return None if token is None else vocabulary.id_of(token.content)
-
-    def __set__(self, vocabulary: Vocabulary, value: int | None) -> None:
-        setattr(vocabulary, self._name, None if value is None else vocabulary.convert_ids_to_tokens(value))
-
-
-def as_role(name: str, value: str | AddedToken) -> AddedToken:
-    """The token that a string means for a role: `<mask>` takes the space before it along, the others do not."""
-    if isinstance(value, AddedToken):
-        return replace(value, special=True)
-    if not isinstance(value, str):
-        raise InputError(f"{name} must be a string, an AddedToken or None, got {value!r}")
-    # The tokens but <mask> are `normalized` as in HF, where that decides nothing but which is looked for first.
-    is_mask = name == "mask_token"
-    return AddedToken(value, lstrip=is_mask, normalized=not is_mask, special=True)
-
-
+@accepts()
 class Vocabulary:
     """Tokens and ids. A base of `LongformerTokenizer`, with HF's names.
 
     Args:
         encoder: the vocabulary and its options.
-        roles: the token of every role of `ROLES`, None for a role that is not filled.
-        additional: further special tokens.
     """
 
-    bos_token, eos_token, unk_token, sep_token = _Role(), _Role(), _Role(), _Role()
-    pad_token, cls_token, mask_token = _Role(), _Role(), _Role()
-    bos_token_id, eos_token_id, unk_token_id, sep_token_id = _RoleId(), _RoleId(), _RoleId(), _RoleId()
-    pad_token_id, cls_token_id, mask_token_id = _RoleId(), _RoleId(), _RoleId()
+    add_prefix_space, trim_offsets, split_special_tokens = Option(), Option(), Option()
+
+    bos_token, eos_token, unk_token, sep_token = Role(), Role(), Role(), Role()
+    pad_token, cls_token, mask_token = Role(), Role(), Role()
+    bos_token_id, eos_token_id, unk_token_id, sep_token_id = RoleId(), RoleId(), RoleId(), RoleId()
+    pad_token_id, cls_token_id, mask_token_id = RoleId(), RoleId(), RoleId()
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
         self.roles: dict[str, AddedToken | None] = dict.fromkeys(ROLES)
         self._additional: list[AddedToken] = []
+        self._extra: dict[str, AddedToken] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; the name of an extra special token, or that with "_id", sets this token."""
+        extra = self.__dict__.get("_extra", {})
+        if name.removesuffix("_id") in extra:
+            token = as_special(self.convert_ids_to_tokens(value) if name not in extra else value)
+            extra[name.removesuffix("_id")] = self._known(name, token)
+        elif isinstance(getattr(type(self), name, None), property) and getattr(type(self), name).fset is None:
+            raise AttributeInputError(f"{name} of a tokenizer follows from its files and options, and cannot be set")
+        else:
+            super().__setattr__(name, value)
 
     @property
     def vocab_size(self) -> int:
@@ -142,10 +93,16 @@ class Vocabulary:
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int | None]: ...
 
     def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> int | list[int | None] | None:
-        """The id of a token, or of each of several tokens; of an unknown one that of `unk_token`."""
+        """The id of a token, or of each of several tokens; of an unknown one that of `unk_token`.
+
+        Raises:
+            InputError: something else than strings.
+        """
         if isinstance(tokens, str):
             token_id = self.id_of(tokens)
             return self.unk_token_id if token_id is None else token_id
+        if not isinstance(tokens, Iterable):
+            raise InputError(f"tokens must be a string or several, got {shown(tokens)}")
         return [self.convert_tokens_to_ids(token) for token in tokens]
 
     @overload
@@ -162,7 +119,7 @@ class Vocabulary:
         Raises:
             InputError: an id that no token has (HF gives None).
         """
-        if not isinstance(ids, Iterable):
+        if is_one(ids):
             return self._tokens(as_ids([ids]))[0]
         numbers = as_ids(ids)
         if skip_special_tokens:
@@ -183,19 +140,50 @@ class Vocabulary:
 
     @property
     def additional_special_tokens(self) -> list[str]:
-        """Special tokens without a role."""
+        """Special tokens without a role; may be set to tokens that the vocabulary has."""
         return [token.content for token in self._additional]
+
+    @additional_special_tokens.setter
+    def additional_special_tokens(self, tokens: Sequence[str | AddedToken] | None) -> None:
+        name = "additional_special_tokens"
+        several = () if tokens is None else _several(name, tokens)
+        self._additional = [self._known(name, as_special(token)) for token in several]
 
     @property
     def additional_special_tokens_ids(self) -> list[int | None]:
-        """The ids of the special tokens without a role."""
+        """The ids of the special tokens without a role; may be set."""
         return self.convert_tokens_to_ids(self.additional_special_tokens)
+
+    @additional_special_tokens_ids.setter
+    def additional_special_tokens_ids(self, ids: Iterable[SupportsIndex] | None) -> None:
+        self.additional_special_tokens = self.convert_ids_to_tokens([] if ids is None else ids)
+
+    @property
+    def extra_special_tokens(self) -> dict[str, str]:
+        """Special tokens with a role of their own, by the name of this role, which is also an attribute."""
+        return {name: token.content for name, token in self._extra.items()}
+
+    @property
+    def special_tokens_map_extended(self) -> dict[str, AddedToken | list[AddedToken]]:
+        """`special_tokens_map` with the options of the tokens."""
+        tokens: dict[str, AddedToken | list[AddedToken]] = {
+            name: token for name, token in self.roles.items() if token is not None
+        }
+        return tokens | ({"additional_special_tokens": [*self._additional]} if self._additional else {}) | self._extra
+
+    @property
+    def all_special_tokens_extended(self) -> list[AddedToken]:
+        """`all_special_tokens` with their options."""
+        tokens: dict[str, AddedToken] = {}
+        for token in [*self.roles.values(), *self._additional, *self._extra.values()]:
+            if token is not None:
+                tokens.setdefault(token.content, token)
+        return list(tokens.values())
 
     @property
     def all_special_tokens(self) -> list[str]:
-        """The tokens with a role and the additional special tokens, each once."""
-        with_role = [token.content for token in self.roles.values() if token is not None]
-        return list(dict.fromkeys(with_role + self.additional_special_tokens))
+        """The tokens with a role, the additional and the extra special tokens, each once."""
+        return [token.content for token in self.all_special_tokens_extended]
 
     @property
     def all_special_ids(self) -> list[int | None]:
@@ -204,13 +192,11 @@ class Vocabulary:
 
     @property
     def special_tokens_map(self) -> dict[str, str | list[str]]:
-        """The token of every role that is filled, and the additional ones."""
-        tokens: dict[str, str | list[str]] = {
-            name: token.content for name, token in self.roles.items() if token is not None
+        """The token of every role that is filled, the additional and the extra ones."""
+        return {
+            name: value.content if isinstance(value, AddedToken) else [token.content for token in value]
+            for name, value in self.special_tokens_map_extended.items()
         }
-        if self._additional:
-            tokens["additional_special_tokens"] = self.additional_special_tokens
-        return tokens
 
     def add_tokens(
         self, new_tokens: str | AddedToken | Sequence[str | AddedToken], special_tokens: bool = False
@@ -228,15 +214,14 @@ class Vocabulary:
             How many of them were not added tokens before, with the same options.
 
         Raises:
-            InputError: a token is empty or no text.
+            InputError: a token is empty or no text, or they come in no order.
         """
-        if isinstance(new_tokens, (str, AddedToken)):
-            new_tokens = [new_tokens]
+        tokens = [new_tokens] if isinstance(new_tokens, (str, AddedToken)) else _several("new_tokens", new_tokens)
         return self._register(
             replace(token, special=token.special or special_tokens)
             if isinstance(token, AddedToken)
             else AddedToken(token, special=special_tokens)
-            for token in new_tokens
+            for token in tokens
         )
 
     def add_special_tokens(
@@ -266,40 +251,65 @@ class Vocabulary:
             )
         found: list[AddedToken] = []
         roles: dict[str, AddedToken] = {}
+        extra: dict[str, AddedToken] = {}
         additional = self._additional
         for name, value in special_tokens_dict.items():
-            several = [value] if isinstance(value, (str, AddedToken)) else list(value)
-            tokens = [
-                replace(v, special=True) if isinstance(v, AddedToken) else AddedToken(v, special=True) for v in several
-            ]
+            several = [value] if isinstance(value, (str, AddedToken)) else _several(name, value)
+            tokens = [as_special(token) for token in several]
             if name == "additional_special_tokens":
                 kept = [] if replace_additional_special_tokens else self._additional
                 additional = [*kept, *(token for token in tokens if token not in kept)]
-            elif name in ROLES and len(tokens) == 1:
-                roles[name] = tokens[0]
+            elif (name in ROLES or name in self._extra) and len(tokens) == 1:
+                (extra if name in self._extra else roles)[name] = tokens[0]
             else:
                 raise InputError(
-                    f"special tokens are given by role, one token for each of {', '.join(ROLES)} and any number for "
-                    f"additional_special_tokens; got {name!r}: {value!r}"
+                    f"special tokens are given by role, one token for each of {', '.join([*ROLES, *self._extra])} and "
+                    f"any number for additional_special_tokens; got {name!r}: {shown(value)}"
                 )
             found += tokens
         added = self._register(found)
         self.roles.update(roles)
+        self._extra.update(extra)
         self._additional = additional
         return added
 
-    def _fill_roles(self, roles: Mapping[str, str | AddedToken | None], additional: Sequence[str | AddedToken]) -> None:
-        """Give tokens their roles, adding those that the vocabulary does not have."""
+    def _known(self, name: str, token: _Token) -> _Token:
+        """Let a special token through that the vocabulary has, or None."""
+        if token is not None and self.id_of(token.content) is None:
+            raise InputError(
+                f"{name} cannot be {token.content!r}, which is not in the vocabulary; add it with "
+                f"add_special_tokens({{{name!r}: {token.content!r}}}), and give the model an embedding for it"
+            )
+        return token
+
+    def _fill_roles(
+        self,
+        roles: Mapping[str, str | AddedToken | None],
+        additional: Sequence[str | AddedToken] | None,
+        extra: Mapping[str, str | AddedToken],
+    ) -> None:
+        """Give tokens their roles, adding those that the vocabulary does not have; as in HF, extra may name roles."""
+        if not isinstance(extra, Mapping):
+            raise InputError(
+                f"extra_special_tokens must be a mapping from role to token, got {shown(extra)}; a list of tokens is "
+                "given as additional_special_tokens"
+            )
+        roles = {name: extra.get(name, value) for name, value in roles.items()}
         for name, value in roles.items():
             token = None if value is None else as_role(name, value)
             if isinstance(value, str) and name != "mask_token" and value in self._encoder.added.id_of:
                 token = self._encoder.added.by_id[self._encoder.added.id_of[value]]
             self.roles[name] = token
-        self._additional = [
-            replace(token, special=True) if isinstance(token, AddedToken) else AddedToken(token, special=True)
-            for token in additional
-        ]
-        self._register([*(token for token in self.roles.values() if token is not None), *self._additional])
+        by_content = {token.content: token for token in self._encoder.added.by_id.values()}
+
+        def stored(token: str | AddedToken) -> AddedToken:
+            return as_special(token if isinstance(token, AddedToken) else by_content.get(token, token))
+
+        several = () if additional is None else _several("additional_special_tokens", additional)
+        self._additional = [stored(token) for token in several]
+        self._extra = {name: stored(token) for name, token in extra.items() if name not in roles}
+        tokens = [*self.roles.values(), *self._additional, *self._extra.values()]
+        self._register(token for token in tokens if token is not None)
 
     def _register(self, tokens: Iterable[AddedToken]) -> int:
         """Make these added tokens, in order; of one that came before, with the same options, nothing is made."""
@@ -320,9 +330,22 @@ class Vocabulary:
         return len(fresh)
 
 
+def _several(name: str, tokens: object) -> list[Any]:
+    """The tokens of a sequence."""
+    several = as_sequence(name, tokens)
+    if several is None:
+        raise InputError(f"{name} must be a list of tokens, strings or AddedToken of lf_ref, got {shown(tokens)}")
+    return several
+
+
+def is_one(ids: object) -> bool:
+    """Whether something is a single id: an integer, or an array of no dimension."""
+    return not isinstance(ids, Iterable) or (hasattr(ids, "shape") and not ids.shape)
+
+
 def as_ids(ids: Any) -> list[int]:
     """A list of ids from anything that yields integers, arrays too."""
     try:
         return [index(token_id) for token_id in ids]
     except TypeError:
-        raise InputError(f"ids must be integers in one sequence, got {ids!r:.80}") from None
+        raise InputError(f"ids must be integers in one sequence, got {shown(ids)}") from None

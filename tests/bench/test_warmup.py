@@ -36,7 +36,7 @@ def kernels_of(program, cache, *arguments):
     """The kernels of a process of its own that keeps its machine code in `cache`."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", program, *arguments], env=environment, capture_output=True, text=True, timeout=1800
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["kernels"]
@@ -64,7 +64,7 @@ def test_what_could_not_be_kept_is_not_compiled():
     """As in a read-only image: the user hears of it at once, and not that the JIT is off."""
     nowhere = "from numba.core import caching; caching.CacheImpl._locator_classes = []; "
     done = subprocess.run(
-        [sys.executable, "-c", nowhere + WARMUP, "warmup"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", nowhere + WARMUP, "warmup"], capture_output=True, text=True, timeout=600
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: what is compiled could not be kept: ")

@@ -18,6 +18,7 @@ import pytest
 from lf_ref.checkpoint import bind, save
 from lf_ref.config import LongformerConfig
 from oracles.hub_server import Hub, Repository, serving
+from oracles.torch_writer import write_state
 from oracles.weights import SMALL, state_of
 
 OLD, NEW, PULL = (letter * 40 for letter in "abc")
@@ -38,7 +39,7 @@ NEVER = {"tf_model.h5": b"h5", "rust_model.ot": b"ot", "training_args.bin": b"pi
 CLIENT = """
 import contextlib, json, sys, time
 from lf_ref.checkpoint import open_tensors
-from lf_ref.errors import CheckpointError
+from lf_ref.errors import CheckpointError, InputError
 from lf_ref.files import locate, quiet_downloads
 order = json.loads(sys.argv[1])
 text = order.pop("text", True)
@@ -55,13 +56,16 @@ except OSError:
             wanted = order.pop("find")
             source = locate(order.pop("name"), **order)
             for filename in wanted:
-                if filename == "weights":
-                    found[filename] = str(float(open_tensors(source)["embeddings.LayerNorm.bias"].array("float64")[0]))
+                if filename.startswith("weights"):
+                    choice = {"weights of torch": False, "weights in safetensors": True}.get(filename)
+                    tensors = open_tensors(source, choice)
+                    found[filename] = str(float(tensors["embeddings.LayerNorm.bias"].array("float64")[0]))
                 else:
                     path = source.require(filename) if filename == "config.json" else source.find(filename)
-                    found[filename] = path and [path.parent.name, path.read_text() if text else None]
-    except CheckpointError as error:
-        found["error"] = str(error)
+                    commit = path and path.parts[path.parts.index("snapshots") + 1]
+                    found[filename] = path and [commit, path.read_text() if text else None]
+    except (CheckpointError, InputError) as error:
+        found["error"], found["is_os_error"] = str(error), isinstance(error, OSError)
 found["states"] = dict(progress_bar_states)
 print(json.dumps(found))
 """
@@ -205,6 +209,65 @@ def test_a_shard_is_fetched_from_the_same_commit(hub, ask):
     assert ask("config.json", "weights")["weights"] == "1.0"
 
 
+@pytest.mark.parametrize("subfolder", ["inner", "inner/most/"])
+def test_files_of_a_subfolder(hub, ask, subfolder):
+    held = hub.repositories[REPO].commits[OLD]
+    for name in (*TOKENIZER, "config.json", "model.safetensors"):
+        if name in held:
+            held[f"{subfolder.rstrip('/')}/{name}"] = held[name] if name != "config.json" else b"{}"
+    found = ask(subfolder=subfolder)
+    assert (commits_of(found), found["weights"]) == ({OLD}, "1.0")
+    assert found["config.json"][1] == "{}"
+    assert all(f"/{OLD}/" not in path or subfolder.rstrip("/") in path for _, path, _ in hub.requests)
+    hub.requests.clear()
+    assert ask(subfolder=subfolder) == found
+    assert hub.requests == []
+    error = ask("config.json", subfolder="outer")
+    assert "someone/longformer (revision main) has no outer/config.json" in error["error"]
+    assert error["is_os_error"]
+
+
+def test_force_download_asks_once_more_for_what_the_cache_holds(hub, ask):
+    first = ask()
+    hub.repositories[REPO].refs["main"] = NEW
+    hub.requests.clear()
+    assert ask() == first
+    assert hub.requests == []
+    forced = ask(force_download=True)
+    assert (commits_of(forced), forced["weights"]) == ({NEW}, "2.0")
+    assert set(hub.files_asked_for()) == {"config.json", "model.safetensors", *TOKENIZER[:4]}
+    hub.requests.clear()
+    assert (commits_of(ask()), ask()["weights"]) == ({NEW}, "2.0")
+    assert hub.requests == []
+    forced = ask("config.json", "config.json", "weights", force_download=True)
+    assert forced["weights"] == "2.0"
+    gets = [path.rsplit("/", 1)[-1] for method, path, _ in hub.requests if method == "GET"]
+    assert sorted(gets) == ["config.json", "model.safetensors"], "each file once"
+
+
+@pytest.mark.parametrize("how", ["environment", "argument"])
+def test_force_download_needs_the_hub(hub, ask, how):
+    ask()
+    hub.requests.clear()
+    offline: dict[str, Any] = (
+        {"environment": {"HF_HUB_OFFLINE": "1"}} if how == "environment" else {"local_files_only": True}
+    )
+    assert "force_download=True asks the Hub anew" in ask(force_download=True, **offline)["error"]
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize(("first", "then"), [("in safetensors", "of torch"), ("of torch", "in safetensors")])
+def test_one_form_of_the_weights_is_asked_for_although_the_cache_holds_another(hub, ask, tmp_path, first, then):
+    path = write_state(tmp_path / "made.bin", {"embeddings.LayerNorm.bias": np.array([9], np.float32)})
+    hub.repositories[REPO].commits[OLD]["pytorch_model.bin"] = path.read_bytes()
+    values = {"weights in safetensors": "1.0", "weights of torch": "9.0"}
+    for form in (f"weights {first}", f"weights {then}"):
+        assert ask("config.json", form)[form] == values[form]
+    hub.requests.clear()
+    assert ask("weights")["weights"] == "1.0"
+    assert hub.requests == []
+
+
 # --- what goes wrong -------------------------------------------------------------------------------------------------
 
 
@@ -231,15 +294,19 @@ def test_a_file_of_the_wrong_size_is_refused_and_not_kept(hub, ask):
 
 def test_a_missing_file(hub, ask):
     del hub.repositories[REPO].commits[OLD]["config.json"]
-    assert "someone/longformer (revision main) has no config.json" in ask("config.json")["error"]
+    found = ask("config.json")
+    assert "someone/longformer (revision main) has no config.json" in found["error"]
+    assert found["is_os_error"]
     hub.repositories[REPO].commits[NEW] = {"config.json": b"{}", **NEVER}
     error = ask("config.json", "weights", revision=NEW)["error"]
     assert "has no model.safetensors or pytorch_model.bin" in error
 
 
 def test_a_missing_repository_revision_or_permission(hub, ask):
-    error = ask(name="someone/nothing")["error"]
+    found = ask(name="someone/nothing")
+    error = found["error"]
     assert "neither a folder here nor a repository" in error
+    assert found["is_os_error"]
     assert "hf auth login" in error
     assert "no revision 'refs/pr/8'" in ask(revision="refs/pr/8")["error"]
     hub.repositories[REPO].gated = True
@@ -257,6 +324,7 @@ def test_offline(hub, ask, how):
     error = ask(**offline)["error"]
     assert "config.json of someone/longformer (revision main) is not in the cache" in error
     assert "HF_HUB_OFFLINE" in error
+    assert ask(**offline)["is_os_error"]
     assert hub.requests == []
     assert "error" not in ask()
     hub.requests.clear()

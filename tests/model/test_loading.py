@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import lf_ref
@@ -88,7 +89,8 @@ def test_only_the_first_three_arguments_have_places():
     by_place = model(ids, mask, marked).last_hidden_state
     by_name = model(input_ids=ids, attention_mask=mask, global_attention_mask=marked).last_hidden_state
     assert_identical(by_place, by_name, "last_hidden_state")
-    with pytest.raises(TypeError, match="positional"):
+    only = "by place only input_ids, attention_mask, global_attention_mask: give the other arguments by name"
+    with pytest.raises(InputError, match=only):
         model(ids, mask, marked, None)
 
 
@@ -105,3 +107,33 @@ def test_auto_classes_are_the_longformer_classes(name):
         "AutoConfig": "LongformerConfig",
         "AutoTokenizer": "LongformerTokenizer",
     }.get(name, name.replace("AutoModel", "Longformer") if name != "AutoModel" else "LongformerModel")
+
+
+def test_weights_may_be_given_in_place_of_the_files(tmp_path):
+    fields = fields_of()
+    state = state_of("LongformerForMaskedLM", fields, seed=307)
+    config = lf_ref.LongformerConfig(**fields)
+    config.save_pretrained(tmp_path)
+    inputs = ragged_batch(fields, seed=308)
+    expected = lf_ref.LongformerForMaskedLM(config, state)(**inputs).logits
+    for options in ({"name": tmp_path}, {"config": config}, {"name": tmp_path, "config": config}):
+        model = lf_ref.LongformerForMaskedLM.from_pretrained(**options, state_dict=state)
+        assert_identical(model(**inputs).logits, expected, "logits")
+    doubled = {name: array * 2 for name, array in model.state_dict().items()}
+    changed = lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path, state_dict=doubled)(**inputs).logits
+    assert_identical(changed, lf_ref.LongformerForMaskedLM(config, doubled)(**inputs).logits, "changed")
+    with pytest.raises(InputError, match="state_dict must be a mapping of names to arrays, got ndarray"):
+        lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path, state_dict=np.ones(3))
+
+
+@pytest.mark.parametrize("subfolder", ["inner", "inner/most"])
+def test_config_and_weights_are_those_of_the_subfolder(subfolder, tmp_path):
+    fields = fields_of(attention_window=8)
+    lf_ref.LongformerModel(
+        lf_ref.LongformerConfig(**fields), state_of("LongformerModel", fields, seed=309)
+    ).save_pretrained(tmp_path / subfolder)
+    model = lf_ref.LongformerModel.from_pretrained(tmp_path, subfolder=subfolder)
+    assert model.config.windows == (8, 8)
+    assert lf_ref.LongformerConfig.from_pretrained(tmp_path, subfolder=subfolder) == model.config
+    with pytest.raises(OSError, match="has no folder outer"):
+        lf_ref.LongformerModel.from_pretrained(tmp_path, subfolder="outer")

@@ -113,7 +113,7 @@ def attributes_of(cls: type) -> set[str]:
         names |= {field.name for field in fields(cls)}
     for base in cls.__mro__[:-1]:
         if "__init__" in vars(base) and isinstance(base.__init__, FunctionType):
-            names |= set(base.__init__.__code__.co_names)
+            names |= set(inspect.unwrap(base.__init__).__code__.co_names)
     return names
 
 
@@ -142,7 +142,8 @@ def problems(
     known = {*parameters, *(attributes_of(thing) if isinstance(thing, type) else ())}
     found += [f"documents {entry}, which is no parameter" for entry in said.entries if entry not in known]
     raises = said.text + "".join(other.text for other in others)
-    missing = sorted(error for error in raised_by(thing) if error not in raises)
+    unsaid = [error for error in raised_by(thing).values() if not _is_said(error, raises)]
+    missing = sorted(error.__name__ for error in unsaid if not any(base in unsaid for base in error.__mro__[1:]))
     if missing:
         found.append(f"does not say that it raises {', '.join(missing)}")
     if not original and not any(SOURCE.search(text or "") for text in (raises, *_around(thing))):
@@ -216,6 +217,12 @@ def _about_result(said: Said, annotation: str) -> Iterator[str]:
 
 
 # --- what a function can raise ----------------------------------------------------------------------------------------
+
+
+def _is_said(error: type, raises: str) -> bool:
+    """Whether a text names an error, or a base of it from its own package."""
+    own = error.__module__.partition(".")[0]
+    return any(base.__name__ in raises for base in error.__mro__ if base.__module__.partition(".")[0] == own)
 
 
 def raised_by(function: Any, open_: frozenset[Any] = frozenset()) -> dict[str, type]:

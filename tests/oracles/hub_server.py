@@ -83,19 +83,20 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
-        path = unquote(self.path.split("?")[0]).lstrip("/")
+        quoted = self.path.split("?")[0].lstrip("/")
+        path = unquote(quoted)
         self.state.requests.append((self.command, path, dict(self.headers)))
         if path.startswith("api/models/"):
             self._listing(path.removeprefix("api/models/"))
         elif path.startswith("elsewhere/"):
-            commit, name = path.removeprefix("elsewhere/").rsplit("/", 1)
+            commit, name = path.removeprefix("elsewhere/").split("/", 1)
             contents = (
                 repo.commits[commit][name] for repo in self.state.repositories.values() if commit in repo.commits
             )
             self._content(name, next(contents), {})
         elif "/resolve/" in path:
-            repository, rest = path.split("/resolve/")
-            revision, name = rest.rsplit("/", 1)
+            repository, rest = quoted.split("/resolve/")
+            revision, name = map(unquote, rest.split("/", 1))  # the slashes of a revision are quoted
             self._file(repository, revision, name)
         else:
             self._error(404, None, "no such page")

@@ -111,5 +111,5 @@ class NaiveBPE:
                 continue
             for word in words(piece):
                 symbols = [self.characters[byte] for byte in word.encode("utf-8")]
-                found += [self.vocab[symbol] for symbol in self.merge(symbols)]
+                found += [self.vocab.get(symbol, self.vocab["<unk>"]) for symbol in self.merge(symbols)]
         return found

@@ -10,6 +10,9 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 TRUE, FALSE, NONE = b"\x88", b"\x89", b"N"
 
@@ -112,3 +115,13 @@ def write_stream(
     parts += [struct.pack("<q", length) + content for length, content in storages.values()]
     path.write_bytes(b"".join(parts))
     return path
+
+
+def write_state(path: Path, state: Mapping[str, NDArray[np.float32]]) -> Path:
+    """A state dict of float32 arrays in zip form, each in a storage of its own."""
+    tensors, storages = {}, {}
+    for number, (key, array) in enumerate(state.items()):
+        strides = [stride // array.itemsize for stride in np.ascontiguousarray(array).strides]
+        tensors[key] = tensor(storage("FloatStorage", str(number), array.size), 0, array.shape, strides)
+        storages[str(number)] = array.astype("<f4").tobytes()
+    return write_zip(path, dictionary(tensors), storages)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import lf_ref
 from lf_ref.checkpoint import HEADS, bind, open_tensors, save
 from lf_ref.config import LongformerConfig
 from lf_ref.files import locate
-from oracles.weights import SMALL, state_of
+from oracles.compare import assert_close
+from oracles.tolerances import FLOAT32
+from oracles.weights import SMALL, ragged_batch, state_of
 
 pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("peer")]
 
@@ -150,3 +154,134 @@ def test_the_same_names_are_stored_as_by_hf(model_of, tmp_path):
         theirs = open_tensors(locate(folder))
         save(tmp_path / "ours", bind(theirs, config, head), config, head)
         assert open_tensors(locate(tmp_path / "ours")).keys() == theirs.keys(), head
+
+
+# --- what HF reads though it is not quite what HF saves ---------------------------------------------------------------
+
+INPUTS = ragged_batch(SMALL, seed=431)
+
+
+def theirs_of(model: Any) -> np.ndarray:
+    import torch
+
+    with torch.no_grad():
+        return model.eval()(**{name: torch.tensor(values) for name, values in INPUTS.items()}).logits.numpy()
+
+
+def assert_same_logits(ours: Any, model: Any) -> None:
+    shown = INPUTS["attention_mask"] == 1
+    assert_close(ours(**INPUTS).logits[shown], theirs_of(model)[shown], FLOAT32, "logits")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"attention_dilation": [1, 1], "autoregressive": False, "attention_mode": "sliding_chunks"},
+        {"attention_mode": "tvm"},
+        {"attention_dilation": [1, 2], "autoregressive": True, "attention_mode": "n2"},
+    ],
+)
+def test_hf_ignores_allenais_fields_in_what_it_has_saved(extra, model_of):
+    import transformers
+
+    _, _, folder = model_of("masked_lm")
+    transformers.LongformerConfig.from_pretrained(folder, **extra).save_pretrained(folder)
+    again = transformers.LongformerConfig.from_pretrained(folder)
+    for name, value in extra.items():
+        setattr(again, name, value)
+    again.save_pretrained(folder)
+    ours = lf_ref.LongformerForMaskedLM.from_pretrained(folder)
+    assert ours.config.extra.items() >= extra.items()
+    assert_same_logits(ours, transformers.LongformerForMaskedLM.from_pretrained(folder))
+
+
+def test_a_roberta_that_was_made_long_is_hfs_longformer(tmp_path):
+    """As AllenAI's notebook makes it: HF's attention of Longformer in the layers of HF's RoBERTa."""
+    import torch
+    import transformers
+    from transformers.models.longformer.modeling_longformer import LongformerSelfAttention
+
+    fields = {name: value for name, value in SMALL.items() if name not in ("sep_token_id", "attention_window")}
+    config = transformers.RobertaConfig(**fields)
+    roberta = transformers.RobertaForMaskedLM(config)
+    config.attention_window = SMALL["attention_window"]
+    for number, layer in enumerate(roberta.roberta.encoder.layer):
+        layer.attention.self = LongformerSelfAttention(config, layer_id=number)
+    roberta.save_pretrained(tmp_path)
+    longformer = transformers.LongformerForMaskedLM(transformers.LongformerConfig(**SMALL))
+    state = {name.replace("roberta.", "longformer."): values for name, values in roberta.state_dict().items()}
+    longformer.load_state_dict(state)
+    assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "roberta"
+    assert_same_logits(lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path), longformer)
+    torch.save(roberta.state_dict(), tmp_path / "pytorch_model.bin")
+    assert_same_logits(lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path, use_safetensors=False), longformer)
+
+
+@pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")  # of torch.compile's own imports
+def test_wrappers_of_torch_are_taken_off(model_of):
+    import torch
+
+    model, config, _ = model_of("masked_lm")
+    parallel, compiled = torch.nn.DataParallel(model), torch.compile(model)
+    both = torch.compile(parallel)
+    module = torch.nn.Module()
+    module.model = parallel
+    for wrapped in (parallel, compiled, both, module):
+        names = wrapped.state_dict()
+        assert not any(name.startswith(("longformer", "lm_head")) for name in names)
+        assert_same_parameters(bind(names, config, "masked_lm"), model)
+
+
+def test_hf_too_leaves_what_a_class_does_not_use(model_of):
+    import safetensors.torch
+    import torch
+    import transformers
+
+    _, _, folder = model_of("masked_lm")
+    state = safetensors.torch.load_file(folder / "model.safetensors")
+    extra = {"loss_fct.weight": torch.ones(3), "classifier2.weight": torch.ones(2, 21)}
+    safetensors.torch.save_file(state | extra, folder / "model.safetensors", {"format": "pt"})
+    theirs, report = transformers.LongformerForMaskedLM.from_pretrained(folder, output_loading_info=True)
+    with pytest.warns(UserWarning, match="does not use 2 of the weights") as caught:
+        ours = lf_ref.LongformerForMaskedLM.from_pretrained(folder)
+    assert all(name in str(caught[0].message) for name in report["unexpected_keys"])
+    assert_same_logits(ours, theirs)
+
+
+def test_fewer_layers_are_the_first_as_in_hf(model_of):
+    import transformers
+
+    _, _, folder = model_of("masked_lm")
+    theirs = transformers.LongformerForMaskedLM.from_pretrained(folder, num_hidden_layers=1, attention_window=4)
+    for options in ({}, {"attention_window": 4}):
+        with pytest.warns(UserWarning, match="the first 1 of its 2 layers"):
+            ours = lf_ref.LongformerForMaskedLM.from_pretrained(folder, num_hidden_layers=1, **options)
+        assert ours.config.windows == (4,)
+        assert_same_logits(ours, theirs)
+
+
+@pytest.mark.parametrize("size", ["5GB", "9kB"])
+@pytest.mark.parametrize("is_safe", [True, False])
+def test_variants_and_subfolders_are_those_of_hf(size, is_safe, model_of, tmp_path):
+    model, _, folder = model_of("masked_lm")
+    inner = folder / "some" / "inner"
+    model.save_pretrained(inner, variant="fp16", max_shard_size=size, safe_serialization=is_safe)
+    options = {"subfolder": "some/inner", "variant": "fp16", "use_safetensors": is_safe}
+    np.testing.assert_array_equal(theirs_of(type(model).from_pretrained(folder, **options)), theirs_of(model))
+    assert_same_logits(lf_ref.LongformerForMaskedLM.from_pretrained(folder, **options), model)
+    for wrong in ({"variant": None}, {"use_safetensors": not is_safe}, {"subfolder": "some"}):
+        for cls in (type(model), lf_ref.LongformerForMaskedLM):
+            with pytest.raises(OSError, match=r"\w"):
+                cls.from_pretrained(folder, **{**options, **wrong})
+
+
+@pytest.mark.parametrize("name", ["./nothing", "two words"])
+def test_what_is_missing_is_an_os_error_in_hf_too(name, tmp_path):
+    import transformers
+
+    (tmp_path / "config.json").write_text('{"model_type": "longformer"}')
+    for package in (transformers, lf_ref):
+        with pytest.raises(OSError, match=r"\w"):
+            package.LongformerConfig.from_pretrained(name)
+        with pytest.raises(OSError, match=r"\w"):
+            package.LongformerModel.from_pretrained(tmp_path)

@@ -294,3 +294,181 @@ def test_question_answering_over_windows(options, seed, both):
     assert_same(
         ours(question=QUESTION, context=DOCUMENT, **options), theirs(question=QUESTION, context=DOCUMENT, **options)
     )
+
+
+# --- how texts are cut ------------------------------------------------------------------------------------------------
+
+PAIR = {"text": DOCUMENT, "text_pair": DOCUMENT[30:390]}
+
+
+INFERENCE = {
+    "id2label": {0: "contradiction", 1: "neutral", 2: "entailment"},
+    "label2id": {"contradiction": 0, "neutral": 1, "entailment": 2},
+}
+
+
+def cut_by(both, task, class_name, **settings):
+    """HF's pipeline and ours with a tokenizer of these settings."""
+    fields = {"token-classification": {"num_labels": 4}, "zero-shot-classification": INFERENCE}.get(task, {})
+    theirs, ours = both(task, class_name, 3, **fields)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tokenizer = type(theirs.tokenizer).from_pretrained(DEMO, **settings)
+    ours_too = lf_ref.LongformerTokenizer.from_pretrained(DEMO, **settings)
+    return theirs.built_with(tokenizer=tokenizer), lf_ref.pipeline(task, model=ours.model, tokenizer=ours_too)
+
+
+SIDES = pytest.mark.parametrize("side", ["right", "left"])
+LENGTHS = pytest.mark.parametrize("length", [17, 40, LIMIT])
+
+
+@SIDES
+@LENGTHS
+def test_texts_and_pairs_are_cut_where_the_tokenizer_says(side, length, both):
+    settings = {"truncation_side": side, "model_max_length": length}
+    theirs, ours = cut_by(both, "text-classification", "LongformerForSequenceClassification", **settings)
+    for inputs in (DOCUMENT, PAIR):
+        for options in ({"truncation": True}, {"max_length": 23}, {"truncation": True, "max_length": 50}):
+            assert_same(ours(inputs, top_k=None, **options), theirs(inputs, top_k=None, **options))
+    for strategy in ("longest_first", "only_first", "only_second"):
+        options = {"truncation": strategy, "max_length": 50, "top_k": None}
+        halves = {"text": DOCUMENT[:150], "text_pair": DOCUMENT[150:290]}
+        assert_same(ours(halves, **options), theirs(halves, **options))
+    short = DOCUMENT[:203]  # longer than two of the lengths, and not than the model
+    for options in ({}, {"truncation": False}, {"truncation": False, "max_length": LIMIT}, {"max_length": 5000}):
+        assert_same(ours(short, top_k=None, **options), theirs(short, top_k=None, **options))
+
+
+@SIDES
+@LENGTHS
+def test_features_and_masks_are_cut_where_the_tokenizer_says(side, length, both):
+    settings = {"truncation_side": side, "model_max_length": length}
+    theirs, ours = cut_by(both, "feature-extraction", "LongformerModel", **settings)
+    for options in ({"truncation": True}, {"tokenize_kwargs": {"max_length": 11, "truncation": True}}):
+        assert_same(ours(DOCUMENT, **options), theirs(DOCUMENT, **options))
+    theirs, ours = cut_by(both, "fill-mask", "LongformerForMaskedLM", **settings)
+    masked = f"A <mask> {DOCUMENT} for the <mask>"
+    for kwargs in ({"truncation": True}, {"max_length": 12}, {"truncation": True, "max_length": 9, "padding": True}):
+        assert_same(ours(masked, tokenizer_kwargs=kwargs), theirs(masked, tokenizer_kwargs=kwargs))
+
+
+@SIDES
+@LENGTHS
+@pytest.mark.parametrize("strategy", ["none", "simple", "first"])
+def test_tokens_are_cut_and_put_in_windows_where_the_tokenizer_says(strategy, side, length, both):
+    settings = {"truncation_side": side, "model_max_length": length}
+    theirs, ours = cut_by(both, "token-classification", "LongformerForTokenClassification", **settings)
+    options = {"aggregation_strategy": strategy, "ignore_labels": []}
+    assert_same(ours(DOCUMENT, truncation=True, **options), theirs(DOCUMENT, **options))
+    if strategy != "none":
+        for stride in (0, 5, 14):
+            assert_same(ours(DOCUMENT, stride=stride, **options), theirs(DOCUMENT, stride=stride, **options))
+
+
+@SIDES
+@LENGTHS
+def test_windows_of_a_document_are_where_the_tokenizer_says(side, length, both):
+    settings = {"truncation_side": side, "model_max_length": length}
+    theirs, ours = cut_by(both, "question-answering", "LongformerForQuestionAnswering", **settings)
+    for options in ({"doc_stride": 3}, {"doc_stride": 3, "max_seq_len": 30}, {"doc_stride": 0, "max_seq_len": LIMIT}):
+        asked = {"question": QUESTION, "context": DOCUMENT, "top_k": 4, "align_to_words": False, **options}
+        assert_same(ours(**asked), theirs(**asked))
+
+
+@SIDES
+@LENGTHS
+def test_zero_shot_cuts_the_text_alone(side, length, both):
+    settings = {"truncation_side": side, "model_max_length": length}
+    theirs, ours = cut_by(both, "zero-shot-classification", "LongformerForSequenceClassification", **settings)
+    candidates = ["politics", "sport and games"]
+    assert_same(ours(DOCUMENT, candidates, truncation=True), theirs(DOCUMENT, candidates))
+
+
+# --- what is said in other words --------------------------------------------------------------------------------------
+
+
+def test_inputs_that_hf_refuses_too(both):
+    theirs, ours = both("zero-shot-classification", "LongformerForSequenceClassification", 1, **INFERENCE)
+    for inputs, candidates in (("", ["a"]), (["a", ""], ["a"]), ("a", []), ("a", None), ("a", ""), ("a", " , ")):
+        with pytest.raises((ValueError, TypeError)):
+            theirs(inputs, candidate_labels=candidates)
+        with pytest.raises(lf_ref.InputError, match=r"empty|label"):
+            ours(inputs, candidate_labels=candidates)
+    for inputs, candidates in ((" ", ["a", "b"]), ([], ["a"]), ("a", ("b", "c")), ("a", "b,c")):
+        assert_same(ours(inputs, candidate_labels=candidates), theirs(inputs, candidate_labels=candidates))
+    theirs, ours = both("fill-mask", "LongformerForMaskedLM", 1)
+    _, transformers = peer_modules()
+    with pytest.raises(transformers.pipelines.PipelineException) as error:
+        theirs("No mask.")
+    with pytest.raises(lf_ref.pipelines.PipelineException) as ours_too:
+        ours("No mask.")
+    assert ours_too.value.task == error.value.task
+
+
+def test_options_of_hf_in_its_older_words_and_types(both):
+    from transformers.pipelines.text_classification import ClassificationFunction
+    from transformers.pipelines.token_classification import AggregationStrategy
+
+    theirs, ours = both("text-classification", "LongformerForSequenceClassification", 1, num_labels=3)
+    for inputs in (TEXTS[0], TEXTS):
+        for options in (
+            {"return_all_scores": True}, {"return_all_scores": False}, {"return_all_scores": True, "top_k": 2},
+            {"function_to_apply": "SoftMax"}, {"function_to_apply": "NONE", "top_k": None}, {"padding": True},
+            {"batch_size": 2, "num_workers": 0},
+        ):  # fmt: skip
+            assert_same(ours(inputs, **options), theirs(inputs, **options))
+        function = ClassificationFunction.SIGMOID
+        assert_same(ours(inputs, function_to_apply=function), theirs(inputs, function_to_apply=function))
+    built = theirs.built_with(return_all_scores=True)
+    ours_built = lf_ref.pipeline("text-classification", ours.model, tokenizer=ours.tokenizer, return_all_scores=True)
+    for options in ({}, {"top_k": 1}):
+        assert_same(ours_built(TEXTS[0], **options), built(TEXTS[0], **options))
+
+    named = {"id2label": dict(enumerate(NER)), "label2id": {label: index for index, label in enumerate(NER)}}
+    theirs, ours = both("ner", "LongformerForTokenClassification", 1, **named)
+    for options in (
+        {"grouped_entities": True}, {"grouped_entities": True, "ignore_subwords": True}, {"grouped_entities": False},
+        {"ignore_subwords": True}, {"aggregation_strategy": "SIMPLE"}, {"aggregation_strategy": "Max"},
+        {"ignore_labels": {"O", "PER"}}, {"ignore_labels": None}, {"aggregation_strategy": AggregationStrategy.FIRST},
+    ):  # fmt: skip
+        assert_same(ours(TEXTS[2], **options), theirs(TEXTS[2], **options))
+
+    theirs, ours = both("question-answering", "LongformerForQuestionAnswering", 1)
+    asked = {"question": QUESTION, "context": DOCUMENT[:203]}
+    for options in ({"topk": 3}, {"top_k": None}, {"top_k": np.int64(2)}, {"padding": "max_length"}):
+        assert_same(ours(**asked, **options), theirs(**asked, **options))
+    assert_same(ours(data=asked), theirs(data=asked))
+    assert_same(ours(X=[asked]), theirs(X=[asked]))
+
+    theirs, ours = both("fill-mask", "LongformerForMaskedLM", 1)
+    one = "The <mask> of the king."
+    assert_same(ours(one, top_k=None), theirs(one, top_k=None))
+    assert_same(ours(one, top_k=np.int64(3)), theirs(one, top_k=3))
+    assert_same(ours(one, targets={" door", " book"}), theirs(one, targets={" door", " book"}))
+    assert_same(ours.predict(one), theirs.pipeline.predict(one))
+
+
+def test_candidates_of_a_vocabulary_with_holes(both, tmp_path):
+    torch, transformers = peer_modules()
+    moved = {
+        token: number if number < 300 else number + 200
+        for token, number in json.loads((DEMO / "vocab.json").read_text(encoding="utf-8")).items()
+    }
+    (tmp_path / "vocab.json").write_text(json.dumps(moved), encoding="utf-8")
+    (tmp_path / "merges.txt").write_bytes((DEMO / "merges.txt").read_bytes())
+    _, ours = both("fill-mask", "LongformerForMaskedLM", 1)
+    fields = json.loads(ours.model.config.to_json_string()) | {"vocab_size": 8392}
+    torch.manual_seed(7)
+    model = transformers.LongformerForMaskedLM(transformers.LongformerConfig(**fields)).eval()
+    model.save_pretrained(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tokenizer = transformers.LongformerTokenizerFast(str(tmp_path / "vocab.json"), str(tmp_path / "merges.txt"))
+    theirs = Peer(transformers, "fill-mask", model, tokenizer)
+    ours = lf_ref.pipeline("fill-mask", tmp_path)
+    text, known = "The <mask> of the king.", set(moved.values())
+    expected = [answer for answer in theirs(text, top_k=8392) if answer["token"] in known]
+    got = ours(text, top_k=8392)
+    assert {answer["token"] for answer in got} == {answer["token"] for answer in expected} == known
+    assert_same(got[:20], expected[:20])
+    assert_same(ours(text), expected[:5])

@@ -76,7 +76,7 @@ def inputs_for(task: str) -> list[Any]:
         ]
     if task == "multiple-choice":
         return [{"question": text, "choices": ["yes", *TEXTS[:place]]} for place, text in enumerate(TEXTS[:4])]
-    return TEXTS
+    return [text for text in TEXTS if text] if task == "zero-shot-classification" else TEXTS
 
 
 def options_for(task: str) -> dict[str, Any]:

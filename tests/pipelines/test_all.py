@@ -73,58 +73,6 @@ def test_defaults_of_the_pipeline_hold_for_its_calls(task):
     assert_alike(pipe_for(task, **options)(inputs), pipe_for(task)(inputs, **options), 0.0)
 
 
-@pytest.mark.parametrize("task", CLASSES)
-def test_unknown_options_are_refused_with_those_there_are(task):
-    with pytest.raises(InputError, match=f"{task} has no option 'top_q'; its options are truncation, max_length"):
-        pipe_for(task, top_q=3)
-    with pytest.raises(InputError, match=f"{task} has no option 'top_q'; its options are truncation"):
-        pipe_for(task)(inputs_for(task), top_q=3)
-
-
-# What HF's pipelines take and these do not, and what the message about it must name.
-HF_ONLY = {
-    "batch_size": "batch_tokens= of pipeline",
-    "num_workers": "num_threads= of pipeline",
-    "torch_dtype": 'dtype="float32" or dtype="float64"',
-    "device": "there is only the CPU",
-    "device_map": "there is only the CPU",
-    "framework": "there is only NumPy",
-    "use_fast": "only one tokenizer",
-    "trust_remote_code": "is never run",
-    "use_auth_token": "token= of pipeline",
-    "config": r"from_pretrained\(..., config=...\)",
-    "model_kwargs": "by themselves",
-    "tokenizer_kwargs": "truncation= and max_length=",
-    "tokenize_kwargs": "truncation= and max_length=",
-    "padding": "results do not depend on it",
-    "pad_to_multiple_of": "nothing has to be padded",
-    "add_special_tokens": "the model needs them",
-    "topk": "is called top_k",
-    "return_all_scores": "top_k=None",
-    "multi_class": "is called multi_label",
-    "grouped_entities": 'aggregation_strategy="simple"',
-    "ignore_subwords": 'aggregation_strategy="first"',
-    "offset_mapping": "gives the offsets",
-    "data": "question= and context=",
-    "X": "question= and context=",
-}
-
-
-@pytest.mark.parametrize("name", HF_ONLY)
-def test_what_only_hf_takes_is_refused_with_the_way_out(name):
-    message = rf"has no option '{name}': .*{HF_ONLY[name]}.*; its options are truncation"
-    with pytest.raises(InputError, match=message):
-        lf_ref.pipeline("question-answering", "a/repository-that-is-never-asked-for", **{name: 1})
-    with pytest.raises(InputError, match=message):
-        pipe_for("fill-mask")("A <mask>.", **{name: 1})
-
-
-@pytest.mark.parametrize("name", ["batch_tokens", "quiet", "dtype", "backend", "num_threads", "tokenizer", "token"])
-def test_what_is_said_when_building_is_refused_in_a_call(name):
-    with pytest.raises(InputError, match=rf"'{name}': say it when building the pipeline.*{name}=\.\.\."):
-        pipe_for("fill-mask")("A <mask>.", **{name: 1})
-
-
 # The names by which HF's pipelines take what is asked of them.
 NAMES = dict.fromkeys(CLASSES, ("inputs",)) | {
     "zero-shot-classification": ("sequences", "candidate_labels"),
@@ -173,11 +121,10 @@ def test_counts_are_checked(task, name, value):
         pipe_for(task, **{name: value})
 
 
-@pytest.mark.parametrize("value", [1, "yes", None])
+@pytest.mark.parametrize("value", [1, "yes", np.int64(1)])
 @pytest.mark.parametrize(
     ("task", "name"),
     [
-        ("fill-mask", "truncation"),
         ("fill-mask", "quiet"),
         ("feature-extraction", "return_tensors"),
         ("zero-shot-classification", "multi_label"),
@@ -187,7 +134,7 @@ def test_counts_are_checked(task, name, value):
     ],
 )
 def test_flags_are_checked(task, name, value):
-    with pytest.raises(InputError, match=f"{name} must be True or False, got {value!r}"):
+    with pytest.raises(InputError, match=f"{name} must be True or False, got "):
         pipe_for(task, **{name: value})
 
 
@@ -222,9 +169,10 @@ def test_too_long_is_an_error_that_says_what_to_do(task):
     ):
         pipe([short, too_long(task)], **options)
     with pytest.raises(InputError, match="max_length= allows at most 13"):
-        pipe(too_long(task), max_length=13, **options)
-    with pytest.raises(InputError, match=f"max_length=1000 is too much: this model takes at most {LIMIT} tokens"):
-        pipe(short, max_length=1000, **options)
+        pipe(too_long(task), max_length=13, truncation=False, **options)
+    with pytest.raises(InputError, match=f"max_length=100 is too much: this model takes at most {LIMIT} tokens"):
+        pipe(too_long(task), max_length=100, **options)
+    assert_alike(pipe(short, max_length=100, **options), pipe(short, **options), 0.0)
     assert pipe(too_long(task), truncation=True, **options)
     assert_alike(
         pipe(too_long(task), truncation=True, max_length=LIMIT, **options),
@@ -347,15 +295,14 @@ def test_models_that_do_not_fit_are_refused():
         lf_ref.pipeline("fill-mask", model=model, tokenizer=demo_tokenizer(), dtype="float32")
     with pytest.raises(InputError, match="tokenizer must be a LongformerTokenizer, got function"):
         TASKS["fill-mask"](model, save_checkpoint)
-    for other in ({"model": object()}, {"model": model, "tokenizer": object()}):
-        with pytest.raises(CheckpointError, match="a checkpoint is named by a text or a path, got object"):
-            lf_ref.pipeline("fill-mask", **other)
 
 
 def test_a_tokenizer_with_more_words_than_the_model_is_refused():
     tokenizer = lf_ref.LongformerTokenizer.from_pretrained()
     tokenizer.add_tokens(["<more>"])
-    with pytest.raises(InputError, match="the tokenizer has 8193 tokens and the model only 8192"):
+    with pytest.raises(
+        InputError, match="the tokenizer has 8193 tokens, the last with id 8192, and the model only 8192 rows"
+    ):
         lf_ref.pipeline("fill-mask", model=model_for("fill-mask"), tokenizer=tokenizer)
 
 

@@ -270,7 +270,7 @@ def test_multiple_choice_is_the_model_with_its_own_global_attention():
         (None, "give either a question and choices=, or a dict"),
         ({}, "must have the keys question and choices, got none"),
         ({"question": "a"}, "must have the keys question and choices, got question"),
-        ({"question": "a", "choices": "b"}, "must be a list of at least one text, got 'b'"),
+        ({"question": "a", "choices": "b"}, "must be a list of at least one text, got str"),
         ({"question": "a", "choices": []}, "must be a list of at least one text"),
         ({"question": "a", "choices": ["b", 3]}, "choice 1 of the text must be a text"),
         ({"question": "a", "choices": ["b", ""]}, "choice 1 of the text is empty"),

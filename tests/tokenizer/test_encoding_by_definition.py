@@ -189,11 +189,41 @@ def test_a_lone_surrogate_is_an_error_with_its_position(demo):
         demo.encode("é \ud83d\ude00")
 
 
-def test_a_byte_without_a_token_is_an_error_that_names_it():
-    tokenizer = LongformerTokenizer({"<s>": 0, "</s>": 2, "a": 3, "b": 4, "ab": 5}, ["a b"])
+@unhurried
+@given(text=st.text("ab c\u00e9\u00c9\u6f22", max_size=20))
+def test_a_byte_without_a_token_is_unknown(text):
+    vocab = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 7, "a": 11, "b": 12, "ab": 13, "\u00c3": 17, "\u00a9": 5}
+    oracle = NaiveBPE(vocab, [("a", "b")], [], "<mask>")
+    found = LongformerTokenizer(vocab, ["a b"])(text, add_special_tokens=False, return_offsets_mapping=True)
+    assert found.input_ids == oracle.ids(text)
+    byte_of = {character: byte for byte, character in enumerate(oracle.characters)}
+    assert bytes(byte_of[character] for character in "".join(found.tokens())) == text.encode()
+    assert sorted(found.word_ids()) == found.word_ids()
+    at = 0
+    for token, (start, end) in zip(found.tokens(), found.offset_mapping, strict=True):
+        first = len(text.encode()[:at].decode(errors="ignore"))
+        at += len(token)
+        if token == oracle.characters[0x20]:  # trimmed off
+            assert (start, end) == (first + 1, first + 1)
+        else:
+            assert (start, end) == (first, first + len(token))
+    again = pickle.loads(pickle.dumps(found))
+    assert (again.tokens(), again.word_ids()) == (found.tokens(), found.word_ids())
+
+
+def test_the_three_ways_of_merging_keep_unknown_bytes():
+    tokenizer = LongformerTokenizer({"<s>": 0, "</s>": 1, "<unk>": 2, "a": 3, "aa": 4, "aaaa": 5}, ["a a", "aa aa"])
+    for count in (1, 50, 1000, 9001):
+        assert tokenizer.encode("aaaab" * count, add_special_tokens=False) == [5, 2] * count
+
+
+def test_without_an_unknown_token_such_a_byte_is_an_error_that_names_it():
+    tokenizer = LongformerTokenizer({"<s>": 0, "</s>": 2, "a": 3, "b": 4, "ab": 5}, ["a b"], unk_token=None)
     assert tokenizer.encode("aba") == [0, 5, 3, 2]
-    with pytest.raises(InputError, match="no token for byte 0x63"):
+    with pytest.raises(InputError, match=r"no token for byte 0x63 \('c'\).*no unk_token.*set unk_token"):
         tokenizer.encode("abc")
+    tokenizer.unk_token = "</s>"
+    assert tokenizer.encode("abc") == [0, 5, 2, 2]
 
 
 def test_a_copy_by_pickle_encodes_the_same(both):

@@ -272,8 +272,119 @@ def test_no_vocabulary_at_all(tmp_path):
         LongformerTokenizer(tmp_path / "no_such.json", tmp_path / "no_such.txt")
 
 
+def test_where_there_is_none_the_way_to_another_is_told(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError) as caught:
+        LongformerTokenizer.from_pretrained(tmp_path)
+    assert "tokenizer= to a pipeline" in str(caught.value)
+    assert "LongformerTokenizer.from_pretrained" in str(caught.value)
+
+
+ROLES = {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]"}
+
+
+@pytest.mark.parametrize("serialized", [False, True])
+@pytest.mark.parametrize("file", ["tokenizer_config.json", "special_tokens_map.json"])
+@pytest.mark.parametrize("nulls", [{}, {"bos_token": None}, {"bos_token": None, "eos_token": None}])
+def test_cls_and_sep_stand_for_roles_that_there_are_not(tmp_path, file, nulls, serialized):
+    vocab = {token: number for number, token in enumerate([*ROLES.values(), "a", "b", "ab"])}
+    tokenizer = LongformerTokenizer(vocab, ["a b"], **ROLES, bos_token=None, eos_token=None)
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "special_tokens_map.json").unlink()
+    (tmp_path / "tokenizer_config.json").unlink()
+    if not serialized:
+        (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / file).write_text(json.dumps(ROLES | nulls))
+    for made in (tokenizer, LongformerTokenizer.from_pretrained(tmp_path)):
+        assert (made.bos_token, made.eos_token) == ("[CLS]", "[SEP]")
+        assert (made.bos_token_id, made.eos_token_id) == (0, 1)
+        assert (len(made), made.encode("ab[MASK]b")) == (8, [0, 7, 4, 6, 1])
+
+
+def test_bos_and_eos_stand_for_cls_and_sep_that_there_are_not(folder, demo):
+    edit(folder / "tokenizer_config.json", {"cls_token": None, "sep_token": None})
+    edit(folder / "special_tokens_map.json", {"cls_token": None, "sep_token": None})
+    tokenizer = LongformerTokenizer.from_pretrained(folder)
+    assert (tokenizer.cls_token, tokenizer.sep_token) == ("<s>", "</s>")
+    assert tokenizer.encode("a", "b") == demo.encode("a", "b")
+
+
+def test_a_tokenizer_json_alone_names_roles_that_the_vocabulary_has(tmp_path):
+    vocab = {token: number for number, token in enumerate([*ROLES.values(), "a"])}
+    LongformerTokenizer(vocab, [], **ROLES, bos_token=None, eos_token=None).save_pretrained(
+        tmp_path, legacy_format=False
+    )
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        (tmp_path / name).unlink()
+    edit(tmp_path / "special_tokens_map.json", {name: ROLES[name] for name in ("pad_token", "unk_token", "mask_token")})
+    tokenizer = LongformerTokenizer.from_pretrained(tmp_path)
+    assert (tokenizer.cls_token, tokenizer.sep_token, tokenizer.bos_token) == ("[CLS]", "[SEP]", "[CLS]")
+    assert len(tokenizer) == len(vocab)
+
+
+def test_roles_that_files_leave_open_are_those_of_hf(folder):
+    edit(folder / "tokenizer_config.json", {"cls_token": "</s>"})
+    (folder / "special_tokens_map.json").unlink()
+    assert LongformerTokenizer.from_pretrained(folder).bos_token == "<s>"
+
+
+def test_model_max_length_of_the_settings(folder):
+    (folder / "special_tokens_map.json").unlink()
+    for limits, length in (({"max_len": 7}, 7), ({"model_max_length": 5, "max_len": 7}, 5)):
+        (folder / "tokenizer_config.json").write_text(json.dumps(limits))
+        tokenizer = LongformerTokenizer.from_pretrained(folder)
+        assert len(tokenizer("a " * 20, truncation=True).input_ids) == length
+        assert len(tokenizer("a", padding="max_length").input_ids) == length
+        rows = tokenizer("a " * 20, truncation=True, stride=1, return_overflowing_tokens=True).input_ids
+        assert max(map(len, rows)) == length
+
+
+def test_extra_special_tokens_of_the_settings(folder):
+    edit(folder / "tokenizer_config.json", {"extra_special_tokens": {"image_token": "<img>"}, "image_token": "<img>"})
+    tokenizer = LongformerTokenizer.from_pretrained(folder)
+    assert tokenizer.image_token_id == tokenizer.vocab_size
+    tokenizer.save_pretrained(folder)
+    tokenizer.image_token = "</s>"
+    tokenizer.save_pretrained(folder / "again")
+    assert LongformerTokenizer.from_pretrained(folder).image_token == "<img>"
+    again = LongformerTokenizer.from_pretrained(folder / "again")
+    assert (again.image_token, again.tokenize("a<img>")) == ("</s>", ["a", "<img>"])
+    edit(folder / "tokenizer_config.json", {"extra_special_tokens": ["<x>"]})  # as transformers 5 writes them
+    assert LongformerTokenizer.from_pretrained(folder).additional_special_tokens == ["<x>"]
+
+
+LONG = "x" * 9999
+MANY = [{"y" * 99: ["z" * 99] * 99}] * 99
+
+
+@pytest.mark.parametrize(
+    "value", [LONG, MANY, {LONG: MANY}, 10**3000, [[LONG] * 9] * 9], ids=lambda value: type(value).__name__
+)
+@pytest.mark.parametrize("name", [*FILES[2:], "tokenizer.json", "vocab.json", "added_tokens.json"])
+def test_a_message_holds_at_most_a_line_of_a_file(tmp_path, name, value):
+    tokenizer = LongformerTokenizer.from_pretrained()
+    tokenizer.add_tokens(["<new>"])
+    tokenizer.save_pretrained(tmp_path)
+    if name in ("vocab.json", "special_tokens_map.json", "added_tokens.json"):
+        (tmp_path / "tokenizer.json").unlink()
+        (tmp_path / "tokenizer_config.json").unlink()
+    content = json.loads((tmp_path / name).read_text())
+    messages = []
+    for path in places(content)[1:]:
+        changed = json.loads(json.dumps(content))
+        put(*path, value=value)(changed)
+        (tmp_path / name).write_text(json.dumps(changed))
+        with suppress(CheckpointError, InputError):
+            LongformerTokenizer.from_pretrained(tmp_path)
+            continue
+        with pytest.raises((CheckpointError, InputError)) as caught:
+            LongformerTokenizer.from_pretrained(tmp_path)
+        messages.append(str(caught.value).replace(str(tmp_path), ""))
+    assert all(len(message) < 450 and "\n" not in message for message in messages), max(messages, key=len)
+
+
 def test_an_option_that_does_not_exist(folder):
-    with pytest.raises(TypeError, match="do_lower_case"):
+    with pytest.raises(InputError, match=r"do_lower_case=False or None only, got True: .*text\.lower\(\)"):
         LongformerTokenizer.from_pretrained(folder, do_lower_case=True)
 
 

@@ -86,6 +86,130 @@ def test_roles_by_string_take_the_flags_of_the_file(alone):
     assert LongformerTokenizer.from_pretrained(alone).tokenize("a <mask>") == ["a", " <mask>"]
 
 
+def around(*names: str) -> list[dict[str, Any]]:
+    """Pieces of a template; names with one letter are texts, a digit after ":" is their token type."""
+    pieces = []
+    for name in names:
+        name, _, type_id = name.partition(":")
+        pieces.append({"Sequence" if len(name) == 1 else "SpecialToken": {"id": name, "type_id": int(type_id or 0)}})
+    return pieces
+
+
+def template(**changes: Any) -> dict[str, Any]:
+    tokens = {"<s>": 0, "<pad>": 1, "</s>": 2}
+    return {
+        "type": "TemplateProcessing",
+        "single": around("<s>", "A", "</s>"),
+        "pair": around("<s>", "A", "</s>", "</s>", "B", "</s>"),
+        "special_tokens": {name: {"id": name, "ids": [number], "tokens": [name]} for name, number in tokens.items()},
+    } | changes
+
+
+def byte_level(**changes: Any) -> dict[str, Any]:
+    return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True} | changes
+
+
+def sequence(key: str, *parts: Any) -> dict[str, Any]:
+    return {"type": "Sequence", key: list(parts)}
+
+
+def roberta(content: dict[str, Any]) -> None:
+    content["post_processor"] = sequence("processors", byte_level(), content["post_processor"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("post_processor", value=sequence("processors", byte_level(), template())),
+        put("post_processor", value=sequence("processors", template(), byte_level())),
+        put("pre_tokenizer", value=sequence("pretokenizers", byte_level())),
+        put("decoder", value=sequence("decoders", byte_level())),
+        put("normalizer", value=sequence("normalizers")),
+    ],
+)
+def test_parts_that_mean_the_same(alone, demo, change):
+    edit(alone / "tokenizer.json", change)
+    for loaded in (
+        LongformerTokenizer.from_pretrained(alone),
+        LongformerTokenizer(tokenizer_file=alone / "tokenizer.json"),
+    ):
+        options = {"return_offsets_mapping": True, "truncation": True, "max_length": 13, "return_token_type_ids": True}
+        assert loaded(TEXT, "b c", **options) == demo(TEXT, "b c", **options)
+        assert loaded.decode(demo.encode(TEXT)) == demo.decode(demo.encode(TEXT))
+
+
+def test_two_parts_that_trim_trim_once(alone, demo):
+    edit(alone / "tokenizer.json", roberta)
+    loaded = LongformerTokenizer.from_pretrained(alone)
+    assert loaded(TEXT, return_offsets_mapping=True) == demo(TEXT, return_offsets_mapping=True)
+
+
+@pytest.mark.parametrize("processor", [template(), sequence("processors", byte_level(trim_offsets=False), template())])
+def test_a_template_alone_trims_no_offsets(alone, processor):
+    edit(alone / "tokenizer.json", put("post_processor", value=processor))
+    untrimmed = LongformerTokenizer.from_pretrained(trim_offsets=False)
+    options = {"return_offsets_mapping": True}
+    assert LongformerTokenizer.from_pretrained(alone)(TEXT, **options) == untrimmed(TEXT, **options)
+    trimmed = LongformerTokenizer.from_pretrained(alone, trim_offsets=True)
+    assert trimmed(TEXT, **options) == LongformerTokenizer.from_pretrained()(TEXT, **options)
+
+
+def test_a_template_names_the_tokens_around(alone, demo):
+    change = template(single=around("<pad>", "A", "<s>"), pair=around("<pad>", "A", "<s>", "<s>", "B", "<s>"))
+    edit(alone / "tokenizer.json", put("post_processor", value=change))
+    ids = demo.encode("a", add_special_tokens=False) + demo.encode("b", add_special_tokens=False)
+    assert LongformerTokenizer.from_pretrained(alone).encode("a", "b") == [1, ids[0], 0, 0, ids[1], 0]
+
+
+TEMPLATE_FAULTS: list[tuple[Any, str]] = [
+    (template(single=around("<s>", "A")), "template is single '<cls> .A <sep>'.* got single '<s> .A'"),
+    (template(single=around("A", "<s>", "</s>")), "template is single"),
+    (template(single=around("<s>", "B", "</s>")), "template is single"),
+    (template(single=[]), "template is single"),
+    (template(pair=around("<s>", "A", "</s>", "B", "</s>")), "pair '<s> .A </s> .B </s>'"),
+    (template(pair=around("<s>", "A", "</s>", "<s>", "B", "</s>")), "template is single"),
+    (template(pair=around("<s>", "B", "</s>", "</s>", "A", "</s>")), "template is single"),
+    (template(pair=around("<s>", "A", "</s>", "</s>", "B:1", "</s>:1")), r"pair\[4\] has the token type 1"),
+    (template(single=around("<t>", "A", "</s>")), r"single\[0\] names '<t>', which is not in special_tokens"),
+    (template(single=around("<s>", "A", "</s>")[:1] * 3), "template is single"),
+    (template(single="<s> $A </s>"), "single must be a list"),
+    (template(single=[{"Sequence": "A"}]), r"single\[0\] must be a SpecialToken or a Sequence"),
+    (template(single=[{}]), r"single\[0\] must be a SpecialToken or a Sequence"),
+    (template(single=[{"Sequence": {}}]), r"single\[0\].id must be a string"),
+    (template(special_tokens=None), "special_tokens must be an object"),
+    (template(special_tokens={"<s>": {"tokens": ["<s>", "a"], "ids": [0, 5]}}), "must have one token and one id"),
+    (template(special_tokens={"<s>": {"tokens": ["<s>"], "ids": [5]}}), "must be a token and its id"),
+    (sequence("processors", byte_level()), "must be null or of type 'RobertaProcessing' or 'TemplateProcessing'"),
+    (sequence("processors"), "must be null or of type"),
+    (sequence("processors", template(), template()), "must be null or of type"),
+    (sequence("processors", byte_level(), byte_level(), template()), "must be null or of type"),
+    (sequence("processors", {"type": "BertProcessing"}, template()), "must be null or of type"),
+    (sequence("processors", sequence("processors", template())), "must be null or of type"),
+    (sequence("processors", "ByteLevel"), r"processors\[0\] must be an object"),
+    (sequence("processors", byte_level(trim_offsets=1), template()), "trim_offsets must be true or false"),
+    (sequence("parts", template()), "processors must be a list"),
+]
+
+
+@pytest.mark.parametrize(("processor", "message"), TEMPLATE_FAULTS)
+def test_a_post_processor_that_means_something_else(alone, processor, message):
+    edit(alone / "tokenizer.json", put("post_processor", value=processor))
+    with pytest.raises(CheckpointError, match=f"tokenizer.json: post_processor.*{message}") as caught:
+        LongformerTokenizer.from_pretrained(alone)
+    assert len(str(caught.value)) < 500
+
+
+def test_unknown_bytes_in_one_are_refused_where_there_are_any(alone, demo):
+    edit(alone / "tokenizer.json", put("model", "fuse_unk", value=True))
+    assert ids(alone) == demo.encode(TEXT)
+    small = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4, "a": 5}
+    LongformerTokenizer(small, []).save_pretrained(alone)
+    assert ids(alone)[-2:] == [3, 2]
+    edit(alone / "tokenizer.json", put("model", "fuse_unk", value=True))
+    with pytest.raises(CheckpointError, match=r"model.fuse_unk is True.* each byte"):
+        ids(alone)
+
+
 SERIALIZED_FAULTS: list[tuple[Any, str]] = [
     (put("model", value=None), "model must be an object"),
     (put("model", "type", value="WordPiece"), "model.type is 'WordPiece'"),
@@ -105,6 +229,11 @@ SERIALIZED_FAULTS: list[tuple[Any, str]] = [
     (put("normalizer", value={"type": "NFC"}), "normalizer must be null"),
     (put("pre_tokenizer", value={"type": "Whitespace"}), "pre_tokenizer must be null or of type 'ByteLevel'"),
     (put("pre_tokenizer", "use_regex", value=False), "pre_tokenizer must be null or of type 'ByteLevel'"),
+    (put("pre_tokenizer", value=sequence("pretokenizers")), "pre_tokenizer must be null or of type 'ByteLevel'"),
+    (put("pre_tokenizer", value=sequence("pretokenizers", byte_level(), byte_level())), "pre_tokenizer must be null"),
+    (put("pre_tokenizer", value=sequence("pretokenizers", byte_level(use_regex=False))), "pre_tokenizer must be null"),
+    (put("decoder", value=sequence("decoders", {"type": "Fuse"})), "decoder must be null"),
+    (put("normalizer", value=sequence("normalizers", {"type": "NFC"})), "normalizer must be null"),
     (put("pre_tokenizer", value="ByteLevel"), "pre_tokenizer must be an object"),
     (put("post_processor", value={"type": "ByteLevel"}), "post_processor must be null or of type"),
     (put("post_processor", "cls", value=["<s>", 5]), "post_processor.cls must be a token and its id"),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ...checkpoint import StoredTensors, open_tensors
+from ...checkpoint import StoredTensors, open_tensors, read_config
 from ...checkpoint.binding import fitting_heads
 from ...checkpoint.names import HEADS
 from ...config import CONFIG_NAME, LongformerConfig
@@ -109,7 +109,7 @@ def _chosen(
         return own
     known = standard_cases()
     if source is not None and tensors is not None:
-        config = LongformerConfig.from_json_file(source.require(CONFIG_NAME))
+        config = read_config(source)
         known = cases_for_checkpoint(config, _class_of(config, tensors))
     return select_cases(known, [str(name) for name in given])
 

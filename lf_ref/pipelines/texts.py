@@ -1,0 +1,64 @@
+"""Texts as callers give them: one, or several in an order; what has no order, or is not of texts, is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
+from typing import Any
+
+from ..errors import InputError
+from ..tokenizer.inputs import half_a_character
+
+
+def ordered(given: Any) -> Sequence[Any] | Iterator[Any] | None:
+    """The entries of a sequence, an array or Series of one dimension, or a stream without a length; else None.
+
+    >>> ordered(("a", "b")), ordered({"a": "b"}), ordered({"a", "b"})
+    (('a', 'b'), None, None)
+    """
+    if isinstance(given, str | bytes):
+        return None
+    if getattr(given, "ndim", None) == 1 and hasattr(given, "tolist"):
+        entries: list[Any] = given.tolist()
+        return entries
+    if isinstance(given, Sequence):
+        return given
+    # A mapping, a set and a frame have a length, and an iterator over something else than the texts in them.
+    return iter(given) if isinstance(given, Iterable) and not isinstance(given, Sized) else None
+
+
+def what_to_write(given: Any) -> str:
+    """The type of what is not a list of texts, and how to make one of it."""
+    kind = type(given).__name__
+    if isinstance(given, Mapping):
+        return f"{kind}: a list of its values is list(texts.values())"
+    if isinstance(given, Set):
+        return f"{kind}: give a list in an order of your own, such as sorted(texts)"
+    if hasattr(given, "columns") or hasattr(given, "column_names"):
+        return f'{kind}: give the texts of one column, list(frame["column"])'
+    if hasattr(given, "to_pylist"):
+        return f"{kind}: give texts.to_pylist()"
+    if hasattr(given, "ndim") and hasattr(given, "tolist") and not isinstance(given, str):
+        return f"{kind} of {given.ndim} dimensions: one of texts has 1"
+    return f"{kind}: give list(texts)" if isinstance(given, Iterable) and not isinstance(given, Sequence) else kind
+
+
+def check_texts(name: str, value: object, *, in_any_order: bool = False) -> list[str]:
+    """The texts of a sequence or of an array or Series of one dimension; in_any_order: of a set too.
+
+    An iterator, which can be read only once, is none.
+    """
+    texts = value if in_any_order and isinstance(value, Set) else ordered(value)
+    if not isinstance(texts, Sequence | Set):
+        raise InputError(f"{name} must be a list of texts, got {what_to_write(value)}")
+    return [check_text(f"each of {name}", text) for text in texts]
+
+
+def check_text(which: str, value: object) -> str:
+    """The value, which must be a text, and one that the tokenizer can take: its errors do not know `which`."""
+    if not isinstance(value, str):
+        raise InputError(f"{which} must be a text (str), got {what_to_write(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{which} has {half_a_character(value, error.start)}") from None
+    return str.__str__(value)  # of a subclass, such as NumPy's, the plain text
