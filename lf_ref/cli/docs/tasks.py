@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import fields
-from inspect import getdoc, signature
+from inspect import cleandoc, getdoc, signature
 from typing import Any
 
 from ...pipelines import Options, Pipeline
@@ -54,7 +54,7 @@ def _table(options: type[Options]) -> str:
 
 def _meanings(options: type[Options]) -> dict[str, str]:
     """What the docstring of a class says of each argument."""
-    arguments = (options.__doc__ or "").replace("\n    ", "\n").partition("Args:\n")[2].partition("\nRaises:")[0]
+    arguments = cleandoc(options.__doc__ or "").partition("Args:\n")[2].partition("\nRaises:")[0]
     return {
         name: " ".join(meaning.split()) for names, meaning in _ARGUMENT.findall(arguments) for name in names.split(", ")
     }
