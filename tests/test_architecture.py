@@ -19,6 +19,9 @@ FLOORS = [
     ["other_models"],
     ["config_rules"],
     ["config"],
+    ["tokenizer.arguments"],
+    ["tokenizer.added_token", "tokenizer.bpe"],
+    ["tokenizer.files", "tokenizer.encoding"],
     ["tokenizer", "checkpoint", "reference", "kernels"],
     ["model"],
     ["pipelines"],
@@ -35,14 +38,15 @@ FLOORS = [
 ONLY = {
     "kernels": {"errors"},
     "reference": {"errors", "config"},
+    "tokenizer.bpe": {"errors"},
+    "tokenizer.files": {"errors", "files", "tokenizer.arguments", "tokenizer.added_token", "tokenizer.bpe"},
+    "tokenizer.encoding": {"errors", "hf_names", "tokenizer.arguments", "tokenizer.added_token", "tokenizer.bpe"},
     "testing.generator": {"errors", "hf_names", "config", "checkpoint"},
 }
 # Imports that lead up or close a circle, to be removed: (module, what it must not import).
 KNOWN_VIOLATIONS = {
     ("config_rules", "config"),
     ("model.hf_methods", "model.heads"),
-    ("tokenizer.roles", "tokenizer.vocabulary"),
-    ("tokenizer.saving", "tokenizer.tokenizer"),
 }
 
 

@@ -13,7 +13,7 @@ from tokenizer.vocabularies import texts, unhurried
 
 from lf_ref.errors import InputError
 from lf_ref.tokenizer import BatchEncoding, LongformerTokenizer, LongformerTokenizerFast
-from lf_ref.tokenizer.truncation import row_windows
+from lf_ref.tokenizer.encoding.truncation import row_windows
 
 FIRST = "Plants are among the most <mask> and essential forms of life."
 SECOND = "Without them, we couldn't breathe."
@@ -228,7 +228,7 @@ def test_bytes_that_are_no_text(demo):
     half = half if len(half) > 1 else [demo.convert_tokens_to_ids("Ã")]
     assert demo.decode(half[:1]) == "\ufffd"
     assert LongformerTokenizer.from_pretrained(errors="ignore").decode(half[:1]) == ""
-    with pytest.raises(InputError, match="no UTF-8 from byte 0 on"):
+    with pytest.raises(InputError, match="not UTF-8 from byte 0 on"):
         LongformerTokenizer.from_pretrained(errors="strict").decode(half[:1])
 
 
@@ -273,7 +273,7 @@ def test_many_threads_encode_as_one():
 
 REFUSED = [
     ({"text": 3}, "text must be a string, got 3"),
-    ({"text": None}, "text must be a string or several, got None; give text or text_target"),
+    ({"text": None}, "text must be a string or a list of strings, got None; give text or text_target"),
     ({"text": ["a", 3]}, r"text\[1\] must be a string, got 3"),
     ({"text": b"a"}, "text must be a string, got b'a'"),
     ({"text": "a", "text_pair": 3}, "text_pair must be a string, got 3"),
@@ -291,23 +291,26 @@ REFUSED = [
     ({"text": "a", "pad_to_multiple_of": 0}, "pad_to_multiple_of must be an integer of at least 1, got 0"),
     ({"text": "a", "padding_side": "up"}, 'padding_side must be "right" or "left", got \'up\''),
     ({"text": "a", "return_tensors": "pt"}, "return_tensors must be \"np\" or None, got 'pt'.*torch.from_numpy"),
-    ({"text": "a", "max_length": 1}, "max_length=1 has no room for the 2 special tokens"),
-    ({"text": "a", "text_pair": "b", "max_length": 3}, "max_length=3 has no room for the 4 special tokens"),
+    ({"text": "a", "max_length": 1}, "max_length must be at least 2, the number of special tokens in a row, got 1"),
+    (
+        {"text": "a", "text_pair": "b", "max_length": 3},
+        "max_length must be at least 4, the number of special tokens in a row, got 3",
+    ),
     ({"text": "a b c", "max_length": 3, "truncation": "only_second"}, 'truncation="only_second" needs a second text'),
     (
         {"text": "a", "text_pair": "a b c", "max_length": 6, "truncation": "only_first"},
-        "would have to take 2 of the 1 tokens",
+        "would remove 2 tokens of a text of 1",
     ),
     (
         {"text": "a b c d", "max_length": 4, "stride": 2, "return_overflowing_tokens": True},
-        "max_length leaves 2 tokens .* stride=2",
+        "stride must be less than the 2 tokens .* got 2",
     ),
-    ({"text": "a b c d", "max_length": 2, "return_overflowing_tokens": True}, "max_length leaves 0 tokens"),
+    ({"text": "a b c d", "max_length": 2, "return_overflowing_tokens": True}, "stride must be less than the 0 tokens"),
     (
         {"text": "a", "max_length": 9, "padding": True, "truncation": True, "pad_to_multiple_of": 8},
-        "max_length=9 is no multiple of pad_to_multiple_of=8.* max_length=8",
+        "max_length must be a multiple of pad_to_multiple_of=8 .* got 9; use max_length=8",
     ),
-    ({"text": ["a", "a b"], "return_tensors": "np"}, "rows of input_ids differ in length.*padding=True"),
+    ({"text": ["a", "a b"], "return_tensors": "np"}, "rows of input_ids must have equal lengths.*padding=True"),
 ]
 
 
@@ -331,16 +334,16 @@ def test_words_that_are_none(words):
     [
         (lambda t: t.decode([5, 9000]), "id 9000 at position 1 is not in the vocabulary of 8192"),
         (lambda t: t.decode([-100]), "id -100 at position 0"),
-        (lambda t: t.decode("5"), "ids must be integers"),
-        (lambda t: t.decode([[5]]), "ids must be integers"),
-        (lambda t: t.decode([5.0]), "ids must be integers"),
+        (lambda t: t.decode("5"), "ids must be a list of integers"),
+        (lambda t: t.decode([[5]]), "ids must be a list of integers"),
+        (lambda t: t.decode([5.0]), "ids must be a list of integers"),
         (lambda t: t.convert_ids_to_tokens(9000), "id 9000 at position 0"),
-        (lambda t: t.pad({"attention_mask": [1]}), "pad needs values with the name input_ids"),
-        (lambda t: t.pad([{"input_ids": [1]}, {"x": 1}]), "row 1 has no input_ids"),
-        (lambda t: t.pad([[1, 2]]), "a mapping of values or a list of such mappings"),
+        (lambda t: t.pad({"attention_mask": [1]}), "encoded_inputs must have input_ids"),
+        (lambda t: t.pad([{"input_ids": [1]}, {"x": 1}]), "row 1 must have input_ids"),
+        (lambda t: t.pad([[1, 2]]), "a mapping of values, or a list of such mappings"),
         (lambda t: t.pad({"input_ids": [[5, 6]], "attention_mask": [[1]]}), "rows of attention_mask must be as long"),
-        (lambda t: t.pad({"input_ids": [[5], [6, 7]]}, False, return_tensors="np"), "differ in length"),
-        (lambda t: t.get_special_tokens_mask([0], [2], already_has_special_tokens=True), "no second list"),
+        (lambda t: t.pad({"input_ids": [[5], [6, 7]]}, False, return_tensors="np"), "must have equal lengths"),
+        (lambda t: t.get_special_tokens_mask([0], [2], already_has_special_tokens=True), "token_ids_1 must be None"),
     ],
 )
 def test_ids_that_make_no_sense(demo, call, message):
@@ -356,7 +359,7 @@ def test_ids_that_make_no_sense(demo, call, message):
         ({"truncation_side": "up"}, "truncation_side must be"),
         ({"model_max_length": 0}, "model_max_length must be"),
         ({"mask_token": 3}, "mask_token must be a string"),
-        ({"cls_token": None, "bos_token": None}, "cls_token must be set"),
+        ({"cls_token": None, "bos_token": None}, "cls_token must be a token of the vocabulary"),
         ({"additional_special_tokens": [""]}, "must be a non-empty string"),
     ],
 )
@@ -377,7 +380,7 @@ def test_a_result_is_made_of_texts_or_not(demo):
     result = BatchEncoding({"input_ids": [[0, 5, 2]]})
     assert result.encodings is None
     assert not result.is_fast
-    with pytest.raises(InputError, match="not made from texts"):
+    with pytest.raises(InputError, match="does not come from texts"):
         result.tokens()
     with pytest.raises(InputError, match="no row 1 in a batch of 1"):
         demo("a").tokens(1)

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from tokenizer.vocabularies import NASTY, WHITE_SPACE, old_texts, texts, unhurried
 
 from lf_ref.errors import InputError
-from lf_ref.tokenizer import LongformerTokenizer, words
-from lf_ref.tokenizer.bpe import BytePairEncoder
-from lf_ref.tokenizer.words import BYTE_ALPHABET, split_by_tables, split_words
+from lf_ref.tokenizer import LongformerTokenizer
+from lf_ref.tokenizer.bpe import split_pattern
+from lf_ref.tokenizer.bpe.byte_alphabet import BYTE_ALPHABET
+from lf_ref.tokenizer.bpe.merges import Merges
+from lf_ref.tokenizer.bpe.split_pattern import split_by_tables, split_words
 from oracles import naive_bpe
 from oracles.naive_bpe import NaiveBPE
 
@@ -43,9 +45,9 @@ def test_words_are_those_of_the_definition(text):
 
 def test_the_fast_patterns_agree_with_the_tables():
     characters = [chr(point) for point in range(sys.maxunicode + 1) if not 0xD800 <= point < 0xE000]
-    settled = [character for character in characters if not words._unsettled().search(character)]
+    settled = [character for character in characters if not split_pattern._unsettled().search(character)]
     assert len(settled) > 90_000
-    for pattern, chosen in ((words._split_ascii, characters[:128]), (words._split_settled(), settled)):
+    for pattern, chosen in ((split_pattern._split_ascii, characters[:128]), (split_pattern._split_settled(), settled)):
         text = "".join(f"a{character}a 1{character}1 !{character}! '{character} " for character in chosen)
         assert pattern(text) == split_by_tables()(text)
 
@@ -102,10 +104,11 @@ SYMBOLS = st.one_of(
 @given(word=SYMBOLS)
 def test_the_three_ways_to_merge_agree(both, word):
     pairs = both._encoder.pairs
+    rules = pairs.merge_rules
     symbols = [pairs.vocab[BYTE_ALPHABET[byte]] for byte in word.encode()]
-    expected = pairs.merge_by_scan(symbols)
-    assert pairs.merge_by_heap(symbols) == expected
-    assert pairs.merge_in_rounds(symbols) == expected
+    expected = rules.by_scan(symbols)
+    assert rules.by_heap(symbols) == expected
+    assert rules.in_rounds(symbols) == expected
 
 
 @st.composite
@@ -126,20 +129,20 @@ def vocabularies(draw: st.DrawFn) -> tuple[dict[str, int], list[str]]:
 @given(vocabulary=vocabularies(), word=st.text("abc", max_size=90))
 def test_merges_in_any_order(vocabulary, word):
     vocab, merges = vocabulary
-    pairs = BytePairEncoder(vocab, merges)
+    rules = Merges(vocab, merges)
     naive = NaiveBPE(vocab, [tuple(merge.split(" ")) for merge in merges], [], "<mask>")
     expected = [vocab[symbol] for symbol in naive.merge(list(word))]
     symbols = [vocab[letter] for letter in word]
-    assert pairs.merge_by_scan(symbols) == expected
-    assert pairs.merge_by_heap(symbols) == expected
-    assert pairs.merge_in_rounds(symbols) == expected
+    assert rules.by_scan(symbols) == expected
+    assert rules.by_heap(symbols) == expected
+    assert rules.in_rounds(symbols) == expected
 
 
 def test_a_merge_that_ranks_before_the_one_that_makes_its_part():
     vocab = {"a": 0, "b": 1, "ab": 2, "aba": 3}
-    pairs = BytePairEncoder(vocab, ["ab a", "a b"])
+    rules = Merges(vocab, ["ab a", "a b"])
     # The first "ab" makes a pair of a lower rank, which goes before the second "ab".
-    for merge in (pairs.merge_by_scan, pairs.merge_by_heap, pairs.merge_in_rounds):
+    for merge in (rules.by_scan, rules.by_heap, rules.in_rounds):
         assert merge([0, 1, 0, 1]) == [3, 1]
 
 
@@ -152,7 +155,7 @@ def test_lengths_around_every_change_of_method(both, letters):
         ids = both.encode(text, add_special_tokens=False)
         assert both.decode(ids) == text
         if letters != " ":  # one word
-            assert ids == pairs.merge_by_heap([pairs.vocab[BYTE_ALPHABET[byte]] for byte in text.encode()])
+            assert ids == pairs.merge_rules.by_heap([pairs.vocab[BYTE_ALPHABET[byte]] for byte in text.encode()])
 
 
 @pytest.mark.parametrize("text", ["a" * 10**6, " " * 10**6, "\n" * 10**6, "é" * 10**6, "<mask>" * 10**5, "-" * 10**6])

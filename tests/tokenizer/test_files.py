@@ -127,7 +127,7 @@ VOCAB_FAULTS = {
     "huge id": ('{"a": 1, "b": 99999999999999999999}', "must be in 0"),
     "endless id": ('{"a": ' + "9" * 100_000 + "}", "vocab.json"),
     "equal ids": ('{"a": 1, "b": 2, "c": 1}', "'a' and 'c' both have the id 1"),
-    "surrogate": ('{"a": 1, "b\\ud800": 2}', "holds a lone surrogate"),
+    "surrogate": ('{"a": 1, "b\\ud800": 2}', "must not contain a lone surrogate"),
     "infinite": ('{"a": Infinity}', "must be an integer"),
 }
 
@@ -143,12 +143,12 @@ def test_a_vocabulary_with_a_fault(folder, fault):
 
 
 MERGES_FAULTS = {
-    "three": ("t h e\n", "merge 0, 't h e', is not two tokens"),
-    "one": ("the\n", "merge 0, 'the', is not two tokens"),
-    "blank": ("t h\n\nt h\n", "merge 1, '', is not two tokens"),
+    "three": ("t h e\n", "merge 0, 't h e', must be two tokens"),
+    "one": ("the\n", "merge 0, 'the', must be two tokens"),
+    "blank": ("t h\n\nt h\n", "merge 1, '', must be two tokens"),
     "unknown part": ("t h\nt \u00ff\u00ff\n", "merge 1, 't ÿÿ', needs the token 'ÿÿ'"),
     "unknown join": ("t h\nq q\n", "merge 1, 'q q', needs the token 'qq'"),
-    "tab": ("t\th\n", "is not two tokens"),
+    "tab": ("t\th\n", "must be two tokens"),
 }
 
 
@@ -192,12 +192,12 @@ SETTINGS_FAULTS: list[tuple[str, Any, str]] = [
     ("tokenizer_config.json", {"additional_special_tokens": [7]}, r"additional_special_tokens\[0\] must be"),
     ("tokenizer_config.json", {"model_input_names": [7]}, r"model_input_names\[0\] must be a string"),
     ("tokenizer_config.json", {"added_tokens_decoder": []}, "added_tokens_decoder must be an object"),
-    ("tokenizer_config.json", {"added_tokens_decoder": {"x": {}}}, "must have ids for keys, got 'x'"),
+    ("tokenizer_config.json", {"added_tokens_decoder": {"x": {}}}, "must have ids as keys, got 'x'"),
     ("tokenizer_config.json", {"added_tokens_decoder": {"9": "<x>"}}, r"added_tokens_decoder\.9 must be an object"),
-    ("tokenizer_config.json", {"added_tokens_decoder": {"9": {"content": "<x>"}}}, "has the id 9 there, but 8192"),
+    ("tokenizer_config.json", {"added_tokens_decoder": {"9": {"content": "<x>"}}}, "the order of the added tokens, got 9"),
     ("special_tokens_map.json", {"cls_token": ["<s>"]}, "cls_token must be an object"),
     ("added_tokens.json", {"<x>": "9"}, "'<x>' must be an integer"),
-    ("added_tokens.json", {"<x>": 2**70}, "has the id 1180591620717411303424 there, but 8192"),
+    ("added_tokens.json", {"<x>": 2**70}, "the order of the added tokens, got 1180591620717411303424"),
     ("added_tokens.json", {"<x>": 8192, "<y>": 8192}, "'<x>' and '<y>' both have the id 8192"),
     ("added_tokens.json", {"": 8192}, "must be a non-empty string"),
 ]

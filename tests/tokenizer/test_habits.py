@@ -15,7 +15,7 @@ from tokenizer.vocabularies import DEMO
 
 from lf_ref.errors import CheckpointError, InputError
 from lf_ref.tokenizer import AddedToken, BatchEncoding, LongformerTokenizer
-from lf_ref.tokenizer.inputs import refuse_unordered
+from lf_ref.tokenizer.arguments import refuse_unordered
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_hfs_arguments_of_loading(demo):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"trust_remote_code": True}, "trust_remote_code=False or None only, got True: no code"),
+        ({"trust_remote_code": True}, "trust_remote_code=False or None only, got True: code from"),
         ({"proxies": {"https": "x"}}, "HTTPS_PROXY"),
         ({"config": object()}, "leave it out"),
         ({"tokenizer_type": "bert"}, "tokenizer_type=None or 'longformer' or 'roberta' only, got 'bert'"),
@@ -125,7 +125,7 @@ def test_an_attribute_that_there_is_not(tokenizer, get, message):
 )
 def test_what_follows_from_the_files_cannot_be_set(tokenizer, name):
     before = getattr(tokenizer, name)
-    with pytest.raises(InputError, match=f"{name} of a tokenizer follows from its files"):
+    with pytest.raises(InputError, match=f"{name} of a tokenizer is computed from its files"):
         setattr(tokenizer, name, 5)
     assert getattr(tokenizer, name) == before
 
@@ -210,7 +210,7 @@ def test_integers_of_numpy(tokenizer):
     made = LongformerTokenizer({"<s>": n(0), "</s>": n(1), "a": np.int32(2)}, [], model_max_length=np.int16(7))
     assert made.encode("a") == [0, 2, 1]
     assert made.model_max_length == 7
-    with pytest.raises(InputError, match="the number of a row must be an integer, got 'x'"):
+    with pytest.raises(InputError, match="the index of a row must be an integer, got 'x'"):
         encoded.tokens("x")
 
 
@@ -316,7 +316,7 @@ def test_what_is_no_text_at_all(demo, value):
 
 @pytest.mark.parametrize("value", [[5, 6], np.array([5, 6]), [[5, 6]]])
 def test_ids_in_place_of_texts(demo, value):
-    with pytest.raises(InputError, match="must be a string, got 5; rows of ids are made by prepare_for_model"):
+    with pytest.raises(InputError, match="must be a string, got 5; for ids call prepare_for_model"):
         demo(value)
 
 
@@ -379,12 +379,12 @@ def test_rows_of_ids(demo):
     assert demo.truncate_sequences(ids, pair, 2) == (ids[:2], pair, [])
     assert demo.truncate_sequences(ids, None, 2, "do_not_truncate") == (ids, None, [])
     for wrong, message in (
-        (lambda: demo.prepare_for_model("ab"), "ids must be integers"),
+        (lambda: demo.prepare_for_model("ab"), "ids must be a list of integers"),
         (lambda: demo.prepare_for_model(ids, return_overflowing_tokens=True), "needs truncation=True"),
         (lambda: demo.prepare_for_model(ids, pair, True, False, True, 7, return_overflowing_tokens=True), "only_first"),
-        (lambda: demo.prepare_for_model(ids, max_length=1), "cannot be taken away"),
+        (lambda: demo.prepare_for_model(ids, max_length=1), "cannot remove"),
         (lambda: demo.truncate_sequences(ids, None, 2, "some"), "truncation must be one of"),
-        (lambda: demo.truncate_sequences(ids, None, 4, "only_first"), "leaves none"),
+        (lambda: demo.truncate_sequences(ids, None, 4, "only_first"), "would remove 4 tokens of a text of 4"),
     ):
         with pytest.raises(InputError, match=message):
             wrong()
@@ -420,7 +420,10 @@ def test_special_tokens_that_are_set(tokenizer):
     assert tokenizer.all_special_ids[-2:] == [5, 6]
     tokenizer.additional_special_tokens = None
     assert tokenizer.additional_special_tokens == []
-    with pytest.raises(InputError, match=r"additional_special_tokens cannot be '<new>'.*add_special_tokens"):
+    with pytest.raises(
+        InputError,
+        match=r"additional_special_tokens must be a token of the vocabulary, got '<new>'.*add_special_tokens",
+    ):
         tokenizer.additional_special_tokens = ["<new>"]
 
 
@@ -437,7 +440,7 @@ def test_extra_special_tokens():
     assert tokenizer.add_special_tokens({"image_token": "<new>"}) == 1
     assert tokenizer.image_token_id == size + 2
     assert pickle.loads(pickle.dumps(tokenizer)).image_token == "<new>"
-    with pytest.raises(InputError, match="image_token cannot be '<none>'"):
+    with pytest.raises(InputError, match="image_token must be a token of the vocabulary, got '<none>'"):
         tokenizer.image_token = "<none>"
 
 
@@ -481,13 +484,13 @@ def test_saving_with_a_prefix(tmp_path, demo):
         (lambda t: t("a").char_to_token("x"), "character index must be an integer, got 'x'"),
         (lambda t: t("a").word_to_tokens("x"), "word index must be an integer, got 'x'"),
         (lambda t: t("a").token_to_word(1.5), "token index must be an integer, got 1.5"),
-        (lambda t: t.get_special_tokens_mask("ab"), "ids must be integers"),
-        (lambda t: t.build_inputs_with_special_tokens(5), "ids must be integers"),
-        (lambda t: t.convert_tokens_to_ids(5), "tokens must be a string or several, got 5"),
-        (lambda t: t.convert_tokens_to_ids([5]), "tokens must be a string or several, got 5"),
-        (lambda t: t.convert_tokens_to_string(5), "tokens must be several strings, got 5"),
+        (lambda t: t.get_special_tokens_mask("ab"), "ids must be a list of integers"),
+        (lambda t: t.build_inputs_with_special_tokens(5), "ids must be a list of integers"),
+        (lambda t: t.convert_tokens_to_ids(5), "tokens must be a string or a list of strings, got 5"),
+        (lambda t: t.convert_tokens_to_ids([5]), "tokens must be a string or a list of strings, got 5"),
+        (lambda t: t.convert_tokens_to_string(5), "tokens must be a list of strings, got 5"),
         (lambda t: t.convert_tokens_to_string([5]), "tokens must be strings, got 5"),
-        (lambda t: t.batch_decode(5), "decode takes one"),
+        (lambda t: t.batch_decode(5), "for one sequence call decode"),
         (lambda t: t.pad({"input_ids": 5}), "input_ids must be a list of ids"),
         (lambda t: t.pad({"input_ids": [[5], 6]}), "input_ids must be a list of ids"),
         (lambda t: t.pad({"input_ids": [[5]], "attention_mask": [1]}), "attention_mask must be lists like input_ids"),

@@ -1,9 +1,8 @@
-"""Which characters are letters and which are numbers, as the Unicode Character Database 16.0 has it.
+"""The characters that are letters and numbers in the Unicode Character Database 16.0.
 
-The vocabulary's splitting rule asks for the general categories L and N. Every new version of Unicode adds
-letters, so the answer would depend on the version of the `regex` package; the tokenizers library, which the
-checkpoints were published with, answers by Unicode 16.0. These are its tables: hexadecimal code points and
-inclusive ranges of them, in order.
+The split pattern uses the general categories L and N. Every new version of Unicode adds letters, so the result would
+depend on the version of the `regex` package. The tokenizers library, with which the checkpoints were published, uses
+Unicode 16.0. The tables hold hexadecimal code points and inclusive ranges of them, in order.
 """
 
 LETTERS = """

@@ -1,4 +1,4 @@
-"""The parts of HF's interface that work on ids alone: special tokens around them, masks, padding, and their text."""
+"""HF's methods on ids: special tokens around them, masks, padding, truncation and decoding."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, SupportsIndex
 
 from ..errors import InputError
 from ..hf_names import Fixed, HFNames, Ignored, accepts
-from .batch_encoding import BatchEncoding
-from .decoding import Decoder, clean_up, join_tokens
-from .encoding import Extra
-from .inputs import shown
-from .limits import check_count, check_limits, check_side
-from .padding import collate, pad_values
-from .rows import Around
-from .truncation import row_windows
+from .arguments import check_count, shown
+from .encoding.batch_encoding import BatchEncoding
+from .encoding.decoder import Decoder, clean_up, join_tokens
+from .encoding.encoding import Extra
+from .encoding.limits import check_limits, check_side
+from .encoding.padding import collate, pad_values
+from .encoding.rows import Template
+from .encoding.truncation import row_windows
 from .vocabulary import Vocabulary, as_ids, is_one
 
 _DECODING: HFNames = {
-    "spaces_between_special_tokens": Ignored("it changes nothing, as in HF"),
+    "spaces_between_special_tokens": Ignored("it has no effect, as in HF"),
     "use_source_tokenizer": Fixed((False,), "leave it out: there is one tokenizer"),
 }
 
@@ -27,12 +27,12 @@ _DECODING: HFNames = {
     decode=_DECODING,
     batch_decode=_DECODING,
     prepare_for_model={
-        "return_offsets_mapping": Fixed((False,), "ids have no text; call the tokenizer with the text"),
+        "return_offsets_mapping": Fixed((False,), "ids have no offsets; call the tokenizer with the text"),
         "verbose": Ignored("nothing is logged"),
     },
     pad={"verbose": Ignored("nothing is logged")},
 )
-class SpecialRows(Vocabulary):
+class IdRows(Vocabulary):
     """Rows of ids. A base of `LongformerTokenizer`, with HF's names."""
 
     model_max_length: int
@@ -42,43 +42,43 @@ class SpecialRows(Vocabulary):
     errors: str
     clean_up_tokenization_spaces: bool
     _decoder: Decoder
-    _around: Around
+    _template: Template
 
     @property
     def max_len_single_sentence(self) -> int:
-        """The tokens that a single text may have beside the special ones."""
+        """The largest number of tokens of a single text, without the special tokens."""
         return self.model_max_length - self.num_special_tokens_to_add()
 
     @property
     def max_len_sentences_pair(self) -> int:
-        """The tokens that a pair of texts may have beside the special ones."""
+        """The largest number of tokens of a pair of texts, without the special tokens."""
         return self.model_max_length - self.num_special_tokens_to_add(pair=True)
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """How many special tokens go around a text, or (`pair`) a pair of texts."""
+        """Return the number of special tokens around a text, or (`pair`) a pair of texts."""
         return 4 if pair else 2
 
     def build_inputs_with_special_tokens(
         self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
     ) -> list[int]:
-        """The ids of `<s> token_ids_0 </s>`, or of `<s> token_ids_0 </s></s> token_ids_1 </s>` for a pair.
+        """Return the ids of `<s> token_ids_0 </s>`, or of `<s> token_ids_0 </s></s> token_ids_1 </s>` for a pair.
 
         Raises:
-            InputError: something else than ids.
+            InputError: an id is not an integer.
         """
-        cls, sep = self._around.begin.token_id, self._around.end.token_id
+        cls, sep = self._template.begin.token_id, self._template.end.token_id
         second = [] if token_ids_1 is None else [sep, *as_ids(token_ids_1), sep]
         return [cls, *as_ids(token_ids_0), sep, *second]
 
     def create_token_type_ids_from_sequences(
         self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
     ) -> list[int]:
-        """A 0 for every id that `build_inputs_with_special_tokens(token_ids_0, token_ids_1)` returns.
+        """Return a 0 for every id of `build_inputs_with_special_tokens(token_ids_0, token_ids_1)`.
 
         A Longformer has one token type.
 
         Raises:
-            InputError: something else than ids.
+            InputError: an id is not an integer.
         """
         return [0] * len(self.build_inputs_with_special_tokens(token_ids_0, token_ids_1))
 
@@ -88,18 +88,20 @@ class SpecialRows(Vocabulary):
         token_ids_1: Sequence[int] | None = None,
         already_has_special_tokens: bool = False,
     ) -> list[int]:
-        """1 for special tokens, 0 for others.
+        """Return 1 for special tokens, 0 for others.
 
-        token_ids_0, token_ids_1: ids of one text or of two, without special tokens, which are counted as if put around
-        them; or, with already_has_special_tokens, those of a row as it is in token_ids_0 alone.
+        token_ids_0, token_ids_1: ids of one text or two, without special tokens; the result includes those around them.
+        With already_has_special_tokens, token_ids_0 alone is a complete row.
 
         Raises:
-            InputError: two lists with already_has_special_tokens, or something else than ids.
+            InputError: two lists with already_has_special_tokens, or an id is not an integer.
         """
         if not already_has_special_tokens:
             return self._mask(*(as_ids(ids) for ids in (token_ids_0, token_ids_1) if ids is not None))
         if token_ids_1 is not None:
-            raise InputError("ids that have special tokens already are one row: give no second list")
+            raise InputError(
+                "token_ids_1 must be None with already_has_special_tokens=True; put the whole row into token_ids_0"
+            )
         special = set(self.all_special_ids)
         return [int(token_id in special) for token_id in as_ids(token_ids_0)]
 
@@ -116,7 +118,7 @@ class SpecialRows(Vocabulary):
     def _pad_id(self) -> int:
         pad = self._padding()
         if pad is None:
-            raise InputError("padding needs a pad_token, which this tokenizer does not have; set one")
+            raise InputError("padding needs a pad_token, which this tokenizer does not have; set tokenizer.pad_token")
         return pad.token_id
 
     def _wants(self, name: str, asked: bool | None) -> bool:
@@ -132,13 +134,13 @@ class SpecialRows(Vocabulary):
         return_attention_mask: bool | None = None,
         return_tensors: str | None = None,
     ) -> BatchEncoding:
-        """Pad values that were encoded before: those of one row, of a batch, or a list of rows to make a batch of.
+        """Pad the values of one row, of a batch, or of a list of rows, which become a batch.
 
         `input_ids`, `attention_mask`, `token_type_ids`, `special_tokens_mask` and `global_attention_mask` are padded;
-        other values stay as they are. Arrays come back as lists unless `return_tensors` is "np". Nothing that is passed
-        in is changed. Values that do not go together are an `InputError`.
+        other values do not change. Arrays become lists unless `return_tensors` is "np". The arguments are not changed.
+        Values of different lengths are an `InputError`.
 
-        encoded_inputs: the values by name, lists or arrays, or a list of such; the rest as for `LongformerTokenizer`.
+        encoded_inputs: lists or arrays by name, or a list of such mappings; the rest as for `LongformerTokenizer`.
         """
         values = collate(encoded_inputs)
         limits = check_limits(padding, False, max_length, pad_to_multiple_of, self.model_max_length)
@@ -165,21 +167,21 @@ class SpecialRows(Vocabulary):
         return_length: bool = False,
         prepend_batch_axis: bool = False,
     ) -> BatchEncoding:
-        """Make a row of ids: special tokens around them, cut to length and padded.
+        """Make a row of ids: truncate them, add special tokens, and pad.
 
         Args:
-            ids, pair_ids: ids of one text or of two, without special tokens.
-            return_overflowing_tokens: return in `overflowing_tokens` the ids that were cut off, and `stride` ids before
-                them, and in `num_truncated_tokens` how many are beyond `max_length`, as in HF. Not for a pair of which
-                both are cut.
-            stride: tokens, see above.
-            prepend_batch_axis: whether arrays are (1, tokens) instead of (tokens,).
+            ids, pair_ids: ids of one text or two, without special tokens.
+            return_overflowing_tokens: return the removed ids, and `stride` ids before them, in `overflowing_tokens`,
+                and the number of ids beyond `max_length` in `num_truncated_tokens`, as in HF. Not for a pair of which
+                both are truncated.
+            stride: number of tokens, see above.
+            prepend_batch_axis: return arrays (1, tokens) instead of (tokens,).
             add_special_tokens, padding, truncation, max_length, pad_to_multiple_of, padding_side, return_tensors,
                 return_token_type_ids, return_attention_mask, return_special_tokens_mask, return_length: as for a call
                 of `LongformerTokenizer`.
 
         Raises:
-            InputError: an argument that makes no sense, with its name and value.
+            InputError: an argument is invalid; the message has its name and value.
         """
         limits = check_limits(padding, truncation, max_length, pad_to_multiple_of, self.model_max_length)
         side = check_side("padding_side", padding_side or self.padding_side)
@@ -189,10 +191,11 @@ class SpecialRows(Vocabulary):
         values: dict[str, Any] = {}
         if return_overflowing_tokens:
             if limits.truncation is None:
-                raise InputError("return_overflowing_tokens needs truncation=True and a max_length that cuts ids off")
+                raise InputError("return_overflowing_tokens=True needs truncation=True and max_length")
             if limits.truncation == "longest_first" and pair_ids is not None:
                 raise InputError(
-                    'return_overflowing_tokens needs one text that is cut; use truncation="only_first" or "only_second"'
+                    'return_overflowing_tokens=True truncates one text of a pair; use truncation="only_first" or '
+                    '"only_second"'
                 )
             values = {"overflowing_tokens": [], "num_truncated_tokens": excess}
         if limits.truncation is not None and excess > 0:
@@ -221,19 +224,19 @@ class SpecialRows(Vocabulary):
         truncation_strategy: str = "longest_first",
         stride: int = 0,
     ) -> tuple[list[int], list[int] | None, list[int]]:
-        """Take ids away from one text or from two, on the truncation side of the tokenizer.
+        """Remove ids from one text or two, on the truncation side of the tokenizer.
 
         Args:
-            ids, pair_ids: ids of one text or of two.
-            num_tokens_to_remove: how many tokens to take away.
+            ids, pair_ids: ids of one text or two.
+            num_tokens_to_remove: number of tokens to remove.
             truncation_strategy: "longest_first", "only_first", "only_second" or "do_not_truncate".
-            stride: tokens that are kept, and returned with what was cut off too.
+            stride: number of kept tokens that are also returned with the removed ones.
 
         Returns:
-            What is left of each, and what was cut off; of that nothing where both texts may be cut, as in HF.
+            The ids that remain of each text, and the removed ids: none if both texts may be truncated, as in HF.
 
         Raises:
-            InputError: something else than ids, or a strategy that there is not or that cannot take so many away.
+            InputError: an id is not an integer, or a strategy is unknown or cannot remove so many tokens.
         """
         texts = [as_ids(part) for part in (ids, pair_ids) if part is not None]
         strategy = check_limits(False, truncation_strategy, 1, None, None).truncation
@@ -246,15 +249,15 @@ class SpecialRows(Vocabulary):
     def _cut(
         self, texts: list[list[int]], excess: int, strategy: str, stride: int
     ) -> tuple[list[list[int]], list[int]]:
-        """The texts with `excess` ids less, and those that were cut off, where one text alone may be cut."""
+        """Return the texts without `excess` ids, and the removed ids if only one text may be truncated."""
         stride = check_count("stride", stride, least=0)
         side = check_side("truncation_side", self.truncation_side)
         room = sum(map(len, texts)) - excess
         if room < 0:
-            raise InputError(f"{excess} tokens cannot be taken away from {room + excess}; use a larger max_length")
+            raise InputError(f"cannot remove {excess} tokens from {room + excess}; use a larger max_length")
         lengths = list(map(len, texts))
         if strategy == "longest_first" and len(texts) == 2:
-            # Not the rule of HF's tokenizers library, which calls follow: what is odd goes to the other text.
+            # Unlike HF's tokenizers library, which calls follow, HF's method removes an odd token from the other text.
             even = max(excess - abs(lengths[0] - lengths[1]), 0)
             removed = [even // 2, even - even // 2]
             removed[lengths[0] <= lengths[1]] += excess - even
@@ -279,16 +282,15 @@ class SpecialRows(Vocabulary):
         skip_special_tokens: bool = False,
         clean_up_tokenization_spaces: bool | None = None,
     ) -> str:
-        """The text of ids.
+        """Return the text of ids.
 
         Args:
             token_ids: a list or an array of ids, or one id.
-            skip_special_tokens: leave special tokens out.
-            clean_up_tokenization_spaces: take out spaces before English punctuation; by default as the tokenizer
-                has it.
+            skip_special_tokens: omit special tokens.
+            clean_up_tokenization_spaces: remove spaces before English punctuation. None: the option of the tokenizer.
 
         Raises:
-            InputError: an id that no token has (HF leaves it out), or bytes that are no UTF-8 with errors="strict".
+            InputError: no token has the id (HF omits it), or the bytes are not UTF-8 with errors="strict".
         """
         ids = as_ids([token_ids] if is_one(token_ids) else token_ids)
         if self._decoder.encoder is not self._encoder:
@@ -307,11 +309,13 @@ class SpecialRows(Vocabulary):
         skip_special_tokens: bool = False,
         clean_up_tokenization_spaces: bool | None = None,
     ) -> list[str]:
-        """The text of each of several sequences of ids; all else as for `decode`."""
+        """Return the text of each of several sequences of ids; arguments as for `decode`."""
         if not isinstance(sequences, Iterable):
-            raise InputError(f"sequences must be several sequences of ids, got {shown(sequences)}; decode takes one")
+            raise InputError(
+                f"sequences must be a list of sequences of ids, got {shown(sequences)}; for one sequence call decode"
+            )
         return [self.decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in sequences]
 
     def convert_tokens_to_string(self, tokens: Iterable[str]) -> str:
-        """The text of tokens as the vocabulary writes them; with errors="strict" no UTF-8 is an `InputError`."""
+        """Return the text of tokens; with errors="strict" an `InputError` if they are not UTF-8."""
         return join_tokens(tokens, self.errors)

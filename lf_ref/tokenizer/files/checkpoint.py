@@ -1,4 +1,4 @@
-"""Find the vocabulary of a tokenizer, in either of its two forms, and the settings beside it."""
+"""Read the tokenizer of a checkpoint: its vocabulary, in either of the two forms, and its settings."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, InputError
-from ..files import Source
-from .added import AddedToken, AddedTokens
-from .bpe import BytePairEncoder
-from .files import check_merges, check_vocab, read_json, read_merges
-from .parts import Parts
-from .roles import ROLES
-from .sequence import TextEncoder
+from ...errors import CheckpointError, InputError
+from ...files import Source
+from ..added_token import ROLES, AddedToken
+from ..bpe.pair_encoder import BytePairEncoder
+from .components import Components
+from .json_values import read_json
 from .settings import read_settings
 from .tokenizer_json import read_tokenizer_json
+from .vocabulary import check_merges, check_vocab, read_merges
 
 _OTHER_VOCABULARIES = {
     "vocab.txt": "WordPiece, as for BERT",
@@ -28,48 +27,40 @@ _OTHER_VOCABULARIES = {
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A vocabulary and what its file says of special tokens.
+class StoredVocabulary:
+    """A vocabulary, and what its file determines of the special tokens.
 
     Args:
         pairs: vocabulary and merges.
         where: the file, for errors.
-        added: added tokens in order, with the ids that the file has for them.
-        parts: what a tokenizer.json says beside its model.
-        sides: `padding_side` and `truncation_side`, where the file says so.
+        added: added tokens in order, with their ids in the file.
+        components: the components of a tokenizer.json.
+        sides: `padding_side` and `truncation_side`, where the file names them.
     """
 
     pairs: BytePairEncoder
     where: str
     added: list[tuple[int, AddedToken]] = field(default_factory=list)
-    parts: Parts = field(default_factory=Parts)
+    components: Components = field(default_factory=Components)
     sides: dict[str, str] = field(default_factory=dict)
-
-    def encoder(self, prefix: bool | None, trim: bool | None, split_special_tokens: bool) -> TextEncoder:
-        """What turns texts into ids; prefix, trim: arguments that count more than the file, None if not given."""
-        parts = self.parts
-        spares = parts.spares_space if prefix is None or parts.trim_offsets is not None else None
-        prefix = parts.add_prefix_space if prefix is None else prefix
-        trim = parts.trim_offsets if trim is None else trim
-        return TextEncoder(self.pairs, AddedTokens(), bool(prefix), trim is not False, split_special_tokens, spares)
 
 
 def read_vocabulary(
     vocab_file: str | os.PathLike[str] | Mapping[str, int] | None,
     merges_file: str | os.PathLike[str] | Sequence[str | tuple[str, str]] | None,
-    tokenizer_file: str | os.PathLike[str] | Stored | None,
-) -> Stored:
-    """Read a tokenizer.json where one is given, else vocabulary and merges, and check that these fit together."""
-    if isinstance(tokenizer_file, Stored):
+    tokenizer_file: str | os.PathLike[str] | StoredVocabulary | None,
+) -> StoredVocabulary:
+    """Read a tokenizer.json if one is given, else vocabulary and merges, and check that they fit together."""
+    if isinstance(tokenizer_file, StoredVocabulary):
         return tokenizer_file
     if tokenizer_file is not None:
         path = Path(tokenizer_file)
         content = read_tokenizer_json(path)
         pairs = _pairs(content.vocab, content.merges, str(path))
-        return Stored(pairs, str(path), content.added, content.parts, content.sides)
+        return StoredVocabulary(pairs, str(path), content.added, content.components, content.sides)
     if vocab_file is None or merges_file is None:
         raise InputError(
-            "a tokenizer is made from vocab_file and merges_file, or from tokenizer_file; to load one by name use "
+            "vocab_file and merges_file, or tokenizer_file, must be given; to load a tokenizer by name call "
             "LongformerTokenizer.from_pretrained"
         )
     if isinstance(vocab_file, Mapping):
@@ -81,11 +72,11 @@ def read_vocabulary(
         merges, where = read_merges(Path(merges_file)), f"{where} and {merges_file}"
     else:
         merges = check_merges(merges_file, "merges_file")
-    return Stored(_pairs(vocab, merges, where), where)
+    return StoredVocabulary(_pairs(vocab, merges, where), where)
 
 
 def _plain(token_id: Any) -> Any:
-    """An integer of NumPy's as one of Python's."""
+    """Return a NumPy integer as a Python integer."""
     return token_id.item() if hasattr(token_id, "item") else token_id
 
 
@@ -97,41 +88,41 @@ def _pairs(vocab: Mapping[str, int], merges: Sequence[str], where: str) -> ByteP
 
 
 def read_checkpoint(source: Source, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments that make the tokenizer of a checkpoint, and what its settings hold beside them.
+    """Return the arguments that make the tokenizer of a checkpoint, and its other settings.
 
-    A tokenizer.json is used where there is one, and vocab.json and merges.txt are then not read: HF does the same.
+    If there is a tokenizer.json, vocab.json and merges.txt are not read, as in HF.
 
     Args:
         source: the checkpoint.
-        overrides: arguments that count more than the files.
+        overrides: arguments that override the files.
 
     Raises:
-        CheckpointError: no vocabulary of this kind, or files that cannot be used.
+        CheckpointError: there is no byte-level BPE vocabulary, or files cannot be used.
     """
     settings = read_settings(source)
     tokenizer_file = source.find("tokenizer.json")
     vocab_file, merges_file = (None, None) if tokenizer_file else _two_files(source)
     stored = read_vocabulary(vocab_file, merges_file, tokenizer_file)
-    fixed = {name for name in ("add_prefix_space", "trim_offsets") if getattr(stored.parts, name) is not None}
+    fixed = {name for name in ("add_prefix_space", "trim_offsets") if getattr(stored.components, name) is not None}
     arguments = {name: value for name, value in settings.options.items() if name not in fixed} | dict(overrides)
-    # A role that is named by a string is filled by the added token of that string, with its options, if files have one.
+    # If the files have an added token for the string of a role, the role gets that token, with its options.
     files = ([] if settings.has_decoder else stored.added) + list(settings.added.items())
     by_content = {token.content: token for _, token in files}
     for name in ROLES:
         if isinstance(arguments.get(name), str):
             arguments[name] = by_content.get(arguments[name], arguments[name])
-    _stand_in(arguments, stored, {*stored.pairs.vocab, *by_content})
+    _fill_missing_roles(arguments, stored, {*stored.pairs.vocab, *by_content})
     if settings.added:
         arguments["added_tokens_decoder"] = settings.added | arguments.get("added_tokens_decoder", {})
     return arguments | {"tokenizer_file": stored}, settings.others
 
 
-def _stand_in(arguments: dict[str, Any], stored: Stored, known: Collection[str]) -> None:
-    """Fill roles that no file names with what is there, where the vocabulary does not have HF's tokens for them.
+def _fill_missing_roles(arguments: dict[str, Any], stored: StoredVocabulary, known: Collection[str]) -> None:
+    """Fill roles that no file names from the template, if the vocabulary lacks HF's tokens for them.
 
     (HF adds `<s>` and `</s>`, for which the model has no embeddings.)
     """
-    begin, end = stored.parts.around or (None, None)
+    begin, end = stored.components.template or (None, None)
     for names, token, other in ((("cls_token", "bos_token"), "<s>", begin), (("sep_token", "eos_token"), "</s>", end)):
         outer, inner = names
         if token not in known:
@@ -149,11 +140,11 @@ def _two_files(source: Source) -> tuple[Path, Path]:
         for name, kind in _OTHER_VOCABULARIES.items():
             if source.find(name) is not None:
                 raise CheckpointError(
-                    f"{source.name} has {name}, a vocabulary of another kind ({kind}): a Longformer's is byte-level "
+                    f"{source.name} has {name}, a vocabulary of another kind ({kind}); a Longformer needs byte-level "
                     "BPE, in vocab.json and merges.txt or in tokenizer.json"
                 )
     error = source.missing("tokenizer.json, or vocab.json and merges.txt")
     raise type(error)(
-        f"{error}; where the weights come without a tokenizer, give that of another folder or repository "
-        "as tokenizer= to a pipeline, or its name to LongformerTokenizer.from_pretrained"
+        f"{error}; if the checkpoint has no tokenizer, give another folder or repository as tokenizer= to a pipeline, "
+        "or to LongformerTokenizer.from_pretrained"
     )

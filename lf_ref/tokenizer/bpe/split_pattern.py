@@ -1,7 +1,6 @@
-"""Where byte-level BPE cuts a text before it merges anything, and how it writes bytes as characters.
+"""Split a text into words, which merges do not cross.
 
-Source: the splitting pattern and the byte alphabet of GPT-2 (Radford et al. 2019), which RoBERTa and Longformer
-took over unchanged.
+Source: the split pattern of GPT-2 (Radford et al. 2019), which RoBERTa and Longformer use unchanged.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ WHITE_SPACE = (
     "\u2028\u2029\u202f\u205f\u3000"
 )
 
-# Characters that Unicode had settled long before version 16.0: here every version of `regex` agrees with the
-# tables of unicode16.py, and `regex` is three times as fast as a pattern made from these.
+# Characters whose category was settled long before Unicode 16.0. For them every version of `regex` agrees with the
+# tables of unicode16.py, and `regex` is three times as fast as a pattern made from these tables.
 _SETTLED = """
 0-377 38e-3a1 3a3-52f 531-556 591-5c7 5d0-5ea 5ef-5f4 600-70d 710-74a 74d-7b1 900-983 985-98c e01-e3a e3f-e5b
 e81-e82 10d0-1248 13a0-13f5 1400-169c 1780-17dd 1820-1878 1d00-1f15 2000-2064 20a0-20c0 2100-218b 2190-2426
@@ -49,7 +48,7 @@ def _unsettled() -> re.Pattern[str]:
 
 @lru_cache(maxsize=1)
 def _split_settled() -> Callable[[str], list[str]]:
-    import regex  # here, since plain English needs no more than re
+    import regex  # imported late: plain English needs no more than re
 
     split: Callable[[str], list[str]] = regex.compile(_split_pattern(r"\p{L}", r"\p{N}", WHITE_SPACE)).findall
     return split
@@ -57,7 +56,7 @@ def _split_settled() -> Callable[[str], list[str]]:
 
 @lru_cache(maxsize=1)
 def split_by_tables() -> Callable[[str], list[str]]:
-    """The splitting rule spelled out with the tables of Unicode 16.0: right for any text, but slower."""
+    """Return the split pattern written with the tables of Unicode 16.0: right for any text, but slower."""
     from .unicode16 import LETTERS, NUMBERS
 
     letters, numbers = _character_class(LETTERS), _character_class(NUMBERS)
@@ -65,10 +64,11 @@ def split_by_tables() -> Callable[[str], list[str]]:
 
 
 def split_words(text: str) -> list[str]:
-    """Cut a text into the pieces that merges may not cross; joined, the pieces are the text.
+    """Split a text into words. Joined, the words are the text.
 
-    In order of preference: letters with one space before them, a contraction, numbers with one space, anything
-    else but white space with one space, and white space, which leaves its last space to the piece after it.
+    A word is the first of these that matches: letters with at most one space before them, a contraction, digits with
+    at most one space, other characters with at most one space, or white space, which leaves its last space to the
+    next word.
 
     >>> split_words("It's 5  o'clock...")
     ['It', "'s", ' 5', ' ', ' o', "'", 'clock', '...']
@@ -78,30 +78,3 @@ def split_words(text: str) -> list[str]:
     if _unsettled().search(text) is None:
         return _split_settled()(text)
     return split_by_tables()(text)
-
-
-def _byte_alphabet() -> str:
-    """One printable character for every byte: itself where Latin-1 prints one, else U+0100 and onwards."""
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = iter(range(0x100, 0x200))
-    return "".join(chr(byte if byte in printable else next(others)) for byte in range(256))
-
-
-BYTE_ALPHABET = _byte_alphabet()  # BYTE_ALPHABET[byte] is the character that stands for it
-SPACE = BYTE_ALPHABET[0x20]
-BYTE_OF_CHARACTER = {character: byte for byte, character in enumerate(BYTE_ALPHABET)}
-
-_TRIMMED = WHITE_SPACE + SPACE
-
-
-def trim(start: int, end: int, token: str, *, keep_first: bool = False) -> tuple[int, int]:
-    """Shorten the span of a token by the white space at its ends, as far as there is any span.
-
-    `keep_first` leaves a single white space at the beginning in: `add_prefix_space` may have put it there.
-    """
-    leading = len(token) - len(token.lstrip(_TRIMMED))
-    trailing = len(token) - len(token.rstrip(_TRIMMED))
-    if leading == 1 and keep_first:
-        leading = 0
-    start = min(start + leading, end)
-    return start, max(end - trailing, start)

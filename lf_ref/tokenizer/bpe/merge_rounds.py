@@ -1,7 +1,7 @@
-"""Merge very long words in whole arrays: all pairs of the lowest rank at once, round after round.
+"""Merge very long words in rounds: all pairs of the lowest rank at once, in NumPy.
 
-A million equal letters, a genome or a blob of base64 make one word. The heap in bpe.py takes seconds for it;
-here the work of a round is a few NumPy calls, and the number of rounds is that of the different merges.
+A million equal letters, a genome or a blob of base64 make one word. The heap in merges.py takes seconds for it.
+A round is a few NumPy calls, and there are as many rounds as different merges.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import numpy.typing as npt
 
 Integers = npt.NDArray[np.int64]
 
-_DEAD = -1  # the symbol at a position that was joined to the one before it
+_DEAD = -1  # the symbol at a position that was merged into the one before it
 
 
 class MergeTables:
-    """The merges as arrays, for looking up many pairs at a time.
+    """The merges as arrays, to look up many pairs at a time.
 
     Args:
         ranks: `left * base + right` to rank.
-        results: the id of the joined token, for every rank.
-        base: larger by two than the largest id, so that `base - 1` is no token's id.
+        results: the id of the merged token, by rank.
+        base: the largest id plus two, so that no token has the id `base - 1`.
     """
 
     def __init__(self, ranks: dict[int, int], results: list[int], base: int) -> None:
@@ -40,16 +40,19 @@ class MergeTables:
         self.calm = self._calm(keys, numbers)
 
     def rank(self, left: Integers, right: Integers) -> Integers:
-        """The rank of every pair, `never` where there is no merge."""
+        """Return the rank of every pair, `never` where there is no merge.
+
+        left, right: int64 (pairs,), ids.
+        """
         wanted = left * self.base + right
         at = np.searchsorted(self.keys, wanted)
         return np.where(self.keys[at] == wanted, self.ranks[at], self.never)
 
     def _calm(self, keys: Integers, ranks: Integers) -> npt.NDArray[np.bool_]:
-        """For every rank, whether the token it makes takes part in later merges only.
+        """Return for every rank whether its result takes part in later merges only: bool (ranks,).
 
-        Then joining one pair of this rank never makes a pair that would have to be joined before the next
-        pair of this rank, and all of them may be joined at once.
+        Then merging a pair of this rank never makes a pair of a lower rank, and all pairs of this rank may be merged
+        at once.
         """
         by_rank = np.argsort(ranks)
         ranks, keys = ranks[by_rank], keys[by_rank]
@@ -61,8 +64,8 @@ class MergeTables:
         return calm
 
 
-class _Waiting:
-    """Positions whose pair has a merge, by rank; the lowest rank comes first."""
+class _Queue:
+    """A queue of the positions whose pair has a merge, by rank; the lowest rank comes first."""
 
     def __init__(self, never: int) -> None:
         self._never = never
@@ -89,15 +92,15 @@ class _Waiting:
 
     def take(self) -> Integers:
         groups = self._positions.pop(heappop(self._heap))
-        return np.sort(np.concatenate(groups), kind="stable")  # a few runs that are in order already
+        return np.sort(np.concatenate(groups), kind="stable")  # stable: the groups are sorted already
 
 
 def merge_in_rounds(symbols: list[int], tables: MergeTables) -> tuple[list[int], bool]:
-    """Join pairs by rank, leftmost first, all pairs of one rank in one round.
+    """Merge pairs by rank, leftmost first, all pairs of one rank in one round.
 
     Returns:
-        The ids, and whether they are final. They are not where a rank came up that is not `calm`: up to there
-        the order of merges was kept, and merging one pair at a time goes on from there.
+        The ids, and whether they are final. They are not final if the next rank is not `calm`: its pairs, and those
+        after it, must be merged one at a time.
     """
     count = len(symbols)
     # The position `count` stands for both ends of the word; its symbol is in no merge.
@@ -105,15 +108,15 @@ def merge_in_rounds(symbols: list[int], tables: MergeTables) -> tuple[list[int],
     following = np.minimum(np.arange(1, count + 2), count)
     preceding = np.arange(-1, count)
     preceding[0] = count
-    waiting = _Waiting(tables.never)
-    waiting.add(np.arange(count), tables.rank(symbol[:-1], symbol[1:]))
-    while waiting:
-        rank = waiting.lowest()
+    queue = _Queue(tables.never)
+    queue.add(np.arange(count), tables.rank(symbol[:-1], symbol[1:]))
+    while queue:
+        rank = queue.lowest()
         if not tables.calm[rank]:
             break
-        left = waiting.take()
+        left = queue.take()
         left = left[(symbol[left] == tables.left[rank]) & (symbol[following[left]] == tables.right[rank])]
-        if not len(left):  # every entry was out of date
+        if not len(left):  # every entry is outdated
             continue
         left = left[_every_second(following[left[:-1]] == left[1:])]
         right = following[left]
@@ -121,14 +124,14 @@ def merge_in_rounds(symbols: list[int], tables: MergeTables) -> tuple[list[int],
         following[left] = after = following[right]
         preceding[after] = left
         before = preceding[left]
-        waiting.add(left, tables.rank(symbol[left], symbol[after]))
+        queue.add(left, tables.rank(symbol[left], symbol[after]))
         before = before[np.concatenate((before[:1] < count, before[1:] != left[:-1]))]  # else in `left` already
-        waiting.add(before, tables.rank(symbol[before], symbol[following[before]]))
-    return symbol[:count][symbol[:count] != _DEAD].tolist(), not waiting
+        queue.add(before, tables.rank(symbol[before], symbol[following[before]]))
+    return symbol[:count][symbol[:count] != _DEAD].tolist(), not queue
 
 
 def _every_second(touches: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Of pairs that overlap their neighbour, as in "aaaa", the first, third, ... of each run.
+    """Select the first, third, ... pair of each run of pairs that overlap, as in "aaaa".
 
     Args:
         touches: for every pair but the first, whether it begins where the pair before it ends.

@@ -1,4 +1,4 @@
-"""The file tokenizer.json of the tokenizers library, as far as it describes a Longformer's tokenizer."""
+"""Read and write a tokenizer.json of the tokenizers library, if it describes a Longformer's tokenizer."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError
-from .added import AddedToken
-from .files import added_token, check_merges, check_vocab, expect, read_json
-from .inputs import shown
-from .parts import Parts, read_parts
-from .words import BYTE_ALPHABET
+from ...errors import CheckpointError
+from ..added_token import AddedToken
+from ..arguments import shown
+from ..bpe.byte_alphabet import BYTE_ALPHABET
+from .components import Components, read_components
+from .json_values import expect, read_added_token, read_json
+from .vocabulary import check_merges, check_vocab
 
-# Settings that change which ids a text gets, with the values that a Longformer's tokenizer has.
+# Settings that change the ids of a text, with the values of a Longformer's tokenizer.
 _MODEL_SETTINGS: dict[str, tuple[Any, ...]] = {
     "type": (None, "BPE"),
     "dropout": (None, 0.0),
@@ -27,48 +28,49 @@ _MODEL_SETTINGS: dict[str, tuple[Any, ...]] = {
 
 
 @dataclass(frozen=True)
-class Serialized:
-    """What a tokenizer.json holds.
+class TokenizerJson:
+    """The content of a tokenizer.json.
 
     Args:
         vocab: token to id.
         merges: "left right", lowest rank first.
-        added: the added tokens in order, each with the id that the file has for it.
-        parts: what the file says beside the model.
+        added: the added tokens in order, each with its id in the file.
+        components: the settings of the components beside the model.
         sides: `padding_side` and `truncation_side`, where the file names them.
     """
 
     vocab: dict[str, int]
     merges: list[str]
     added: list[tuple[int, AddedToken]]
-    parts: Parts
+    components: Components
     sides: dict[str, str]
 
 
-def read_tokenizer_json(path: Path) -> Serialized:
-    """Read a tokenizer.json and refuse what would make other ids than a Longformer's tokenizer.
+def read_tokenizer_json(path: Path) -> TokenizerJson:
+    """Read a tokenizer.json, and refuse one that would give other ids than a Longformer's tokenizer.
 
-    Parts that are absent or null are taken to be a Longformer's. (Without a pre_tokenizer or a post_processor HF
-    would split no words or add no special tokens.)
+    A component that is absent or null counts as a Longformer's. (HF would split no words without a pre_tokenizer, and
+    add no special tokens without a post_processor.)
     """
     content = read_json(path)
     model = expect(content.get("model"), dict, f"{path}: model")
     for name, allowed in _MODEL_SETTINGS.items():
         if model.get(name) not in allowed:
+            wanted = " or ".join(map(repr, allowed))
             raise CheckpointError(
-                f"{path}: model.{name} is {shown(model[name])}, but a Longformer's tokenizer is byte-level BPE with "
-                f"{name} {' or '.join(map(repr, allowed))}"
+                f"{path}: model.{name} must be {wanted}, as for the byte-level BPE of a Longformer, got "
+                f"{shown(model[name])}"
             )
     vocab = check_vocab(model.get("vocab"), f"{path}: model.vocab")
     merges = check_merges(expect(model.get("merges"), list, f"{path}: model.merges"), f"{path}: model.merges")
     if model.get("fuse_unk") and not vocab.keys() >= set(BYTE_ALPHABET):
         raise CheckpointError(
-            f"{path}: model.fuse_unk is {shown(model['fuse_unk'])}, but a Longformer's tokenizer has one unk_token for "
-            "each byte that is not in the vocabulary"
+            f"{path}: model.fuse_unk must be false, since a Longformer's tokenizer has one unk_token for each byte "
+            f"that is not in the vocabulary, got {shown(model['fuse_unk'])}"
         )
     added = _added(content, path)
     ids = vocab | {token.content: token_id for token_id, token in added}
-    return Serialized(vocab, merges, added, read_parts(content, ids, str(path)), _sides(content, path))
+    return TokenizerJson(vocab, merges, added, read_components(content, ids, str(path)), _sides(content, path))
 
 
 def _added(content: Mapping[str, Any], path: Path) -> list[tuple[int, AddedToken]]:
@@ -76,7 +78,7 @@ def _added(content: Mapping[str, Any], path: Path) -> list[tuple[int, AddedToken
     entries = content.get("added_tokens")
     for number, entry in enumerate(expect([] if entries is None else entries, list, f"{path}: added_tokens")):
         where = f"{path}: added_tokens[{number}]"
-        token = added_token(entry, where)
+        token = read_added_token(entry, where)
         added.append((expect(entry.get("id"), int, f"{where}.id"), token))
     return added
 
@@ -84,9 +86,9 @@ def _added(content: Mapping[str, Any], path: Path) -> list[tuple[int, AddedToken
 def _sides(content: Mapping[str, Any], path: Path) -> dict[str, str]:
     sides = {}
     for name in ("padding", "truncation"):
-        part = content.get(name)
-        if part is not None:
-            direction = expect(part, dict, f"{path}: {name}").get("direction", "Right")
+        entry = content.get(name)
+        if entry is not None:
+            direction = expect(entry, dict, f"{path}: {name}").get("direction", "Right")
             if direction not in ("Right", "Left"):
                 raise CheckpointError(f'{path}: {name}.direction must be "Right" or "Left", got {shown(direction)}')
             sides[f"{name}_side"] = direction.lower()
@@ -97,19 +99,19 @@ def write_tokenizer_json(
     vocab: Mapping[str, int],
     merges: Sequence[str],
     added: Mapping[int, AddedToken],
-    around: Mapping[str, tuple[str, int]],
+    template: Mapping[str, tuple[str, int]],
     *,
     add_prefix_space: bool,
     trim_offsets: bool,
     spares_space: bool | None,
 ) -> bytes:
-    """The content of a tokenizer.json that the tokenizers library reads.
+    """Return the content of a tokenizer.json for the tokenizers library.
 
     Args:
         vocab: token to id.
-        merges: "left right", lowest rank first; in this form every version of the library takes them.
+        merges: "left right", lowest rank first; every version of the library reads this form.
         added: the added tokens by id.
-        around: "cls" and "sep": token and id.
+        template: "cls" and "sep", the tokens around texts: token and id.
         add_prefix_space, trim_offsets: see `LongformerTokenizer`.
         spares_space: see `TextEncoder`.
     """
@@ -121,7 +123,7 @@ def write_tokenizer_json(
     }
     processor: dict[str, Any] = {
         "type": "RobertaProcessing",
-        **{name: list(pair) for name, pair in around.items()},
+        **{name: list(pair) for name, pair in template.items()},
         "trim_offsets": trim_offsets,
         "add_prefix_space": add_prefix_space,
     }

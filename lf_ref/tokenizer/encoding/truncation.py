@@ -1,7 +1,7 @@
-"""Which tokens of a text, or of a pair, stay within `max_length`, and into which further rows the rest goes.
+"""Truncate a text or a pair to `max_length`, and put the overflow into further rows.
 
-The rules are those of HF's tokenizers library, to the token; only what makes it panic, wrap around or return rows
-longer than `max_length` is an error here.
+The result is that of HF's tokenizers library, to the token. Arguments for which it panics, overflows or returns rows
+longer than `max_length` are errors.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
-from ..errors import InputError
+from ...errors import InputError
 
 Window = tuple[int, int]
 
@@ -19,23 +19,23 @@ STRATEGIES = ("longest_first", "only_first", "only_second")
 def row_windows(
     lengths: Sequence[int], strategy: str, room: int, stride: int, side: str, *, overflow: bool
 ) -> list[tuple[Window, ...]]:
-    """The [start, stop) of every text in every row; the first row is the one that is not overflow.
+    """Return the [start, stop) of every text in every row; the rows after the first are the overflow.
 
     Args:
         lengths: tokens of the text, or of both texts.
         strategy: one of `STRATEGIES`.
-        room: tokens that a row has for texts.
-        stride: tokens that a row repeats of the row before it.
-        side: where tokens are cut off, "right" or "left".
-        overflow: whether rows beyond the first are wanted.
+        room: tokens of texts that fit into a row.
+        stride: tokens that a row repeats from the row before it.
+        side: the side to truncate, "right" or "left".
+        overflow: whether to return rows after the first.
 
     Raises:
         InputError: the strategy cannot make the texts fit, or the rows would not advance.
     """
     kept = _kept(lengths, strategy, room)
     windows = [_windows(length, keep, stride, side, overflow) for length, keep in zip(lengths, kept, strict=True)]
-    # A pair that overflows on both sides goes on with every window of the first text beside every one of the
-    # second. Rows with the first text's first window come last, but for the row that is not overflow.
+    # If both texts of a pair overflow, every window of the first text is combined with every window of the second.
+    # As in tokenizers, the overflow rows with the first window of the first text come last.
     first, *others = product(*windows)
     if len(windows) == 2:
         beside_first = len(windows[1]) - 1
@@ -44,7 +44,7 @@ def row_windows(
 
 
 def _kept(lengths: Sequence[int], strategy: str, room: int) -> list[int]:
-    """How many tokens of each text one row holds."""
+    """Return the number of tokens of each text in a row."""
     excess = sum(lengths) - room
     if excess <= 0:
         return list(lengths)
@@ -55,14 +55,14 @@ def _kept(lengths: Sequence[int], strategy: str, room: int) -> list[int]:
         raise InputError('truncation="only_second" needs a second text; give one, or use truncation="longest_first"')
     if lengths[cut] <= excess:
         raise InputError(
-            f"truncation={strategy!r} would have to take {excess} of the {lengths[cut]} tokens of that text, which "
-            'leaves none; use a larger max_length or truncation="longest_first"'
+            f"truncation={strategy!r} would remove {excess} tokens of a text of {lengths[cut]}; use a larger "
+            'max_length or truncation="longest_first"'
         )
     return [length - excess if index == cut else length for index, length in enumerate(lengths)]
 
 
 def _shared(first: int, second: int, room: int) -> list[int]:
-    """Cut the longer text; once both would be equal, both: then the shorter one gets the smaller half."""
+    """Truncate the longer text; at equal lengths truncate both, and give the shorter one the smaller half."""
     short = min(first, second)
     long = max(short, room - short)
     if short + long > room:
@@ -71,15 +71,15 @@ def _shared(first: int, second: int, room: int) -> list[int]:
 
 
 def _windows(length: int, keep: int, stride: int, side: str, overflow: bool) -> list[Window]:
-    """The windows of `keep` tokens that cover a text, the one that stays first."""
+    """Return the windows of `keep` tokens that cover a text; the first is that of the first row."""
     if keep >= length:
         return [(0, length)]
     if not overflow:
         return [(0, keep)] if side == "right" else [(length - keep, length)]
     if stride >= keep:
         raise InputError(
-            f"max_length leaves {keep} tokens of this text in a row, and stride={stride} of them would repeat the row "
-            "before, so that rows never reach the end; use a smaller stride or a larger max_length"
+            f"stride must be less than the {keep} tokens of this text that fit into a row, got {stride}; use a smaller "
+            "stride or a larger max_length"
         )
     step = keep - stride
     count = 1 + -(-(length - keep) // step)

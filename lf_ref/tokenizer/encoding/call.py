@@ -1,4 +1,4 @@
-"""One call of a tokenizer, in HF's terms: its arguments made plain, and the texts of it encoded."""
+"""Encode the texts of one call of a tokenizer."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import InputError
+from ...errors import InputError
 from .batch_encoding import BatchEncoding, row_values
 from .encoding import Extra
-from .inputs import Text, read_rows
 from .rows import RowMaker
 from .sequence import TextEncoder, TokenSequence
+from .texts import Text, read_texts
 
 
 @dataclass(frozen=True)
 class Call:
-    """What a call makes of its texts.
+    """The checked arguments of a call.
 
     Args:
         encoder: turns a text into ids.
-        maker: puts them into rows.
-        pad: the padding token, or None for none.
-        padding_side: where padding goes.
+        maker: makes rows of ids.
+        pad: the padding token, or None.
+        padding_side: "right" or "left".
         names: the values to return.
-        is_split_into_words: whether texts come as words.
+        is_split_into_words: whether texts are given as words.
         return_tensors: "np" or None.
     """
 
@@ -37,8 +37,8 @@ class Call:
     return_tensors: str | None
 
     def encode(self, text: Any, text_pair: Any) -> BatchEncoding:
-        """The values of a text, a pair, or a batch of either."""
-        texts, batched = read_rows(text, text_pair, is_split_into_words=self.is_split_into_words)
+        """Return the values of a text, a pair, or a batch of either."""
+        texts, batched = read_texts(text, text_pair, is_split_into_words=self.is_split_into_words)
         rows = [self.maker.row(self._sequences(row, number)) for number, row in enumerate(texts)]
         origins = list(range(len(rows)))
         if self.maker.overflow:

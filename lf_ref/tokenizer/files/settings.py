@@ -1,4 +1,4 @@
-"""The settings beside a vocabulary: tokenizer_config.json, special_tokens_map.json and added_tokens.json."""
+"""Read the settings beside a vocabulary: tokenizer_config.json, special_tokens_map.json and added_tokens.json."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import CheckpointError
-from ..files import Source
-from .added import AddedToken
-from .files import added_token, expect, read_json
-from .inputs import shown
-from .roles import ROLES
+from ...errors import CheckpointError
+from ...files import Source
+from ..added_token import ROLES, AddedToken
+from ..arguments import shown
+from .json_values import expect, read_added_token, read_json
 
 CONFIG_FILE = "tokenizer_config.json"
 SPECIAL_FILE = "special_tokens_map.json"
@@ -20,13 +19,13 @@ ADDED_FILE = "added_tokens.json"
 
 @dataclass
 class Settings:
-    """What the files say.
+    """The settings of a tokenizer.
 
     Args:
-        options: arguments of `LongformerTokenizer`, checked for their type.
+        options: arguments of `LongformerTokenizer`, of the right type.
         added: the added tokens that the files name, by id.
-        has_decoder: whether they come from an `added_tokens_decoder`, which says all of them.
-        others: entries of tokenizer_config.json that mean nothing here; they are kept for saving.
+        has_decoder: whether they come from an `added_tokens_decoder`, which lists all of them.
+        others: entries of tokenizer_config.json that this package does not use; saving writes them again.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
@@ -40,7 +39,7 @@ def _strings(value: Any, where: str) -> list[str]:
 
 
 def _length(value: Any, where: str) -> int:
-    """A length; floats without a fraction too, since other tools write "no limit" as 1e30."""
+    """Return a length. Floats without a fraction are allowed, since other tools write "no limit" as 1e30."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if expect(value, int, where) < 1:
@@ -52,7 +51,7 @@ def _length(value: Any, where: str) -> int:
 def _token(value: Any, where: str) -> str | AddedToken | None:
     if value is None or (isinstance(value, str) and value):
         return value
-    return added_token(value, where, special=True)
+    return read_added_token(value, where, special=True)
 
 
 def _tokens(value: Any, where: str) -> list[str | AddedToken]:
@@ -84,16 +83,16 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "model_input_names": _strings,
 }
 _SPECIAL = (*ROLES, "additional_special_tokens")
-# Keys that name files or repeat what others say; saving writes its own.
+# Keys that name files or repeat other keys; saving writes its own.
 _DROPPED = ("added_tokens_decoder", "tokenizer_class", "name_or_path", "tokenizer_file", "special_tokens_map_file")
 
 
 def read_settings(source: Source) -> Settings:
-    """Read the files that are there, as HF 4 combines them.
+    """Read the files that exist, and combine them as HF 4 does.
 
-    tokenizer_config.json comes first. If it has an `added_tokens_decoder`, the older files are not looked at;
-    else special_tokens_map.json overrides the roles and adds to the additional special tokens, and added_tokens.json
-    adds its tokens.
+    tokenizer_config.json comes first. If it has an `added_tokens_decoder`, the older files are ignored. Otherwise
+    special_tokens_map.json overrides the roles and adds to the additional special tokens, and added_tokens.json adds
+    its tokens.
 
     Raises:
         CheckpointError: an entry of a wrong type, with its file and key.
@@ -103,7 +102,7 @@ def read_settings(source: Source) -> Settings:
     config = {} if config_path is None else read_json(config_path)
     _read_options(config, str(config_path), settings)
     for name in settings.options.get("extra_special_tokens", ()):
-        settings.others.pop(name, None)  # HF writes each once more by itself
+        settings.others.pop(name, None)  # HF writes each of them as an entry of its own, too
     if config.get("added_tokens_decoder") is not None:
         settings.has_decoder = True
         settings.added = _decoder(config["added_tokens_decoder"], f"{config_path}: added_tokens_decoder")
@@ -123,7 +122,7 @@ def read_settings(source: Source) -> Settings:
 
 
 def _read_options(values: Mapping[str, Any], path: str, settings: Settings) -> None:
-    # "max_len" is the old name; where a file has both, the new one counts.
+    # "max_len" is the old name; if a file has both, the new one counts.
     for key, value in sorted(values.items(), key=lambda entry: entry[0] != "max_len"):
         name = "model_max_length" if key == "max_len" else key
         if key == "extra_special_tokens" and isinstance(value, list):  # as transformers 5 writes them
@@ -140,13 +139,13 @@ def _decoder(value: Any, where: str) -> dict[int, AddedToken]:
     added = {}
     for key, entry in expect(value, dict, where).items():
         if not (key.isascii() and key.isdigit() and len(key) < 12):
-            raise CheckpointError(f"{where} must have ids for keys, got {shown(key)}")
-        added[int(key)] = added_token(entry, f"{where}.{key}")
+            raise CheckpointError(f"{where} must have ids as keys, got {shown(key)}")
+        added[int(key)] = read_added_token(entry, f"{where}.{key}")
     return dict(sorted(added.items()))
 
 
 def _added_file(content: Mapping[str, Any], path: str, options: Mapping[str, Any]) -> dict[int, AddedToken]:
-    """Tokens with their ids only: special are those that have a role or are named as additional."""
+    """Read the tokens and ids of added_tokens.json. Tokens with a role and additional ones are special."""
     special = {str(options[name]) for name in ROLES if options.get(name) is not None}
     special |= {str(token) for token in options.get("additional_special_tokens", ())}
     special |= {str(token) for token in options.get("extra_special_tokens", {}).values()}
@@ -157,5 +156,5 @@ def _added_file(content: Mapping[str, Any], path: str, options: Mapping[str, Any
             raise CheckpointError(
                 f"{path}: {shown(added[token_id].content)} and {shown(token)} both have the id {token_id}"
             )
-        added[token_id] = added_token({"content": token, "special": token in special}, f"{path}: {shown(token)}")
+        added[token_id] = read_added_token({"content": token, "special": token in special}, f"{path}: {shown(token)}")
     return dict(sorted(added.items()))

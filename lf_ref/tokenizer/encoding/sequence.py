@@ -1,4 +1,4 @@
-"""One text, or one list of words, turned into token ids, with the way back to its characters."""
+"""Encode one text, or one list of words, into token ids that can be traced back to its characters."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..errors import InputError
-from .added import AddedTokens, Piece
-from .bpe import BytePairEncoder, Span
-from .inputs import half_a_character
-from .words import BYTE_OF_CHARACTER, trim
+from ...errors import InputError
+from ..arguments import lone_surrogate
+from ..bpe.byte_alphabet import BYTE_OF_CHARACTER
+from ..bpe.pair_encoder import BytePairEncoder
+from ..bpe.spans import Span, trim
+from .added_tokens import AddedTokens, Piece
 
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """What turns a text into ids: the merges, the added tokens and three options with HF's names.
+    """Text to ids, with added tokens and three options that have HF's names.
 
-    Immutable: a tokenizer that gains a token takes a new one, and what was encoded before keeps its own.
+    Immutable: a tokenizer that gains a token makes a new encoder, and earlier results keep theirs.
 
     Args:
         pairs: vocabulary and merges.
         added: the added tokens.
         add_prefix_space, trim_offsets, split_special_tokens: as in `LongformerTokenizer`.
-        spares_space: whether trimming spares the single space at the beginning of a text; None: where
-            `add_prefix_space` may have put it there.
-        unknown: the id of a byte that the vocabulary lacks.
+        spares_space: whether trimming keeps a single space at the beginning of a text; None: if `add_prefix_space` may
+            have put it there.
+        unknown: the id for bytes that the vocabulary lacks.
     """
 
     pairs: BytePairEncoder
@@ -38,28 +39,28 @@ class TextEncoder:
     unknown: int | None = None
 
     def encode(self, text: str) -> TokenSequence:
-        """Turn a text into ids."""
+        """Encode a text."""
         return TokenSequence(self, [text], split_into_words=False)
 
     def encode_words(self, words: Sequence[str]) -> TokenSequence:
-        """Turn a text that comes as words into ids; every word is a text of its own."""
+        """Encode a text given as words; every word is a text of its own."""
         return TokenSequence(self, words, split_into_words=True)
 
     def token(self, token_id: int) -> str | None:
-        """The token of an id, as the vocabulary writes it; None where it has none."""
+        """Return the token of an id, as the vocabulary writes it; None if no token has the id."""
         token = self.added.by_id.get(token_id)
         return token.content if token is not None else self.pairs.token_of.get(token_id)
 
     def prefixed(self, piece: str) -> str:
-        """A piece of plain text as the merges see it."""
+        """Return a piece of plain text with its prefix space, if the option asks for one."""
         return " " + piece if self.add_prefix_space and not piece.startswith(" ") else piece
 
 
 class TokenSequence:
-    """The ids of one text. Spans, words and token strings are worked out when they are first asked for.
+    """The ids of one text. Spans, words and token strings are computed on first use.
 
-    Spans are (start, end) in characters (code points) of the text, or of its own word where the text came as
-    words. Words are counted in the text as the merges split it, or are those that the text came as.
+    Spans are (start, end) in characters (code points) of the text, or of the word if the text was given as words.
+    Words are those of the split pattern, or those that were given.
     """
 
     def __init__(self, encoder: TextEncoder, texts: Sequence[str], *, split_into_words: bool) -> None:
@@ -67,7 +68,7 @@ class TokenSequence:
         self._encoder = encoder
         self._split_into_words = split_into_words
         self._texts: list[tuple[str, list[Piece]]] = []
-        # By index in ids: the text of an added token, with its white space, and a byte that the vocabulary lacks.
+        # By index in ids: the text of an added token, with its white space, or a byte that the vocabulary lacks.
         self._spelled: dict[int, str] = {}
         for text in texts:
             pieces = encoder.added.split(text, split_special_tokens=encoder.split_special_tokens)
@@ -87,11 +88,11 @@ class TokenSequence:
             ids = pairs.encode(piece)
         except UnicodeEncodeError:
             at = next(at for at, character in enumerate(text) if "\ud800" <= character <= "\udfff")
-            raise InputError(f"the text has {half_a_character(text, at)}") from None
+            raise InputError(f"the text has {lone_surrogate(text, at)}") from None
         return self._with_unknown(ids, pairs.tokens(piece)) if pairs.lacks_bytes else ids
 
     def _with_unknown(self, ids: list[int], tokens: list[str]) -> list[int]:
-        """The ids with `unknown` for each byte that the vocabulary lacks, as HF's slow tokenizer has it."""
+        """Return the ids with `unknown` for each byte that the vocabulary lacks, as in HF's slow tokenizer."""
         missing, unknown = self._encoder.pairs.missing, self._encoder.unknown
         bytes_ = {
             at: token for at, (token_id, token) in enumerate(zip(ids, tokens, strict=True)) if token_id == missing
@@ -102,26 +103,26 @@ class TokenSequence:
             character = next(iter(bytes_.values()))
             raise InputError(
                 f"the vocabulary has no token for byte 0x{BYTE_OF_CHARACTER[character]:02X} ({character!r}) of the "
-                "text, and the tokenizer no unk_token to stand for it; set unk_token, use a vocabulary with all 256 "
-                "byte tokens, or take that character out"
+                "text, and the tokenizer has no unk_token; set unk_token, use a vocabulary with all 256 byte tokens, "
+                "or remove the character"
             )
         self._spelled.update((len(self.ids) + at, character) for at, character in bytes_.items())
         return [unknown if token_id == missing else token_id for token_id in ids]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything worked out, and no reference to the vocabulary: small enough to send to another process."""
+        """Return all values computed, without the vocabulary: small enough to send to another process."""
         names = ("ids", "tokens", "words", "spans", "_spares") + ("_untrimmed",) * self._spares
         return {name: getattr(self, name) for name in names}
 
     @cached_property
     def tokens(self) -> list[str]:
-        """The token of every id; of an added token the text it was found as, of an unknown byte that byte."""
+        """The token of every id; for an added token its text, for an unknown byte the character of the byte."""
         token = self._encoder.token
         return [self._spelled.get(index) or token(token_id) or "" for index, token_id in enumerate(self.ids)]
 
     @cached_property
     def words(self) -> list[int]:
-        """The index of the word that every id is part of."""
+        """The index of the word of every id."""
         words: list[int] = []
         for number, (text, pieces) in enumerate(self._texts):
             word = 0
@@ -135,7 +136,7 @@ class TokenSequence:
 
     @cached_property
     def spans(self) -> list[Span]:
-        """The span of every id, without white space at its ends if the tokenizer trims offsets."""
+        """The span of every id, without white space at its ends if `trim_offsets`."""
         encoder = self._encoder
         if not encoder.trim_offsets or not (encoder.add_prefix_space or self._spares):
             return self._trace(trimmed=encoder.trim_offsets)
@@ -145,10 +146,10 @@ class TokenSequence:
         ]
 
     def spans_from(self, start: int, stop: int) -> list[Span]:
-        """The spans of ids[start:stop], where these are encoded as a row of their own.
+        """Return the spans of ids[start:stop] in a row that begins with them.
 
-        As in HF, the first token of a row keeps the space that `add_prefix_space` may have put there, even in
-        the middle of a text.
+        As in HF, the first token of a row keeps the space that `add_prefix_space` may have put there, even in the
+        middle of a text.
         """
         spans = self.spans[start:stop]
         if spans and self._spares:
@@ -170,7 +171,7 @@ class TokenSequence:
                 shift = end - len(piece)
                 new = self._encoder.pairs.spans(piece, shift, trimmed=trimmed)
                 if shift < start:
-                    # As in HF, the space that was put in front stands for the first character of the piece.
+                    # As in HF, the prefix space has the span of the first character of the piece.
                     new[0] = start, max(new[0][1], start + 1)
                 spans += new
         return spans

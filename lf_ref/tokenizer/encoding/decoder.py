@@ -1,18 +1,18 @@
-"""From ids back to text."""
+"""Decode ids into text."""
 
 from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable
 
-from ..errors import InputError
-from .inputs import shown
+from ...errors import InputError
+from ..arguments import shown
+from ..bpe.byte_alphabet import BYTE_OF_CHARACTER
 from .sequence import TextEncoder
-from .words import BYTE_OF_CHARACTER
 
 
 def check_errors(errors: str) -> str:
-    """Let a name through that `bytes.decode(errors=...)` knows."""
+    """Return the name of an error handler of `bytes.decode(errors=...)`; refuse others."""
     try:
         codecs.lookup_error(errors)
     except (LookupError, TypeError):
@@ -23,7 +23,7 @@ def check_errors(errors: str) -> str:
 
 
 def token_bytes(token: str) -> bytes:
-    """The bytes of a token of the vocabulary: those its characters stand for, if all of them stand for one."""
+    """Return the bytes of a token: those of the byte alphabet, or its UTF-8 if a character is not in the alphabet."""
     try:
         return bytes([BYTE_OF_CHARACTER[character] for character in token])
     except KeyError:
@@ -31,21 +31,21 @@ def token_bytes(token: str) -> bytes:
 
 
 def join_tokens(tokens: Iterable[str], errors: str) -> str:
-    """The text of tokens of the vocabulary."""
+    """Return the text of tokens of the vocabulary."""
     if not isinstance(tokens, Iterable):
-        raise InputError(f"tokens must be several strings, got {shown(tokens)}")
+        raise InputError(f"tokens must be a list of strings, got {shown(tokens)}")
     tokens = list(tokens)
     for token in tokens:
         if not isinstance(token, str):
-            raise InputError(f"tokens must be strings, got {shown(token)}; ids are decoded by decode")
+            raise InputError(f"tokens must be strings, got {shown(token)}; for ids call decode")
     return _text(b"".join(map(token_bytes, tokens)), errors)
 
 
 class Decoder:
-    """The bytes of every id, found when first asked for.
+    """Ids to text; the bytes of every id are cached on first use.
 
-    Added tokens stand for themselves. (HF's fast tokenizer reads them in the byte alphabet as well, so that it turns
-    an added token such as "café" into "caf" and an invalid byte.)
+    Added tokens are decoded as they are. (HF's fast tokenizer decodes them with the byte alphabet, and so turns an
+    added token such as "café" into "caf" and an invalid byte.)
     """
 
     def __init__(self, encoder: TextEncoder) -> None:
@@ -55,7 +55,7 @@ class Decoder:
         self._special = {token_id for content, token_id in added.id_of.items() if content in added.special}
 
     def text(self, ids: list[int], errors: str, *, skip_special_tokens: bool) -> str:
-        """The text of ids.
+        """Return the text of ids.
 
         Raises:
             KeyError: an id that no token has.
@@ -79,13 +79,13 @@ def _text(content: bytes, errors: str) -> str:
         return content.decode("utf-8", errors)
     except UnicodeDecodeError as error:
         raise InputError(
-            f"the tokens make {len(content)} bytes that are no UTF-8 from byte {error.start} on ({error.reason}), as "
-            'when ids end in the middle of a character; use a tokenizer with errors="replace"'
+            f"the {len(content)} bytes of the tokens are not UTF-8 from byte {error.start} on ({error.reason}), for "
+            'instance since the ids end within a character; use a tokenizer with errors="replace"'
         ) from None
 
 
 def clean_up(text: str) -> str:
-    """Take out the spaces that some tokenizations put before English punctuation and contractions."""
+    """Remove the spaces that some tokenizations put before English punctuation and contractions."""
     for spaced in (" .", " ?", " !", " ,"):
         text = text.replace(spaced, spaced[1])
     text = text.replace(" ' ", "'")

@@ -1,4 +1,4 @@
-"""One row that a tokenizer makes, with the way back to the texts; names and results are those of HF's `tokenizers`."""
+"""One encoded row, which can be traced back to its texts; names and results are those of HF's `tokenizers`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from ..errors import InputError
-from ..hf_names import Alias, accepts, unknown_attribute
-from .bpe import Span
-from .inputs import as_index
+from ...errors import InputError
+from ...hf_names import Alias, accepts, unknown_attribute
+from ..arguments import as_index
+from ..bpe.spans import Span
 from .sequence import TokenSequence
 
 
@@ -40,7 +40,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Extra:
-    """A token that comes from no text, `count` times: a special token around the texts, or padding."""
+    """A token that belongs to no text, `count` times: a special token around the texts, or padding."""
 
     token_id: int
     token: str
@@ -51,7 +51,7 @@ class Extra:
 _TOKEN, _SEQUENCE = {"token_index": Alias("token")}, {"sequence_index": Alias("sequence")}
 _WORD = {"word_index": Alias("word"), **_SEQUENCE}
 _CHAR = {"char_pos": Alias("char"), **_SEQUENCE}
-_BY_CALLING = "call the tokenizer with {}, which makes rows so"
+_BY_CALLING = "call the tokenizer with {}"
 _NOT_OF_ROWS = {
     "pad": _BY_CALLING.format("padding="),
     "truncate": _BY_CALLING.format("truncation=True and max_length="),
@@ -72,16 +72,16 @@ _NOT_OF_ROWS = {
 class Encoding:
     """One row of a batch: texts, special tokens and padding, in order.
 
-    Every list has one entry for every token of the row. Tokens that come from no text have the offsets (0, 0) and
-    None for word and sequence; a special token that a text spells out counts as part of that text. Names are those of
-    an `Encoding` of HF's `tokenizers`. Indices of tokens, words and characters count from 0.
+    Every list has one entry for every token of the row. Tokens that belong to no text have the offsets (0, 0) and
+    None for word and sequence; a special token that a text spells out belongs to that text. Names are those of
+    `Encoding` in HF's `tokenizers`. Indices of tokens, words and characters count from 0.
 
     Args:
         pieces: the texts, special tokens and padding of the row.
-        overflowing: the rows that hold what was cut off of this one.
+        overflowing: further rows, with the tokens that truncation removed from this one.
         token: index in the row.
-        word, char: index in the text, of a word or of a character.
-        sequence: which text of the row, 0 or 1.
+        word, char: index of a word or character in the text.
+        sequence: text of the row, 0 or 1.
     """
 
     def __init__(self, pieces: Sequence[Part | Extra], overflowing: Sequence[Encoding] = ()) -> None:
@@ -99,7 +99,7 @@ class Encoding:
         raise unknown_attribute(self, name, _NOT_OF_ROWS)
 
     def padded(self, padding: Extra, side: str) -> Encoding:
-        """The same row with `padding` on one side, "left" or "right"; what overflowed stays as it is."""
+        """Return the row with `padding` on one side, "left" or "right"; overflowing rows do not change."""
         pieces = (padding, *self.pieces) if side == "left" else (*self.pieces, padding)
         return Encoding(pieces, self.overflowing)
 
@@ -116,17 +116,17 @@ class Encoding:
 
     @cached_property
     def tokens(self) -> list[str]:
-        """Tokens as the vocabulary writes them; an added token in a text as the text has it."""
+        """Tokens as the vocabulary writes them; an added token as the text writes it."""
         return self._collect(lambda part: part.sequence.tokens[part.start : part.stop], lambda extra: extra.token)
 
     @cached_property
     def offsets(self) -> list[Span]:
-        """The span of characters of every token in its text, or in its word of a text that came as words."""
+        """The span of characters of every token in its text, or in its word if the text was given as words."""
         return self._collect(lambda part: part.sequence.spans_from(part.start, part.stop), lambda extra: (0, 0))
 
     @cached_property
     def word_ids(self) -> list[int | None]:
-        """The word of its text that every token is part of."""
+        """The index of the word of every token in its text."""
         return self._collect(lambda part: part.sequence.words[part.start : part.stop], lambda extra: None)
 
     @property
@@ -141,7 +141,7 @@ class Encoding:
 
     @property
     def attention_mask(self) -> list[int]:
-        """1, and 0 for padding."""
+        """1 for tokens, 0 for padding."""
         return self._collect(lambda part: [1] * (part.stop - part.start), lambda extra: int(extra.attended))
 
     @property
@@ -156,7 +156,7 @@ class Encoding:
 
     @property
     def n_sequences(self) -> int:
-        """How many texts the row was made of."""
+        """The number of texts in the row."""
         return max(sum(isinstance(piece, Part) for piece in self.pieces), 1)
 
     def _check_token(self, token: int) -> int:
@@ -166,7 +166,7 @@ class Encoding:
         return token
 
     def token_to_sequence(self, token: int) -> int | None:
-        """The text that a token comes from.
+        """Return the index of the text that a token belongs to.
 
         Raises:
             InputError: the row has no such token.
@@ -174,7 +174,7 @@ class Encoding:
         return self.sequence_ids[self._check_token(token)]
 
     def token_to_word(self, token: int) -> int | None:
-        """The word that a token is part of.
+        """Return the index of the word that a token belongs to.
 
         Raises:
             InputError: the row has no such token.
@@ -182,7 +182,7 @@ class Encoding:
         return self.word_ids[self._check_token(token)]
 
     def token_to_chars(self, token: int) -> CharSpan | None:
-        """The characters of a token.
+        """Return the characters of a token.
 
         Raises:
             InputError: the row has no such token.
@@ -192,7 +192,7 @@ class Encoding:
         return CharSpan(*self.offsets[token])
 
     def word_to_tokens(self, word: int, sequence: int = 0) -> TokenSpan | None:
-        """The tokens of a word of the text `sequence`; None where there is no such word.
+        """Return the tokens of a word of the text `sequence`; None if there is no such word.
 
         Raises:
             InputError: the index is no integer.
@@ -206,7 +206,7 @@ class Encoding:
         return TokenSpan(tokens[0], tokens[-1] + 1) if tokens else None
 
     def word_to_chars(self, word: int, sequence: int = 0) -> CharSpan | None:
-        """The characters of a word of the text `sequence`; None where there is no such word.
+        """Return the characters of a word of the text `sequence`; None if there is no such word.
 
         Raises:
             InputError: the index is no integer.
@@ -215,7 +215,7 @@ class Encoding:
         return CharSpan(self.offsets[tokens.start][0], self.offsets[tokens.end - 1][1]) if tokens else None
 
     def char_to_token(self, char: int, sequence: int = 0) -> int | None:
-        """The first token that holds `char` of the text `sequence`; None for white space that was trimmed off.
+        """Return the first token with `char` of the text `sequence`; None for trimmed white space.
 
         Raises:
             InputError: the index is no integer.
@@ -227,7 +227,7 @@ class Encoding:
         return None
 
     def char_to_word(self, char: int, sequence: int = 0) -> int | None:
-        """The word that holds `char` of the text `sequence`; None for white space that was trimmed off.
+        """Return the word with `char` of the text `sequence`; None for trimmed white space.
 
         Raises:
             InputError: the index is no integer.
