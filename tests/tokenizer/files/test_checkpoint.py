@@ -1,4 +1,4 @@
-"""Loading and saving: vocabulary, merges, the settings beside them, and files that a stranger has tampered with."""
+"""Loading and saving: vocabulary, merges and settings, and untrusted files."""
 
 from __future__ import annotations
 
@@ -194,7 +194,11 @@ SETTINGS_FAULTS: list[tuple[str, Any, str]] = [
     ("tokenizer_config.json", {"added_tokens_decoder": []}, "added_tokens_decoder must be an object"),
     ("tokenizer_config.json", {"added_tokens_decoder": {"x": {}}}, "must have ids as keys, got 'x'"),
     ("tokenizer_config.json", {"added_tokens_decoder": {"9": "<x>"}}, r"added_tokens_decoder\.9 must be an object"),
-    ("tokenizer_config.json", {"added_tokens_decoder": {"9": {"content": "<x>"}}}, "the order of the added tokens, got 9"),
+    (
+        "tokenizer_config.json",
+        {"added_tokens_decoder": {"9": {"content": "<x>"}}},
+        "the order of the added tokens, got 9",
+    ),
     ("special_tokens_map.json", {"cls_token": ["<s>"]}, "cls_token must be an object"),
     ("added_tokens.json", {"<x>": "9"}, "'<x>' must be an integer"),
     ("added_tokens.json", {"<x>": 2**70}, "the order of the added tokens, got 1180591620717411303424"),
@@ -208,7 +212,7 @@ def test_settings_with_a_fault(folder, name, change, message):
     edit(folder / name, change)
     with pytest.raises(CheckpointError, match=message) as caught:
         LongformerTokenizer.from_pretrained(folder)
-    if "has the id" not in message:
+    if "order of the added tokens" not in message:
         assert name in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""HF's names and habits without HF: arguments, attributes and what is said to those that cannot be."""
+"""HF's arguments, attributes and methods, and the errors for those that a Longformer does not have."""
 
 from __future__ import annotations
 
