@@ -358,7 +358,7 @@ def test_no_tokenizer_beside_the_weights(tmp_path):
 
 def test_another_kind_of_model_is_refused_as_such_before_its_tokenizer_is_missed(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "led", "is_encoder_decoder": true}')
-    with pytest.raises(lf_ref.ConfigError, match="led: this is an encoder-decoder.*LEDForConditionalGeneration"):
+    with pytest.raises(lf_ref.ConfigError, match=r"led: this is an encoder-decoder.*LEDForConditionalGeneration"):
         lf_ref.pipeline("fill-mask", tmp_path)
 
 

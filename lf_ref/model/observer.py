@@ -1,4 +1,4 @@
-"""What may watch a forward: see `lf_ref.testing.trace`."""
+"""The interface of an observer of a forward, such as `lf_ref.testing.trace` has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .inputs import Inputs
 
 
 class Observer(Protocol):
-    """Is told what a forward was given, and each intermediate as it is computed."""
+    """Receives the inputs of a forward, and each intermediate as it is computed."""
 
     def begin(self, inputs: Inputs) -> None:
         """The checked batch, the head's default global attention included."""
@@ -17,7 +17,7 @@ class Observer(Protocol):
     def __call__(self, name: str, array: Array, row: int | None = None, /) -> Array:
         """One intermediate by HF's module name: of one row of the batch, [seq, ...], or [batch, ...] of all.
 
-        The definition tells of scores, probabilities and context head by head, in order. It goes on with what is
-        returned, which is the array itself, or one of its shape and dtype. The fast kernels only tell; what they tell
-        of may be overwritten afterwards.
+        The reference implementation reports scores, probabilities and context head by head, in order, and continues
+        with what is returned: the array itself, or one of its shape and dtype. The fast kernels ignore what is
+        returned, and may overwrite the array afterwards.
         """

@@ -1,4 +1,4 @@
-"""The encoder by its definition: `lf_ref.reference` on each row of a batch, its results laid out as the fast path's."""
+"""The reference implementation as a backend: `lf_ref.reference` on each row of a batch, results as the fast path's."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ..reference.forward import banded, encode
 from ..reference.ops import Array, Note, Parameters, ignore
 from .encoder import Encoded
 from .inputs import Inputs, words
-from .observing import Observer
+from .observer import Observer
 
 
-def encode_by_definition(
+def encode_with_reference(
     inputs: Inputs,
     parameters: Parameters,
     config: LongformerConfig,
