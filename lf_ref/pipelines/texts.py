@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
 from typing import Any
 
 from ..errors import InputError
-from ..tokenizer.inputs import half_a_character
+from ..tokenizer.arguments import lone_surrogate
 
 
 def ordered(given: Any) -> Sequence[Any] | Iterator[Any] | None:
@@ -60,5 +60,5 @@ def check_text(which: str, value: object) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"{which} has {half_a_character(value, error.start)}") from None
+        raise InputError(f"{which} has {lone_surrogate(value, error.start)}") from None
     return str.__str__(value)  # of a subclass, such as NumPy's, the plain text

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..hf_names import Fixed
 from ..model.heads import LongformerForTokenClassification
 from ..reference.ops import Array
-from ..tokenizer.limits import check_count
+from ..tokenizer.arguments import check_count
 from .base import Pipeline, Prepared
 from .entities import STRATEGIES, Piece, continues_word, groups, labelled, merge_windows, words
 from .options import Options, check_choice, check_flag
