@@ -44,6 +44,19 @@ def as_sequence(name: str, value: object) -> list[Any] | None:
     return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else None
 
 
+def as_strings(name: str, value: object) -> list[str]:
+    """The strings of a sequence, an array or an iterator.
+
+    Raises:
+        InputError: it is none, or of something else.
+    """
+    strings = as_sequence(name, value)
+    wrong = [value] if strings is None else [string for string in strings if not isinstance(string, str)]
+    if strings is None or wrong:
+        raise InputError(f"{name} must be strings in a sequence, got {shown(wrong[0])}")
+    return strings
+
+
 def read_rows(text: Any, text_pair: Any, *, is_split_into_words: bool) -> tuple[list[tuple[Text, ...]], bool]:
     """One row of one or two texts for every example, and whether the call was for a batch.
 
