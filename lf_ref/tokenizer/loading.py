@@ -25,6 +25,10 @@ _OTHER_VOCABULARIES = {
     "spiece.model": "SentencePiece, as for T5",
     "tokenizer.model": "SentencePiece, as for Llama",
 }
+_WAY_OUT = (
+    "where the weights come without a tokenizer, give that of another folder or repository as tokenizer= to a "
+    "pipeline, or its name to LongformerTokenizer.from_pretrained"
+)
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,8 @@ def _stand_in(arguments: dict[str, Any], stored: Stored, known: Collection[str])
                 arguments.setdefault(outer, other)
             if outer in arguments:
                 arguments.setdefault(inner, None)
+            elif inner in arguments:
+                arguments[outer] = None
 
 
 def _two_files(source: Source) -> tuple[Path, Path]:
@@ -150,10 +156,7 @@ def _two_files(source: Source) -> tuple[Path, Path]:
             if source.find(name) is not None:
                 raise CheckpointError(
                     f"{source.name} has {name}, a vocabulary of another kind ({kind}): a Longformer's is byte-level "
-                    "BPE, in vocab.json and merges.txt or in tokenizer.json"
+                    f"BPE, in vocab.json and merges.txt or in tokenizer.json; {_WAY_OUT}"
                 )
     error = source.missing("tokenizer.json, or vocab.json and merges.txt")
-    raise type(error)(
-        f"{error}; where the weights come without a tokenizer, give that of another folder or repository "
-        "as tokenizer= to a pipeline, or its name to LongformerTokenizer.from_pretrained"
-    )
+    raise type(error)(f"{error}; {_WAY_OUT}")
