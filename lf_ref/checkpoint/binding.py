@@ -159,7 +159,7 @@ def _describe(fit: _Fit, stored: Mapping[str, Any], config: LongformerConfig, he
         )
         lines.append(f"  wrong shape ({len(fit.misshapen)}): {_some(shapes, '; ')}")
     if fit.missing:
-        lines.append("HF would have filled what is missing with random numbers; here nothing is made up.")
+        lines.append("HF would initialize the missing weights at random; lf_ref does not.")
         lines += _causes(fit, stored)
     if fit.layers not in (0, config.num_hidden_layers):
         lines.append(f"There are {fit.layers} layers; num_hidden_layers of the config is {config.num_hidden_layers}.")
@@ -251,7 +251,7 @@ def _resolve(origin: str, name: str, tensors: dict[str, StoredTensor], dtype: DT
 
 
 def same(first: StoredTensor, second: StoredTensor) -> bool:
-    """Whether two tensors hold the same values; shared storage tells it without reading them."""
+    """Whether two tensors hold the same values; shared storage shows it without reading them."""
     one, two = first.data, second.data
     if first.dtype != second.dtype or first.scales is not None or second.scales is not None:
         return bool(np.array_equal(first.array(np.float64), second.array(np.float64), equal_nan=True))
