@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from .errors import ConfigError
 
 # HF's fields of every model, with its defaults, where they mean nothing to a Longformer: they can be read, and are
@@ -151,6 +153,8 @@ def id_to_label(
     except (AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"id2label must map integer ids to labels: {error}") from error
     for index, label in labels.items():
+        if isinstance(label, np.generic):
+            label = labels[index] = label.item()
         if not isinstance(label, str | int | float | None):
             raise ConfigError(f"id2label[{index}] must be a string or a number, got {label!r:.80}")
     if sorted(labels) != list(range(len(labels))) or not labels:

@@ -173,6 +173,11 @@ def _describe(fit: _Fit, stored: Mapping[str, Any], config: LongformerConfig, he
 
 def _causes(fit: _Fit, stored: Mapping[str, Any]) -> list[str]:
     """Why weights may be missing."""
+    bare = [name for name in fit.missing if name in fit.unexpected]
+    if bare:
+        return [
+            f"Names of the encoder begin with a prefix that {_some(bare)} lack: give all of them alike in state_dict=."
+        ]
     prefix, count = names.likely_prefix(stored, fit.missing)
     if count:
         begin = "All names begin" if count == len(stored) else f"{count} of the {len(stored)} names begin"

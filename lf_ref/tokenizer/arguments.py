@@ -76,6 +76,19 @@ def as_sequence(name: str, value: object) -> list[Any] | None:
     return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else None
 
 
+def as_strings(name: str, value: object) -> list[str]:
+    """Return the strings of a sequence, an array or an iterator.
+
+    Raises:
+        InputError: it is none, or contains something else.
+    """
+    strings = as_sequence(name, value)
+    wrong = [value] if strings is None else [string for string in strings if not isinstance(string, str)]
+    if strings is None or wrong:
+        raise InputError(f"{name} must be strings in a sequence, got {shown(wrong[0])}")
+    return strings
+
+
 def lone_surrogate(text: str, at: int) -> str:
     """Describe the lone surrogate at position `at` for an error message, with the way out."""
     return (

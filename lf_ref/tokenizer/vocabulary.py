@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from operator import index
 from typing import Any, SupportsIndex, TypeVar, overload
@@ -10,7 +10,7 @@ from typing import Any, SupportsIndex, TypeVar, overload
 from ..errors import InputError
 from ..hf_names import AttributeInputError, accepts
 from .added_token import ROLES, AddedToken, as_role, as_special
-from .arguments import as_sequence, shown
+from .arguments import as_sequence, as_strings, shown
 from .encoding.added_tokens import AddedTokens
 from .encoding.sequence import TextEncoder
 from .roles import Option, Role, RoleId
@@ -104,9 +104,8 @@ class Vocabulary:
         if isinstance(tokens, str):
             token_id = self.id_of(tokens)
             return self.unk_token_id if token_id is None else token_id
-        if not isinstance(tokens, Iterable):
-            raise InputError(f"tokens must be a string or a list of strings, got {shown(tokens)}")
-        return [self.convert_tokens_to_ids(token) for token in tokens]
+        ids = [self.id_of(token) for token in as_strings("tokens", tokens)]
+        return [self.unk_token_id if token_id is None else token_id for token_id in ids]
 
     @overload
     def convert_ids_to_tokens(self, ids: SupportsIndex, skip_special_tokens: bool = False) -> str: ...
@@ -306,7 +305,7 @@ class Vocabulary:
         by_content = {token.content: token for token in self._encoder.added.by_id.values()}
 
         def stored(token: str | AddedToken) -> AddedToken:
-            return as_special(token if isinstance(token, AddedToken) else by_content.get(token, token))
+            return as_special(by_content.get(token, token) if isinstance(token, str) else token)
 
         several = () if additional is None else _several("additional_special_tokens", additional)
         self._additional = [stored(token) for token in several]
@@ -349,6 +348,8 @@ def is_one(ids: object) -> bool:
 def as_ids(ids: Any) -> list[int]:
     """Return a list of ids from an iterable of integers, arrays too."""
     try:
-        return [index(token_id) for token_id in ids]
+        if not isinstance(ids, Set):  # which has no order
+            return [index(token_id) for token_id in ids]
     except TypeError:
-        raise InputError(f"ids must be a list of integers, got {shown(ids)}") from None
+        pass
+    raise InputError(f"ids must be a list of integers, got {shown(ids)}")

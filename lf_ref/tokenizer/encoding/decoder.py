@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Iterable
 
 from ...errors import InputError
-from ..arguments import shown
+from ..arguments import as_strings, shown
 from ..bpe.byte_alphabet import BYTE_OF_CHARACTER
 from .sequence import TextEncoder
 
@@ -32,13 +32,7 @@ def token_bytes(token: str) -> bytes:
 
 def join_tokens(tokens: Iterable[str], errors: str) -> str:
     """Return the text of tokens of the vocabulary."""
-    if not isinstance(tokens, Iterable):
-        raise InputError(f"tokens must be a list of strings, got {shown(tokens)}")
-    tokens = list(tokens)
-    for token in tokens:
-        if not isinstance(token, str):
-            raise InputError(f"tokens must be strings, got {shown(token)}; for ids call decode")
-    return _text(b"".join(map(token_bytes, tokens)), errors)
+    return _text(b"".join(map(token_bytes, as_strings("tokens", tokens))), errors)
 
 
 class Decoder:

@@ -24,6 +24,10 @@ _OTHER_VOCABULARIES = {
     "spiece.model": "SentencePiece, as for T5",
     "tokenizer.model": "SentencePiece, as for Llama",
 }
+_WAY_OUT = (
+    "where the weights come without a tokenizer, give that of another folder or repository as tokenizer= to a "
+    "pipeline, or its name to LongformerTokenizer.from_pretrained"
+)
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,8 @@ def _fill_missing_roles(arguments: dict[str, Any], stored: StoredVocabulary, kno
                 arguments.setdefault(outer, other)
             if outer in arguments:
                 arguments.setdefault(inner, None)
+            elif inner in arguments:
+                arguments[outer] = None
 
 
 def _two_files(source: Source) -> tuple[Path, Path]:
@@ -141,10 +147,7 @@ def _two_files(source: Source) -> tuple[Path, Path]:
             if source.find(name) is not None:
                 raise CheckpointError(
                     f"{source.name} has {name}, a vocabulary of another kind ({kind}); a Longformer needs byte-level "
-                    "BPE, in vocab.json and merges.txt or in tokenizer.json"
+                    f"BPE, in vocab.json and merges.txt or in tokenizer.json; {_WAY_OUT}"
                 )
     error = source.missing("tokenizer.json, or vocab.json and merges.txt")
-    raise type(error)(
-        f"{error}; if the checkpoint has no tokenizer, give another folder or repository as tokenizer= to a pipeline, "
-        "or to LongformerTokenizer.from_pretrained"
-    )
+    raise type(error)(f"{error}; {_WAY_OUT}")

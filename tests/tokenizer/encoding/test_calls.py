@@ -361,6 +361,7 @@ def test_ids_that_make_no_sense(demo, call, message):
         ({"mask_token": 3}, "mask_token must be a string"),
         ({"cls_token": None, "bos_token": None}, "cls_token must be a token of the vocabulary"),
         ({"additional_special_tokens": [""]}, "must be a non-empty string"),
+        ({"additional_special_tokens": [["<x>"]]}, "must be a non-empty string, got ['<x>']"),
     ],
 )
 def test_options_that_make_no_sense(options, message):

@@ -262,7 +262,7 @@ def test_any_value_in_any_place_loads_or_is_refused(tmp_path_factory, data):
 @pytest.mark.parametrize(("name", "kind"), [("vocab.txt", "WordPiece"), ("sentencepiece.bpe.model", "SentencePiece")])
 def test_a_vocabulary_of_another_kind_is_refused_by_name(tmp_path, name, kind):
     (tmp_path / name).write_text("[PAD]\n[UNK]\n")
-    with pytest.raises(CheckpointError, match=rf"{name}.*{kind}"):
+    with pytest.raises(CheckpointError, match=rf"{name}.*{kind}.*tokenizer= to a"):
         LongformerTokenizer.from_pretrained(tmp_path)
 
 
@@ -311,6 +311,19 @@ def test_bos_and_eos_stand_for_cls_and_sep_that_there_are_not(folder, demo):
     tokenizer = LongformerTokenizer.from_pretrained(folder)
     assert (tokenizer.cls_token, tokenizer.sep_token) == ("<s>", "</s>")
     assert tokenizer.encode("a", "b") == demo.encode("a", "b")
+
+
+@pytest.mark.parametrize("file", ["tokenizer_config.json", "special_tokens_map.json"])
+def test_bos_and_eos_stand_for_cls_and_sep_that_no_file_names(tmp_path, file):
+    """HF adds `<s>` and `</s>`, for which the model has no embeddings."""
+    roles = {"bos_token": "[CLS]", "eos_token": "[SEP]", **{name: ROLES[name] for name in list(ROLES)[2:]}}
+    vocab = {token: number for number, token in enumerate([*roles.values(), "a"])}
+    (tmp_path / "vocab.json").write_text(json.dumps(vocab))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
+    (tmp_path / file).write_text(json.dumps(roles))
+    tokenizer = LongformerTokenizer.from_pretrained(tmp_path)
+    assert (tokenizer.cls_token, tokenizer.sep_token, len(tokenizer)) == ("[CLS]", "[SEP]", len(vocab))
+    assert tokenizer.encode("a", "a") == [0, 5, 1, 1, 5, 1]
 
 
 def test_a_tokenizer_json_alone_names_roles_that_the_vocabulary_has(tmp_path):
