@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..hf_names import Fixed
+from ..hf_names import Fixed, accepts
 from ..model.heads import LongformerForTokenClassification
 from ..reference.ops import Array
 from ..tokenizer.limits import check_count
 from .base import Pipeline, Prepared
 from .entities import STRATEGIES, Piece, continues_word, groups, labelled, merge_windows, words
-from .options import Options, check_choice, check_flag
+from .options import Options, check_choice
 from .rows import Batch, Row
 from .scores import softmax
 from .texts import check_text, check_texts, ordered, what_to_write
@@ -23,6 +23,7 @@ from .texts import check_text, check_texts, ordered, what_to_write
 Entity = dict[str, Any]
 
 
+@accepts()
 @dataclass(frozen=True)
 class TokenClassificationOptions(Options):
     """The options of token-classification, besides those of every task.
@@ -55,11 +56,9 @@ class TokenClassificationOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         strategy = self.aggregation_strategy
-        older = [check_flag(name, given) for name, given in self._older.items() if given is not None]
-        if older:
+        if any(given is not None for given in self._older.values()):
             strategy = "none" if not self.grouped_entities else "first" if self.ignore_subwords else "simple"
         self._set("aggregation_strategy", check_choice("aggregation_strategy", strategy, STRATEGIES))
-        check_flag("is_split_into_words", self.is_split_into_words)
         check_text("delimiter", self.delimiter)
         check_texts("ignore_labels", self.ignore_labels, in_any_order=True)
         if self.stride is None:
@@ -88,6 +87,7 @@ class Tokens:
     parts: list[slice]
 
 
+@accepts()
 class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     """Label the tokens of a text, or the names in it.
 

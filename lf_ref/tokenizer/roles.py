@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, overload
 
 from ..errors import InputError
-from .added import AddedToken
-from .inputs import shown
+from ..hf_names import check_flag
+from .added import AddedToken, ours
+from .inputs import as_sequence, shown
 
 if TYPE_CHECKING:
     from .vocabulary import Vocabulary
@@ -55,9 +57,22 @@ class Option:
         return self if vocabulary is None else bool(getattr(vocabulary._encoder, self._name))
 
     def __set__(self, vocabulary: Vocabulary, value: bool) -> None:
-        if value not in (True, False):
-            raise InputError(f"{self._name} must be True or False, got {shown(value)}")
+        check_flag(self._name, value)
         vocabulary._encoder = replace(vocabulary._encoder, **{self._name: bool(value)})  # type: ignore[arg-type]
+
+
+class Names:
+    """The names of the values that a call returns when it is not told; of the class, the usual ones."""
+
+    def __get__(self, vocabulary: Vocabulary | None, owner: type[Vocabulary]) -> list[str]:
+        names: list[str] = [] if vocabulary is None else vocabulary.__dict__.get("model_input_names", [])
+        return names or ["input_ids", "attention_mask"]
+
+    def __set__(self, vocabulary: Vocabulary, value: Sequence[str]) -> None:
+        names = as_sequence("model_input_names", value)
+        if names is None:
+            raise InputError(f"model_input_names must be a list of names, got {shown(value)}")
+        vocabulary.__dict__["model_input_names"] = names
 
 
 class RoleId:
@@ -84,6 +99,7 @@ class RoleId:
 
 def as_role(name: str, value: str | AddedToken) -> AddedToken:
     """The token that a string means for a role: `<mask>` takes the space before it along, the others do not."""
+    value = ours(value)
     if isinstance(value, AddedToken):
         return replace(value, special=True)
     if not isinstance(value, str):
