@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from .config_rules import UNUSED, Label, check_sizes, check_values, check_windows, id_to_label
-from .errors import CheckpointFileError, ConfigError
+from .errors import CheckpointFileError, ConfigError, InputError
 from .files import locate, write_beside
-from .hf_names import Alias, Fixed, accepts, unknown_attribute, unknown_name
+from .hf_names import Alias, Fixed, HFNamed, accepts, unknown_attribute, unknown_name
 from .other_models import as_longformer
 
 CONFIG_NAME = "config.json"
@@ -38,8 +38,10 @@ _HINTS = {
     save_pretrained={"push_to_hub": _NO_PUSH},
     to_json_string={"use_diff": _ALL_FIELDS},
     to_json_file={"use_diff": _ALL_FIELDS},
+    from_json_file={"json_file": Alias("path")},
+    checks_flags=False,  # the fields have rules of their own, whose breach is a ConfigError
 )
-class LongformerConfig:
+class LongformerConfig(metaclass=HFNamed):
     """What a Longformer is made of: sizes, windows, special token ids, labels.
 
     Fields and defaults are those of HF's `LongformerConfig`.
@@ -73,6 +75,7 @@ class LongformerConfig:
         ((32, 64), 510)
     """
 
+    _hf_hints = _HINTS
     model_type = "longformer"
 
     def __init__(
@@ -133,7 +136,7 @@ class LongformerConfig:
         self.return_dict = return_dict
         self.extra = {name: _plain(value) for name, value in extra.items()}
         for name in _DTYPES & extra.keys():
-            self.extra[name] = str(extra[name]).removeprefix("torch.")
+            self.extra[name] = dtype_name(extra[name])
         self.name_or_path = ""
         check_sizes(self)
         check_windows(self)
@@ -233,7 +236,7 @@ class LongformerConfig:
             ConfigError: the file is not JSON, or its fields break a rule.
             CheckpointFileError: it is not there, or cannot be read.
         """
-        return config_of(path, read_fields(path))
+        return config_of(path, read_fields(path), cls)
 
     @overload
     @classmethod
@@ -303,18 +306,24 @@ class LongformerConfig:
         known = self.field_names()
         for name in fields.keys() - known:
             raise unknown_name("LongformerConfig.replaced()", name, known)
-        values = self.to_dict()
+        values = self.to_dict() | {"model_type": LongformerConfig.model_type}
         layers, windows = _plain(fields.get("num_hidden_layers")), self.attention_window
         if isinstance(layers, int) and isinstance(windows, list):  # the first layers keep their windows
             values["attention_window"] = windows[:layers]
         if "num_labels" in fields or "id2label" in fields or "label2id" in fields:
             del values["id2label"], values["label2id"]
-        config = LongformerConfig.from_dict({**values, **fields})
+        config = type(self).from_dict({**values, **fields})
         config.name_or_path = self.name_or_path
         return config
 
     def update(self, config_dict: Mapping[str, Any]) -> None:
-        """Set several attributes of this config, as in HF; config_dict: their values by name."""
+        """Set several attributes of this config, as in HF; config_dict: their values by name.
+
+        Raises:
+            InputError: it is no mapping.
+        """
+        if not isinstance(config_dict, Mapping):
+            raise InputError(f"config_dict must be a mapping of values by name, got {type(config_dict).__name__}")
         for name, value in config_dict.items():
             setattr(self, name, value)
 
@@ -335,18 +344,37 @@ class LongformerConfig:
         return {**self.extra, **fields}
 
     def to_json_string(self) -> str:
-        """The fields as the text of a `config.json`."""
-        return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        """The fields as the text of a `config.json`.
+
+        Raises:
+            ConfigError: a field holds what JSON does not have.
+        """
+        try:
+            return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"a field of the config cannot be written: {error}") from error
 
     def to_json_file(self, json_file_path: str | Path) -> None:
-        """Write the fields to a file, which appears whole or not at all; json_file_path: its name."""
+        """Write the fields to a file, which appears whole or not at all; json_file_path: its name.
+
+        Raises:
+            ConfigError: a field holds what JSON does not have.
+        """
         write_beside(Path(json_file_path), self.to_json_string().encode())
 
     def save_pretrained(self, save_directory: str | Path) -> None:
-        """Write `config.json` into `save_directory`, which is made where it is missing."""
+        """Write `config.json` into `save_directory`, which is made where it is missing.
+
+        Raises:
+            ConfigError: a field holds what JSON does not have.
+        """
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         self.to_json_file(folder / CONFIG_NAME)
+
+    def get_text_config(self, decoder: bool = False, encoder: bool = False) -> LongformerConfig:
+        """The config itself, as in HF for a model of texts; decoder, encoder: change nothing."""
+        return self
 
     @property
     def use_return_dict(self) -> bool:
@@ -381,10 +409,10 @@ def read_fields(path: str | Path) -> Any:
         raise ConfigError(f"{path}: not valid JSON: {error}") from error
 
 
-def config_of(path: str | Path, fields: Any) -> LongformerConfig:
+def config_of(path: str | Path, fields: Any, kind: type[LongformerConfig] = LongformerConfig) -> LongformerConfig:
     """The config that the fields of a file mean; path: the file, which a `ConfigError` names."""
     try:
-        return LongformerConfig.from_dict(fields)
+        return kind.from_dict(fields)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
@@ -393,4 +421,14 @@ def _plain(value: Any) -> Any:
     """A value that JSON can write, of NumPy's scalars and arrays, also in a list."""
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
-    return value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return value.tolist() if hasattr(value, "tolist") and not isinstance(value, type) else value
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype of torch's or NumPy's; of all else its text."""
+    if isinstance(dtype, type) and hasattr(dtype, "dtype"):  # NumPy's scalars
+        return dtype.__name__
+    name = str(dtype).removeprefix("torch.")
+    return {"float": "float32", "half": "float16", "double": "float64"}.get(name, name)  # torch's other names
