@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
+from typing import Any
 
 from ..errors import InputError
 from ..hf_names import accepts
@@ -61,8 +62,30 @@ class AddedToken:
         return self.content
 
 
-def as_special(token: str | AddedToken) -> AddedToken:
+def ours(token: Any) -> Any:
+    """An `AddedToken` of HF's as one of this package; all else as it is."""
+    if type(token).__name__ != "AddedToken" or isinstance(token, AddedToken):
+        return token
+    return AddedToken(*(getattr(token, option.name) for option in fields(AddedToken)))
+
+
+def check_decoder(decoder: object) -> dict[int, AddedToken]:
+    """Added tokens by their ids; None for none.
+
+    Raises:
+        InputError: it is no mapping of ids to added tokens.
+    """
+    tokens = decoder or {}
+    if not isinstance(tokens, Mapping) or not all(
+        isinstance(token_id, int) and isinstance(ours(token), AddedToken) for token_id, token in tokens.items()
+    ):
+        raise InputError(f"added_tokens_decoder must map ids to AddedToken, got {shown(decoder)}")
+    return {token_id: ours(token) for token_id, token in tokens.items()}
+
+
+def as_special(token: Any) -> AddedToken:
     """A token, or that of a string, as a special one."""
+    token = ours(token)
     return replace(token, special=True) if isinstance(token, AddedToken) else AddedToken(token, special=True)
 
 

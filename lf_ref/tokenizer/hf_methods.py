@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
-from ..hf_names import Alias, Fixed, HFNames, Ignored, accepts, unknown_attribute
+from ..hf_names import Alias, Fixed, HFNamed, HFNames, Ignored, accepts, unknown_attribute
 from .decoding import clean_up
 from .roles import ROLES
 from .special_rows import SpecialRows
@@ -61,9 +61,10 @@ SAVING: HFNames = {
 
 
 @accepts()
-class HFMethods(SpecialRows):
+class HFMethods(SpecialRows, metaclass=HFNamed):
     """What code written for HF's tokenizers asks for beside the calls. A base of `LongformerTokenizer`."""
 
+    _hf_hints = _OTHERWISE
     vocab_files_names: ClassVar = {
         "vocab_file": "vocab.json",
         "merges_file": "merges.txt",

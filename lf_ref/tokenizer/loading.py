@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import CheckpointError, InputError
 from ..files import Source
-from .added import AddedToken, AddedTokens
+from .added import AddedToken, AddedTokens, check_decoder
 from .bpe import BytePairEncoder
 from .files import check_merges, check_vocab, read_json, read_merges
 from .parts import Parts
@@ -67,7 +67,7 @@ def read_vocabulary(
         content = read_tokenizer_json(path)
         pairs = _pairs(content.vocab, content.merges, str(path))
         return Stored(pairs, str(path), content.added, content.parts, content.sides)
-    if vocab_file is None or merges_file is None:
+    if not isinstance(vocab_file, str | os.PathLike | Mapping) or merges_file is None:
         raise InputError(
             "a tokenizer is made from vocab_file and merges_file, or from tokenizer_file; to load one by name use "
             "LongformerTokenizer.from_pretrained"
@@ -122,7 +122,8 @@ def read_checkpoint(source: Source, overrides: Mapping[str, Any]) -> tuple[dict[
             arguments[name] = by_content.get(arguments[name], arguments[name])
     _stand_in(arguments, stored, {*stored.pairs.vocab, *by_content})
     if settings.added:
-        arguments["added_tokens_decoder"] = settings.added | arguments.get("added_tokens_decoder", {})
+        given = check_decoder(arguments.get("added_tokens_decoder"))
+        arguments["added_tokens_decoder"] = settings.added | given
     return arguments | {"tokenizer_file": stored}, settings.others
 
 
