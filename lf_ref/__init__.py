@@ -9,6 +9,7 @@ The names are those of Hugging Face's transformers. They are imported on first u
 """
 
 from importlib import import_module as _import_module
+from sys import modules as _modules
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
@@ -66,6 +67,22 @@ _SAME = {
     "TFLongformerTokenClassifierOutput": "LongformerTokenClassifierOutput",
     "TFLongformerMultipleChoiceModelOutput": "LongformerMultipleChoiceModelOutput",
     "TFLongformerQuestionAnsweringModelOutput": "LongformerQuestionAnsweringModelOutput",
+}
+
+_TRAIN = "lf_ref computes no gradients; train with HF transformers, and load the folder that it saved"
+_NO_DECODER = "a Longformer encodes texts, and generates none; HF transformers has the models that do"
+_HINTS = {
+    **dict.fromkeys(
+        ("Trainer", "TrainingArguments", "DataCollatorForLanguageModeling", "AutoModelForPreTraining"), _TRAIN
+    ),
+    **dict.fromkeys(
+        ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "TextGenerationPipeline", "GenerationConfig"), _NO_DECODER
+    ),
+    **dict.fromkeys(("TFLongformerModel", "TFAutoModel"), "arrays are NumPy's: LongformerModel is the same model"),
+    "DataCollatorWithPadding": "tokenizer.pad(rows) makes a batch of rows",
+    "PretrainedConfig": "LongformerConfig is the only config",
+    "PreTrainedTokenizerFast": "LongformerTokenizer is the only tokenizer",
+    "BitsAndBytesConfig": 'dtype="int8" of from_pretrained() quantizes',
 }
 
 __all__ = [
@@ -139,7 +156,9 @@ def __getattr__(name: str) -> _Any:
     name = _SAME.get(name, name)
     if name in _HOME:
         return getattr(_import_module(f".{_HOME[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .hf_names import unknown_attribute
+
+    raise unknown_attribute(_modules[__name__], name, _HINTS)
 
 
 def __dir__() -> list[str]:

@@ -9,10 +9,11 @@ from copy import copy
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from .config_rules import UNUSED, Label, check_sizes, check_values, check_windows, id_to_label
-from .errors import CheckpointFileError, ConfigError
+from .config_hf_methods import HINTS, NAMES, UNUSED, HFMethods
+from .config_rules import Label, check_sizes, check_values, check_windows, dtype_name, id_to_label, plain, read_fields
+from .errors import ConfigError
 from .files import locate, write_beside
-from .hf_names import Alias, Fixed, accepts, unknown_attribute, unknown_name
+from .hf_names import accepts, unknown_attribute, unknown_name
 from .other_models import as_longformer
 
 CONFIG_NAME = "config.json"
@@ -20,26 +21,10 @@ CONFIG_NAME = "config.json"
 # How the weights are stored, by HF's newer and older name; the file of the weights says it itself.
 _DTYPES = {"dtype", "torch_dtype"}
 _TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
-_NO_PUSH = Fixed((False, None), "lf_ref does not upload; use huggingface_hub.upload_folder on the folder")
-_ALL_FIELDS = Fixed((True, False), "all fields are written, which HF reads as well")
-_HINTS = {
-    "get_config_dict": "LongformerConfig.from_pretrained(...).to_dict() has the fields",
-    "to_diff_dict": "to_dict() has all fields",
-    "push_to_hub": "save it with save_pretrained(), then use huggingface_hub.upload_folder",
-    "register_for_auto_class": "lf_ref runs no code from repositories, so there is nothing to register",
-}
 
 
-@accepts(
-    from_pretrained={
-        "pretrained_model_name_or_path": Alias("name"),
-        "trust_remote_code": Fixed((False, None), "code from a repository is never run"),
-    },
-    save_pretrained={"push_to_hub": _NO_PUSH},
-    to_json_string={"use_diff": _ALL_FIELDS},
-    to_json_file={"use_diff": _ALL_FIELDS},
-)
-class LongformerConfig:
+@accepts(checks_flags=False, **NAMES)  # the fields have rules of their own, whose breach is a ConfigError
+class LongformerConfig(HFMethods):
     """What a Longformer is made of: sizes, windows, special token ids, labels.
 
     Fields and defaults are those of HF's `LongformerConfig`.
@@ -73,6 +58,7 @@ class LongformerConfig:
         ((32, 64), 510)
     """
 
+    _hf_hints = HINTS
     model_type = "longformer"
 
     def __init__(
@@ -131,18 +117,18 @@ class LongformerConfig:
         self.output_attentions = output_attentions
         self.output_hidden_states = output_hidden_states
         self.return_dict = return_dict
-        self.extra = {name: _plain(value) for name, value in extra.items()}
+        self.extra = {name: plain(value) for name, value in extra.items()}
         for name in _DTYPES & extra.keys():
-            self.extra[name] = str(extra[name]).removeprefix("torch.")
+            self.extra[name] = dtype_name(extra[name])
         self.name_or_path = ""
         check_sizes(vars(self))
         check_windows(self.attention_window, self.num_hidden_layers)
         check_values(vars(self))
-        self.id2label = id_to_label(id2label, label2id, _plain(num_labels))
+        self.id2label = id_to_label(id2label, label2id, plain(num_labels))
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a field; NumPy's scalars and arrays become Python values, which JSON can write."""
-        super().__setattr__(name, id_to_label(value, None, None) if name == "id2label" else _plain(value))
+        super().__setattr__(name, id_to_label(value, None, None) if name == "id2label" else plain(value))
 
     # --- what follows from the fields ---------------------------------------------------------------------------
 
@@ -233,7 +219,7 @@ class LongformerConfig:
             ConfigError: the file is not JSON, or its fields break a rule.
             CheckpointFileError: it is not there, or cannot be read.
         """
-        return config_of(path, read_fields(path))
+        return config_of(path, read_fields(path), cls)
 
     @overload
     @classmethod
@@ -303,20 +289,15 @@ class LongformerConfig:
         known = self.field_names()
         for name in fields.keys() - known:
             raise unknown_name("LongformerConfig.replaced()", name, known)
-        values = self.to_dict()
-        layers, windows = _plain(fields.get("num_hidden_layers")), self.attention_window
+        values = self.to_dict() | {"model_type": LongformerConfig.model_type}
+        layers, windows = plain(fields.get("num_hidden_layers")), self.attention_window
         if isinstance(layers, int) and isinstance(windows, list):  # the first layers keep their windows
             values["attention_window"] = windows[:layers]
         if "num_labels" in fields or "id2label" in fields or "label2id" in fields:
             del values["id2label"], values["label2id"]
-        config = LongformerConfig.from_dict({**values, **fields})
+        config = type(self).from_dict({**values, **fields})
         config.name_or_path = self.name_or_path
         return config
-
-    def update(self, config_dict: Mapping[str, Any]) -> None:
-        """Set several attributes of this config, as in HF; config_dict: their values by name."""
-        for name, value in config_dict.items():
-            setattr(self, name, value)
 
     def field_names(self) -> set[str]:
         """The names of the fields: those of a Longformer, those that HF has for every model, and those in `extra`."""
@@ -335,23 +316,33 @@ class LongformerConfig:
         return {**self.extra, **fields}
 
     def to_json_string(self) -> str:
-        """The fields as the text of a `config.json`."""
-        return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        """The fields as the text of a `config.json`.
+
+        Raises:
+            ConfigError: a field holds what JSON does not have.
+        """
+        try:
+            return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"a field of the config cannot be written: {error}") from error
 
     def to_json_file(self, json_file_path: str | Path) -> None:
-        """Write the fields to a file, which appears whole or not at all; json_file_path: its name."""
+        """Write the fields to a file, which appears whole or not at all; json_file_path: its name.
+
+        Raises:
+            ConfigError: a field holds what JSON does not have.
+        """
         write_beside(Path(json_file_path), self.to_json_string().encode())
 
     def save_pretrained(self, save_directory: str | Path) -> None:
-        """Write `config.json` into `save_directory`, which is made where it is missing."""
+        """Write `config.json` into `save_directory`, which is made where it is missing.
+
+        Raises:
+            ConfigError: a field holds what JSON does not have.
+        """
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         self.to_json_file(folder / CONFIG_NAME)
-
-    @property
-    def use_return_dict(self) -> bool:
-        """HF's older name of `return_dict`."""
-        return self.return_dict
 
     def __getattr__(self, name: str) -> Any:
         extra = vars(self).get("extra", {})
@@ -360,7 +351,7 @@ class LongformerConfig:
                 return extra[key]
         if name in UNUSED or name in _DTYPES:
             return copy(UNUSED.get(name))
-        raise unknown_attribute(self, name, _HINTS)
+        raise unknown_attribute(self, name, HINTS)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LongformerConfig) and self.to_dict() == other.to_dict()
@@ -371,26 +362,9 @@ class LongformerConfig:
         return f"LongformerConfig {self.to_json_string()}"
 
 
-def read_fields(path: str | Path) -> Any:
-    """The JSON value in a file; other content is a `ConfigError`, none that can be read a `CheckpointFileError`."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointFileError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid JSON: {error}") from error
-
-
-def config_of(path: str | Path, fields: Any) -> LongformerConfig:
+def config_of(path: str | Path, fields: Any, kind: type[LongformerConfig] = LongformerConfig) -> LongformerConfig:
     """The config that the fields of a file mean; path: the file, which a `ConfigError` names."""
     try:
-        return LongformerConfig.from_dict(fields)
+        return kind.from_dict(fields)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    """A value that JSON can write, of NumPy's scalars and arrays, also in a list."""
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return value.tolist() if hasattr(value, "tolist") else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class LfRefError(Exception):
@@ -58,3 +59,6 @@ class PipelineException(InputError):  # noqa: N818 - the name is HF's
         super().__init__(reason)
         self.task = task
         self.model = model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.task, self.model, str(self))

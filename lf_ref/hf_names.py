@@ -7,13 +7,14 @@ for each, which a test runs.
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import wraps
-from types import FunctionType, MappingProxyType
-from typing import Any, ParamSpec, TypeVar
+from types import FunctionType, MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from .errors import InputError
 
@@ -41,8 +42,10 @@ class Fixed:
     values: tuple[bool | int | str | None, ...]
     otherwise: str
 
-    def allows(self, value: object) -> bool:
-        """Whether a value is among them."""
+    def allows(self, value: Any) -> bool:
+        """Whether a value is among them; NumPy's scalars count as Python's."""
+        if _is_scalar(value):
+            value = value.item()
         return any(
             str(value) == allowed
             if isinstance(allowed, str)
@@ -68,10 +71,29 @@ class AttributeInputError(InputError, AttributeError):
     """An attribute that there is not, such as one of torch's modules; `hasattr` is False for it."""
 
 
-def accepts(**tables: HFNames) -> Callable[[Class], Class]:
+class KeyInputError(InputError, KeyError, IndexError):
+    """An entry that there is not, by name or by place; `in` and `get` are for entries that may be missing."""
+
+    __str__ = Exception.__str__  # KeyError's puts quotes around the message
+
+
+class HFNamed(type):
+    """The type of classes whose own attributes, `LongformerConfig.get_config_dict`, are refused as their instances'."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(cls, name: str) -> Any:
+            _refuse_attribute(cls, name)
+
+
+def accepts(*, checks_flags: bool = True, **tables: HFNames) -> Callable[[Class], Class]:
     """Let the public methods of a class take HF's arguments, and name the nearest argument where they know none.
 
-    tables: by method, HF's names of arguments. "init" and "call" stand for the constructor and a call.
+    Attributes that there are not are refused too, with what `_hf_hints` of the class, if it has some, says of them, and
+    so is setting those that follow from others.
+
+    checks_flags: as for `accepts_names`; tables: by method, HF's names of arguments. "init" and "call" stand for the
+    constructor and a call.
     """
     of_method = {{"init": "__init__", "call": "__call__"}.get(name, name): table for name, table in tables.items()}
 
@@ -80,23 +102,30 @@ def accepts(**tables: HFNames) -> Callable[[Class], Class]:
             function = getattr(value, "__func__", value)
             if not isinstance(function, FunctionType) or (name.startswith("_") and name not in _DUNDERS):
                 continue
-            method = accepts_names(of_method.get(name, {}))(function)
+            method = accepts_names(of_method.get(name, {}), checks_flags)(function)
             setattr(cls, name, method if value is function else type(value)(method))
+        if not any("__getattr__" in vars(base) for base in cls.__mro__):
+            cls.__getattr__ = _refuse_attribute
+        if "__setattr__" in vars(cls) or not any("__setattr__" in vars(base) for base in cls.__mro__[:-1]):
+            open_cls: Any = cls
+            open_cls.__setattr__ = _guarded(open_cls.__setattr__)
         return cls
 
     return decorate
 
 
 _DUNDERS = ("__init__", "__call__")
+_OWNERS = ("self", "cls")
 _PLACES = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def accepts_names(
-    table: HFNames = MappingProxyType({}),
+    table: HFNames = MappingProxyType({}), checks_flags: bool = True
 ) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Let a function take HF's arguments, and name the nearest argument where it knows none, or has no place for one.
 
     table: HF's names of arguments. A function with `**options` checks the names among these itself.
+    checks_flags: whether arguments annotated as bool must be True, False or None; one annotated as a path must be one.
     """
 
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -111,24 +140,73 @@ def accepts_names(
         places = [name for name, kind in kinds.items() if kind in _PLACES]
         most = len(places) if inspect.Parameter.VAR_POSITIONAL not in kinds.values() else sys.maxsize
         hf_names = frozenset(table)
-        call = _call_name(function)
+        checks = {name: _CHECKS[p.annotation] for name, p in signature.parameters.items() if p.annotation in _CHECKS}
+        if not checks_flags:
+            checks = {name: check for name, check in checks.items() if check is not check_flag}
 
         @wraps(function)
         def checked(*args: Parameters.args, **given: Parameters.kwargs) -> Result:
             __tracebackhide__ = True  # for pytest: a failure is told where the caller stands
             if len(args) > most:
-                named = ", ".join(name for name in places if name not in ("self", "cls")) or "none"
-                raise InputError(f"{call} takes by place only {named}: give the other arguments by name")
-            if given.keys() <= known or (is_open and given.keys().isdisjoint(hf_names)):
-                return function(*args, **given)
-            taken = signature.bind_partial(*args).arguments.keys() | given.keys()
-            arguments: Any = translate(call, given, taken, table, None if is_open else known)
-            return function(*args, **arguments)
+                named = ", ".join(name for name in places if name not in _OWNERS) or "none"
+                raise InputError(
+                    f"{_call_name(function, args)} takes by place only {named}: give the other arguments by name"
+                )
+            arguments: Any = given
+            if not (given.keys() <= known or (is_open and given.keys().isdisjoint(hf_names))):
+                taken = signature.bind_partial(*args).arguments.keys() | given.keys()
+                arguments = translate(_call_name(function, args), given, taken, table, None if is_open else known)
+            for name, value in (*zip(places, args, strict=False), *arguments.items()) if checks else ():
+                if name in checks:
+                    checks[name](name, value)
+            try:
+                return function(*args, **arguments)
+            except TypeError:
+                try:
+                    signature.bind(*args, **arguments)
+                except TypeError as error:
+                    by_name = f", got by name {', '.join(given)}" if given else ""
+                    raise InputError(f"{_call_name(function, args)}: {error}{by_name}") from None
+                raise
 
         checked.hf_names = table  # type: ignore[attr-defined]  # for the test of the guide
         return checked
 
     return decorate
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is neither True, False nor None; NumPy's count too.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not (value is None or isinstance(value, bool) or (_is_scalar(value) and isinstance(value.item(), bool))):
+        raise InputError(f"{name} must be True or False, got {value!r:.80}")
+
+
+def check_path(name: str, value: object) -> None:
+    """Refuse what is no path.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(f"{name} must be a path, a string or a pathlib.Path, got {value!r:.80}")
+
+
+# What arguments must be, by how they are annotated.
+_CHECKS: dict[Any, Callable[[str, Any], None]] = {
+    "bool": check_flag,
+    "bool | None": check_flag,
+    "str | os.PathLike[str]": check_path,
+    "str | Path": check_path,
+}
+
+
+def _is_scalar(value: Any) -> bool:
+    """Whether this is a scalar of NumPy's, or an array without dimensions."""
+    return hasattr(value, "dtype") and getattr(value, "ndim", None) == 0
 
 
 def translate(
@@ -169,7 +247,7 @@ def unknown_name(call: str, name: str, known: Iterable[str]) -> InputError:
     >>> print(unknown_name("model()", "attention_masks", ["input_ids", "attention_mask"]))
     model() takes no argument 'attention_masks': the nearest is 'attention_mask'; all are attention_mask, input_ids
     """
-    names = sorted(name for name in known if name != "self")
+    names = sorted(name for name in known if name not in _OWNERS)
     if not names:
         return InputError(f"{call} takes no argument {name!r}, nor any other by name")
     return InputError(
@@ -182,21 +260,62 @@ def unknown_attribute(owner: object, name: str, hints: Mapping[str, str]) -> Att
 
     hints: HF's and torch's attributes that cannot be here, with what to do in their place.
     """
-    kind = type(owner).__name__
+    kind = owner.__name__ if isinstance(owner, type | ModuleType) else type(owner).__name__
     if name.startswith("_"):  # asked for by the interpreter and by libraries, not by people
         return AttributeError(f"{kind} has no attribute {name!r}")
     if name in hints:
         return AttributeInputError(f"{kind} has no {name}: {hints[name]}")
     names = [known for known in dir(owner) if not known.startswith("_")]
-    return AttributeInputError(f"{kind} has no attribute {name!r}: the nearest is {_nearest(name, names)!r}")
+    return AttributeInputError(
+        f"{kind} has no attribute {name!r}: the nearest is {_nearest(name, names)!r}; dir() of it lists all"
+    )
+
+
+def _refuse_attribute(owner: Any, name: str) -> NoReturn:
+    hints = {} if name.startswith("_") else getattr(owner, "_hf_hints", {})
+    raise unknown_attribute(owner, name, hints)
+
+
+def _guarded(setter: Callable[[Any, str, Any], None]) -> Callable[[Any, str, Any], None]:
+    """A `__setattr__` that refuses what cannot be set: what follows from the rest, and the fields of frozen records."""
+
+    @wraps(setter)
+    def checked(owner: Any, name: str, value: Any) -> None:
+        try:
+            setter(owner, name, value)
+        except AttributeError as error:
+            if isinstance(error, InputError):
+                raise
+            kind = type(owner).__name__
+            raise AttributeInputError(
+                f"{name} of a {kind} cannot be set: it follows from what that was made of"
+            ) from None
+
+    return checked
+
+
+def unknown_key(owner: object, key: object, known: Iterable[object]) -> KeyInputError:
+    """The error for an entry that there is not: it names those that there are.
+
+    >>> print(unknown_key({}, "loss", ["logits"]))
+    dict has no entry 'loss'; it has 'logits'
+    """
+    return KeyInputError(
+        f"{type(owner).__name__} has no entry {key!r:.80}; it has {', '.join(map(repr, known)) or 'none'}"
+    )
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    return max(names, key=lambda known: SequenceMatcher(None, name.lower(), known.lower()).ratio())
+    return max(names, key=lambda known: SequenceMatcher(None, name.lower(), known.lower()).ratio(), default="")
 
 
-def _call_name(function: Callable[..., Any]) -> str:
+def _call_name(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
+    """How messages call a function: a method by the class that it is called of, which may inherit it."""
     owner, _, name = function.__qualname__.rpartition(".")
+    if args:
+        kind = args[0] if isinstance(args[0], type) else type(args[0])
+        if owner in [base.__qualname__ for base in kind.__mro__]:
+            owner = kind.__name__
     if name == "__init__":
         return f"{owner}()"
-    return f"a call of {owner}" if name == "__call__" else f"{function.__qualname__}()"
+    return f"a call of {owner}" if name == "__call__" else f"{owner}.{name}()".removeprefix(".")

@@ -17,7 +17,7 @@ FLOORS = [
     ["errors", "version"],
     ["files", "hf_names", "allenai"],
     ["other_models"],
-    ["config_rules"],
+    ["config_rules", "config_hf_methods"],
     ["config"],
     ["tokenizer.arguments"],
     ["tokenizer.added_token", "tokenizer.bpe"],

@@ -466,3 +466,28 @@ def test_setting_the_number_of_labels_gives_them_new_names():
     assert config.id2label == {0: "no", 1: "yes"}
     config.num_labels = 3
     assert config.label2id == {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2}
+
+
+class Subclass(LongformerConfig):
+    model_type = "mine"
+
+
+def test_a_subclass_stays_one(tmp_path):
+    config = Subclass(num_labels=3, attention_mode="sliding_chunks")
+    again = config.replaced(num_labels=5)
+    assert (type(again), again.model_type, again.attention_window) == (Subclass, "mine", 512)
+    LongformerConfig(num_labels=3).save_pretrained(tmp_path)
+    assert type(Subclass.from_pretrained(tmp_path)) is Subclass
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.dtype("float32"), "torch.float32", "float", "float32"])
+def test_dtypes_are_kept_by_name(dtype):
+    assert LongformerConfig(dtype=dtype).dtype == LongformerConfig(torch_dtype=dtype).torch_dtype == "float32"
+
+
+def test_values_that_json_does_not_have():
+    assert json.loads(LongformerConfig(more={"a": [np.int64(3)]}).to_json_string())["more"] == {"a": [3]}
+    with pytest.raises(ConfigError, match="cannot be written"):
+        LongformerConfig(more=object()).to_json_string()
+    with pytest.raises(InputError, match="config_dict must be a mapping"):
+        LongformerConfig().update([("vocab_size", 3)])

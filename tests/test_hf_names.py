@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import os
+from pathlib import Path
 from types import FunctionType, ModuleType
 
+import numpy as np
 import pytest
 
 import lf_ref
 from lf_ref import InputError, testing
-from lf_ref.hf_names import Alias, Fixed, Ignored, accepts, accepts_names, unknown_attribute
+from lf_ref.hf_names import Alias, Fixed, HFNamed, Ignored, accepts, accepts_names, unknown_attribute, unknown_key
 
 
 def public_functions():
@@ -144,8 +147,93 @@ def test_a_function_keeps_its_name_and_signature():
     assert (brush.__name__, brush.__doc__) == ("brush", "Paint.")
     assert list(inspect.signature(brush).parameters) == ["color", "width"]
     assert brush(colour=2) == 6
-    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+    with pytest.raises(InputError, match=r"brush\(\): missing a required argument: 'color'"):
         brush()
+    with pytest.raises(InputError, match=r"brush\(\): multiple values for argument 'color', got by name color"):
+        brush(1, color=2)
+
+
+class Lacquer(Paint):
+    pass
+
+
+def test_messages_name_the_class_that_is_called():
+    with pytest.raises(InputError, match=r"Lacquer\(\) takes no argument"):
+        Lacquer(colr="red")
+    with pytest.raises(InputError, match="a call of Lacquer takes no argument"):
+        Lacquer()(colr="red")
+    with pytest.raises(InputError, match=r"Lacquer\.build\(\): colour and color are the same"):
+        Lacquer.build(colour="red", color="red")
+    with pytest.raises(InputError, match=r"Paint\.mix\(\) takes by place only one, other"):
+        Lacquer.mix(1, 2, 3)
+
+
+def test_errors_inside_of_a_call_stay_what_they_are():
+    with pytest.raises(TypeError, match="unsupported operand"):
+        Paint.mix(1, "a")
+
+
+@accepts()
+class Shelf(metaclass=HFNamed):
+    _hf_hints = {"paint": "give it a colour"}  # noqa: RUF012
+
+    @property
+    def width(self):
+        return 3
+
+    def store(self, path: str | os.PathLike[str], flat: bool = False, wide: bool | None = None):
+        return path, flat, wide
+
+
+def test_flags_and_paths_are_checked_by_place_and_by_name():
+    shelf = Shelf()
+    assert shelf.store("a", np.True_, np.array(False)) == ("a", True, False)
+    assert shelf.store(Path("a"), wide=None) == (Path("a"), False, None)
+    for flag in ("no", 1, 0.0, [True], np.array([True, False]), np.int64(1)):
+        with pytest.raises(InputError, match="flat must be True or False"):
+            shelf.store("a", flag)
+        with pytest.raises(InputError, match="wide must be True or False"):
+            shelf.store("a", wide=flag)
+    for path in (None, 3, b"a", ["a"]):
+        with pytest.raises(InputError, match="path must be a path"):
+            shelf.store(path)
+
+
+def test_attributes_of_the_class_are_refused_as_those_of_its_instances():
+    for owner in (Shelf, Shelf()):
+        with pytest.raises(AttributeError, match="Shelf has no paint: give it a colour"):
+            owner.paint  # noqa: B018
+        with pytest.raises(InputError, match="Shelf has no attribute 'stor': the nearest is 'store'"):
+            owner.stor  # noqa: B018
+        assert not hasattr(owner, "_repr_html_")
+
+
+def test_what_follows_from_the_rest_cannot_be_set():
+    shelf = Shelf()
+    shelf.height = 2
+    assert shelf.height == 2
+    with pytest.raises(InputError, match="width of a Shelf cannot be set"):
+        shelf.width = 4
+    with pytest.raises(AttributeError, match="content of a AddedToken cannot be set"):
+        lf_ref.AddedToken("a").content = "b"
+
+
+def test_an_unknown_entry_is_a_key_error_and_an_index_error():
+    error = unknown_key([], 3, ["a", "b"])
+    assert {InputError, KeyError, IndexError} <= set(type(error).__mro__)
+    assert str(error) == "list has no entry 3; it has 'a', 'b'"
+
+
+def test_values_of_numpy_are_those_of_python():
+    assert all(map(Fixed((False, -1), "").allows, (np.False_, np.int64(-1), np.array(-1))))
+    assert not Fixed((False,), "").allows(np.array([False]))
+
+
+@pytest.mark.parametrize("name", ["Trainer", "AutoModelForCausalLM", "LongformerModle"])
+def test_names_that_the_package_has_not(name):
+    with pytest.raises(InputError, match=f"lf_ref has no.*{name}"):
+        getattr(lf_ref, name)
+    assert not any(hasattr(module, name) for module in (lf_ref, testing))
 
 
 def test_unknown_attributes_name_the_nearest_and_are_still_attribute_errors():

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from .. import allenai
-from ..config import CONFIG_NAME, LongformerConfig, config_of, read_fields
+from ..config import CONFIG_NAME, LongformerConfig, config_of
+from ..config_rules import read_fields
 from ..errors import CheckpointFileError
 from ..files import Source
 from .names import is_under_roberta

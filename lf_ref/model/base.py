@@ -13,6 +13,7 @@ import numpy as np
 
 from ..checkpoint import REDUCED, bind, is_quantized, open_tensors, read_config, save, stored_dtype
 from ..config import LongformerConfig
+from ..config_rules import dtype_name
 from ..errors import InputError
 from ..files import locate
 from ..hf_names import accepts, unknown_name
@@ -178,8 +179,12 @@ class LongformerPreTrainedModel(HFMethods):
         Raises:
             ConfigError: the config was changed to what cannot be.
             CheckpointError: the weights of state_dict do not fit the model.
+            InputError: state_dict is no mapping.
         """
-        weights = self.weights if state_dict is None else bind(state_dict, self.config, self.head, self.weight_dtype)
+        weights = self.weights
+        if state_dict is not None:
+            given = check_state_dict(state_dict, type(self).__name__)
+            weights = bind(given, self.config, self.head, self.weight_dtype)
         save(save_directory, weights, self.config, self.head)
 
     def _kernels_of(self, backend: str) -> Kernels | None:
@@ -282,7 +287,7 @@ def _check_backend(backend: str, weight_dtype: str) -> None:
 
 def _check_dtype(dtype: Any) -> str:
     """The name of a dtype: one of NumPy's, of torch's, or bfloat16, which NumPy has not."""
-    name = str(dtype).removeprefix("torch.")
+    name = dtype_name(dtype)
     if name not in DTYPES and dtype is not None:  # NumPy takes None for float64
         try:
             given = np.dtype(dtype)
@@ -292,7 +297,7 @@ def _check_dtype(dtype: Any) -> str:
     if name not in DTYPES:
         hint = (
             "; CPUs do not compute in float16: float32 holds such weights exactly, bfloat16 takes as little memory"
-            if name in ("float16", "half")
+            if name == "float16"
             else ""
         )
         raise InputError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}{hint}")

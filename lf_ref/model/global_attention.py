@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from ..errors import InputError
 from ..hf_names import accepts_names
 from ..reference.ops import Array
+from ..tokenizer.arguments import as_index
 from .inputs import as_array, row_name
 
 
@@ -99,6 +100,7 @@ def _ids(input_ids: ArrayLike) -> Array:
 
 def _first_separator(ids: Array, sep_token_id: int) -> Array:
     """Position of the first separator of each row.  # int (..., seq) -> int (...)"""
+    sep_token_id = as_index("sep_token_id", sep_token_id)
     is_separator = ids == sep_token_id
     counts = is_separator.sum(axis=-1)
     for row in np.argwhere(counts != 3).tolist():

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ..checkpoint.names import DECODER_BIAS, stored_name
 from ..config import LongformerConfig
 from ..errors import InputError
-from ..hf_names import Alias, Fixed, HFNames, Ignored, accepts, unknown_attribute
+from ..hf_names import Alias, Fixed, HFNamed, HFNames, Ignored, accepts
 from ..reference.ops import Array
 from .inputs import integers
 
@@ -44,13 +44,37 @@ FROM_PRETRAINED: HFNames = {
     "proxies": Fixed((None,), "set HTTPS_PROXY in the environment"),
     "low_cpu_mem_usage": Ignored("weights are mapped into memory, and read when they are used"),
     "resume_download": Ignored("huggingface_hub resumes downloads"),
+    "_fast_init": Ignored("nothing is initialized"),
+    "use_flash_attention_2": Fixed((False, None), "there is one attention, the paper's, computed by kernels"),
+    "code_revision": Fixed((None, "main"), "code from a repository is never run"),
+    "mirror": Fixed((None,), "set HF_ENDPOINT in the environment"),
+    "key_mapping": Fixed((None,), "rename the weights yourself, and give them as state_dict="),
+    "adapter_kwargs": Fixed((None,), "merge adapters with peft, and load the result"),
+    "generation_config": Fixed((None,), "a Longformer generates no text"),
+    **dict.fromkeys(("max_memory", "offload_folder", "tp_plan", "tp_size", "device_mesh"), Fixed((None,), _CPU)),
+    **dict.fromkeys(("offload_state_dict", "offload_buffers"), Fixed((False, None), _CPU)),
 }
 SAVE_PRETRAINED: HFNames = {
     "safe_serialization": Fixed((True,), "model.safetensors is written; HF reads it"),
     "push_to_hub": Fixed((False,), _UPLOAD),
     "is_main_process": Fixed((True,), "call it in the main process only"),
     "variant": Fixed((None,), "rename model.safetensors afterwards"),
+    "save_function": Fixed((None,), "model.safetensors is written; save state_dict() with it"),
+    "token": Ignored("nothing is uploaded"),
+    "save_peft_format": Ignored("there are no adapters"),
     "max_shard_size": Ignored("one file is written, mapped into memory when it is read"),
+}
+_ALL = Fixed((True,), "a model here has no submodules")
+PARAMETERS: HFNames = {"recurse": _ALL}
+NAMED_PARAMETERS: HFNames = {
+    "prefix": Fixed(("",), "put it before the names yourself"),
+    "recurse": _ALL,
+    "remove_duplicate": Fixed((True,), "state_dict() has tied weights under each of their names"),
+}
+STATE_DICT: HFNames = {
+    "prefix": Fixed(("",), "put it before the names yourself"),
+    "destination": Fixed((None,), "update your dict with the result"),
+    "keep_vars": Ignored("there are no gradients to keep"),
 }
 CALL: HFNames = {
     "head_mask": Fixed((None,), "attention heads cannot be masked; zero their columns of the output weight")
@@ -68,7 +92,13 @@ _HINTS = {
         ),
         _TRAIN,
     ),
-    **dict.fromkeys(("add_adapter", "load_adapter", "set_adapter", "enable_input_require_grads", "backward"), _TRAIN),
+    **dict.fromkeys(
+        ("add_adapter", "load_adapter", "set_adapter", "delete_adapter", "enable_adapters", "disable_adapters"),
+        "merge adapters with peft, and load the result",
+    ),
+    **dict.fromkeys(
+        ("enable_input_require_grads", "disable_input_require_grads", "backward", "apply", "post_init"), _TRAIN
+    ),
     **dict.fromkeys(("cuda", "xpu", "ipu", "mps", "npu", "tpu", "hpu", "mtia"), _CPU),
     **dict.fromkeys(("half", "bfloat16", "double", "type", "to_empty", "dequantize"), _DTYPE),
     **dict.fromkeys(
@@ -81,6 +111,17 @@ _HINTS = {
     **dict.fromkeys(
         ("encoder", "embeddings", "pooler", "lm_head", "classifier", "qa_outputs"), "state_dict() has its weights"
     ),
+    **dict.fromkeys(
+        ("get_output_embeddings", "get_position_embeddings", "get_parameter", "get_submodule", "get_buffer"),
+        "the weights by name are in state_dict()",
+    ),
+    **dict.fromkeys(
+        ("set_output_embeddings", "resize_position_embeddings", "register_buffer", "register_parameter"),
+        "change the weights: type(model)(model.config, state_dict)",
+    ),
+    "generation_config": "a Longformer generates no text",
+    "get_decoder": "a Longformer is an encoder",
+    "hf_device_map": "there is one device, model.device",
     "load_state_dict": "make a model of the weights: type(model)(model.config, state_dict)",
     "resize_token_embeddings": "resize them in state_dict(), set config.vocab_size: type(model)(config, weights)",
     "set_input_embeddings": "change the weights: type(model)(model.config, state_dict)",
@@ -125,21 +166,29 @@ class Embedding:
         return rows
 
 
-@accepts()
-class HFMethods:
+class Device(str):
+    """A device by its name, as NumPy calls it, which also has torch's attribute `type`."""
+
+    type = "cpu"
+
+
+@accepts(parameters=PARAMETERS, named_parameters=NAMED_PARAMETERS, state_dict=STATE_DICT)
+class HFMethods(metaclass=HFNamed):
     """The methods and attributes of HF's models that mean something here. A base of `LongformerPreTrainedModel`."""
 
+    _hf_hints = _HINTS
     config_class = LongformerConfig
     base_model_prefix = "longformer"
     main_input_name = "input_ids"
-    device = "cpu"
     framework = "np"
     training = False
+    is_gradient_checkpointing = False
 
     head: str
     config: LongformerConfig
     weights: dict[str, Any]
     dtype: np.dtype[Any]
+    weight_dtype: str
 
     @classmethod
     def from_config(cls, config: LongformerConfig) -> Any:
@@ -153,9 +202,23 @@ class HFMethods:
         )
 
     @property
+    def device(self) -> Device:
+        """Where the model runs: "cpu"."""
+        return Device("cpu")
+
+    @property
     def name_or_path(self) -> str:
         """The folder or repository that the model was loaded from, or ""."""
         return self.config.name_or_path
+
+    @name_or_path.setter
+    def name_or_path(self, name: str) -> None:
+        self.config.name_or_path = name
+
+    @classmethod
+    def can_generate(cls) -> bool:
+        """Whether the model generates text: no, as in HF."""
+        return False
 
     def eval(self: Self) -> Self:
         """The model itself: there is no dropout to turn off. As in HF."""
@@ -193,7 +256,7 @@ class HFMethods:
         """
         for wanted in (device, dtype):
             name = str(getattr(wanted, "__name__", wanted)).removeprefix("torch.")
-            if name not in ("None", "cpu", self.weight_dtype):
+            if name not in ("None", "cpu", "cpu:0", self.weight_dtype):
                 what = _DTYPE if name.startswith(("float", "bfloat", "int")) else _CPU
                 raise InputError(f"to({wanted!r}): this model is {self.weight_dtype} on the CPU: {what}")
         return self
@@ -243,9 +306,6 @@ class HFMethods:
     def get_input_embeddings(self) -> Embedding:
         """The word embeddings; its `weight` is float (vocab, hidden), as in HF."""
         return Embedding(self.weights["embeddings.word_embeddings.weight"])
-
-    def __getattr__(self, name: str) -> Any:
-        raise unknown_attribute(self, name, _HINTS)
 
 
 def check_state_dict(state_dict: Mapping[str, Any] | None, class_name: str) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import InputError
-from ..hf_names import accepts, unknown_attribute
+from ..hf_names import accepts, unknown_key
 from ..reference.ops import Array
 
 Arrays = tuple[Array, ...]
@@ -25,7 +25,10 @@ class ModelOutput(dict[str, Any]):
         return tuple(self.values())
 
     def __getitem__(self, key: str | int | slice) -> Any:
-        return super().__getitem__(key) if isinstance(key, str) else self.to_tuple()[key]
+        try:
+            return super().__getitem__(key) if isinstance(key, str) else self.to_tuple()[key]
+        except (LookupError, TypeError):
+            raise unknown_key(self, key, self) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a field, by which the entries of the dict follow, in the order of the fields."""
@@ -36,10 +39,10 @@ class ModelOutput(dict[str, Any]):
                 super().__setitem__(field.name, vars(self)[field.name])
 
     def __setitem__(self, name: str, value: Any) -> None:
+        names = [field.name for field in fields(self)]  # type: ignore[arg-type]
+        if name not in names:
+            raise unknown_key(self, name, names)
         setattr(self, name, value)
-
-    def __getattr__(self, name: str) -> Any:
-        raise unknown_attribute(self, name, {})
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
@@ -47,7 +50,7 @@ class ModelOutput(dict[str, Any]):
     def _refuse(self, *_: Any, **__: Any) -> Any:
         raise InputError("the fields of an output stay; dict(output) is a copy that may lose some")
 
-    __delitem__ = pop = popitem = setdefault = update = clear = _refuse
+    __delitem__ = __ior__ = pop = popitem = setdefault = update = clear = _refuse
 
 
 @accepts()

@@ -16,13 +16,14 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import CheckpointError, InputError
-from ..hf_names import Alias, Fixed, HFNames, accepts, unknown_attribute
+from ..hf_names import Alias, Fixed, HFNamed, HFNames, accepts
 from ..model.base import LongformerPreTrainedModel
+from ..model.hf_methods import SAVE_PRETRAINED, Device
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
 from ..tokenizer.arguments import check_count
 from .lengths import Lengths
-from .options import SPEED, Options, check_flag, read
+from .options import SPEED, Options, read
 from .rows import Batch, Row, batches
 from .texts import check_text, ordered, what_to_write
 
@@ -82,11 +83,11 @@ class Prepared:
 
 @accepts(
     init={**BUILDING, **{name: Fixed((None,), "say it when loading the model") for name in ("dtype", "torch_dtype")}},
-    save_pretrained={"safe_serialization": Fixed((True,), "lf_ref writes safetensors alone")},
+    save_pretrained=SAVE_PRETRAINED,
     predict={"X": Alias("inputs")},
     transform={"X": Alias("inputs")},
 )
-class Pipeline(Generic[Chosen]):
+class Pipeline(Generic[Chosen], metaclass=HFNamed):
     """A model and its tokenizer, set to one task. The results are plain Python values.
 
     Called with one input it answers with its result, with several in a sequence (or an array or Series of one
@@ -107,6 +108,7 @@ class Pipeline(Generic[Chosen]):
         InputError: model, tokenizer or an option does not fit.
     """
 
+    _hf_hints = _HINTS
     task: str
     other_names: ClassVar[tuple[str, ...]] = ()  # of the task
     model_class: ClassVar[type[LongformerPreTrainedModel]]
@@ -141,14 +143,14 @@ class Pipeline(Generic[Chosen]):
         self.model = model
         self.tokenizer = tokenizer
         self.batch_tokens = check_count("batch_tokens", batch_tokens)
-        self.quiet = check_flag("quiet", quiet)
+        self.quiet = bool(quiet)
         self.defaults = read(self.options_class, self.task, options)
         self._choose({})
 
     @property
-    def device(self) -> str:
+    def device(self) -> Device:
         """Where the model runs: "cpu"."""
-        return "cpu"
+        return self.model.device
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -156,9 +158,6 @@ class Pipeline(Generic[Chosen]):
         return self.model.dtype
 
     torch_dtype = dtype
-
-    def __getattr__(self, name: str) -> Any:
-        raise unknown_attribute(self, name, _HINTS)
 
     def save_pretrained(self, save_directory: str | os.PathLike[str]) -> None:
         """Write the model and the tokenizer into the folder save_directory, for HF to read too.

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..hf_names import accepts
 from ..model.heads import LongformerModel
 from ..reference.ops import Array
 from .base import Pipeline, Prepared
-from .options import Options, check_choice, check_flag
+from .options import Options, check_choice
 from .rows import Batch, Row
 
 _POOLINGS = ("none", "cls", "mean")
 
 
+@accepts()
 @dataclass(frozen=True)
 class FeatureExtractionOptions(Options):
     """The options of feature-extraction, besides those of every task.
@@ -39,9 +41,9 @@ class FeatureExtractionOptions(Options):
                 "return_tensors=True with np.pad"
             )
         self._set("pooling", check_choice("pooling", self.pooling, _POOLINGS))
-        check_flag("return_tensors", self.return_tensors)
 
 
+@accepts()
 class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
     """Give the last layer's hidden states of a text.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, PipelineException
-from ..hf_names import Alias
+from ..hf_names import Alias, accepts
 from ..model.base import LongformerPreTrainedModel
 from ..model.heads import LongformerForMaskedLM
 from ..reference.ops import Array
@@ -24,6 +24,7 @@ from .texts import check_texts
 Answer = dict[str, Any]
 
 
+@accepts()
 @dataclass(frozen=True)
 class FillMaskOptions(Options):
     """The options of fill-mask, besides those of every task.
@@ -53,6 +54,7 @@ class FillMaskOptions(Options):
         )
 
 
+@accepts()
 class FillMaskPipeline(Pipeline[FillMaskOptions]):
     """Name the most likely tokens for each mask of a text.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..hf_names import accepts
 from ..model.heads import LongformerForMultipleChoice
 from ..tokenizer.arguments import check_count
 from .base import Pipeline, Prepared
@@ -22,6 +23,7 @@ Answer = dict[str, Any]
 _KEYS = ("question", "choices")
 
 
+@accepts()
 @dataclass(frozen=True)
 class MultipleChoiceOptions(Options):
     """The options of multiple-choice, besides those of every task.
@@ -42,6 +44,7 @@ class MultipleChoiceOptions(Options):
             check_count("top_k", self.top_k)
 
 
+@accepts()
 class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
     """Sort the choices by how well they go with a text, a question say.
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from ..errors import InputError
-from ..hf_names import Fixed, HFNames, Ignored, translate, unknown_name
+from ..hf_names import Fixed, HFNames, Ignored, accepts, translate, unknown_name
 from ..tokenizer.encoding.limits import check_limits
 from ..tokenizer.encoding.truncation import STRATEGIES
 
@@ -28,6 +28,7 @@ _BUILDING = (
 _PACKED = ("tokenizer_kwargs", "tokenize_kwargs")
 
 
+@accepts()
 @dataclass(frozen=True)
 class Options:
     """What every task can be told. Names are those of HF's pipelines, where HF has such an option.
@@ -114,13 +115,6 @@ def _unpacked(call: str, given: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f"{call}: {twice} is given by itself and in {name}; give it once")
         arguments |= packed
     return arguments
-
-
-def check_flag(name: str, value: object) -> bool:
-    """Refuse what is neither True nor False."""
-    if not isinstance(value, bool | np.bool_):
-        raise InputError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:

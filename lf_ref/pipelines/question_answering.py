@@ -14,7 +14,7 @@ from ..model.heads import LongformerForQuestionAnswering
 from ..reference.ops import Array
 from ..tokenizer.arguments import check_count
 from .base import Pipeline, Prepared
-from .options import Options, check_flag
+from .options import Options
 from .rows import Batch, Row
 from .spans import best_spans
 from .texts import check_text, check_texts
@@ -27,6 +27,7 @@ _OVERLAP = 128
 _SPARE = 10
 
 
+@accepts()
 @dataclass(frozen=True)
 class QuestionAnsweringOptions(Options):
     """The options of question-answering, besides those of every task.
@@ -62,8 +63,6 @@ class QuestionAnsweringOptions(Options):
         for name, least in (("max_seq_len", 1), ("doc_stride", 0), ("max_question_len", 1)):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name), least)
-        for name in ("handle_impossible_answer", "align_to_words"):
-            check_flag(name, getattr(self, name))
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..hf_names import accepts
 from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
 from ..tokenizer.arguments import check_count
 from .base import Pipeline, Prepared
-from .options import Options, check_choice, check_flag
+from .options import Options, check_choice
 from .rows import Batch, Row
 from .scores import best, sigmoid, softmax
 from .texts import check_text
@@ -23,6 +24,7 @@ BEST = "best"
 FIRST_TOKEN = (0, 1)
 
 
+@accepts()
 @dataclass(frozen=True)
 class TextClassificationOptions(Options):
     """The options of text-classification, besides those of every task.
@@ -48,9 +50,9 @@ class TextClassificationOptions(Options):
             check_count("top_k", self.top_k)
         if self.function_to_apply is not None:
             self._set("function_to_apply", check_choice("function_to_apply", self.function_to_apply, _FUNCTIONS))
-        check_flag("return_all_scores", self.return_all_scores)
 
 
+@accepts()
 class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
     """Score the labels for a text, or for a pair given as {"text": ..., "text_pair": ...}.
 

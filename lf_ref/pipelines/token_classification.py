@@ -10,13 +10,13 @@ import numpy as np
 
 from ..config_rules import Label
 from ..errors import InputError
-from ..hf_names import Fixed
+from ..hf_names import Fixed, accepts
 from ..model.heads import LongformerForTokenClassification
 from ..reference.ops import Array
 from ..tokenizer.arguments import check_count
 from .base import Pipeline, Prepared
 from .entities import STRATEGIES, Piece, continues_word, groups, labelled, merge_windows, words
-from .options import Options, check_choice, check_flag
+from .options import Options, check_choice
 from .rows import Batch, Row
 from .scores import softmax
 from .texts import check_text, entries, ordered, what_to_write
@@ -24,6 +24,7 @@ from .texts import check_text, entries, ordered, what_to_write
 Entity = dict[str, Any]
 
 
+@accepts()
 @dataclass(frozen=True)
 class TokenClassificationOptions(Options):
     """The options of token-classification, besides those of every task.
@@ -56,11 +57,9 @@ class TokenClassificationOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         strategy = self.aggregation_strategy
-        older = [check_flag(name, given) for name, given in self._older.items() if given is not None]
-        if older:
+        if any(given is not None for given in self._older.values()):
             strategy = "none" if not self.grouped_entities else "first" if self.ignore_subwords else "simple"
         self._set("aggregation_strategy", check_choice("aggregation_strategy", strategy, STRATEGIES))
-        check_flag("is_split_into_words", self.is_split_into_words)
         check_text("delimiter", self.delimiter)
         for label in entries("ignore_labels", self.ignore_labels, in_any_order=True):
             if not isinstance(label, Label):
@@ -93,6 +92,7 @@ class Tokens:
     parts: list[slice]
 
 
+@accepts()
 class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     """Label the tokens of a text, or the names in it.
 

@@ -13,19 +13,20 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..hf_names import Alias
+from ..hf_names import Alias, accepts
 from ..model.base import LongformerPreTrainedModel
 from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
 from .base import Pipeline, Prepared
-from .options import Options, check_flag
+from .options import Options
 from .rows import Batch, Row
 from .scores import best, softmax
 from .text_classification import FIRST_TOKEN
 from .texts import check_text, check_texts
 
 
+@accepts()
 @dataclass(frozen=True)
 class ZeroShotClassificationOptions(Options):
     """The options of zero-shot-classification, besides those of every task.
@@ -48,7 +49,6 @@ class ZeroShotClassificationOptions(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_flag("multi_label", self.multi_label)
         if not isinstance(self.hypothesis_template, str):
             raise InputError(f"hypothesis_template must be a text, got {type(self.hypothesis_template).__name__}")
         if self.hypothesis("a") == self.hypothesis("b"):
@@ -78,6 +78,7 @@ class ZeroShotClassificationOptions(Options):
             ) from error
 
 
+@accepts()
 class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
     """Sort labels by how well they fit a text, by asking whether the text entails "This example is LABEL.".
 

@@ -12,6 +12,7 @@ Names are imported on first use; the oracle needs nothing but NumPy and lf_ref.
 """
 
 from importlib import import_module as _import_module
+from sys import modules as _modules
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
@@ -73,7 +74,9 @@ def __getattr__(name: str) -> _Any:
         return getattr(_import_module(f".{_HOME[name]}", __name__), name)
     if name in _MODULES:
         return _import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ..hf_names import unknown_attribute
+
+    raise unknown_attribute(_modules[__name__], name, {})
 
 
 def __dir__() -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from ..errors import InputError
 from ..hf_names import accepts
@@ -57,13 +59,36 @@ class AddedToken:
         return self.content
 
 
-def as_special(token: str | AddedToken) -> AddedToken:
+def ours(token: Any) -> Any:
+    """Return an `AddedToken` of HF as one of this package, and anything else as it is."""
+    if type(token).__name__ != "AddedToken" or isinstance(token, AddedToken):
+        return token
+    return AddedToken(*(getattr(token, option.name) for option in fields(AddedToken)))
+
+
+def check_decoder(decoder: object) -> dict[int, AddedToken]:
+    """Return added tokens by their ids; None for none.
+
+    Raises:
+        InputError: it is not a mapping of ids to added tokens.
+    """
+    tokens = decoder or {}
+    if not isinstance(tokens, Mapping) or not all(
+        isinstance(token_id, int) and isinstance(ours(token), AddedToken) for token_id, token in tokens.items()
+    ):
+        raise InputError(f"added_tokens_decoder must map ids to AddedToken, got {shown(decoder)}")
+    return {token_id: ours(token) for token_id, token in tokens.items()}
+
+
+def as_special(token: Any) -> AddedToken:
     """Return a token, or the token of a string, as a special token."""
+    token = ours(token)
     return replace(token, special=True) if isinstance(token, AddedToken) else AddedToken(token, special=True)
 
 
 def as_role(name: str, value: str | AddedToken) -> AddedToken:
     """Return the special token of a role. A string for `mask_token` also matches the space before it."""
+    value = ours(value)
     if isinstance(value, AddedToken):
         return replace(value, special=True)
     if not isinstance(value, str):

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..hf_names import Alias, Fixed, HFNames, Ignored, accepts, unknown_attribute
+from ..hf_names import Alias, Fixed, HFNamed, HFNames, Ignored, accepts, unknown_attribute
 from .added_token import ROLES
 from .encoding.decoder import clean_up
 from .files.export import TokenizerContent, save_tokenizer, save_vocabulary
@@ -66,9 +66,10 @@ SAVING: HFNames = {
 
 
 @accepts(save_pretrained=SAVING)
-class HFMethods(IdRows):
+class HFMethods(IdRows, metaclass=HFNamed):
     """HF's methods and attributes beside the calls. A base of `LongformerTokenizer`."""
 
+    _hf_hints = _OTHERWISE
     vocab_files_names: ClassVar = {
         "vocab_file": "vocab.json",
         "merges_file": "merges.txt",

@@ -15,6 +15,7 @@ from .encoding.limits import check_limits, check_side
 from .encoding.padding import collate, pad_values
 from .encoding.rows import Template
 from .encoding.truncation import row_windows
+from .roles import Names
 from .vocabulary import Vocabulary, as_ids, is_one
 
 _DECODING: HFNames = {
@@ -36,9 +37,9 @@ class IdRows(Vocabulary):
     """Rows of ids. A base of `LongformerTokenizer`, with HF's names."""
 
     model_max_length: int
-    padding_side: str
-    truncation_side: str
-    model_input_names: list[str]
+    padding_side: str = "right"
+    truncation_side: str = "right"
+    model_input_names = Names()
     errors: str
     clean_up_tokenization_spaces: bool
     _decoder: Decoder
@@ -164,6 +165,7 @@ class IdRows(Vocabulary):
         return_attention_mask: bool | None = None,
         return_overflowing_tokens: bool = False,
         return_special_tokens_mask: bool = False,
+        *,  # HF has return_offsets_mapping and verbose among these
         return_length: bool = False,
         prepend_batch_axis: bool = False,
     ) -> BatchEncoding:

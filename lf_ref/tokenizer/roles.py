@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol, SupportsIndex, overload
 
 from ..errors import InputError
+from ..hf_names import check_flag
 from .added_token import AddedToken, as_role
-from .arguments import shown
+from .arguments import as_sequence, shown
 from .encoding.sequence import TextEncoder
 
 
@@ -66,9 +68,22 @@ class Option:
         return self if tokens is None else bool(getattr(tokens._encoder, self._name))
 
     def __set__(self, tokens: Tokens, value: bool) -> None:
-        if value not in (True, False):
-            raise InputError(f"{self._name} must be True or False, got {shown(value)}")
+        check_flag(self._name, value)
         tokens._encoder = replace(tokens._encoder, **{self._name: bool(value)})  # type: ignore[arg-type]
+
+
+class Names:
+    """The names of the values that a call returns by default; on the class, HF's default."""
+
+    def __get__(self, tokens: Tokens | None, owner: type[Tokens]) -> list[str]:
+        names: list[str] = [] if tokens is None else vars(tokens).get("model_input_names", [])
+        return names or ["input_ids", "attention_mask"]
+
+    def __set__(self, tokens: Tokens, value: Sequence[str]) -> None:
+        names = as_sequence("model_input_names", value)
+        if names is None:
+            raise InputError(f"model_input_names must be a list of names, got {shown(value)}")
+        vars(tokens)["model_input_names"] = names
 
 
 class RoleId:

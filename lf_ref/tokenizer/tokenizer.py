@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import CheckpointError, InputError
 from ..files import locate
 from ..hf_names import accepts, unknown_name
-from .added_token import ROLES, AddedToken
+from .added_token import ROLES, AddedToken, check_decoder
 from .arguments import as_sequence, check_count, shown
 from .encoding.added_tokens import AddedTokens
 from .encoding.batch_encoding import BatchEncoding
@@ -110,13 +110,10 @@ class LongformerTokenizer(HFMethods):
             "truncation_side", truncation_side or stored.sides.get("truncation_side", "right")
         )
         self.clean_up_tokenization_spaces = clean_up_tokenization_spaces
-        names = as_sequence("model_input_names", model_input_names)
-        if names is None:
-            raise InputError(f"model_input_names must be a list of names, got {shown(model_input_names)}")
-        self.model_input_names = names
+        self.model_input_names = model_input_names
         self._others: dict[str, Any] = {}
         self._add_stored(stored.added, stored.where)
-        self._add_stored(sorted((added_tokens_decoder or {}).items()), "added_tokens_decoder")
+        self._add_stored(sorted(check_decoder(added_tokens_decoder).items()), "added_tokens_decoder")
         begin, end = cls_token or bos_token, sep_token or eos_token
         tokens = (bos_token or begin, eos_token or end, unk_token, end, pad_token, begin, mask_token)
         self._fill_roles(dict(zip(ROLES, tokens, strict=True)), additional_special_tokens, extra_special_tokens or {})

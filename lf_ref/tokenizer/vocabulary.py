@@ -8,8 +8,8 @@ from operator import index
 from typing import Any, SupportsIndex, TypeVar, overload
 
 from ..errors import InputError
-from ..hf_names import AttributeInputError, accepts
-from .added_token import ROLES, AddedToken, as_role, as_special
+from ..hf_names import accepts
+from .added_token import ROLES, AddedToken, as_role, as_special, ours
 from .arguments import as_sequence, as_strings, shown
 from .encoding.added_tokens import AddedTokens
 from .encoding.sequence import TextEncoder
@@ -45,10 +45,6 @@ class Vocabulary:
         if name.removesuffix("_id") in extra:
             token = as_special(self.convert_ids_to_tokens(value) if name not in extra else value)
             extra[name.removesuffix("_id")] = self._known(name, token)
-        elif isinstance(getattr(type(self), name, None), property) and getattr(type(self), name).fset is None:
-            raise AttributeInputError(
-                f"{name} of a tokenizer is computed from its files and options, and cannot be set"
-            )
         else:
             super().__setattr__(name, value)
 
@@ -218,7 +214,7 @@ class Vocabulary:
         Raises:
             InputError: a token is empty or not a string, or tokens have no order.
         """
-        tokens = [new_tokens] if isinstance(new_tokens, (str, AddedToken)) else _several("new_tokens", new_tokens)
+        tokens = [new_tokens] if isinstance(new_tokens, str) else _several("new_tokens", new_tokens)
         return self._register(
             replace(token, special=token.special or special_tokens)
             if isinstance(token, AddedToken)
@@ -256,7 +252,7 @@ class Vocabulary:
         extra: dict[str, AddedToken] = {}
         additional = self._additional
         for name, value in special_tokens_dict.items():
-            several = [value] if isinstance(value, (str, AddedToken)) else _several(name, value)
+            several = [value] if isinstance(value, str) else _several(name, value)
             tokens = [as_special(token) for token in several]
             if name == "additional_special_tokens":
                 kept = [] if replace_additional_special_tokens else self._additional
@@ -333,11 +329,12 @@ class Vocabulary:
 
 
 def _several(name: str, tokens: object) -> list[Any]:
-    """Return the tokens of a sequence."""
-    several = as_sequence(name, tokens)
+    """Return the tokens of a sequence, or the one token that this is."""
+    token = ours(tokens)
+    several = [token] if isinstance(token, AddedToken) else as_sequence(name, tokens)
     if several is None:
-        raise InputError(f"{name} must be a list of tokens, strings or AddedToken of lf_ref, got {shown(tokens)}")
-    return several
+        raise InputError(f"{name} must be a list of tokens, strings or AddedToken, got {shown(tokens)}")
+    return list(map(ours, several))
 
 
 def is_one(ids: object) -> bool:

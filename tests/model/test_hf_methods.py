@@ -206,3 +206,39 @@ def test_outputs_are_dicts_whose_fields_stay():
     assert (type(again), list(again), again.loss) == (type(record), list(record), None)
     with pytest.raises(InputError, match="the nearest is 'logits'"):
         record.logit  # noqa: B018
+
+
+def test_entries_that_an_output_has_not():
+    output = lf_ref.LongformerModel.from_pretrained()([[0, 5, 2]])
+    for key in ("attentions", 5, None, 1.0):
+        with pytest.raises(InputError, match="has no entry"):
+            output[key]
+    with pytest.raises(KeyError):
+        output["mean"] = 3
+    with pytest.raises(InputError, match="fields of an output stay"):
+        output |= {"mean": 3}
+    assert output.get("attentions") is None
+
+
+@pytest.mark.parametrize("flag", ["output_attentions", "output_hidden_states", "return_dict"])
+@pytest.mark.parametrize("value", ["no", np.array([True, False]), 2])
+def test_flags_of_a_call(flag, value):
+    model = lf_ref.LongformerModel.from_pretrained()
+    with pytest.raises(InputError, match=f"{flag} must be True or False"):
+        model([[0, 5, 2]], **{flag: value})
+    assert model([[0, 5, 2]], **{flag: np.True_}).last_hidden_state.shape == (1, 3, 256)
+
+
+def test_the_device_is_a_string_with_a_type(made):
+    model = made[-1]
+    assert (model.device, model.device.type) == ("cpu", "cpu")
+    model.name_or_path = "mine"
+    assert model.name_or_path == "mine"
+    with pytest.raises(InputError, match="state_dict must be a mapping"):
+        model.save_pretrained("copy", state_dict=3)
+
+
+@pytest.mark.parametrize("separator", ["</s>", None, [2], np.array([2, 2]), 2.0])
+def test_separators_are_ids(separator):
+    with pytest.raises(InputError, match="sep_token_id must be an integer"):
+        lf_ref.global_attention.on_question([[0, 5, 2, 2, 6, 2]], separator)

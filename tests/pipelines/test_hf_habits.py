@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import pickle
 import shutil
 
 import numpy as np
@@ -275,7 +276,21 @@ def test_a_text_without_a_mask_is_hfs_error():
         pipe_for("fill-mask")("A b.")
     assert (error.value.task, error.value.model) == ("fill-mask", "LongformerForMaskedLM")
     assert isinstance(error.value, InputError)
-    assert str(PipelineException("a-task", "a-model", "a reason")) == "a reason"
+    error = pickle.loads(pickle.dumps(PipelineException("a-task", "a-model", "a reason")))
+    assert (str(error), error.task, error.model) == ("a reason", "a-task", "a-model")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_calls_and_options_name_what_is_wrong(task):
+    kind = TASKS[task]
+    with pytest.raises(InputError, match=rf"{kind.__name__}\(\): missing a required argument: 'model'"):
+        kind()
+    with pytest.raises(InputError, match=rf"{kind.__name__}\(\) takes by place only model, tokenizer"):
+        kind(1, 2, 3)
+    with pytest.raises(InputError, match="takes no argument 'zzz'"):
+        kind.options_class(zzz=1)
+    with pytest.raises(InputError, match=rf"{kind.__name__} has no get_iterator: pipe.stream"):
+        kind.get_iterator  # noqa: B018
 
 
 # --- building ---------------------------------------------------------------------------------------------------------

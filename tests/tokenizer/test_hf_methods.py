@@ -125,7 +125,7 @@ def test_an_attribute_that_there_is_not(tokenizer, get, message):
 )
 def test_what_follows_from_the_files_cannot_be_set(tokenizer, name):
     before = getattr(tokenizer, name)
-    with pytest.raises(InputError, match=f"{name} of a tokenizer is computed from its files"):
+    with pytest.raises(InputError, match=f"{name} of a LongformerTokenizer cannot be set: it follows"):
         setattr(tokenizer, name, 5)
     assert getattr(tokenizer, name) == before
 
@@ -507,3 +507,50 @@ def test_saving_with_a_prefix(tmp_path, demo):
 def test_arguments_of_a_wrong_type(tokenizer, call, message):
     with pytest.raises(InputError, match=message):
         call(tokenizer)
+
+
+class OtherAddedToken:
+    """Has the attributes of an `AddedToken` of HF's tokenizers."""
+
+    def __init__(self, content):
+        self.content, self.single_word, self.rstrip = content, False, False
+        self.lstrip, self.normalized, self.special = True, False, False
+
+
+OtherAddedToken.__name__ = "AddedToken"
+
+
+def test_added_tokens_of_hf():
+    other = OtherAddedToken("<other>")
+    tokenizer = LongformerTokenizer.from_pretrained(mask_token=other, additional_special_tokens=[other])
+    assert (tokenizer.mask_token, tokenizer.additional_special_tokens) == ("<other>", ["<other>"])
+    assert tokenizer.special_tokens_map_extended["mask_token"].lstrip
+    assert tokenizer.add_tokens([OtherAddedToken("<third>")]) == tokenizer.add_tokens(OtherAddedToken("<4th>")) == 1
+    assert tokenizer.add_special_tokens({"pad_token": OtherAddedToken("<p>")}) == 1
+    decoder = {len(tokenizer) - 4: OtherAddedToken("<one>")}
+    assert LongformerTokenizer.from_pretrained(added_tokens_decoder=decoder).id_of("<one>") == len(tokenizer) - 4
+    for wrong in ({"8192": "x"}, {8192: "x"}, [1], "x"):
+        with pytest.raises(InputError, match="added_tokens_decoder must map ids"):
+            LongformerTokenizer.from_pretrained(added_tokens_decoder=wrong)
+
+
+def test_entries_and_parts_of_a_batch_encoding(demo):
+    encoding = demo("He ran")
+    for key in ("labels", "token_type_ids"):
+        with pytest.raises(KeyError, match="has no entry"):
+            encoding[key]
+        with pytest.raises(InputError, match="has no entry"):
+            del encoding[key]
+        assert encoding.pop(key, None) is None
+    for wrong in ({"data": [1]}, {"data": "ab"}, {"encodings": 3}, {"encodings": [3]}):
+        with pytest.raises(InputError, match="must be"):
+            BatchEncoding(**wrong)
+
+
+def test_names_of_values_are_a_list():
+    tokenizer = LongformerTokenizer.from_pretrained()
+    assert LongformerTokenizer.model_input_names == tokenizer.model_input_names == ["input_ids", "attention_mask"]
+    tokenizer.model_input_names = ("input_ids", "token_type_ids")
+    assert list(tokenizer("He")) == ["input_ids", "token_type_ids"]
+    with pytest.raises(InputError, match="model_input_names must be a list of names"):
+        tokenizer.model_input_names = 3

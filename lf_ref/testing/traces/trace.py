@@ -13,7 +13,7 @@ import numpy as np
 from ...config import LongformerConfig
 from ...errors import CheckpointError, InputError
 from ...files import replacing
-from ...hf_names import accepts, accepts_names
+from ...hf_names import accepts, accepts_names, unknown_key
 from ...model.base import LongformerPreTrainedModel
 from ...reference.ops import Array
 from .metadata import Run
@@ -69,8 +69,8 @@ class Trace(Mapping[str, Array]):
     def __getitem__(self, name: str) -> Array:
         try:
             return self._tensors[self.place(name)]
-        except KeyError:
-            raise KeyError(name) from None
+        except (KeyError, TypeError):
+            raise unknown_key(self, name, self.places) from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
-from ...hf_names import Alias, Fixed, Ignored, accepts, unknown_attribute
+from ...hf_names import Alias, Fixed, Ignored, accepts, unknown_attribute, unknown_key
 from ..arguments import as_index, shown
 from .encoding import CharSpan, Encoding, TokenSpan
 
@@ -62,18 +62,28 @@ class BatchEncoding(UserDict[str, Any]):
         tensor_type: str | None = None,
         prepend_batch_axis: bool = False,
     ) -> None:
+        if data is not None and not isinstance(data, Mapping):
+            raise InputError(f"data must be a mapping of values by name, got {shown(data)}")
         super().__init__(data)
         rows = [encodings] if isinstance(encodings, Encoding) else encodings
+        if rows is not None and not (isinstance(rows, Sequence) and all(isinstance(row, Encoding) for row in rows)):
+            raise InputError(f"encodings must be rows of another BatchEncoding, got {shown(encodings)}")
         self._encodings = None if rows is None else list(rows)
         self.convert_to_tensors(tensor_type, prepend_batch_axis)
 
     def __getitem__(self, item: Any) -> Any:
         """Return a value by its name, the `Encoding` of a row by its index, or all values of a slice of the rows."""
         if isinstance(item, str):
-            return self.data[item]
+            return super().__getitem__(item)
         if isinstance(item, slice):
             return {name: value[item] for name, value in self.data.items()}
         return self._row(item)
+
+    def __delitem__(self, name: str) -> None:
+        self.data.pop(name) if name in self.data else self.__missing__(name)
+
+    def __missing__(self, name: str) -> Any:
+        raise unknown_key(self, name, self.data)
 
     def __getattr__(self, name: str) -> Any:
         """Return a value by its name."""
@@ -93,7 +103,7 @@ class BatchEncoding(UserDict[str, Any]):
         Raises:
             InputError: another device.
         """
-        if str(device) != "cpu":
+        if str(device) not in ("cpu", "cpu:0"):
             raise InputError(
                 f'BatchEncoding.to takes "cpu" only, got {shown(device)}: NumPy arrays are on the CPU; leave it out'
             )

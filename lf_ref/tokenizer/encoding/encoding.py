@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ...errors import InputError
-from ...hf_names import Alias, accepts, unknown_attribute
+from ...hf_names import Alias, HFNamed, accepts
 from ..arguments import as_index
 from ..bpe.spans import Span
 from .sequence import TokenSequence
@@ -69,7 +69,7 @@ _NOT_OF_ROWS = {
     char_to_token=_CHAR,
     char_to_word=_CHAR,
 )
-class Encoding:
+class Encoding(metaclass=HFNamed):
     """One row of a batch: texts, special tokens and padding, in order.
 
     Every list has one entry for every token of the row. Tokens that belong to no text have the offsets (0, 0) and
@@ -84,6 +84,8 @@ class Encoding:
         sequence: text of the row, 0 or 1.
     """
 
+    _hf_hints = _NOT_OF_ROWS
+
     def __init__(self, pieces: Sequence[Part | Extra], overflowing: Sequence[Encoding] = ()) -> None:
         self.pieces = tuple(pieces)
         self.overflowing = list(overflowing)
@@ -93,10 +95,6 @@ class Encoding:
 
     def __repr__(self) -> str:
         return f"Encoding(num_tokens={len(self)})"
-
-    def __getattr__(self, name: str) -> Any:
-        """Refuse an attribute that a row does not have."""
-        raise unknown_attribute(self, name, _NOT_OF_ROWS)
 
     def padded(self, padding: Extra, side: str) -> Encoding:
         """Return the row with `padding` on one side, "left" or "right"; overflowing rows do not change."""

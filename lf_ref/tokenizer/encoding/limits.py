@@ -92,9 +92,9 @@ def check_side(name: str, side: str) -> str:
 def _choice(name: str, value: bool | str | None, choices: dict[bool | str, str]) -> str | None:
     if isinstance(value, str):
         value = str.__str__(value)  # HF's PaddingStrategy and TruncationStrategy are strings
-    elif hasattr(value, "dtype"):
+    elif hasattr(value, "dtype") and getattr(value, "ndim", None) == 0:
         value = bool(value)  # a bool of NumPy
-    if value is None or value is False or value in ("do_not_pad", "do_not_truncate"):
+    if value is None or value is False or (isinstance(value, str) and value in ("do_not_pad", "do_not_truncate")):
         return None
     if not isinstance(value, (bool, str)) or value not in choices:
         allowed = ", ".join(repr(choice) for choice in [*choices, False])

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import CheckpointError, InputError
 from ...files import Source
-from ..added_token import ROLES, AddedToken
+from ..added_token import ROLES, AddedToken, check_decoder
 from ..bpe.pair_encoder import BytePairEncoder
 from .components import Components
 from .json_values import read_json
@@ -62,7 +62,7 @@ def read_vocabulary(
         content = read_tokenizer_json(path)
         pairs = _pairs(content.vocab, content.merges, str(path))
         return StoredVocabulary(pairs, str(path), content.added, content.components, content.sides)
-    if vocab_file is None or merges_file is None:
+    if not isinstance(vocab_file, str | os.PathLike | Mapping) or merges_file is None:
         raise InputError(
             "vocab_file and merges_file, or tokenizer_file, must be given; to load a tokenizer by name call "
             "LongformerTokenizer.from_pretrained"
@@ -117,7 +117,8 @@ def read_checkpoint(source: Source, overrides: Mapping[str, Any]) -> tuple[dict[
             arguments[name] = by_content.get(arguments[name], arguments[name])
     _fill_missing_roles(arguments, stored, {*stored.pairs.vocab, *by_content})
     if settings.added:
-        arguments["added_tokens_decoder"] = settings.added | arguments.get("added_tokens_decoder", {})
+        given = check_decoder(arguments.get("added_tokens_decoder"))
+        arguments["added_tokens_decoder"] = settings.added | given
     return arguments | {"tokenizer_file": stored}, settings.others
 
 

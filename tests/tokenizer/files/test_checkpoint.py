@@ -184,7 +184,11 @@ SETTINGS_FAULTS: list[tuple[str, Any, str]] = [
     ("tokenizer_config.json", {"errors": 3}, "errors must be a string"),
     ("tokenizer_config.json", {"mask_token": 3}, "mask_token must be an object"),
     ("tokenizer_config.json", {"mask_token": {"lstrip": True}}, "mask_token has no content"),
-    ("tokenizer_config.json", {"mask_token": {"content": "<m>", "lstrip": 1}}, "lstrip of the added token '<m>'"),
+    (
+        "tokenizer_config.json",
+        {"mask_token": {"content": "<m>", "lstrip": 1}},
+        "mask_token: lstrip must be True or False",
+    ),
     ("tokenizer_config.json", {"mask_token": {"content": "<m>", "colour": 1}}, "unknown keys .*colour"),
     ("tokenizer_config.json", {"mask_token": {"content": ""}}, "must be a non-empty string"),
     ("tokenizer_config.json", {"mask_token": {"content": "\ud800"}}, "lone surrogate"),
