@@ -20,7 +20,7 @@ from ..hf_names import Alias, Fixed, HFNames, accepts, unknown_attribute
 from ..model.base import LongformerPreTrainedModel
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
-from ..tokenizer.limits import check_count
+from ..tokenizer.arguments import check_count
 from .lengths import Lengths
 from .options import SPEED, Options, check_flag, read
 from .rows import Batch, Row, batches

@@ -65,7 +65,7 @@ def test_kernels_compile_are_kept_and_reload(cache, first):
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", "int8"])
-def test_few_bits_are_compiled_on_request(cache, first, kind):
+def test_reduced_precision_are_compiled_on_request(cache, first, kind):
     names = {kernel["name"] for kernel in kernels_of(WARMUP, cache, "warmup", "--json", f"--{kind}")}
     assert f"round_to_{kind}" in names
     assert (f"{kind}_block" in names) == dots_here(kind)
