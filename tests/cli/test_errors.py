@@ -266,7 +266,7 @@ COMMAND = [sys.executable, "-c", "from lf_ref.cli import main; main(prog_name='l
 
 
 def process(*arguments, **options):
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, timeout=60, check=False, **options)
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, timeout=300, check=False, **options)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_arguments_that_are_not_utf8():
 
 def test_closed_standard_input():
     script = f'exec {sys.executable} -c "from lf_ref.cli import main; main()" fill-mask --file - <&-'
-    done = subprocess.run(["sh", "-c", script], capture_output=True, timeout=60, check=False)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, timeout=300, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(b"Error: standard input ")
     assert done.stderr.count(b"\n") == 1
@@ -320,7 +320,7 @@ def test_output_that_cannot_be_written_in_the_encoding(encoding):
 def test_a_full_disk():
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [*COMMAND, "tokenize", "A text."], stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+            [*COMMAND, "tokenize", "A text."], stdout=full, stderr=subprocess.PIPE, timeout=300, check=False
         )
     assert done.returncode == 2
     assert done.stderr.startswith(b"Error: ")
@@ -337,7 +337,7 @@ def test_a_reader_that_goes_away():
     try:
         assert json.loads(command.stdout.readline())["ids"][0] == 0
         command.stdout.close()
-        assert command.wait(timeout=60) == 141
+        assert command.wait(timeout=300) == 141
         assert command.stderr.read() == b""
     finally:
         writer.kill()
@@ -356,7 +356,7 @@ def test_results_of_an_endless_input_come_before_its_end():
     try:
         assert len(json.loads(command.stdout.readline())) == 5
         command.stdout.close()
-        assert command.wait(timeout=60) == 141
+        assert command.wait(timeout=300) == 141
         assert command.stderr.read() == b""
     finally:
         writer.kill()
@@ -379,6 +379,6 @@ def test_interruption():
     assert command.stdout.readline()  # so it has begun, and waits for more
     time.sleep(0.2)
     command.send_signal(signal.SIGINT)
-    _, errors = command.communicate(timeout=60)
+    _, errors = command.communicate(timeout=300)
     assert command.returncode == 130
     assert errors == b""

@@ -382,8 +382,12 @@ MANY = [{"y" * 99: ["z" * 99] * 99}] * 99
     "value", [LONG, MANY, {LONG: MANY}, 10**3000, [[LONG] * 9] * 9], ids=lambda value: type(value).__name__
 )
 @pytest.mark.parametrize("name", [*FILES[2:], "tokenizer.json", "vocab.json", "added_tokens.json"])
-def test_a_message_holds_at_most_a_line_of_a_file(tmp_path, name, value):
-    tokenizer = LongformerTokenizer.from_pretrained()
+def test_a_message_holds_at_most_a_line_of_a_file(folder, tmp_path, name, value):
+    """Beside a vocabulary of bytes alone, since each place is one more loading."""
+    tokens = [token for token in json.loads((folder / "vocab.json").read_text()) if len(token) == 1 or token[0] == "<"]
+    (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(tokens)}))
+    (folder / "merges.txt").write_text("")
+    tokenizer = LongformerTokenizer.from_pretrained(folder)
     tokenizer.add_tokens(["<new>"])
     tokenizer.save_pretrained(tmp_path)
     if name in ("vocab.json", "special_tokens_map.json", "added_tokens.json"):
@@ -395,12 +399,10 @@ def test_a_message_holds_at_most_a_line_of_a_file(tmp_path, name, value):
         changed = json.loads(json.dumps(content))
         put(*path, value=value)(changed)
         (tmp_path / name).write_text(json.dumps(changed))
-        with suppress(CheckpointError, InputError):
+        try:
             LongformerTokenizer.from_pretrained(tmp_path)
-            continue
-        with pytest.raises((CheckpointError, InputError)) as caught:
-            LongformerTokenizer.from_pretrained(tmp_path)
-        messages.append(str(caught.value).replace(str(tmp_path), ""))
+        except (CheckpointError, InputError) as error:
+            messages.append(str(error).replace(str(tmp_path), ""))
     assert all(len(message) < 450 and "\n" not in message for message in messages), max(messages, key=len)
 
 
