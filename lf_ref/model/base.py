@@ -182,6 +182,10 @@ class LongformerPreTrainedModel(HFMethods):
         weights = self.weights if state_dict is None else bind(state_dict, self.config, self.head, self.weight_dtype)
         save(save_directory, weights, self.config, self.head)
 
+    def __repr__(self) -> str:
+        name = f"{type(self).__name__} {self.name_or_path}".rstrip()
+        return f"<{name}: {self.num_parameters() / 1e6:.1f}M parameters, {self.weight_dtype}>"
+
     def _kernels_of(self, backend: str) -> Kernels | None:
         if backend == "numpy":
             return None

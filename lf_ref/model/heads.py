@@ -57,12 +57,12 @@ class LongformerModel(LongformerPreTrainedModel):
         super().__init__(config, state_dict, **options)
 
     @overload
-    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[EncoderInputs]) -> Values: ...
-
-    @overload
     def __call__(
         self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[EncoderInputs]
     ) -> LongformerBaseModelOutputWithPooling: ...
+
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[EncoderInputs]) -> Values: ...
 
     @call_with(EncoderInputs, places=3)
     def __call__(
@@ -110,12 +110,12 @@ class LongformerForMaskedLM(LongformerPreTrainedModel):
     head = "masked_lm"
 
     @overload
-    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[MaskedLMInputs]) -> Values: ...
-
-    @overload
     def __call__(
         self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[MaskedLMInputs]
     ) -> LongformerMaskedLMOutput: ...
+
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[MaskedLMInputs]) -> Values: ...
 
     @call_with(MaskedLMInputs, places=3)
     def __call__(
@@ -147,12 +147,12 @@ class LongformerForSequenceClassification(LongformerPreTrainedModel):
     head = "sequence_classification"
 
     @overload
-    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[LabelledInputs]) -> Values: ...
-
-    @overload
     def __call__(
         self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[LabelledInputs]
     ) -> LongformerSequenceClassifierOutput: ...
+
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[LabelledInputs]) -> Values: ...
 
     @call_with(LabelledInputs, places=3)
     def __call__(
@@ -187,12 +187,12 @@ class LongformerForTokenClassification(LongformerPreTrainedModel):
     head = "token_classification"
 
     @overload
-    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[LabelledInputs]) -> Values: ...
-
-    @overload
     def __call__(
         self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[LabelledInputs]
     ) -> LongformerTokenClassifierOutput: ...
+
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[LabelledInputs]) -> Values: ...
 
     @call_with(LabelledInputs, places=3)
     def __call__(
@@ -220,12 +220,12 @@ class LongformerForQuestionAnswering(LongformerPreTrainedModel):
     head = "question_answering"
 
     @overload
-    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[AnswerInputs]) -> Values: ...
-
-    @overload
     def __call__(
         self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[AnswerInputs]
     ) -> LongformerQuestionAnsweringModelOutput: ...
+
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[AnswerInputs]) -> Values: ...
 
     @call_with(AnswerInputs, places=3)
     def __call__(
@@ -267,12 +267,12 @@ class LongformerForMultipleChoice(LongformerPreTrainedModel):
     head = "multiple_choice"
 
     @overload
-    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[ChoiceInputs]) -> Values: ...
-
-    @overload
     def __call__(
         self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[ChoiceInputs]
     ) -> LongformerMultipleChoiceModelOutput: ...
+
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[ChoiceInputs]) -> Values: ...
 
     @call_with(ChoiceInputs, places=4)
     def __call__(

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -157,8 +157,13 @@ class Pipeline(Generic[Chosen]):
 
     torch_dtype = dtype
 
-    def __getattr__(self, name: str) -> Any:
-        raise unknown_attribute(self, name, _HINTS)
+    if not TYPE_CHECKING:  # type checkers refuse unknown attributes by themselves
+
+        def __getattr__(self, name: str) -> Any:
+            raise unknown_attribute(self, name, _HINTS)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {repr(self.model)[1:-1]}>"
 
     def save_pretrained(self, save_directory: str | os.PathLike[str]) -> None:
         """Write the model and the tokenizer into the folder save_directory, for HF to read too.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from ..errors import InputError
 from ..model.heads import LongformerModel
 from ..reference.ops import Array
+from .arguments import FeatureExtractionArguments, PoolingArguments
 from .base import Pipeline, Prepared
 from .options import Options, check_choice, check_flag
 from .rows import Batch, Row
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _POOLINGS = ("none", "cls", "mean")
 
@@ -56,6 +60,23 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
     task = "feature-extraction"
     model_class = LongformerModel
     options_class = FeatureExtractionOptions
+
+    @overload
+    def __call__(self, inputs: str, *, return_tensors: Literal[True], **options: Unpack[PoolingArguments]) -> Array: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, inputs: str, **options: Unpack[FeatureExtractionArguments]) -> list[Any] | Any: ...
+
+    @overload
+    def __call__(self, inputs: Iterator[str], **options: Unpack[FeatureExtractionArguments]) -> Iterator[Any]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(
+        self, inputs: Iterable[str], *, return_tensors: Literal[True], **options: Unpack[PoolingArguments]
+    ) -> list[Array]: ...
+
+    @overload
+    def __call__(self, inputs: Iterable[str], **options: Unpack[FeatureExtractionArguments]) -> list[Any]: ...
 
     def __call__(self, inputs: str | Iterable[str], **options: Any) -> Any:
         """Encode one text, or each text of a list.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,12 +13,16 @@ from ..hf_names import Fixed
 from ..model.heads import LongformerForTokenClassification
 from ..reference.ops import Array
 from ..tokenizer.limits import check_count
+from .arguments import TokenClassificationArguments
 from .base import Pipeline, Prepared
 from .entities import STRATEGIES, Piece, continues_word, groups, labelled, merge_windows, words
 from .options import Options, check_choice, check_flag
 from .rows import Batch, Row
 from .scores import softmax
 from .texts import check_text, check_texts, ordered, what_to_write
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Entity = dict[str, Any]
 
@@ -103,7 +107,22 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     model_class = LongformerForTokenClassification
     options_class = TokenClassificationOptions
 
-    def __call__(self, inputs: str | Iterable[str] | Iterable[Sequence[str]], **options: Any) -> Any:
+    @overload
+    def __call__(self, inputs: str, **options: Unpack[TokenClassificationArguments]) -> list[Entity]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, inputs: Iterator[str] | Iterator[Sequence[str]], **options: Unpack[TokenClassificationArguments]
+    ) -> Iterator[list[Entity]]: ...
+
+    @overload
+    def __call__(
+        self, inputs: Iterable[str] | Iterable[Sequence[str]], **options: Unpack[TokenClassificationArguments]
+    ) -> list[list[Entity]]: ...
+
+    def __call__(
+        self, inputs: str | Iterable[str] | Iterable[Sequence[str]], **options: Unpack[TokenClassificationArguments]
+    ) -> Any:
         """Label one text, or each text of a list.
 
         inputs: the text or texts; options: as for `TokenClassificationOptions`. Returns what the class says.

@@ -6,9 +6,9 @@ The way is that of HF's pipeline (Yin, Hay, Roth 2019, arXiv 1909.00161).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -18,12 +18,17 @@ from ..model.base import LongformerPreTrainedModel
 from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
+from .arguments import ZeroShotClassificationArguments
 from .base import Pipeline, Prepared
 from .options import Options, check_flag
+from .results import RankedLabels
 from .rows import Batch, Row
 from .scores import best, softmax
 from .text_classification import FIRST_TOKEN
 from .texts import check_text, check_texts
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True)
@@ -109,16 +114,42 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
         self.entailment_id = entailing[0] if entailing else config.num_labels - 1
         self.contradiction_id = config.num_labels - 1 if self.entailment_id == 0 else 0
 
-    def __call__(self, sequences: str | Iterable[str], *candidate_labels: str | Sequence[str], **options: Any) -> Any:
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, sequences: str, *labels: str | Sequence[str], **options: Unpack[ZeroShotClassificationArguments]
+    ) -> RankedLabels: ...
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self,
+        sequences: Iterator[str],
+        *labels: str | Sequence[str],
+        **options: Unpack[ZeroShotClassificationArguments],
+    ) -> Iterator[RankedLabels]: ...
+
+    @overload
+    def __call__(
+        self,
+        sequences: Iterable[str],
+        *labels: str | Sequence[str],
+        **options: Unpack[ZeroShotClassificationArguments],
+    ) -> list[RankedLabels]: ...
+
+    def __call__(
+        self,
+        sequences: str | Iterable[str],
+        *labels: str | Sequence[str],
+        **options: Unpack[ZeroShotClassificationArguments],
+    ) -> Any:
         """Classify one text, or each text of a list.
 
-        sequences: the text or texts; candidate_labels, which may also be given by name, and options: as for
+        sequences: the text or texts; labels: candidate_labels, which may also be given by name; options: as for
         `ZeroShotClassificationOptions`. Returns what the class says.
         """
-        if candidate_labels:
-            if len(candidate_labels) > 1 or "candidate_labels" in options:
+        if labels:
+            if len(labels) > 1 or "candidate_labels" in options:
                 raise InputError("candidate_labels are given more than once: give them as one list")
-            options["candidate_labels"] = candidate_labels[0]
+            options["candidate_labels"] = labels[0]
         return self._answer(sequences, self._choose(options))
 
     def _item(self, name: str, given: Any, options: ZeroShotClassificationOptions) -> str:
@@ -136,7 +167,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
     def _run(self, batch: Batch, options: ZeroShotClassificationOptions) -> Iterable[Array]:
         return self._call(**batch.inputs).logits
 
-    def _finish(self, prepared: Prepared, options: ZeroShotClassificationOptions) -> dict[str, Any]:
+    def _finish(self, prepared: Prepared, options: ZeroShotClassificationOptions) -> RankedLabels:
         logits = np.stack(prepared.findings)  # [candidates, labels of the model]
         if options.multi_label or len(logits) == 1:
             scores = softmax(logits[:, [self.contradiction_id, self.entailment_id]])[:, 1]
