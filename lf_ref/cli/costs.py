@@ -89,6 +89,9 @@ def pairs(length: int, one_sided: int) -> int:
 
 def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_threads: int | None) -> dict[str, Any]:
     """The arithmetic for texts of these lengths, and the seconds it takes at the measured rate of a matrix product."""
+    from ..compilation import announce_compilation
+
+    announce_compilation()
     from ..kernels.engine import Kernels
     from ..kernels.threads import Threads, limit_blas
 

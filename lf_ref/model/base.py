@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from ..checkpoint import REDUCED, bind, is_quantized, open_tensors, read_config, save, stored_dtype
+from ..compilation import announce_compilation
 from ..config import LongformerConfig
 from ..errors import InputError
 from ..files import locate
@@ -189,6 +190,7 @@ class LongformerPreTrainedModel(HFMethods):
     def _kernels_of(self, backend: str) -> Kernels | None:
         if backend == "numpy":
             return None
+        announce_compilation()
         from ..kernels.engine import Kernels  # loads Numba
 
         return Kernels(self._threads, reduced=self.weight_dtype in REDUCED)

@@ -6,18 +6,17 @@ How they are called, and what they give, is as in HF's pipelines; what differs i
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from ..errors import CheckpointError, InputError
 from ..hf_names import Alias, Fixed, HFNames, accepts, unknown_attribute
 from ..model.base import LongformerPreTrainedModel
+from ..progress import progress
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
 from ..tokenizer.limits import check_count
@@ -31,8 +30,6 @@ Name = Callable[[int], str]
 
 # What is read ahead from an iterator, so that texts of one length can go together: so many batches, or so many inputs.
 _BATCHES_AHEAD, _INPUTS_AHEAD = 16, 1024
-# Seconds of work after which a progress bar appears.
-_PATIENCE = 2.0
 
 _ONE_DEVICE = Fixed((None, -1, "cpu", "cpu:0"), "there is only the CPU here, so leave it out")
 _TEXTS_ONLY = Fixed((None,), "leave it out: texts need a tokenizer alone")
@@ -100,7 +97,8 @@ class Pipeline(Generic[Chosen]):
         batch_tokens: how many tokens, padding included, are run through the model at once. Inputs of about the same
             length go together. It changes speed and memory, and the results only by rounding: a product of matrices of
             another shape may add up in another order.
-        quiet: no progress bar. By default one shows on standard error, if that is a terminal, for longer work.
+        quiet: show no progress. By default longer work shows a bar on standard error, on a terminal or in a notebook,
+            and elsewhere writes a line a minute.
         options: of the task, for calls that do not give them.
 
     Raises:
@@ -279,7 +277,7 @@ class Pipeline(Generic[Chosen]):
         with self._bar(sum(len(row) for one in prepared for row in one.rows)) as bar:
             return self._run_all(prepared, options, bar)
 
-    def _run_all(self, prepared: list[Prepared], options: Chosen, bar: tqdm[Any]) -> list[Any]:
+    def _run_all(self, prepared: list[Prepared], options: Chosen, bar: Any) -> list[Any]:
         """Run all rows of all inputs, those of one length together, and finish each input when its last row is in."""
         owners = [(place, index) for place, one in enumerate(prepared) for index in range(len(one.rows))]
         left = [len(one.rows) for one in prepared]
@@ -322,12 +320,9 @@ class Pipeline(Generic[Chosen]):
             yield waiting, None
 
     def _bar(self, tokens: int | None) -> AbstractContextManager[Any]:
-        """A progress bar, where it is of use: on a terminal, and for more than one batch."""
+        """The progress of more than one batch."""
         useless = tokens is not None and tokens <= self.batch_tokens
-        hidden = self.quiet or useless or sys.stderr is None or not sys.stderr.isatty()
-        return tqdm(
-            total=tokens, desc=self.task, unit=" tokens", unit_scale=True, delay=_PATIENCE, leave=False, disable=hidden
-        )
+        return progress(self.task, tokens, "tokens", quiet=self.quiet or useless)
 
     # --- rows of tokens ---------------------------------------------------------------------------------------------
 

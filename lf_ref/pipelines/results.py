@@ -1,4 +1,4 @@
-"""What the pipelines return, as typed dictionaries."""
+"""What the pipelines return, as typed dictionaries with the keys that HF has."""
 
 from __future__ import annotations
 

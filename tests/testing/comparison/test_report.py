@@ -400,7 +400,7 @@ def test_a_representation_that_fits_a_line():
 
 
 def test_html_shows_what_the_text_shows_and_marks_the_first_divergence():
-    place, later = "encoder.layer.1.output.dense", "encoder.layer.1.attention.output"
+    place, later = "encoder.layer.1.output.dense", "encoder.layer.1.output.LayerNorm"
     report = spoiled(place, later)
     html = report._repr_html_()
     rows = re.findall("<tr style='(.*?)'>(.*?)</tr>", html)
