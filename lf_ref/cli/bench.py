@@ -13,7 +13,7 @@ from .options import threads_option
 from .output import echo, print_json, table
 
 
-@command("bench", short_help="Measure the speed, alone or against another library.")
+@command("bench", short_help="Measure the speed, alone or against a peer.")
 @click.option(
     "--against",
     type=click.Choice(PEERS),

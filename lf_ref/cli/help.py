@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-TASK, INPUT, MODEL = "Task options", "Input options", "Model options"
+TASK, INPUT, MODEL = "Task options", "Input and output options", "Model options"
 PERFORMANCE, OTHER = "Performance options", "Other options"
 _SECTIONS = (TASK, INPUT, MODEL, PERFORMANCE, OTHER)
 

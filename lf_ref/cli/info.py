@@ -119,8 +119,8 @@ def _show_estimates(estimates: dict[str, Any]) -> None:
     ]
     table(rows, right=[0, 1, 2, 3])
     rate, threads = f"{estimates['gflop_per_second']:.0f} GFLOP/s", f"{estimates['threads']} thread(s)"
-    echo(f"  At the {rate} that a matmul in {estimates['dtype']} reached on {threads}. A real run takes")
-    echo("  longer: attention is slower than a matmul.")
+    echo(f"  At the {rate} that a matmul in {estimates['dtype']} reached on {threads}.")
+    echo("  A real run takes longer: attention is slower than a matmul.")
 
 
 def _size(count: int) -> str:

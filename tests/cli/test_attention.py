@@ -96,9 +96,9 @@ def test_the_map_is_the_models_attention(layer, head, positions):
                     shares.append(output.attentions[layer][0, one, query, column])
                 else:
                     shares.append(0)
-            assert found.shares[query, key] == pytest.approx(np.mean(shares), abs=1e-12)
+            assert found.weights[query, key] == pytest.approx(np.mean(shares), abs=1e-12)
     assert found.globals == [place for place, flag in enumerate(mask[0]) if flag]
-    np.testing.assert_array_equal(found.shares > 0, found.reached)
+    np.testing.assert_array_equal(found.weights > 0, found.reached)
 
 
 # --- what the options choose ------------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_options_choose_layer_head_and_global_tokens(arguments, positions, layer
     said = run(TEXT, *arguments, *on(folder), "--dtype", "float64", "--out", tmp_path / "map.png")
     expected = attention_map.measure(model_for("feature-extraction"), ids_of(TEXT), positions, layer, head)
     [(found, tokens)] = drawn
-    np.testing.assert_allclose(found.shares, expected.shares, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.weights, expected.weights, rtol=0, atol=1e-12)
     assert (found.globals, found.title) == (expected.globals, expected.title)
     assert tokens == demo_tokenizer().tokenize(TEXT, add_special_tokens=True)
     assert said == f"wrote {tmp_path / 'map.png'}: {expected.title}\n"
@@ -164,7 +164,7 @@ def test_a_long_text_has_several_tokens_in_a_cell(folder, drawn, tmp_path, monke
     said = run(TEXT, *on(folder), "--out", tmp_path / "map.png")
     [(found, tokens)] = drawn
     per_cell = -(-len(tokens) // 7)
-    assert found.shares.shape == found.reached.shape == (-(-len(tokens) // per_cell),) * 2
+    assert found.weights.shape == found.reached.shape == (-(-len(tokens) // per_cell),) * 2
     assert f"{len(tokens)} tokens, {per_cell} x {per_cell} tokens in a cell" in said
 
 
