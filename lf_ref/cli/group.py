@@ -98,8 +98,13 @@ def exit_code(error: BaseException) -> int:
     >>> exit_code(InputError("no mask")), exit_code(DownloadError("no network")), exit_code(OSError(28, "disk full"))
     (2, 1, 1)
     """
-    cause = error if isinstance(error, DownloadError) or not isinstance(error, LfRefError) else error.__cause__
-    return IMPOSSIBLE if isinstance(cause, OSError) and not isinstance(cause, _WRONG_PATH) else BAD_INPUT
+    if isinstance(error, DownloadError):
+        return IMPOSSIBLE
+    if isinstance(error, LfRefError):
+        return BAD_INPUT if error.__cause__ is None else exit_code(error.__cause__)
+    # What HTTP libraries raise may be an OSError too, without a number of the system's.
+    of_system = isinstance(error, OSError) and error.errno is not None
+    return IMPOSSIBLE if of_system and not isinstance(error, _WRONG_PATH) else BAD_INPUT
 
 
 def in_flags(message: str, command: click.Command | None) -> str:

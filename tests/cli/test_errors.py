@@ -18,7 +18,7 @@ from pipelines.building import CLASSES, DEMO, save_checkpoint
 
 from lf_ref.cli import main
 from lf_ref.cli.group import exit_code, in_flags
-from lf_ref.errors import CheckpointError, CheckpointFileError, ConfigError, DownloadError, InputError, LfRefError
+from lf_ref.errors import CheckpointError, CheckpointFileError, ConfigError, DownloadError, InputError
 
 LONG = "word " * 5000
 
@@ -189,13 +189,14 @@ def test_too_little_memory(monkeypatch):
         (PermissionError(errno.EACCES, "not allowed"), 1),
         (FileNotFoundError(errno.ENOENT, "no such file"), 2),
         (IsADirectoryError(errno.EISDIR, "a folder"), 2),
+        (OSError("404 Client Error"), 2),
     ],
 )
 def test_exit_codes(error, code):
     assert exit_code(error) == code
     wrapped = InputError("x cannot be read")
     wrapped.__cause__ = error
-    assert exit_code(wrapped) == (code if isinstance(error, OSError) and not isinstance(error, LfRefError) else 2)
+    assert exit_code(wrapped) == code
 
 
 @pytest.mark.parametrize(
@@ -399,7 +400,7 @@ def test_a_reader_that_goes_away():
 def test_results_of_an_endless_input_come_before_its_end():
     writer = subprocess.Popen(["sh", "-c", "yes 'A <mask>.'"], stdout=subprocess.PIPE)
     command = subprocess.Popen(
-        [*COMMAND, "fill-mask", "--backend", "numpy", "--max-length", "5", "--lines", "-"],
+        [*COMMAND, "fill-mask", "--backend", "numpy", "--quiet", "--max-length", "5", "--lines", "-"],
         stdin=writer.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     writer.stdout.close()
