@@ -60,7 +60,7 @@ class LongformerConfig:
             labels look like; says which loss `LongformerForSequenceClassification` computes.
         tie_word_embeddings: whether the masked-LM head's weights are those of the word embeddings.
         architectures: names of the classes that the checkpoint was saved from.
-        output_attentions, output_hidden_states, return_dict: what a call returns where it is not told.
+        output_attentions, output_hidden_states, return_dict: what a call returns by default.
         extra: keys that Longformer does not use, kept and written back. HF's `max_length`, of generated texts, is one.
 
     Raises:
@@ -135,13 +135,13 @@ class LongformerConfig:
         for name in _DTYPES & extra.keys():
             self.extra[name] = str(extra[name]).removeprefix("torch.")
         self.name_or_path = ""
-        check_sizes(self)
-        check_windows(self)
-        check_values(self)
+        check_sizes(vars(self))
+        check_windows(self.attention_window, self.num_hidden_layers)
+        check_values(vars(self))
         self.id2label = id_to_label(id2label, label2id, _plain(num_labels))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set a field; NumPy's numbers become Python's, which JSON can write."""
+        """Set a field; NumPy's scalars and arrays become Python values, which JSON can write."""
         super().__setattr__(name, id_to_label(value, None, None) if name == "id2label" else _plain(value))
 
     # --- what follows from the fields ---------------------------------------------------------------------------
@@ -149,7 +149,7 @@ class LongformerConfig:
     @property
     def windows(self) -> tuple[int, ...]:
         """Two-sided attention window of each layer, in tokens; checked anew, since the field may have been set."""
-        check_windows(self)
+        check_windows(self.attention_window, self.num_hidden_layers)
         if isinstance(self.attention_window, int):
             return (self.attention_window,) * self.num_hidden_layers
         return tuple(self.attention_window)

@@ -1,4 +1,4 @@
-"""The config of a checkpoint, where its weights tell what its fields mean."""
+"""The config of a checkpoint, whose weights can decide what its fields mean."""
 
 from __future__ import annotations
 

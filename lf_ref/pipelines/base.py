@@ -19,7 +19,7 @@ from ..model.base import LongformerPreTrainedModel
 from ..progress import progress
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
-from ..tokenizer.limits import check_count
+from ..tokenizer.arguments import check_count
 from .lengths import Lengths
 from .options import SPEED, Options, check_flag, read
 from .rows import Batch, Row, batches

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..model.heads import LongformerForMultipleChoice
-from ..tokenizer.limits import check_count
+from ..tokenizer.arguments import check_count
 from .arguments import MultipleChoiceArguments
 from .base import Pipeline, Prepared
 from .options import Options

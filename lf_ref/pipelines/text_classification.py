@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
-from ..tokenizer.limits import check_count
+from ..tokenizer.arguments import check_count
 from .arguments import BestLabelArguments, TextClassificationArguments
 from .base import Pipeline, Prepared
 from .options import Options, check_choice, check_flag

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from ..config_rules import Label
 from ..errors import InputError
 from ..hf_names import Fixed
 from ..model.heads import LongformerForTokenClassification
 from ..reference.ops import Array
-from ..tokenizer.limits import check_count
+from ..tokenizer.arguments import check_count
 from .arguments import TokenClassificationArguments
 from .base import Pipeline, Prepared
 from .entities import STRATEGIES, Piece, continues_word, groups, labelled, merge_windows, words
 from .options import Options, check_choice, check_flag
 from .rows import Batch, Row
 from .scores import softmax
-from .texts import check_text, check_texts, ordered, what_to_write
+from .texts import check_text, entries, ordered, what_to_write
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -45,7 +46,7 @@ class TokenClassificationOptions(Options):
     """
 
     aggregation_strategy: str = "none"
-    ignore_labels: Sequence[str] = ("O",)
+    ignore_labels: Sequence[Label] = ("O",)
     stride: int | None = None
     is_split_into_words: bool = False
     delimiter: str = " "
@@ -65,7 +66,11 @@ class TokenClassificationOptions(Options):
         self._set("aggregation_strategy", check_choice("aggregation_strategy", strategy, STRATEGIES))
         check_flag("is_split_into_words", self.is_split_into_words)
         check_text("delimiter", self.delimiter)
-        check_texts("ignore_labels", self.ignore_labels, in_any_order=True)
+        for label in entries("ignore_labels", self.ignore_labels, in_any_order=True):
+            if not isinstance(label, Label):
+                raise InputError(
+                    f"each of ignore_labels must be a text, or a number as in id2label, got {what_to_write(label)}"
+                )
         if self.stride is None:
             return
         check_count("stride", self.stride, least=0)

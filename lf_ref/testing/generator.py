@@ -1,7 +1,7 @@
 """A generator of weights: the same bits in every language and on every machine.
 
-The README describes it for other languages, with test vectors. All arithmetic is on unsigned 64-bit integers, modulo
-2^64:
+`lf_ref/testing/README.md` describes it for other languages, with test vectors. All arithmetic is on unsigned 64-bit
+integers, modulo 2^64:
 
     GAMMA = 0x9E3779B97F4A7C15
 

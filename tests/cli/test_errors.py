@@ -91,7 +91,7 @@ def place(tmp_path, monkeypatch):
         (["fill-mask", "--file", "latin1.txt"], "latin1.txt is not UTF-8: byte 0xfc at offset 10"),
         (["fill-mask", "--lines", "latin1.txt"], "line 1 of latin1.txt is not UTF-8"),
         (["fill-mask", "--model", "folder", "A <mask>."], "the folder folder has no"),
-        (["fill-mask", "--model", "bad", "A <mask>."], "the folder bad has no"),
+        (["fill-mask", "--model", "bad", "A <mask>."], "bad/config.json: not valid JSON"),
         (["fill-mask", "--model", "noweights", "A <mask>."], "the folder noweights has no model.safetensors"),
         (["fill-mask", "--model", "./missing", "A <mask>."], "there is no folder ./missing"),
         (["fill-mask", "--model", "lines.txt", "A <mask>."], "lines.txt is not a folder"),

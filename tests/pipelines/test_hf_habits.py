@@ -293,6 +293,14 @@ def test_the_task_follows_from_the_model(task, tmp_path):
             lf_ref.pipeline(model=folder)
 
 
+def test_the_task_follows_from_allenais_class(tmp_path):
+    folder = save_checkpoint("fill-mask", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    changes = {"model_type": "roberta", "architectures": ["RobertaLongForMaskedLM"]}
+    (folder / "config.json").write_text(json.dumps(config | changes))
+    assert lf_ref.pipeline(model=folder, backend="numpy").task == "fill-mask"
+
+
 def test_neither_task_nor_model():
     with pytest.raises(InputError, match="name a task or a model"):
         lf_ref.pipeline()
@@ -358,7 +366,7 @@ def test_no_tokenizer_beside_the_weights(tmp_path):
 
 def test_another_kind_of_model_is_refused_as_such_before_its_tokenizer_is_missed(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "led", "is_encoder_decoder": true}')
-    with pytest.raises(lf_ref.ConfigError, match="led: this is an encoder-decoder.*LEDForConditionalGeneration"):
+    with pytest.raises(lf_ref.ConfigError, match=r"led: this is an encoder-decoder.*LEDForConditionalGeneration"):
         lf_ref.pipeline("fill-mask", tmp_path)
 
 

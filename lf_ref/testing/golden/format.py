@@ -1,6 +1,6 @@
 """The golden file format: a safetensors file of expected tensors, with a manifest in its metadata.
 
-The README describes how to read it from any language. Tensors are named
+`lf_ref/testing/README.md` describes how to read it from any language. Tensors are named
 
     input/CASE/NAME      an input: int64, or float32 for embeddings
     weight/CASE/NAME     float32, a weight that replaces the one of the generator or the checkpoint

@@ -39,13 +39,13 @@ class Recorder(ABC):
         self._heads: dict[tuple[str, int], int] = {}
 
     def begin(self, inputs: Inputs) -> None:
-        """As in `lf_ref.model.observing.Observer`."""
+        """As in `lf_ref.model.observer.Observer`."""
         self.inputs = inputs
         self._globals = [np.flatnonzero(row) for row in inputs.is_global]
         self._columns = max(map(len, self._globals))
 
     def __call__(self, name: str, array: Array, row: int | None = None, /) -> Array:
-        """As in `lf_ref.model.observing.Observer`."""
+        """As in `lf_ref.model.observer.Observer`."""
         if self.chosen(name) and array.size:
             if row is None:
                 self.put(name, array.shape, (), array)

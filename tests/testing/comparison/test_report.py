@@ -112,7 +112,7 @@ def test_long_lists_are_cut():
     assert "only on neighbours at offset -10, -8, -6, -4, -2, 0, ..." in found.hints
 
 
-def test_a_softmax_in_few_bits_of_a_text_shorter_than_the_window():
+def test_a_softmax_in_reduced_precision_of_a_text_shorter_than_the_window():
     """The neighbours that no query has are not wrong, but that says nothing about the others."""
     fields = fields_of(attention_window=20, num_hidden_layers=1)
     trace = testing.trace(build("LongformerModel", fields, state_of("LongformerModel", fields, 1)), input_ids=[[5] * 7])

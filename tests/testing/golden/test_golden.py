@@ -1,4 +1,4 @@
-"""Golden files: what is in them, read in plain Python by the README's page alone; and what candidates are told."""
+"""Golden files: what is in them, read in plain Python by their page alone; and what candidates are told."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from oracles.compare import assert_close
 from oracles.heads import run
 from oracles.tolerances import FLOAT64
 
-# Of a golden file, from one machine to another: BLAS libraries sum in different orders. As the README says.
+# Of a golden file, from one machine to another: BLAS libraries sum in different orders. As their page says.
 STATED = 1e-11
 
 
@@ -38,7 +38,7 @@ def path(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(path):
-    """The same file in the eyes of somebody who knows the README's page only."""
+    """The same file in the eyes of somebody who knows their page only."""
     return golden_page.read(path)
 
 

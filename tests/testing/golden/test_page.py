@@ -1,10 +1,9 @@
-"""What the README says of golden files, the generator and the standard cases is what they are."""
+"""What the guide of lf_ref.testing says of golden files, the generator and the standard cases is what they are."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
@@ -12,12 +11,13 @@ from lf_ref import testing
 from lf_ref.testing import generator
 from lf_ref.testing.comparison.calibration import ExpectedError
 from oracles import golden_page
+from oracles.documents import ROOT, read
 
-README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+PAGE = read(ROOT / "lf_ref" / "testing" / "README.md")
 
 
 def section(title):
-    return README.partition(f"\n### {title}\n")[2].partition("\n### ")[0]
+    return PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
 def test_the_table_of_cases():
@@ -65,7 +65,7 @@ def test_constants_of_the_generator():
 
 def test_fields_of_the_manifest(tmp_path):
     golden = testing.make_golden(tmp_path / "golden.safetensors", ["one-token"])
-    text = section("Reading a golden file from any language")
+    text = section("The format of a golden file")
     entry = golden.manifest["cases"][0]
     for name in (*golden.manifest, *entry, *entry["expected"][0], *(field.name for field in fields(ExpectedError))):
         assert f"`{name}`" in text, name
