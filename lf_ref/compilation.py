@@ -12,8 +12,8 @@ from typing import Any
 _PATIENCE = 2.0  # seconds of compiling after which it is announced
 _KERNELS = "lf_ref.kernels."
 MESSAGE = (
-    "Compiling the kernels for this processor, which takes about a minute, once: they are cached. "
-    "`lf-ref warmup` does it ahead of time."
+    "Compiling the kernels for this processor; later runs load them from a cache. "
+    "`lf-ref warmup` compiles them ahead of time."
 )
 
 

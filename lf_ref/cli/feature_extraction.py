@@ -69,18 +69,18 @@ def feature_extraction(
         texts = (text for text, _ in given.records(TEXT))
         found: Iterable[Any] = stream_lines(pipe, texts, given, **options)
         count = _write(path, found if pooling != "none" else (features[0] for features in found))
-        told = f"{count} texts"
+        summary = f"{count} texts"
     else:
         features = pipe(given, **options)
         features = features[0] if pooling == "none" else features
         _write(path, [features], alone=True)
-        told = f"{features.dtype} {features.shape}"
+        summary = f"{features.dtype} {features.shape}"
     if not source["quiet"]:
-        click.echo(f"wrote {path}: {told}", err=True)
+        click.echo(f"wrote {path}: {summary}", err=True)
 
 
 def _check_path(out: str, ragged: bool) -> Path:
-    """The file to write; refused before the work begins, where it can be told that it cannot be written."""
+    """The file to write; refused before the work begins, if it is clear that it cannot be written."""
     path = path_to_write(out, (".npy", ".npz"))
     if ragged and path.suffix == ".npy":
         raise InputError("with --pooling none, --lines needs --out NAME.npz, since texts differ in length")

@@ -93,7 +93,7 @@ def visible(text: str) -> str:
 
 
 def path_to_write(out: str, endings: Sequence[str]) -> Path:
-    """The file that --out names; refused before the work begins, where it can be told that it cannot be written."""
+    """The file of --out; refused before the work begins, if it is clear that it cannot be written."""
     path = Path(out)
     if path.suffix not in endings:
         raise InputError(f"--out must end in {', '.join(endings[:-1])} or {endings[-1]}, got {out}")

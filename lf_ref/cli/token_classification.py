@@ -64,7 +64,7 @@ def token_classification(
 
 def _show(entities: list[dict[str, Any]]) -> None:
     if not entities:
-        echo("no entities")
+        echo("nothing found")
         return
     rows = [["start", "end", "score", "label", "word"]]
     for entity in entities:

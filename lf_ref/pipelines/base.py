@@ -239,7 +239,7 @@ class Pipeline(Generic[Chosen]):
         output = model(**inputs, output_attentions=False, output_hidden_states=False, return_dict=True)
         if not all((values < np.inf).all() for values in output.values()):
             raise CheckpointError(
-                f"{self.task}: the model gives NaN or infinity in place of numbers: its weights hold such values, or "
+                f"{self.task}: the model returns NaN or infinity: its weights hold such values, or "
                 "are so large that sums overflow; fetch the checkpoint anew, or look at how it was trained or converted"
             )
         return output

@@ -1,4 +1,4 @@
-"""The hidden states of a text, token by token or as one vector."""
+"""Embeddings: the hidden states of a text, for each token or pooled into one vector."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FeatureExtractionOptions(Options):
 
 
 class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
-    """Give the last layer's hidden states of a text.
+    """Compute embeddings: the hidden states of the last layer for a text.
 
     As in HF the result without pooling is (1, tokens, hidden), the first axis being a batch of one; with pooling it is
     one vector, (hidden,). No token has global attention.

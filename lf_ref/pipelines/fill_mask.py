@@ -57,7 +57,7 @@ class FillMaskOptions(Options):
 
 
 class FillMaskPipeline(Pipeline[FillMaskOptions]):
-    """Name the most likely tokens for each mask of a text.
+    """Predict the most likely tokens for each mask of a text.
 
     For a text with one mask the result is a list of answers, the best first, each a dict with `score` (probability),
     `token` (id), `token_str` and `sequence` (the text with the answer in place); with several masks a list of such

@@ -1,4 +1,4 @@
-"""Which of several choices goes with a text."""
+"""Rank several choices for a text."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class MultipleChoiceOptions(Options):
 
 
 class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
-    """Sort the choices by how well they go with a text, a question say.
+    """Rank the choices by how well they answer or continue a text.
 
     HF has no pipeline for this. The result is a list of dicts, the best first, with `choice` (its place among the
     choices, from 0), `text` and `score`; the scores of all choices add up to 1. Each choice has global attention, as is

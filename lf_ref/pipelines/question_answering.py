@@ -1,4 +1,4 @@
-"""Where a document answers a question, however long the document is."""
+"""Answer questions from documents of any length."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Document:
 class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
     """Find the answer to a question in a document, in overlapping windows where it is longer than the model.
 
-    HF's windows have 384 tokens unless told otherwise; these are as long as the model takes, which is what a Longformer
+    HF's windows have 384 tokens by default; these are as long as the model takes, which is what a Longformer
     is for. Answers are aligned to whole words also where the edge of a window cuts through one.
 
     An answer is a dict with `score`, `start` and `end` (characters of the document as it was given) and `answer`. As in

@@ -1,4 +1,4 @@
-"""The labels of the tokens of a text, or of its words and the names they make up."""
+"""The labels of the tokens of a text, or its named entities."""
 
 from __future__ import annotations
 
@@ -98,11 +98,11 @@ class Tokens:
 
 
 class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
-    """Label the tokens of a text, or the names in it.
+    """Label the tokens of a text, or find its named entities.
 
     The result of a text is a list of dicts. Without aggregation: `entity` (the label), `score`, `index` (of the token),
     `word` (as in the vocabulary), `start` and `end` (characters of the text). With aggregation: `entity_group` in place
-    of `entity`, `word` decoded, and no `index`. Words end at white space of any kind, which is told from the offsets.
+    of `entity`, `word` decoded, and no `index`. Words end at white space of any kind, which the offsets show.
     (HF knows only the space, and takes the pieces of a letter such as "Å" for several words.) No token has global
     attention.
     """

@@ -1,6 +1,6 @@
-"""The labels of your own that fit a text, asked of a model that was trained on inference between sentences.
+"""Zero-shot classification: labels of your own, scored by a model for natural language inference (NLI).
 
-The way is that of HF's pipeline (Yin, Hay, Roth 2019, arXiv 1909.00161).
+The method is that of HF's pipeline (Yin, Hay, Roth 2019, arXiv 1909.00161).
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class ZeroShotClassificationOptions(Options):
 
     Args:
         candidate_labels: a list, or one text with commas between them.
-        hypothesis_template: the sentence whose truth is judged, with {} for the label.
-        multi_label: judge each label for itself, entailment against contradiction, in place of dividing 1 among them.
+        hypothesis_template: the hypothesis, with {} for the label.
+        multi_label: score each label independently, entailment against contradiction; else by a softmax over labels.
         truncation: here cuts the text, never the hypothesis.
     """
 
@@ -84,7 +84,7 @@ class ZeroShotClassificationOptions(Options):
 
 
 class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
-    """Sort labels by how well they fit a text, by asking whether the text entails "This example is LABEL.".
+    """Rank labels for a text by the probability that the text entails "This example is LABEL.".
 
     Each result is a dict with `sequence` (the text), `labels`, the best first, and their `scores`. The entailment score
     is that of the model's label that begins with "entail"; where there is none, of the last, with a warning, as in HF.

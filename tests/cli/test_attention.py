@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import tracemalloc
 from html import escape
@@ -198,11 +199,11 @@ def test_of_many_layers_one_is_kept(backend):
         (["A text.", "--out", "/proc/map.png"], "--out /proc/map.png cannot be written"),
         (
             ["A text.", "--out", "map.png", "--layer", "4"],
-            "--layer 4 is not there: this model has 4, counted from 0 to 3",
+            "this model has no --layer 4: it has 4, from 0 to 3",
         ),
         (
             ["A text.", "--out", "map.png", "--head", "4"],
-            "--head 4 is not there: this model has 4, counted from 0 to 3",
+            "this model has no --head 4: it has 4, from 0 to 3",
         ),
         (["A text.", "--out", "map.png", "--layer", "-1"], "--layer"),
         (["A text.", "--out", "map.png", "--global", "6"], "position 6 lies outside the sequence of 5 tokens"),
@@ -277,3 +278,11 @@ def test_dollars_in_tokens_are_no_formula(tmp_path):
 def test_a_token_is_drawn_in_letters_that_the_font_has():
     assert attention_map._drawable("Ġcafé") == "·café"
     assert attention_map._drawable("<日>\n") == "<\\u65e5>\\n"
+
+
+def test_a_map_shows_itself_in_a_notebook():
+    model = model_for("feature-extraction")
+    found = attention_map.measure(model, [0, 5, 6, 7, 2], [0], 1, None)
+    assert repr(found) == f"<AttentionMap: {found.title}>"
+    data = re.search("src='data:image/png;base64,(.*?)'", found._repr_html_())[1]
+    assert base64.b64decode(data).startswith(b"\x89PNG")
