@@ -9,6 +9,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from ..config_rules import Label
+
 
 class Building(TypedDict, total=False):
     """What `pipeline` takes for every task, by name."""
@@ -77,7 +79,7 @@ class TokenClassificationArguments(Arguments, total=False):
     """The options of token-classification."""
 
     aggregation_strategy: str
-    ignore_labels: Sequence[str]
+    ignore_labels: Sequence[Label]
     stride: int | None
     is_split_into_words: bool
     delimiter: str
