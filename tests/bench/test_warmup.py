@@ -86,5 +86,5 @@ def test_what_could_not_be_kept_is_not_compiled():
         [sys.executable, "-c", nowhere + WARMUP, "warmup"], capture_output=True, text=True, timeout=600
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("Error: what is compiled could not be kept: ")
+    assert done.stderr.startswith("Error: the compiled kernels cannot be cached: ")
     assert "set NUMBA_CACHE_DIR" in done.stderr

@@ -25,7 +25,7 @@ MODULE = sys.modules["lf_ref.cli.docs"]
 # What Markdown and pdoc make; another tag is a "<mask>" of a docstring that was not quoted, and "em" a lost "*".
 TAGS = {
     "p", "code", "pre", "span", "div", "a", "ul", "ol", "li", "strong", "h5", "h6", "blockquote",
-    "h1", "h2", "table", "thead", "tbody", "tr", "th", "td", "dl", "dt", "dd", "img",
+    "h1", "h2", "h3", "table", "thead", "tbody", "tr", "th", "td", "dl", "dt", "dd", "img",
 }  # fmt: skip
 
 

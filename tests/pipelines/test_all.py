@@ -237,7 +237,7 @@ def test_a_model_whose_weights_are_no_numbers_gives_no_answers(task, value):
     with np.errstate(invalid="ignore"):  # what the plain engine says of them besides
         broken = type(sound)(sound.config, weights, dtype="float64", backend="numpy")
         pipe = lf_ref.pipeline(task, model=broken, tokenizer=demo_tokenizer())
-        with pytest.raises(CheckpointError, match=f"^{task}: the model gives NaN or infinity in place of numbers"):
+        with pytest.raises(CheckpointError, match=f"^{task}: the model returns NaN or infinity"):
             pipe(inputs_for(task)[0], **options_for(task))
 
 

@@ -225,7 +225,7 @@ def test_other_arguments():
 
 def test_reduced_weights_run_on_the_kernels_only():
     model, inputs = model_of(dtype="bfloat16"), case_of("LongformerForMaskedLM")[2]
-    with pytest.raises(InputError, match="backend 'numpy' is the definition"):
+    with pytest.raises(InputError, match="backend 'numpy', the reference implementation"):
         testing.trace(model, **inputs)
     trace = testing.trace(model, backend="numba", **inputs)
     assert_identical(trace["logits"], model(**inputs).logits, "logits")
