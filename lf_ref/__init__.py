@@ -13,7 +13,16 @@ from sys import modules as _modules
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
-from .errors import CheckpointError, ConfigError, InputError, LfRefError, PipelineException
+from .errors import (
+    CheckpointError,
+    CheckpointFileError,
+    ConfigError,
+    DownloadError,
+    InputError,
+    LfRefError,
+    PipelineException,
+    WeightsError,
+)
 from .version import __version__
 
 _HOME = {
@@ -88,10 +97,13 @@ _HINTS = {
 # Written out for type checkers; without testing, since a star brings what runs models.
 __all__ = [  # noqa: RUF022 - in the order of `_HOME`, which the documentation keeps
     "CheckpointError",
+    "CheckpointFileError",
     "ConfigError",
+    "DownloadError",
     "InputError",
     "LfRefError",
     "PipelineException",
+    "WeightsError",
     "__version__",
     "global_attention",
     "LongformerConfig",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
 from typing import Any
 
 from ..errors import InputError
-from ..tokenizer.arguments import lone_surrogate
+from ..tokenizer.arguments import has_columns, lone_surrogate
 
 
 def ordered(given: Any) -> Sequence[Any] | Iterator[Any] | None:
@@ -15,7 +15,7 @@ def ordered(given: Any) -> Sequence[Any] | Iterator[Any] | None:
     >>> ordered(("a", "b")), ordered({"a": "b"}), ordered({"a", "b"})
     (('a', 'b'), None, None)
     """
-    if isinstance(given, str | bytes) or _has_columns(given):
+    if isinstance(given, str | bytes) or has_columns(given):
         return None
     if getattr(given, "ndim", None) == 1 and hasattr(given, "tolist"):
         listed: list[Any] = given.tolist()
@@ -33,7 +33,7 @@ def what_to_write(given: Any) -> str:
         return f"{kind}: a list of its values is list(texts.values())"
     if isinstance(given, Set):
         return f"{kind}: give a list in an order of your own, such as sorted(texts)"
-    if _has_columns(given):
+    if has_columns(given):
         return f'{kind}: give the texts of one column, list(frame["column"])'
     if hasattr(given, "to_pylist"):
         return f"{kind}: give texts.to_pylist()"
@@ -41,12 +41,6 @@ def what_to_write(given: Any) -> str:
         return f"{kind} of {given.ndim} dimensions: one of texts has 1"
     listed = isinstance(given, Iterable) or (hasattr(given, "__getitem__") and not isinstance(given, type))
     return f"{kind}: give list(texts)" if listed and not isinstance(given, Sequence) else kind
-
-
-def _has_columns(given: Any) -> bool:
-    """Whether this is a frame, a dataset or an array of records."""
-    named = getattr(getattr(given, "dtype", None), "names", None)
-    return bool(named) or hasattr(given, "columns") or hasattr(given, "column_names")
 
 
 def entries(name: str, value: object, *, in_any_order: bool = False) -> list[Any]:

@@ -55,11 +55,17 @@ def refuse_unordered(name: str, value: object) -> None:
         way_out = f"give list({name}.values()), or one of the values"
     elif isinstance(value, Set):
         way_out = f"a set has no order; give a list, such as sorted({name})"
-    elif hasattr(value, "columns") or getattr(getattr(value, "dtype", None), "names", None):
+    elif has_columns(value):
         way_out = f'give one column, such as {name}["text"]'
     else:
         return
     raise InputError(f"{name} must be a text or a sequence of texts, got {type(value).__name__}: {way_out}")
+
+
+def has_columns(value: object) -> bool:
+    """Whether a value is a data frame, a dataset or an array of records."""
+    named = getattr(getattr(value, "dtype", None), "names", None)
+    return bool(named) or hasattr(value, "columns") or hasattr(value, "column_names")
 
 
 def as_sequence(name: str, value: object) -> list[Any] | None:
