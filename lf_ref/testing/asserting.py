@@ -50,6 +50,8 @@ def assert_matches_oracle(
     how: dict[str, Any] = {"precision": precision, "tolerance": tolerance, "ignore_padding": ignore_padding}
     if (inputs is not None) != isinstance(oracle, LongformerPreTrainedModel):
         raise InputError("inputs go with a model, and only with one: assert_matches_oracle(candidate, model, inputs)")
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise InputError(f"inputs must be a mapping of arrays by name, got {type(inputs).__name__}")
     found: Report | CaseResults
     if isinstance(oracle, Case):
         found = check_target(_as_target(candidate), [oracle], **how)

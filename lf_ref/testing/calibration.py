@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..hf_names import accepts, accepts_names
 from ..model.base import LongformerPreTrainedModel
 from ..reference.ops import Array
@@ -84,9 +85,11 @@ def calibrate(expected: Trace, precision: str, ignore_padding: bool = False) -> 
     float64 by. Where the trace itself is in the precision asked for, its own errors come on top.
 
     Raises:
-        InputError: no such precision. ValueError: the trace does not know its model.
+        InputError: no such precision, or no trace. ValueError: the trace does not know its model.
     """
     precision = check_precision(precision)
+    if not isinstance(expected, Trace):
+        raise InputError(f"expected must be what trace() gave, got {type(expected).__name__}")
     if expected.model is None:
         raise ValueError("the trace does not know its model")
     asked = PRECISIONS[precision]

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..config import LongformerConfig
+from ..errors import InputError
 from ..model.inputs import Inputs
 from ..reference.forward import banded
 from ..reference.ops import Array
+from ..tokenizer.inputs import as_sequence
 from .names import BAND, COLUMNS, GLOBALS, OUTPUTS, TOKENS, aliases, place_of, split
 
 Index = tuple[int | slice, ...]
@@ -23,7 +25,9 @@ def chooser(patterns: Sequence[str] | str | None) -> Chosen:
     """Whether a name, or one of its other names, is like one of the patterns (`*`, `?`, `[...]`); None means all."""
     if patterns is None:
         return lambda name: True
-    wanted = [patterns] if isinstance(patterns, str) else list(patterns)
+    wanted = [patterns] if isinstance(patterns, str) else as_sequence("names", patterns)
+    if wanted is None or not all(isinstance(like, str) for like in wanted):
+        raise InputError(f"names must be a pattern or several, such as 'encoder.layer.*', got {patterns!r:.80}")
     return lambda name: any(fnmatchcase(known, like) for known in (name, *aliases(name)) for like in wanted)
 
 

@@ -29,6 +29,7 @@ from ..config import LongformerConfig
 from ..errors import InputError
 from ..hf_names import accepts_names
 from ..reference.ops import Array
+from ..tokenizer.inputs import as_sequence
 from . import drawing, generator
 from .cases import HEAD_OF, Case
 
@@ -102,6 +103,7 @@ def cases(
 
     class_names: HF's, to choose from; divides: as for `configs`; longest, most_rows and errors as for `inputs`.
     """
+    class_names = as_sequence("class_names", class_names) or []
     for class_name in class_names:
         _head(class_name)
     if not class_names:
