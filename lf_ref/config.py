@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 
 from .config_rules import UNUSED, Label, check_sizes, check_values, check_windows, id_to_label
 from .errors import CheckpointFileError, ConfigError, InputError
-from .files import locate, write_beside
+from .files import LOCATING, locate, write_beside
 from .hf_names import Alias, Fixed, HFNamed, accepts, unknown_attribute, unknown_name
 from .other_models import as_longformer
 
@@ -31,10 +31,7 @@ _HINTS = {
 
 
 @accepts(
-    from_pretrained={
-        "pretrained_model_name_or_path": Alias("name"),
-        "trust_remote_code": Fixed((False, None), "code from a repository is never run"),
-    },
+    from_pretrained={**LOCATING, "gguf_file": Fixed((None,), "load the checkpoint that the GGUF file was made from")},
     save_pretrained={"push_to_hub": _NO_PUSH},
     to_json_string={"use_diff": _ALL_FIELDS},
     to_json_file={"use_diff": _ALL_FIELDS},
@@ -305,7 +302,7 @@ class LongformerConfig(metaclass=HFNamed):
         """
         known = self.field_names()
         for name in fields.keys() - known:
-            raise unknown_name("LongformerConfig.replaced()", name, known)
+            raise unknown_name(f"{type(self).__name__}, as a config,", name, known)
         values = self.to_dict() | {"model_type": LongformerConfig.model_type}
         layers, windows = _plain(fields.get("num_hidden_layers")), self.attention_window
         if isinstance(layers, int) and isinstance(windows, list):  # the first layers keep their windows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
+from ..files import LOCATING
 from ..hf_names import Alias, Fixed, HFNamed, HFNames, Ignored, accepts, unknown_attribute
 from .decoding import clean_up
 from .roles import ROLES
@@ -31,13 +32,9 @@ _OTHERWISE = {
 
 # HF's arguments of from_pretrained, of the constructor, of a call and of save_pretrained.
 LOADING: HFNames = {
-    "pretrained_model_name_or_path": Alias("name"),
-    "use_auth_token": Alias("token"),
+    **LOCATING,
     "use_fast": Ignored("there is one tokenizer"),
-    "trust_remote_code": Fixed((False, None), "no code of a repository is ever run; leave it out"),
-    "resume_download": Ignored("downloads are always resumed"),
-    "proxies": Fixed((None,), "set the environment variable HTTPS_PROXY"),
-    "config": Fixed((None,), "the files of a tokenizer say all; leave it out"),
+    "config": Ignored("the files of a tokenizer say all"),
     "tokenizer_type": Fixed((None, "longformer", "roberta"), "this is the tokenizer of a Longformer"),
     "gguf_file": Fixed((None,), "convert it to tokenizer.json"),
     "from_slow": Fixed((False, None), "give vocab_file= and merges_file= to LongformerTokenizer"),
