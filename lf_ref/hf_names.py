@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+from abc import ABCMeta
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -77,7 +78,7 @@ class KeyInputError(InputError, KeyError, IndexError):
     __str__ = Exception.__str__  # KeyError's puts quotes around the message
 
 
-class HFNamed(type):
+class HFNamed(ABCMeta):
     """The type of classes whose own attributes, `LongformerConfig.get_config_dict`, are refused as their instances'."""
 
     if not TYPE_CHECKING:
