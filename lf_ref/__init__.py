@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from .errors import CheckpointError, ConfigError, InputError, LfRefError, PipelineException
-
-__version__ = "0.1.0"
+from .version import __version__
 
 _HOME = {
     "LongformerConfig": "config",

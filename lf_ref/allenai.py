@@ -33,7 +33,7 @@ def two_sided(fields: Mapping[str, Any]) -> dict[str, Any]:
 
     AllenAI's `attention_window` counts the tokens on each side. Such a config has AllenAI's fields and another
     `model_type` than "longformer"; the result has this `model_type` and not these fields. The prefix `roberta.` alone
-    tells nothing: models that were made with HF's attention inside a RoBERTa have it too, with two-sided windows.
+    says nothing: models that were made with HF's attention inside a RoBERTa have it too, with two-sided windows.
 
     Raises:
         ConfigError: the model attends in a way that Longformer's window does not describe: dilated, autoregressive, in
@@ -61,5 +61,5 @@ def two_sided(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _double(one_sided: Any) -> int:
     if isinstance(one_sided, bool) or not isinstance(one_sided, int):
-        raise ConfigError(f"attention_window must hold whole numbers of tokens, got {one_sided!r}")
+        raise ConfigError(f"attention_window must be integers, in tokens, got {one_sided!r}")
     return 2 * one_sided

@@ -9,8 +9,18 @@ from copy import copy
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from .config_rules import UNUSED, Label, check_sizes, check_values, check_windows, id_to_label
-from .errors import CheckpointFileError, ConfigError, InputError
+from .config_rules import (
+    UNUSED,
+    Label,
+    check_sizes,
+    check_values,
+    check_windows,
+    dtype_name,
+    id_to_label,
+    plain,
+    read_fields,
+)
+from .errors import ConfigError, InputError
 from .files import LOCATING, locate, write_beside
 from .hf_names import Alias, Fixed, HFNamed, accepts, unknown_attribute, unknown_name
 from .other_models import as_longformer
@@ -59,7 +69,7 @@ class LongformerConfig(metaclass=HFNamed):
             labels look like; says which loss `LongformerForSequenceClassification` computes.
         tie_word_embeddings: whether the masked-LM head's weights are those of the word embeddings.
         architectures: names of the classes that the checkpoint was saved from.
-        output_attentions, output_hidden_states, return_dict: what a call returns where it is not told.
+        output_attentions, output_hidden_states, return_dict: what a call returns by default.
         extra: keys that Longformer does not use, kept and written back. HF's `max_length`, of generated texts, is one.
 
     Raises:
@@ -131,25 +141,25 @@ class LongformerConfig(metaclass=HFNamed):
         self.output_attentions = output_attentions
         self.output_hidden_states = output_hidden_states
         self.return_dict = return_dict
-        self.extra = {name: _plain(value) for name, value in extra.items()}
+        self.extra = {name: plain(value) for name, value in extra.items()}
         for name in _DTYPES & extra.keys():
             self.extra[name] = dtype_name(extra[name])
         self.name_or_path = ""
-        check_sizes(self)
-        check_windows(self)
-        check_values(self)
-        self.id2label = id_to_label(id2label, label2id, _plain(num_labels))
+        check_sizes(vars(self))
+        check_windows(self.attention_window, self.num_hidden_layers)
+        check_values(vars(self))
+        self.id2label = id_to_label(id2label, label2id, plain(num_labels))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set a field; NumPy's numbers become Python's, which JSON can write."""
-        super().__setattr__(name, id_to_label(value, None, None) if name == "id2label" else _plain(value))
+        """Set a field; NumPy's scalars and arrays become Python values, which JSON can write."""
+        super().__setattr__(name, id_to_label(value, None, None) if name == "id2label" else plain(value))
 
     # --- what follows from the fields ---------------------------------------------------------------------------
 
     @property
     def windows(self) -> tuple[int, ...]:
         """Two-sided attention window of each layer, in tokens; checked anew, since the field may have been set."""
-        check_windows(self)
+        check_windows(self.attention_window, self.num_hidden_layers)
         if isinstance(self.attention_window, int):
             return (self.attention_window,) * self.num_hidden_layers
         return tuple(self.attention_window)
@@ -304,7 +314,7 @@ class LongformerConfig(metaclass=HFNamed):
         for name in fields.keys() - known:
             raise unknown_name(f"{type(self).__name__}, as a config,", name, known)
         values = self.to_dict() | {"model_type": LongformerConfig.model_type}
-        layers, windows = _plain(fields.get("num_hidden_layers")), self.attention_window
+        layers, windows = plain(fields.get("num_hidden_layers")), self.attention_window
         if isinstance(layers, int) and isinstance(windows, list):  # the first layers keep their windows
             values["attention_window"] = windows[:layers]
         if "num_labels" in fields or "id2label" in fields or "label2id" in fields:
@@ -314,11 +324,7 @@ class LongformerConfig(metaclass=HFNamed):
         return config
 
     def update(self, config_dict: Mapping[str, Any]) -> None:
-        """Set several attributes of this config, as in HF; config_dict: their values by name.
-
-        Raises:
-            InputError: it is no mapping.
-        """
+        """Set several attributes, as in HF; config_dict: their values by name, and no mapping is an `InputError`."""
         if not isinstance(config_dict, Mapping):
             raise InputError(f"config_dict must be a mapping of values by name, got {type(config_dict).__name__}")
         for name, value in config_dict.items():
@@ -341,30 +347,18 @@ class LongformerConfig(metaclass=HFNamed):
         return {**self.extra, **fields}
 
     def to_json_string(self) -> str:
-        """The fields as the text of a `config.json`.
-
-        Raises:
-            ConfigError: a field holds what JSON does not have.
-        """
+        """The fields as the text of a `config.json`; what JSON does not have is a `ConfigError`."""
         try:
             return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         except (TypeError, ValueError) as error:
             raise ConfigError(f"a field of the config cannot be written: {error}") from error
 
     def to_json_file(self, json_file_path: str | Path) -> None:
-        """Write the fields to a file, which appears whole or not at all; json_file_path: its name.
-
-        Raises:
-            ConfigError: a field holds what JSON does not have.
-        """
+        """Write the fields to a file, json_file_path, whole or not at all; a `ConfigError` as of `to_json_string`."""
         write_beside(Path(json_file_path), self.to_json_string().encode())
 
     def save_pretrained(self, save_directory: str | Path) -> None:
-        """Write `config.json` into `save_directory`, which is made where it is missing.
-
-        Raises:
-            ConfigError: a field holds what JSON does not have.
-        """
+        """Write `config.json` into `save_directory`, made if missing; a `ConfigError` as of `to_json_string`."""
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         self.to_json_file(folder / CONFIG_NAME)
@@ -396,36 +390,9 @@ class LongformerConfig(metaclass=HFNamed):
         return f"LongformerConfig {self.to_json_string()}"
 
 
-def read_fields(path: str | Path) -> Any:
-    """The JSON value in a file; other content is a `ConfigError`, none that can be read a `CheckpointFileError`."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointFileError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid JSON: {error}") from error
-
-
 def config_of(path: str | Path, fields: Any, kind: type[LongformerConfig] = LongformerConfig) -> LongformerConfig:
     """The config that the fields of a file mean; path: the file, which a `ConfigError` names."""
     try:
         return kind.from_dict(fields)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    """A value that JSON can write, of NumPy's scalars and arrays, also in a list."""
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return value.tolist() if hasattr(value, "tolist") and not isinstance(value, type) else value
-
-
-def dtype_name(dtype: Any) -> str:
-    """The name of a dtype of torch's or NumPy's; of all else its text."""
-    if isinstance(dtype, type) and hasattr(dtype, "dtype"):  # NumPy's scalars
-        return dtype.__name__
-    name = str(dtype).removeprefix("torch.")
-    return {"float": "float32", "half": "float16", "double": "float64"}.get(name, name)  # torch's other names

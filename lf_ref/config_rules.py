@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from .errors import ConfigError
+import numpy as np
 
-if TYPE_CHECKING:
-    from .config import LongformerConfig
+from .errors import CheckpointFileError, ConfigError
 
 # HF's fields of every model, with its defaults, where they mean nothing to a Longformer: they can be read, and are
 # kept where a file has them.
@@ -60,7 +61,7 @@ _SIZES = (
     "max_position_embeddings",
     "type_vocab_size",
 )
-# A file from a stranger could name numbers whose lists fill the memory, or that do not fit the kernels' integers.
+# A file from a stranger could ask for lists that fill the memory, or that do not fit the kernels' integers.
 _MOST_LAYERS = 10_000
 _MOST_LABELS = 1_000_000
 _MOST_WINDOW = 2**30
@@ -71,45 +72,45 @@ Label = str | int | float | None
 _PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
-def check_sizes(config: LongformerConfig) -> None:
+def check_sizes(fields: Mapping[str, Any]) -> None:
     """Sizes and token ids are integers in range, and fit each other."""
     for name in _SIZES:
-        value = getattr(config, name)
+        value = fields[name]
         if not _is_int(value) or value < 1:
             raise ConfigError(f"{name} must be a positive integer, got {value!r}")
-    if config.num_hidden_layers > _MOST_LAYERS:
-        raise ConfigError(f"num_hidden_layers must be at most {_MOST_LAYERS}, got {config.num_hidden_layers}")
-    if config.hidden_size % config.num_attention_heads:
+    if fields["num_hidden_layers"] > _MOST_LAYERS:
+        raise ConfigError(f"num_hidden_layers must be at most {_MOST_LAYERS}, got {fields['num_hidden_layers']}")
+    if fields["hidden_size"] % fields["num_attention_heads"]:
         raise ConfigError(
-            f"hidden_size must be a multiple of num_attention_heads, got {config.hidden_size} and "
-            f"{config.num_attention_heads}"
+            f"hidden_size must be a multiple of num_attention_heads, got {fields['hidden_size']} and "
+            f"{fields['num_attention_heads']}"
         )
     for name in _TOKEN_IDS:
-        value = getattr(config, name)
+        value = fields[name]
         if not _is_int(value) or value < 0:
             raise ConfigError(f"{name} must be an integer of at least 0, got {value!r}")
-    if config.pad_token_id >= config.vocab_size:
-        raise ConfigError(f"pad_token_id must lie below vocab_size {config.vocab_size}, got {config.pad_token_id}")
-    if config.max_tokens < 1:
+    if fields["pad_token_id"] >= fields["vocab_size"]:
         raise ConfigError(
-            f"max_position_embeddings must be at least pad_token_id + 2 = {config.pad_token_id + 2} to hold one "
-            f"token, got {config.max_position_embeddings}"
+            f"pad_token_id must lie below vocab_size {fields['vocab_size']}, got {fields['pad_token_id']}"
+        )
+    if fields["max_position_embeddings"] < fields["pad_token_id"] + 2:
+        raise ConfigError(
+            f"max_position_embeddings must be at least pad_token_id + 2 = {fields['pad_token_id'] + 2} to hold one "
+            f"token, got {fields['max_position_embeddings']}"
         )
 
 
-def check_windows(config: LongformerConfig) -> None:
-    """One even window, or one for each layer; a tuple becomes a list."""
-    window = config.attention_window
-    if isinstance(window, tuple | list):
-        if len(window) != config.num_hidden_layers:
+def check_windows(attention_window: Any, num_hidden_layers: int) -> None:
+    """One even window, or one for each layer."""
+    if isinstance(attention_window, list):
+        if len(attention_window) != num_hidden_layers:
             raise ConfigError(
-                f"attention_window must be one number or one for each of the {config.num_hidden_layers} layers "
-                f"(num_hidden_layers), got {len(window)}: {list(window)!r}"
+                f"attention_window must be one number or one for each of the {num_hidden_layers} layers "
+                f"(num_hidden_layers), got {len(attention_window)}: {attention_window!r}"
             )
-        config.attention_window = list(window)
-        named = {f"attention_window[{layer}]": value for layer, value in enumerate(window)}
+        named = {f"attention_window[{layer}]": value for layer, value in enumerate(attention_window)}
     else:
-        named = {"attention_window": window}
+        named = {"attention_window": attention_window}
     for name, value in named.items():
         if not _is_int(value) or not 2 <= value <= _MOST_WINDOW or value % 2:
             raise ConfigError(
@@ -117,19 +118,19 @@ def check_windows(config: LongformerConfig) -> None:
             )
 
 
-def check_values(config: LongformerConfig) -> None:
+def check_values(fields: Mapping[str, Any]) -> None:
     """The activation, the flags and all else that is no size are values that a Longformer has."""
-    if not isinstance(config.hidden_act, str) or config.hidden_act not in ACTIVATIONS:
-        raise ConfigError(f"hidden_act must be one of {', '.join(ACTIVATIONS)}, got {config.hidden_act!r}")
+    if not isinstance(fields["hidden_act"], str) or fields["hidden_act"] not in ACTIVATIONS:
+        raise ConfigError(f"hidden_act must be one of {', '.join(ACTIVATIONS)}, got {fields['hidden_act']!r}")
     for name in _FLAGS:
-        if not isinstance(getattr(config, name), bool):
-            raise ConfigError(f"{name} must be true or false, got {getattr(config, name)!r}")
-    eps = config.layer_norm_eps
+        if not isinstance(fields[name], bool):
+            raise ConfigError(f"{name} must be true or false, got {fields[name]!r}")
+    eps = fields["layer_norm_eps"]
     if isinstance(eps, bool) or not isinstance(eps, int | float) or not 0 < eps < 1:
         raise ConfigError(f"layer_norm_eps must be a number between 0 and 1, got {eps!r}")
-    if config.problem_type is not None and config.problem_type not in _PROBLEM_TYPES:
-        raise ConfigError(f"problem_type must be one of {', '.join(_PROBLEM_TYPES)}, got {config.problem_type!r}")
-    kind = config.extra.get("position_embedding_type")
+    if fields["problem_type"] is not None and fields["problem_type"] not in _PROBLEM_TYPES:
+        raise ConfigError(f"problem_type must be one of {', '.join(_PROBLEM_TYPES)}, got {fields['problem_type']!r}")
+    kind = fields["extra"].get("position_embedding_type")
     if kind not in (None, "absolute"):
         raise ConfigError(f"position_embedding_type {kind!r} is not supported: Longformer's are 'absolute'")
 
@@ -154,8 +155,37 @@ def id_to_label(
     except (AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"id2label must map integer ids to labels: {error}") from error
     for index, label in labels.items():
+        if isinstance(label, np.generic):
+            label = labels[index] = label.item()
         if not isinstance(label, str | int | float | None):
             raise ConfigError(f"id2label[{index}] must be a string or a number, got {label!r:.80}")
     if sorted(labels) != list(range(len(labels))) or not labels:
         raise ConfigError(f"id2label must number its labels 0 ... n-1 without a gap, got {sorted(labels)!r}")
     return {index: labels[index] for index in sorted(labels)}
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON can write, of NumPy's scalars and arrays, also in a list."""
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    return value.tolist() if hasattr(value, "tolist") and not isinstance(value, type) else value
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype of torch's or NumPy's; of all else its text."""
+    if isinstance(dtype, type) and hasattr(dtype, "dtype"):  # NumPy's scalars
+        return dtype.__name__
+    name = str(dtype).removeprefix("torch.")
+    return {"float": "float32", "half": "float16", "double": "float64"}.get(name, name)  # torch's other names
+
+
+def read_fields(path: str | Path) -> Any:
+    """The JSON value in a file; other content is a `ConfigError`, none that can be read a `CheckpointFileError`."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid JSON: {error}") from error

@@ -158,7 +158,7 @@ class Repository(Source):
         return path
 
     def missing(self, what: str) -> CheckpointFileError:
-        """The error that tells a file that does not exist from one that could not be asked for."""
+        """The error for a file that does not exist, or that could not be requested."""
         if self._offline():
             return CheckpointFileError(
                 f"{self._path(what)} of {self.name} (revision {self._asked}) is not in the cache, and asking the Hub "

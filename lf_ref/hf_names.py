@@ -288,9 +288,7 @@ def _guarded(setter: Callable[[Any, str, Any], None]) -> Callable[[Any, str, Any
             if isinstance(error, InputError):
                 raise
             kind = type(owner).__name__
-            raise AttributeInputError(
-                f"{name} of a {kind} cannot be set: it follows from what that was made of"
-            ) from None
+            raise AttributeInputError(f"{name} of a {kind} cannot be set: make another {kind} instead") from None
 
     return checked
 

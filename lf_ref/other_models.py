@@ -43,7 +43,7 @@ def as_longformer(fields: Mapping[str, Any]) -> dict[str, Any]:
         # microsoft/longcoder-base says model_type "longformer" too; its class adds bridge and memory tokens.
         raise ConfigError(
             "is_decoder_only marks a LongCoder model: it says model_type 'longformer' but attends differently, so "
-            "its numbers would be silently wrong here"
+            "its results would be silently wrong here"
         )
     return {**fields, "model_type": model_type}
 

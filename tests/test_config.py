@@ -130,6 +130,8 @@ def test_numbers_of_numpy_are_numbers_everywhere():
         foo=np.array([1, 2]),
     )
     assert numpy.to_json_string() == plain.to_json_string()
+    labels = LongformerConfig(id2label={np.int64(0): np.int64(7), 1: np.float32(0.5), 2: np.str_("x")})
+    assert json.loads(labels.to_json_string())["id2label"] == {"0": 7, "1": 0.5, "2": "x"}
     plain.attention_window = np.int64(8)
     plain.num_labels = np.int64(5)
     assert (plain.windows, plain.num_labels) == ((8, 8), 5)

@@ -37,18 +37,18 @@ CHECKED = "a model, and a config, was checked when it was made"
 SOUND = "what is made here is right by construction"
 CAUGHT = "it is caught where a target is run"
 NEVER = {
-    "testing.asserting.assert_matches_oracle": {"ConfigError": CHECKED, "TargetError": CAUGHT},
-    "testing.calibration.calibrate": dict.fromkeys(["CheckpointError", "ConfigError"], CHECKED),
-    "testing.cases.standard_cases": dict.fromkeys(["ConfigError", "InputError"], SOUND),
-    "testing.checking.check_golden": {"TargetError": CAUGHT},
-    "testing.checking.check_target": {"ConfigError": CHECKED},
-    "testing.comparing.compare": {"ConfigError": CHECKED},
-    "testing.drawing.drawn_cases": {"ConfigError": SOUND},
+    "testing.conformance.assertion.assert_matches_oracle": {"ConfigError": CHECKED, "TargetError": CAUGHT},
+    "testing.comparison.calibration.calibrate": dict.fromkeys(["CheckpointError", "ConfigError"], CHECKED),
+    "testing.cases.standard_cases.standard_cases": dict.fromkeys(["ConfigError", "InputError"], SOUND),
+    "testing.conformance.suite.check_golden": {"TargetError": CAUGHT},
+    "testing.conformance.suite.check_target": {"ConfigError": CHECKED},
+    "testing.comparison.divergence.compare": {"ConfigError": CHECKED},
+    "testing.cases.random_cases.drawn_cases": {"ConfigError": SOUND},
     "testing.generator.weights": {"ConfigError": CHECKED},
     "testing.strategies.cases": {"ConfigError": SOUND},
     "testing.strategies.configs": {"ConfigError": SOUND},
     "testing.strategies.weights": {"ConfigError": CHECKED},
-    "testing.tracing.trace": dict.fromkeys(["CheckpointError", "ConfigError"], CHECKED),
+    "testing.traces.trace.trace": dict.fromkeys(["CheckpointError", "ConfigError"], CHECKED),
 }
 
 

@@ -52,7 +52,7 @@ def test_public_functions_are_found():
     assert {
         "lf_ref.model.heads.LongformerForMaskedLM.__call__",
         "lf_ref.model.base.LongformerPreTrainedModel.save_pretrained",
-        "lf_ref.testing.comparing.compare",
+        "lf_ref.testing.comparison.divergence.compare",
         "lf_ref.model.global_attention.on_question",
     } <= set(PUBLIC)
 

@@ -65,42 +65,12 @@ def imports(path: Path, at_once: bool = False) -> set[str]:
 def test_no_peer_is_ever_imported(path):
     """But by the benchmark, and by `capture_torch`, which is handed a torch model."""
     if path.parent.name != "bench":
-        at_once = path.relative_to(PACKAGE).as_posix() == "testing/capturing.py"
+        at_once = path.relative_to(PACKAGE).as_posix() == "testing/traces/torch_hooks.py"
         assert not {name.partition(".")[0] for name in imports(path, at_once)} & {
             "torch",
             "transformers",
             "tokenizers",
         }
-
-
-ORDER = [
-    "errors",
-    "files",
-    "allenai",
-    "other_models",
-    "config",
-    "tokenizer",
-    "checkpoint",
-    "reference",
-    "kernels",
-    "model",
-    "pipelines",
-    "testing",
-]
-
-
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_module_knows_one_below_it(path):
-    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
-    if own not in ORDER:  # __init__, the command line
-        return
-    below = [*ORDER[ORDER.index(own) + 1 :], "cli", "bench"]
-    known = {name.split(".")[1] for name in imports(path) if name.startswith("lf_ref.")}
-    assert not known & set(below)
-    if own == "kernels":
-        assert known <= {"errors", "kernels"}
-    if own == "reference":
-        assert known <= {"errors", "config", "reference"}
 
 
 def test_public_names_resolve():

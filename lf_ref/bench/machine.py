@@ -15,8 +15,8 @@ import llvmlite.binding as llvm
 import numba
 from threadpoolctl import threadpool_info
 
-from .. import __version__
 from ..kernels.threads import usable_cpus
+from ..version import __version__
 
 # What matters for the speed: vectors, and units for matrices and for short numbers.
 _FEATURES = (

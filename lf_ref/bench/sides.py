@@ -74,7 +74,7 @@ class Ours:
     def load(self, ids: Array, is_global: Array) -> None:
         """As in `Side`: touched, what is mapped from the file is in memory."""
         for weight in self._encoder.weights.values():
-            (weight.numbers if isinstance(weight, ReducedWeight) else weight).max()
+            (weight.elements if isinstance(weight, ReducedWeight) else weight).max()
 
     @cached_property
     def _encoder(self) -> LongformerModel:

@@ -159,7 +159,7 @@ def _describe(fit: _Fit, stored: Mapping[str, Any], config: LongformerConfig, he
         )
         lines.append(f"  wrong shape ({len(fit.misshapen)}): {_some(shapes, '; ')}")
     if fit.missing:
-        lines.append("HF would have filled what is missing with random numbers; here nothing is made up.")
+        lines.append("HF would initialize the missing weights at random; lf_ref does not.")
         lines += _causes(fit, stored)
     if fit.layers not in (0, config.num_hidden_layers):
         lines.append(f"There are {fit.layers} layers; num_hidden_layers of the config is {config.num_hidden_layers}.")
@@ -173,6 +173,11 @@ def _describe(fit: _Fit, stored: Mapping[str, Any], config: LongformerConfig, he
 
 def _causes(fit: _Fit, stored: Mapping[str, Any]) -> list[str]:
     """Why weights may be missing."""
+    bare = [name for name in fit.missing if name in fit.unexpected]
+    if bare:
+        return [
+            f"Names of the encoder begin with a prefix that {_some(bare)} lack: give all of them alike in state_dict=."
+        ]
     prefix, count = names.likely_prefix(stored, fit.missing)
     if count:
         begin = "All names begin" if count == len(stored) else f"{count} of the {len(stored)} names begin"
@@ -246,7 +251,7 @@ def _resolve(origin: str, name: str, tensors: dict[str, StoredTensor], dtype: DT
 
 
 def same(first: StoredTensor, second: StoredTensor) -> bool:
-    """Whether two tensors hold the same values; shared storage tells it without reading them."""
+    """Whether two tensors hold the same values; shared storage shows it without reading them."""
     one, two = first.data, second.data
     if first.dtype != second.dtype or first.scales is not None or second.scales is not None:
         return bool(np.array_equal(first.array(np.float64), second.array(np.float64), equal_nan=True))

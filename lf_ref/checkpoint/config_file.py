@@ -1,4 +1,4 @@
-"""The config of a checkpoint, where its weights tell what its fields mean."""
+"""The config of a checkpoint, whose weights can decide what its fields mean."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from .. import allenai
-from ..config import CONFIG_NAME, LongformerConfig, config_of, read_fields
+from ..config import CONFIG_NAME, LongformerConfig, config_of
+from ..config_rules import read_fields
 from ..errors import CheckpointFileError
 from ..files import Source
 from .names import is_under_roberta

@@ -32,7 +32,7 @@ POOLER = "pooler.dense.weight"
 
 # `longformer.` before the encoder in HF's classes with a head, `roberta.` in AllenAI's; none in the bare encoder.
 PREFIXES = ("longformer.", "roberta.")
-_ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
+ENCODER_PARTS = ("embeddings.", "encoder.", "pooler.")
 # What a trainer's wrappers leave before them: DataParallel and DeepSpeed, torch.compile, Lightning, FSDP.
 _WRAPPERS = r"(?:(?:module|_orig_mod|model|_forward_module|_fsdp_wrapped_module)\.)*"
 _ENCODER = re.compile(rf"({_WRAPPERS})(longformer\.|roberta\.)?(?:embeddings|encoder|pooler)\.")
@@ -148,7 +148,7 @@ def parameter_name(stored: str) -> str | None:
         return None  # a counter 0, 1, 2, ... that old versions of HF saved along
     name = stored
     for prefix in PREFIXES:
-        if name.startswith(prefix) and name[len(prefix) :].startswith(_ENCODER_PARTS):
+        if name.startswith(prefix) and name[len(prefix) :].startswith(ENCODER_PARTS):
             name = name[len(prefix) :]
             break
     if name.endswith("LayerNorm.gamma"):  # TensorFlow's names, in checkpoints of before 2019
@@ -160,7 +160,7 @@ def parameter_name(stored: str) -> str | None:
 
 def stored_name(parameter: str, head: str) -> str:
     """The name that HF stores a parameter of a model under."""
-    bare = head in ("encoder", "model") or not parameter.startswith(_ENCODER_PARTS)
+    bare = head in ("encoder", "model") or not parameter.startswith(ENCODER_PARTS)
     return parameter if bare else PREFIXES[0] + parameter
 
 
@@ -170,7 +170,7 @@ def is_other_part(parameter: str) -> bool:
 
 
 def is_reducible(parameter: str, shape: tuple[int, ...]) -> bool:
-    """Whether a parameter may be kept in few bits: weights of linear maps and word embeddings, nearly all there is."""
+    """Whether a parameter may have a reduced precision: weights of linear maps and word embeddings."""
     return len(shape) == 2 and (parameter == WORDS or not parameter.startswith("embeddings."))
 
 

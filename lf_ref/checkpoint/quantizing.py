@@ -32,7 +32,7 @@ def quantize(source: Source, folder: str | os.PathLike[str]) -> None:
     """Write a checkpoint with the weights of linear maps and the word embeddings in 8 bits, and its tokenizer.
 
     A weight `x.weight` becomes `x.weight_int8`, int8 [rows, columns] from -127 to 127, and `x.weight_scale`, float32
-    [rows]: the weight is their product. All else stays as it is stored. The config gets a `quantization_config` with
+    [rows]: their product is the weight. All else stays as it is stored. The config gets a `quantization_config` with
     the `quant_method` "lf_ref_int8". What is loaded from it with dtype "int8" equals what the original gives so.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Weights in few bits: half of a float32 as bfloat16, a quarter as 8-bit integers with a scale for each row.
+"""Weights of reduced precision: bfloat16, and int8 with a scale for each row.
 
 Both stay matrices to their readers: rows that are asked for, and `numpy.asarray` of the whole, come as float32.
 Products with them are the kernels' work; these want each row in whole 32-bit words.
@@ -17,13 +17,13 @@ from .stored import Array, StoredTensor, release
 
 __all__ = ["REDUCED", "Bfloat16Weight", "Int8Weight", "ReducedWeight", "reduce"]
 
-_STEP = 1 << 20  # numbers converted at a time, so that the float32 form of a large matrix never exists
+_STEP = 1 << 20  # elements converted at a time, so that the float32 form of a large matrix never exists
 _LARGEST = 127  # int8 is used symmetrically: -128 would have no counterpart
-_LONGEST = (2**31 - 1) // _LARGEST**2  # numbers in a row whose sum of products fits an int32
+_LONGEST = (2**31 - 1) // _LARGEST**2  # elements of a row whose dot product fits an int32
 
 
 class ReducedWeight:
-    """A matrix [n, m] of float32 values in fewer bits; read-only.
+    """A matrix [n, m] of reduced precision that reads as float32; read-only.
 
     kind: "bfloat16" or "int8". words: [n, d], its rows as 32-bit words, filled up with zeros; they pass for float32,
     which they are not. scales, row_sums: [n], what the integers of a row are multiplied by, and their sum.
@@ -35,20 +35,20 @@ class ReducedWeight:
     row_sums: NDArray[np.int32] = np.empty(0, np.int32)
     _stored: np.dtype[Any]
 
-    def __init__(self, numbers: Array) -> None:
-        """numbers: [n, m] as they are stored; not copied where their rows are whole, aligned words."""
-        self.shape: tuple[int, ...] = numbers.shape
+    def __init__(self, elements: Array) -> None:
+        """elements: [n, m] as they are stored; not copied where their rows are whole, aligned words."""
+        self.shape: tuple[int, ...] = elements.shape
         per_word = 4 // self._stored.itemsize
-        if numbers.shape[1] % per_word or not numbers.flags.c_contiguous or numbers.ctypes.data % 4:
-            filled = np.zeros((len(numbers), -(-numbers.shape[1] // per_word) * per_word), self._stored)
-            filled[:, : numbers.shape[1]] = numbers
-            numbers = filled
-        self.words = numbers.view(np.float32)
+        if elements.shape[1] % per_word or not elements.flags.c_contiguous or elements.ctypes.data % 4:
+            filled = np.zeros((len(elements), -(-elements.shape[1] // per_word) * per_word), self._stored)
+            filled[:, : elements.shape[1]] = elements
+            elements = filled
+        self.words = elements.view(np.float32)
         self.words.flags.writeable = False
 
     @property
-    def numbers(self) -> Array:
-        """The numbers [n, m] as they are stored."""
+    def elements(self) -> Array:
+        """The elements [n, m] as they are stored."""
         return self.words.view(self._stored)[:, : self.shape[1]]
 
     @property
@@ -78,7 +78,7 @@ class Bfloat16Weight(ReducedWeight):
 
     def __getitem__(self, rows: Any) -> Array:
         """As in `ReducedWeight`."""
-        bits = self.numbers[rows].astype(np.uint32)
+        bits = self.elements[rows].astype(np.uint32)
         bits <<= np.uint32(16)
         return bits.view(np.float32)
 
@@ -89,20 +89,20 @@ class Int8Weight(ReducedWeight):
     kind = "int8"
     _stored = np.dtype(np.int8)
 
-    def __init__(self, numbers: Array, scales: NDArray[np.float32]) -> None:
+    def __init__(self, elements: Array, scales: NDArray[np.float32]) -> None:
         """As `ReducedWeight`; scales: [n]."""
-        if numbers.shape[1] > _LONGEST:
+        if elements.shape[1] > _LONGEST:
             raise CheckpointError(
-                f"dtype='int8' takes at most {_LONGEST} numbers in a row of a weight, got {numbers.shape[1]}: sums of "
-                "their products are kept in 32 bits; load with another dtype"
+                f"dtype='int8' takes rows of at most {_LONGEST} elements, got {elements.shape[1]}: their "
+                "dot products are accumulated in 32 bits; load with another dtype"
             )
-        super().__init__(numbers)
+        super().__init__(elements)
         self.scales = np.ascontiguousarray(scales, np.float32)
-        self.row_sums = self.numbers.sum(axis=1, dtype=np.int32)
+        self.row_sums = self.elements.sum(axis=1, dtype=np.int32)
 
     def __getitem__(self, rows: Any) -> Array:
         """As in `ReducedWeight`."""
-        values: Array = self.numbers[rows] * self.scales[rows][..., None]
+        values: Array = self.elements[rows] * self.scales[rows][..., None]
         return values
 
 
@@ -131,14 +131,14 @@ def _bfloat16(tensor: StoredTensor) -> ReducedWeight:
 def _int8(tensor: StoredTensor) -> ReducedWeight:
     if tensor.scales is not None:
         return Int8Weight(tensor.data, tensor.scales)
-    numbers, scales = np.empty(tensor.shape, np.int8), np.empty(len(tensor.data), np.float32)
+    elements, scales = np.empty(tensor.shape, np.int8), np.empty(len(tensor.data), np.float32)
     for rows, values in _some_rows(tensor):
         largest = np.abs(values).max(axis=1, initial=0)
         finite = np.isfinite(largest)
         scales[rows] = np.where(finite, np.maximum(largest / np.float32(_LARGEST), np.finfo(np.float32).tiny), np.nan)
         whole = np.rint(values / np.where(finite, scales[rows], 1)[:, None])
-        numbers[rows] = np.where(finite[:, None], whole, 0)
-    return Int8Weight(numbers, scales)
+        elements[rows] = np.where(finite[:, None], whole, 0)
+    return Int8Weight(elements, scales)
 
 
 # What makes them, by the name that users give.

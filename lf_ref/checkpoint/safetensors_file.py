@@ -78,7 +78,7 @@ _PLAIN = {"format": "pt"}  # HF refuses a checkpoint that does not say so
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, StoredTensor], metadata: Mapping[str, str] = _PLAIN) -> None:
-    """Write tensors to a file; the widest numbers come first, so that all of them are aligned.
+    """Write tensors to a file; the widest dtypes come first, so that all of them are aligned.
 
     Raises:
         OSError: the file cannot be written.

@@ -15,7 +15,7 @@ from .safetensors_file import write_safetensors
 from .stored import StoredTensor
 from .tensors import INT8, SAFETENSORS, SCALE
 
-# The key of the config that tells what was done to the weights, and what stands there for `quantize`'s files.
+# The key of the config that names the quantization, and its value in the files of `quantize`.
 QUANTIZATION, METHOD = "quantization_config", {"quant_method": "lf_ref_int8"}
 
 
@@ -45,10 +45,10 @@ def save(folder: str | os.PathLike[str], parameters: Mapping[str, Any], config: 
 def stored_form(name: str, values: Any) -> dict[str, StoredTensor]:
     """What a parameter is stored as: one tensor, or integers and their scales."""
     if isinstance(values, Bfloat16Weight):
-        return {name: StoredTensor("bfloat16", values.numbers)}
+        return {name: StoredTensor("bfloat16", values.elements)}
     if isinstance(values, Int8Weight):
         return {
-            name + INT8: StoredTensor("int8", values.numbers),
+            name + INT8: StoredTensor("int8", values.elements),
             name + SCALE: StoredTensor("float32", values.scales),
         }
     return {name: StoredTensor(values.dtype.name, values)}

@@ -61,7 +61,7 @@ class StoredTensor:
         """Take an array of the caller's (or what NumPy makes one of), without a copy.
 
         Raises:
-            CheckpointError: it holds no numbers.
+            CheckpointError: it is not numeric.
         """
         if isinstance(value, cls):
             return value
@@ -70,7 +70,7 @@ class StoredTensor:
         except Exception as error:  # any class may offer __array__ and fail in its own way
             raise CheckpointError(f"got {type(value).__name__}, wanted an array: {error}") from error
         if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":  # the latter of package ml_dtypes
-            raise CheckpointError(f"got an array of {array.dtype}, wanted one of numbers")
+            raise CheckpointError(f"got an array of {array.dtype}, wanted a numeric one")
         return cls("array", array)
 
     def with_scales(self, scales: StoredTensor) -> StoredTensor:

@@ -47,7 +47,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Storage:
-    """A run of numbers that tensors are views of: its key in the file, dtype and number of elements."""
+    """A run of elements that tensors are views of: its key in the file, dtype and number of elements."""
 
     key: str
     dtype: str
@@ -74,8 +74,8 @@ _MARK = _Mark()
 def unpickle(stream: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
     """The next pickle in `stream`: its value and all storages by key.
 
-    The value consists of numbers, texts, containers, `Name`, `Storage` and `Tensor`. It may hold one list in so many
-    places that walking through all of it would never end.
+    The value consists of integers, floats, texts, containers, `Name`, `Storage` and `Tensor`. It may hold one list in
+    so many places that walking through all of it would never end.
 
     Raises:
         CheckpointError: it is broken, or needs what a dictionary of tensors does not.

@@ -1,4 +1,4 @@
-"""`lf-ref oracle`: golden files, the standard cases, and the conformance kit."""
+"""`lf-ref oracle`: golden files, the standard cases, and the conformance suite."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import Any
 
 import click
 
-from ..testing.command import judging_options, run, show
+from ..testing.conformance.command import comparison_options, run, show
 from .group import Commands
 from .options import checkpoint_options_or, quietly
 from .output import echo, print_json, table
 
 
 @click.group(
-    "oracle", cls=Commands, invoke_without_command=True, short_help="Judge another implementation of Longformer."
+    "oracle", cls=Commands, invoke_without_command=True, short_help="Test another implementation of Longformer."
 )
 @click.pass_context
 def oracle(context: click.Context) -> None:
-    """Find out whether another implementation of Longformer computes what it should, and where it does not.
+    """Test another implementation of Longformer, and report the first tensor that diverges.
 
     \b
     Example:
@@ -34,22 +34,22 @@ def oracle(context: click.Context) -> None:
     default=["standard"],
     show_default=True,
     metavar="standard|NAME,NAME...",
-    help="All standard cases, or some by name; may be repeated.",
+    help="All standard cases, or some by name; repeatable.",
 )
-@click.option("--out", required=True, metavar="PATH.safetensors", help="Where to write; replaced if it is there.")
-@checkpoint_options_or("none; weights made by the generator")
+@click.option("--out", required=True, metavar="PATH.safetensors", help="File to write; an existing one is replaced.")
+@checkpoint_options_or("none; weights of the generator")
 def make(cases: tuple[str, ...], out: str, model: str | None, quiet: bool, **where: Any) -> None:
-    """Compute what the cases must give, in float64 by the definition, and write it to a golden file.
+    """Compute the expected outputs of cases in float64 by the reference implementation, and write a golden file.
 
-    The weights are small and made of integers by a documented generator, so that any language has them to the bit. With
-    --model they are those of a checkpoint: the cases that are about inputs are fitted to its sizes, and the SHA-256 of
-    its files are noted. Made twice on one machine, a golden file has the same bytes.
+    The weights come from a documented generator, which any language can reproduce bit by bit. With --model they are
+    those of a checkpoint: the cases that depend on inputs alone are adapted to its sizes, and the file has the SHA-256
+    of its files. The same command on the same machine writes the same bytes.
 
     \b
     Example:
       lf-ref oracle make --cases standard --out golden.safetensors
     """
-    from ..testing.golden import make_golden
+    from ..testing.golden.creation import make_golden
 
     with quietly(quiet):
         named = [name.strip() for name in ",".join(cases).split(",")]
@@ -65,19 +65,19 @@ def _counted(count: int, what: str) -> str:
 
 
 def _command(cases: str, model: str | None, where: dict[str, Any]) -> str:
-    """The command as the manifest has it: what the contents depend on."""
+    """The command for the manifest: the options that the contents depend on."""
     parts = ["lf-ref oracle make --cases", cases]
     parts += ["--model", model] if model is not None else []
     parts += ["--revision", where["revision"]] if where["revision"] is not None else []
     return " ".join(parts)
 
 
-@oracle.command("check", short_help="Judge outputs by a golden file.")
+@oracle.command("check", short_help="Compare outputs with a golden file.")
 @click.argument("golden", metavar="GOLDEN.safetensors")
 @click.option(
-    "--candidate", required=True, metavar="PATH", help="A .npz or .safetensors file with arrays called CASE/NAME."
+    "--candidate", required=True, metavar="PATH", help="A .npz or .safetensors file of arrays named CASE/NAME."
 )
-@judging_options
+@comparison_options
 @click.pass_context
 def check(
     context: click.Context,
@@ -91,22 +91,22 @@ def check(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Judge the outputs of a candidate by a golden file. No model is run.
+    """Compare the outputs of a candidate with a golden file. No model runs.
 
-    NAME is an output, as in one-window/last_hidden_state, or an intermediate that the file holds, by HF's module names.
+    NAME is an output, as in one-window/last_hidden_state, or an intermediate in the file, by HF's module names.
 
-    Exit code 0: all agrees. 1: something diverges, or is missing. 2: a mistake in the command or the files.
+    Exit code 0: all outputs agree. 1: a tensor diverges or is missing. 2: usage error, or an invalid file.
 
     \b
     Example:
       lf-ref oracle check golden.safetensors --candidate outputs.npz --precision bfloat16
     """
-    from ..testing.cases import choose, of_classes
-    from ..testing.checking import check_golden
-    from ..testing.golden import load_golden
+    from ..testing.cases.case import cases_of_classes, select_cases
+    from ..testing.conformance.suite import check_golden
+    from ..testing.golden.golden_file import load_golden
 
     read = load_golden(golden)
-    chosen = choose(of_classes(read.cases, class_names), cases or ("standard",))
+    chosen = select_cases(cases_of_classes(read.cases, class_names), cases or ("standard",))
     results = check_golden(
         read,
         candidate,
@@ -120,16 +120,16 @@ def check(
 
 @oracle.command("cases", short_help="List the standard cases, or those of a golden file.")
 @click.argument("golden", metavar="[GOLDEN.safetensors]", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print everything about them, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print all their fields as JSON.")
 def cases(golden: str | None, as_json: bool) -> None:
-    """List the standard cases, or those of a golden file: name, class, and the fault that each is for.
+    """List the standard cases, or those of a golden file: name, class, and the fault that each detects.
 
     \b
     Example:
       lf-ref oracle cases
     """
-    from ..testing.cases import standard_cases
-    from ..testing.golden import load_golden
+    from ..testing.cases.standard_cases import standard_cases
+    from ..testing.golden.golden_file import load_golden
 
     known = standard_cases() if golden is None else load_golden(golden).cases
     if as_json:
@@ -138,19 +138,19 @@ def cases(golden: str | None, as_json: bool) -> None:
         table([[case.name, case.class_name.removeprefix("Longformer"), case.about] for case in known])
 
 
-@oracle.command("export", short_help="Write models and inputs of a golden file for a candidate to read.")
+@oracle.command("export", short_help="Export models and inputs of a golden file.")
 @click.argument("golden", metavar="GOLDEN.safetensors")
-@click.option("--out", required=True, metavar="FOLDER", help="Where to write a folder for each case.")
+@click.option("--out", required=True, metavar="FOLDER", help="Folder to write a folder for each case to.")
 def export(golden: str, out: str) -> None:
-    """Write each case of a golden file as a folder: config.json and model.safetensors, a checkpoint as HF reads it (if
+    """Export each case of a golden file as a folder: config.json and model.safetensors, a checkpoint in HF's format (if
     the weights are those of the generator), and the inputs, inputs.npz.
 
     \b
     Example:
       lf-ref oracle export golden.safetensors --out cases
     """
-    from ..testing.exporting import export_cases
-    from ..testing.golden import load_golden
+    from ..testing.cases.export import export_cases
+    from ..testing.golden.golden_file import load_golden
 
     written = export_cases(load_golden(golden).cases, out)
     echo(f"wrote {_counted(len(written), 'folder')} to {out}")

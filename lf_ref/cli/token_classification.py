@@ -48,14 +48,15 @@ def token_classification(
       lf-ref token-classification --model FOLDER "Ada Lovelace was born in London."
     """
     given = one_or_lines(text, file, lines)
+    pipe = load("token-classification", source)
+    numbers = [label for label in pipe.model.config.id2label.values() if str(label) in ignored]  # as they are printed
     options = {
         "aggregation_strategy": aggregation_strategy,
-        "ignore_labels": list(ignored),
+        "ignore_labels": [*ignored, *numbers],
         "stride": stride,
         "truncation": truncation,
         "max_length": max_length,
     }
-    pipe = load("token-classification", source)
     if isinstance(given, Lines):
         answer_lines(pipe, given.records(TEXT), given, **options)
     else:

@@ -40,7 +40,7 @@ class ReducedWeight(Protocol):
         """[n, d], its rows as 32-bit words, filled up with zeros."""
 
     @property
-    def numbers(self) -> Array:
+    def elements(self) -> Array:
         """[n, m], what it is made of: uint16, the bits of bfloat16, or int8."""
 
     @property
@@ -116,7 +116,7 @@ def _bfloat16(x: FloatArray, weights: Sequence[ReducedWeight], threads: Threads)
     for weight, out in zip(weights, outs, strict=True):
         for start in range(0, len(weight), _WIDENED):
             rows = slice(start, start + _WIDENED)
-            out[:, rows] = linear_product(rounded, _widened(weight.numbers[rows]), threads)
+            out[:, rows] = linear_product(rounded, _widened(weight.elements[rows]), threads)
     return outs
 
 
@@ -142,7 +142,7 @@ def _int8(x: FloatArray, weights: Sequence[ReducedWeight], threads: Threads) -> 
             sums = np.zeros(out[:, rows].shape, np.int32)
             for first in range(0, x.shape[1], _EXACT):
                 part = slice(first, first + _EXACT)
-                widened = weight.numbers[rows, part].astype(np.float32)
+                widened = weight.elements[rows, part].astype(np.float32)
                 sums += linear_product(whole[:, part], widened, threads).astype(np.int32)
             out[:, rows] = sums.astype(np.float32) * scales[:, None] * weight.scales[rows]
     return outs

@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from ..checkpoint import REDUCED, bind, is_quantized, open_tensors, read_config, save, stored_dtype
-from ..config import LongformerConfig, dtype_name
+from ..config import LongformerConfig
+from ..config_rules import dtype_name
 from ..errors import InputError
 from ..files import locate
 from ..hf_names import accepts, unknown_name
 from ..kernels.threads import Threads, limit_blas
 from ..reference import heads, ops
 from ..reference.ops import Array, Note, ignore
-from .definition import encode_by_definition
 from .encoder import Encoded, encode
 from .hf_methods import FROM_PRETRAINED, SAVE_PRETRAINED, HFMethods, check_state_dict
 from .inputs import TOKENS, Inputs, check_inputs
-from .observing import Observer
+from .observer import Observer
 from .outputs import ModelOutput
+from .reference_encoder import encode_with_reference
 
 if TYPE_CHECKING:
     from ..kernels.engine import Kernels
@@ -45,16 +46,16 @@ class LongformerPreTrainedModel(HFMethods):
         state_dict: the weights by the names HF stores them under, with or without the `longformer.` prefix. Float
             arrays of the wanted dtype are used as they are, without a copy.
         dtype: "float32" or "float64", of all weights and results; or "bfloat16" or "int8", of the weights of linear
-            maps and the word embeddings, which then take a half or a quarter of the memory of float32. What is
-            multiplied by such a weight is rounded like it. If the processor has an instruction for bfloat16 numbers,
-            the band attention rounds its queries, keys, values and shares to these; all else is computed in float32,
-            `attentions` too, and so are the results.
-        backend: "numba" for the fast kernels, "numpy" for the definition in `lf_ref.reference`.
+            maps and the word embeddings, which then take a half or a quarter of the memory of float32. The inputs of
+            these matmuls are rounded to the same dtype. Where the CPU has bfloat16 instructions, the band attention
+            rounds queries, keys, values and attention probabilities to bfloat16. All other operations, `attentions`
+            and the results are float32.
+        backend: "numba" for the fast kernels, "numpy" for the reference implementation in `lf_ref.reference`.
         strict: refuse weights that the class does not use; by default a warning names them. Those of HF's other
             classes, a classifier's say, may always be there.
         num_threads: threads of a call; None for one per usable CPU. The results do not depend on it. With "numba" these
-            threads share the matrix products too, and NumPy's BLAS, which is the process's, is held to one thread
-            meanwhile; with "numpy" BLAS is held to this number, and left alone for None.
+            threads run the matmuls too, and NumPy's BLAS, which belongs to the process, is limited to one thread
+            meanwhile; with "numpy" BLAS is limited to this number, and left alone for None.
 
     The classes, their names and those of their arguments are HF's.
 
@@ -194,11 +195,11 @@ class LongformerPreTrainedModel(HFMethods):
         return Kernels(self._threads, reduced=self.weight_dtype in REDUCED)
 
     def observed(self: Model, observer: Observer, backend: str) -> Model:
-        """The same model, sharing its weights, whose calls tell `observer` of every intermediate that they form.
+        """The same model, sharing its weights, whose calls report every intermediate to `observer`.
 
         backend: the engine they run on.
 
-        `attentions` are None in what such calls return: the observer is told of them, a layer at a time.
+        `attentions` are None in what such calls return: the observer gets them, a layer at a time.
 
         Raises:
             InputError: an unknown backend, or "numpy" for weights that it does not take.
@@ -217,7 +218,7 @@ class LongformerPreTrainedModel(HFMethods):
         return ops if self._kernels is None else self._kernels
 
     def _hold_blas(self) -> AbstractContextManager[None]:
-        """Hold NumPy's BLAS to what the engine wants: the kernels' threads share its products."""
+        """Limit the threads of NumPy's BLAS as the backend needs it: the kernels' own threads run its matmuls."""
         if self._kernels is not None:
             return limit_blas(1)
         return limit_blas(self._threads.count) if self._threads.chosen else nullcontext()
@@ -243,9 +244,9 @@ class LongformerPreTrainedModel(HFMethods):
             for name in ("output_attentions", "output_hidden_states")
         )
         if self._kernels is None:
-            encoded = encode_by_definition(inputs, weights, config, keep_hidden, keep_attentions, observer)
+            encoded = encode_with_reference(inputs, weights, config, keep_hidden, keep_attentions, observer)
         else:
-            # What is kept of every layer, or told of it, is kept of every token.
+            # Outputs of every layer, and an observer, need every token.
             places = None
             if wanted is not None and not keep_hidden and not keep_attentions and observer is None:
                 places = wanted[0] * inputs.visible.shape[1] + wanted[1]
@@ -279,8 +280,8 @@ def _check_backend(backend: str, weight_dtype: str) -> None:
         raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
     if backend == "numpy" and weight_dtype in REDUCED:
         raise InputError(
-            f"backend 'numpy' is the definition and computes in float32 or float64, got dtype {weight_dtype!r}; "
-            "choose one of these, or backend 'numba'"
+            f"backend 'numpy', the reference implementation, computes in float32 or float64, got dtype "
+            f"{weight_dtype!r}; choose one of these, or backend 'numba'"
         )
 
 

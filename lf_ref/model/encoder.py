@@ -15,7 +15,7 @@ import numpy as np
 from ..config import LongformerConfig
 from ..reference.ops import Array, Note, Parameters, ignore, under, within
 from .inputs import Inputs, words
-from .observing import Observer
+from .observer import Observer
 from .plan import Layer, Plan, plan
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def encode(
 ) -> Encoded:
     """Run the encoder on a batch; parameters by HF's names without the `longformer.` prefix.
 
-    keep_attentions: where an observer watches, it is told of them, a layer at a time, and they are not kept.
+    keep_attentions: an observer gets them, a layer at a time, and they are not kept.
     wanted: int64 [n], the places in the flat batch whose last hidden state is asked for: [n, hidden] comes back, and
     what it does not depend on is left out. None: all of them.
     """
@@ -137,7 +137,7 @@ def self_attention(
     heads = config.num_attention_heads
     if any(row.local[row.queries].any() for row in layer.rows):
         query, key, value = _project(hidden, weights, ("query", "key", "value"), kernels, note)
-        # In the place of the query: a new array of this size costs as much as a tenth of a product.
+        # In place: a new array of this size costs a tenth of the matmul.
         kernels.band_attention(query, key, value, layer.rows, heads, one_sided, out=query)
         context = note("context", query)
     else:

@@ -1,6 +1,6 @@
 """Where global attention goes: masks to pass as `global_attention_mask`, and the default of each of HF's heads.
 
-Which tokens a task makes global is told in Beltagy et al. 2020, section 3.1.
+Beltagy et al. 2020, section 3.1, says which tokens a task makes global.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from ..errors import InputError
 from ..hf_names import accepts_names
 from ..reference.ops import Array
-from ..tokenizer.inputs import as_index
+from ..tokenizer.arguments import as_index
 from .inputs import as_array, row_name
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from ..checkpoint.names import POOLER, parameters_of
+from ..checkpoint.names import ENCODER_PARTS, POOLER, parameters_of
 from ..config import LongformerConfig
 from ..hf_names import accepts
 from ..reference import heads
@@ -32,6 +32,21 @@ if TYPE_CHECKING:
 Values = tuple[Any, ...]
 
 
+class _HeadModel(LongformerPreTrainedModel):
+    """An encoder with a head."""
+
+    @property
+    def base_model(self) -> LongformerModel:
+        """The encoder of this model, with the same weights, as in HF."""
+        encoder = LongformerModel.__new__(LongformerModel)
+        vars(encoder).update(vars(self))
+        encoder.weights = {name: weight for name, weight in self.weights.items() if name.startswith(ENCODER_PARTS)}
+        encoder.head = "model" if POOLER in encoder.weights else "encoder"
+        return encoder
+
+    longformer = base_model
+
+
 @accepts(call=CALL, forward=CALL)
 class LongformerModel(LongformerPreTrainedModel):
     """The encoder, with a pooler on the first token where the checkpoint has one.
@@ -42,6 +57,11 @@ class LongformerModel(LongformerPreTrainedModel):
     """
 
     own_options = ("add_pooling_layer",)
+
+    @property
+    def base_model(self) -> LongformerModel:
+        """The model itself, as in HF."""
+        return self
 
     def __init__(
         self,
@@ -104,7 +124,7 @@ class LongformerModel(LongformerPreTrainedModel):
 
 
 @accepts(call=CALL, forward=CALL)
-class LongformerForMaskedLM(LongformerPreTrainedModel):
+class LongformerForMaskedLM(_HeadModel):
     """The encoder with a score for every word of the vocabulary at every token."""
 
     head = "masked_lm"
@@ -141,7 +161,7 @@ class LongformerForMaskedLM(LongformerPreTrainedModel):
 
 
 @accepts(call=CALL, forward=CALL)
-class LongformerForSequenceClassification(LongformerPreTrainedModel):
+class LongformerForSequenceClassification(_HeadModel):
     """The encoder with a score for every label, from the first token, which gets global attention by default."""
 
     head = "sequence_classification"
@@ -181,7 +201,7 @@ class LongformerForSequenceClassification(LongformerPreTrainedModel):
 
 
 @accepts(call=CALL, forward=CALL)
-class LongformerForTokenClassification(LongformerPreTrainedModel):
+class LongformerForTokenClassification(_HeadModel):
     """The encoder with a score for every label at every token."""
 
     head = "token_classification"
@@ -214,7 +234,7 @@ class LongformerForTokenClassification(LongformerPreTrainedModel):
 
 
 @accepts(call=CALL, forward=CALL)
-class LongformerForQuestionAnswering(LongformerPreTrainedModel):
+class LongformerForQuestionAnswering(_HeadModel):
     """The encoder with a start and an end score at every token; the question gets global attention by default."""
 
     head = "question_answering"
@@ -261,7 +281,7 @@ class LongformerForQuestionAnswering(LongformerPreTrainedModel):
 
 
 @accepts(call=CALL, forward=CALL)
-class LongformerForMultipleChoice(LongformerPreTrainedModel):
+class LongformerForMultipleChoice(_HeadModel):
     """The encoder with one score for each choice of each question, from its pooled first token."""
 
     head = "multiple_choice"

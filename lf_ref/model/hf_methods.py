@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,9 +16,6 @@ from ..files import LOCATING
 from ..hf_names import Alias, Fixed, HFNamed, HFNames, Ignored, accepts
 from ..reference.ops import Array
 from .inputs import integers
-
-if TYPE_CHECKING:
-    from .heads import LongformerModel
 
 Self = TypeVar("Self", bound="HFMethods")
 
@@ -275,7 +272,7 @@ class HFMethods(metaclass=HFNamed):
                 yield stored_name(name, self.head), weight
 
     def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
-        """How many numbers the weights hold, tied ones counted once, as in HF.
+        """The number of elements of all weights, tied ones counted once, as in HF.
 
         only_trainable: changes nothing, as in HF for a model that is not frozen; exclude_embeddings: without word,
         position and token-type embeddings.
@@ -304,25 +301,6 @@ class HFMethods(metaclass=HFNamed):
     def get_input_embeddings(self) -> Embedding:
         """The word embeddings; its `weight` is float (vocab, hidden), as in HF."""
         return Embedding(self.weights["embeddings.word_embeddings.weight"])
-
-    @property
-    def base_model(self) -> LongformerModel:
-        """The encoder of this model, which shares its weights, as in HF; the encoder itself is its own."""
-        from .heads import LongformerModel
-
-        if isinstance(self, LongformerModel):
-            return self
-        encoder = LongformerModel.__new__(LongformerModel)
-        vars(encoder).update(vars(self))
-        encoder.weights = {
-            name: weight
-            for name, weight in self.weights.items()
-            if name.startswith(("embeddings.", "encoder.", "pooler."))
-        }
-        encoder.head = "model" if "pooler.dense.weight" in encoder.weights else "encoder"
-        return encoder
-
-    longformer = base_model
 
 
 def check_state_dict(state_dict: Mapping[str, Any] | None, class_name: str) -> Mapping[str, Any]:

@@ -204,10 +204,10 @@ def integers(name: str, value: Any, limit: int, limit_name: str) -> Array:
 
 
 def as_array(name: str, value: Any) -> Array:
-    """An argument as an array of numbers.
+    """An argument as a numeric array.
 
     Raises:
-        InputError: it is ragged, or holds something else than numbers.
+        InputError: it is ragged, or not numeric.
     """
     if isinstance(value, Mapping):
         raise InputError(f"{name} is a mapping; pass what is in it: model(**inputs)")
@@ -221,7 +221,7 @@ def as_array(name: str, value: Any) -> Array:
         ) from error
     if array.dtype.kind == "O":
         kinds = sorted({type(item).__name__ for item in array.flat})
-        raise InputError(f"{name} must hold numbers, got objects of {', '.join(kinds) or 'no type'}")
+        raise InputError(f"{name} must be numeric, got objects of {', '.join(kinds) or 'no type'}")
     return array
 
 

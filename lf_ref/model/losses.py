@@ -68,7 +68,7 @@ def classification_loss(labels: ArrayLike | None, shape: tuple[int, ...], config
     if problem == "single_label_classification":
         return token_loss(array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array, shape, config.num_labels)
     if array.dtype.kind not in "fiub":
-        raise InputError(f"labels must hold numbers for {problem}, got dtype {array.dtype}")
+        raise InputError(f"labels must be numeric for {problem}, got dtype {array.dtype}")
     wanted = (*shape, config.num_labels)
     if problem == "regression" and config.num_labels == 1 and array.size == shape[0]:
         array = array.reshape(wanted)

@@ -21,7 +21,7 @@ from ..model.base import LongformerPreTrainedModel
 from ..model.hf_methods import SAVE_PRETRAINED, Device
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
-from ..tokenizer.limits import check_count
+from ..tokenizer.arguments import check_count
 from .lengths import Lengths
 from .options import SPEED, Options, read
 from .rows import Batch, Row, batches

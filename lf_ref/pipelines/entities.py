@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..config_rules import Label
 from ..reference.ops import Array
 
 STRATEGIES = ("none", "simple", "first", "average", "max")
@@ -24,7 +25,7 @@ class Piece:
 
     tokens: tuple[str, ...]
     scores: Array
-    label: str
+    label: Label
     score: float
     start: int
     end: int
@@ -32,7 +33,7 @@ class Piece:
     continues: bool
 
 
-def labelled(piece: Piece, scores: Array, labels: dict[int, Any]) -> Piece:
+def labelled(piece: Piece, scores: Array, labels: dict[int, Label]) -> Piece:
     """The piece with the best label of these scores."""
     best = int(scores.argmax())
     return replace(piece, scores=scores, label=labels[best], score=float(scores[best]))
@@ -55,7 +56,7 @@ def continues_word(text: str, start: int, before: tuple[int, int] | None) -> boo
     return not any(letter.isspace() for letter in text[max(start - 1, 0) : start + 1])
 
 
-def words(pieces: Iterable[Piece], strategy: str, labels: dict[int, Any]) -> Iterator[Piece]:
+def words(pieces: Iterable[Piece], strategy: str, labels: dict[int, Label]) -> Iterator[Piece]:
     """Put the tokens of each word together under one label: that of its first token, its surest, or the mean scores."""
     for group in _runs(pieces, lambda before, after: after.continues):
         scores = [piece.scores for piece in group]
@@ -73,8 +74,9 @@ def groups(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
     The score is the mean of theirs.
     """
-    for group in _runs(pieces, lambda before, after: _kind(after) == _kind(before) and str(after.label)[:2] != "B-"):
-        label = str(group[0].label).split("-", 1)[-1]
+    for group in _runs(pieces, lambda before, after: _kind(after) == _kind(before) and not _begins(after)):
+        label = group[0].label
+        label = label.split("-", 1)[-1] if isinstance(label, str) else label
         yield replace(_joined(group), label=label, score=float(np.mean([piece.score for piece in group])))
 
 
@@ -112,7 +114,11 @@ def _joined(group: Sequence[Piece]) -> Piece:
     return replace(group[0], tokens=tokens, end=group[-1].end)
 
 
-def _kind(piece: Piece) -> str:
-    """A label without its B- or I-."""
-    label = str(piece.label)
-    return label[2:] if label[:2] in ("B-", "I-") else label
+def _begins(piece: Piece) -> bool:
+    return isinstance(piece.label, str) and piece.label.startswith("B-")
+
+
+def _kind(piece: Piece) -> Label:
+    """A label without its B- or I-; one that is no word has none."""
+    label = piece.label
+    return label[2:] if isinstance(label, str) and label[:2] in ("B-", "I-") else label

@@ -14,7 +14,7 @@ from ..model.base import LongformerPreTrainedModel
 from ..model.heads import LongformerForMaskedLM
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
-from ..tokenizer.limits import check_count
+from ..tokenizer.arguments import check_count
 from .base import Pipeline, Prepared
 from .options import Options
 from .rows import Batch, Row

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import InputError
 from ..tokenizer import LongformerTokenizer
-from ..tokenizer.truncation import row_windows
+from ..tokenizer.encoding.truncation import row_windows
 from .options import Options
 
 Parts = tuple[slice, ...]

@@ -93,7 +93,8 @@ def task_of(model: Any, config: Any, source: Mapping[str, Any], kinds: Iterable[
     else:
         names = load_config(model if config is None else config, source).architectures or []
     for kind in kinds:
-        if kind.model_class.__name__ in names:
+        # AllenAI's classes have the same endings, as in RobertaLongForMaskedLM.
+        if any(name.endswith(kind.model_class.__name__.removeprefix("Longformer")) for name in names):
             return kind.task
     raise InputError(f"the config names no class with a task ({', '.join(names) or 'none at all'}): name the task")
 

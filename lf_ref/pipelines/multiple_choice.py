@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..hf_names import accepts
 from ..model.heads import LongformerForMultipleChoice
-from ..tokenizer.limits import check_count
+from ..tokenizer.arguments import check_count
 from .base import Pipeline, Prepared
 from .options import Options
 from .rows import Batch, Row

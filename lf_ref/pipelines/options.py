@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..hf_names import Fixed, HFNames, Ignored, accepts, translate, unknown_name
-from ..tokenizer.limits import check_limits
-from ..tokenizer.truncation import STRATEGIES
+from ..tokenizer.encoding.limits import check_limits
+from ..tokenizer.encoding.truncation import STRATEGIES
 
 Chosen = TypeVar("Chosen", bound="Options")
 

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..hf_names import Alias, accepts
 from ..model.heads import LongformerForQuestionAnswering
 from ..reference.ops import Array
-from ..tokenizer.limits import check_count
+from ..tokenizer.arguments import check_count
 from .base import Pipeline, Prepared
 from .options import Options
 from .rows import Batch, Row

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
 from typing import Any
 
 from ..errors import InputError
-from ..tokenizer.inputs import half_a_character
+from ..tokenizer.arguments import lone_surrogate
 
 
 def ordered(given: Any) -> Sequence[Any] | Iterator[Any] | None:
@@ -15,11 +15,11 @@ def ordered(given: Any) -> Sequence[Any] | Iterator[Any] | None:
     >>> ordered(("a", "b")), ordered({"a": "b"}), ordered({"a", "b"})
     (('a', 'b'), None, None)
     """
-    if isinstance(given, str | bytes):
+    if isinstance(given, str | bytes) or _has_columns(given):
         return None
     if getattr(given, "ndim", None) == 1 and hasattr(given, "tolist"):
-        entries: list[Any] = given.tolist()
-        return entries
+        listed: list[Any] = given.tolist()
+        return listed
     if isinstance(given, Sequence):
         return given
     # A mapping, a set and a frame have a length, and an iterator over something else than the texts in them.
@@ -33,24 +33,36 @@ def what_to_write(given: Any) -> str:
         return f"{kind}: a list of its values is list(texts.values())"
     if isinstance(given, Set):
         return f"{kind}: give a list in an order of your own, such as sorted(texts)"
-    if hasattr(given, "columns") or hasattr(given, "column_names"):
+    if _has_columns(given):
         return f'{kind}: give the texts of one column, list(frame["column"])'
     if hasattr(given, "to_pylist"):
         return f"{kind}: give texts.to_pylist()"
     if hasattr(given, "ndim") and hasattr(given, "tolist") and not isinstance(given, str):
         return f"{kind} of {given.ndim} dimensions: one of texts has 1"
-    return f"{kind}: give list(texts)" if isinstance(given, Iterable) and not isinstance(given, Sequence) else kind
+    listed = isinstance(given, Iterable) or (hasattr(given, "__getitem__") and not isinstance(given, type))
+    return f"{kind}: give list(texts)" if listed and not isinstance(given, Sequence) else kind
 
 
-def check_texts(name: str, value: object, *, in_any_order: bool = False) -> list[str]:
-    """The texts of a sequence or of an array or Series of one dimension; in_any_order: of a set too.
+def _has_columns(given: Any) -> bool:
+    """Whether this is a frame, a dataset or an array of records."""
+    named = getattr(getattr(given, "dtype", None), "names", None)
+    return bool(named) or hasattr(given, "columns") or hasattr(given, "column_names")
+
+
+def entries(name: str, value: object, *, in_any_order: bool = False) -> list[Any]:
+    """What is in a sequence or in an array or Series of one dimension; in_any_order: in a set too.
 
     An iterator, which can be read only once, is none.
     """
-    texts = value if in_any_order and isinstance(value, Set) else ordered(value)
-    if not isinstance(texts, Sequence | Set):
+    found = value if in_any_order and isinstance(value, Set) else ordered(value)
+    if not isinstance(found, Sequence | Set):
         raise InputError(f"{name} must be a list of texts, got {what_to_write(value)}")
-    return [check_text(f"each of {name}", text) for text in texts]
+    return list(found)
+
+
+def check_texts(name: str, value: object, *, in_any_order: bool = False) -> list[str]:
+    """The texts among `entries`, which must all be such."""
+    return [check_text(f"each of {name}", text) for text in entries(name, value, in_any_order=in_any_order)]
 
 
 def check_text(which: str, value: object) -> str:
@@ -60,5 +72,5 @@ def check_text(which: str, value: object) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"{which} has {half_a_character(value, error.start)}") from None
+        raise InputError(f"{which} has {lone_surrogate(value, error.start)}") from None
     return str.__str__(value)  # of a subclass, such as NumPy's, the plain text

@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from ..config_rules import Label
 from ..errors import InputError
 from ..hf_names import Fixed, accepts
 from ..model.heads import LongformerForTokenClassification
 from ..reference.ops import Array
-from ..tokenizer.limits import check_count
+from ..tokenizer.arguments import check_count
 from .base import Pipeline, Prepared
 from .entities import STRATEGIES, Piece, continues_word, groups, labelled, merge_windows, words
 from .options import Options, check_choice
 from .rows import Batch, Row
 from .scores import softmax
-from .texts import check_text, check_texts, ordered, what_to_write
+from .texts import check_text, entries, ordered, what_to_write
 
 Entity = dict[str, Any]
 
@@ -42,7 +43,7 @@ class TokenClassificationOptions(Options):
     """
 
     aggregation_strategy: str = "none"
-    ignore_labels: Sequence[str] = ("O",)
+    ignore_labels: Sequence[Label] = ("O",)
     stride: int | None = None
     is_split_into_words: bool = False
     delimiter: str = " "
@@ -60,7 +61,11 @@ class TokenClassificationOptions(Options):
             strategy = "none" if not self.grouped_entities else "first" if self.ignore_subwords else "simple"
         self._set("aggregation_strategy", check_choice("aggregation_strategy", strategy, STRATEGIES))
         check_text("delimiter", self.delimiter)
-        check_texts("ignore_labels", self.ignore_labels, in_any_order=True)
+        for label in entries("ignore_labels", self.ignore_labels, in_any_order=True):
+            if not isinstance(label, Label):
+                raise InputError(
+                    f"each of ignore_labels must be a text, or a number as in id2label, got {what_to_write(label)}"
+                )
         if self.stride is None:
             return
         check_count("stride", self.stride, least=0)

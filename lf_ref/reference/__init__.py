@@ -1,1 +1,1 @@
-"""The definition of Longformer in plain NumPy: slow on purpose, any float dtype, readable from top to bottom."""
+"""The reference implementation of Longformer in plain NumPy: any float dtype, written to be read, not to be fast."""

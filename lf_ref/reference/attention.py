@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .ops import Array, Note, Parameters, ignore, linear, masked, product, softmax
+from .ops import Array, Note, Parameters, ignore, linear, masked, matmul, softmax
 
 
 def local_keys(visible: Array, is_global: Array, one_sided: int) -> Array:
@@ -39,13 +39,13 @@ def attend(
 ) -> tuple[Array, Array]:
     """Average the values each query may see, weighted by the softmax of the scaled dot products.
 
-    query, key, value: float [S, D] of one head; keys: bool [S, S]; note: is told of what is computed,
+    query, key, value: float [S, D] of one head; keys: bool [S, S]; note: gets what is computed,
     under names that end with kind. Returns the averages [S, D] and the weights [S, S], of the same dtype.
     """
     scale = np.sqrt(query.dtype.type(query.shape[1]))
-    scores = note(f"scores{kind}", masked(product(query / scale, key.T), keys))  # [S, D], [D, S] -> [S, S]
+    scores = note(f"scores{kind}", masked(matmul(query / scale, key.T), keys))  # [S, D], [D, S] -> [S, S]
     probabilities = note(f"probabilities{kind}", softmax(scores))
-    return note(f"context{kind}", product(probabilities, value)), probabilities
+    return note(f"context{kind}", matmul(probabilities, value)), probabilities
 
 
 def self_attention(
@@ -61,7 +61,7 @@ def self_attention(
     """Every head attends in its own slice of the projections; the slices side by side are the context.
 
     hidden: float [S, hidden]; weights: query, key, value and query_global, key_global, value_global, each with weight
-    and bias; heads: how many; visible, is_global: bool [S]; one_sided: half of the window, in tokens; note: is told of
+    and bias; heads: how many; visible, is_global: bool [S]; one_sided: half of the window, in tokens; note: gets
     what is computed, head by head behind the projections.
 
     Returns the context [S, hidden] and, with keep_probabilities, those of every query over every key, [H, S, S]: each

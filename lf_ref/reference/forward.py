@@ -81,7 +81,7 @@ def encode(
 
     words: float [S, hidden], the word vectors; position_ids, token_type_ids: int [S]; visible, is_global: bool [S];
     parameters: by HF's names without the `longformer.` prefix, in the dtype of words; config: for windows and sizes;
-    note: is told of every intermediate, [S, ...], under HF's module names.
+    note: gets every intermediate, [S, ...], under HF's module names.
 
     Yields the hidden states [S, hidden] with the layer's probabilities [H, S, S] (None for the embeddings, and without
     keep_probabilities).

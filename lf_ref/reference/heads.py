@@ -1,8 +1,8 @@
 """The heads on top of the encoder, each in a few lines, written once for both engines. They are those of HF's classes.
 
-In all of them `ops` is `lf_ref.reference.ops` for the definition, or the fast kernels, which have the same functions,
-`weights` are parameters by HF's names, and `note` is told of every intermediate, see `ops.ignore`. Results have the
-dtype of what comes in.
+In all of them `ops` is `lf_ref.reference.ops`, the reference implementation, or the fast kernels, which have the same
+functions, `weights` are parameters by HF's names, and `note` gets every intermediate, see `ops.ignore`. Results have
+the dtype of the inputs.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ Note = Callable[[str, Array], Array]
 def ignore(name: str, array: Array) -> Array:
     """What stands for an observer where nobody watches: our own idea, HF has hooks.
 
-    An observer, a `Note`, is told the name of each intermediate and its values as soon as they are computed, and gives
+    An observer, a `Note`, gets the name of each intermediate and its values as soon as they are computed, and gives
     back those to go on with: the same, or rounded ones, as the arithmetic of another dtype would have them.
 
     name: HF's, of the module; array: float [...]. Returns the array, [...].
@@ -30,7 +30,7 @@ def ignore(name: str, array: Array) -> Array:
 
 
 def within(note: Note, module: str) -> Note:
-    """The observer for the inside of a module of HF's: what it tells `note` begins with the module's name."""
+    """The observer for the inside of a module of HF's: what it gives `note` begins with the module's name."""
     return lambda name, array: note(f"{module}.{name}", array)
 
 
@@ -43,7 +43,7 @@ def under(parameters: Parameters, prefix: str) -> dict[str, Array]:
     return {name[start:]: array for name, array in parameters.items() if name.startswith(prefix + ".")}
 
 
-def product(x: Array, y: Array) -> Array:
+def matmul(x: Array, y: Array) -> Array:
     """x y.  # float [..., m], [m, n] -> [..., n]
 
     Without NumPy's warning of an invalid value: its BLAS may compute with one that it then leaves out (OpenBLAS does
@@ -55,7 +55,7 @@ def product(x: Array, y: Array) -> Array:
 
 def linear(x: Array, weight: Array, bias: Array) -> Array:
     """x W^T + b, with the weight as torch stores it.  # float [..., m], [n, m], [n] -> [..., n]"""
-    return product(x, weight.T) + bias
+    return matmul(x, weight.T) + bias
 
 
 def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:

@@ -1,4 +1,4 @@
-"""`python -m lf_ref.testing TARGET` runs the conformance kit."""
+"""`python -m lf_ref.testing TARGET` runs the conformance suite."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import click
 
 from ..errors import LfRefError
-from .command import run
+from .conformance.command import run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the kit; the exit code. Mistakes end in one line on standard error."""
+    """Run the suite; returns the exit code. An error prints one line on standard error."""
     try:
         code = run.main(arguments, prog_name="python -m lf_ref.testing", standalone_mode=False)
     except click.ClickException as error:
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (LfRefError, OSError) as error:
         return _fail(str(error))
     except (click.Abort, KeyboardInterrupt):
-        return 130  # 128 + SIGINT, as shells report it
+        return 130  # 128 + SIGINT
     return code if isinstance(code, int) else 0
 
 

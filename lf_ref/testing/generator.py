@@ -1,6 +1,6 @@
-"""Weights from integers: the same bits in every language and on every machine.
+"""A generator of weights: the same bits in every language and on every machine.
 
-The README has this page for programmers of other languages, with test vectors. All arithmetic is on unsigned 64-bit
+`lf_ref/testing/README.md` describes it for other languages, with test vectors. All arithmetic is on unsigned 64-bit
 integers, modulo 2^64:
 
     GAMMA = 0x9E3779B97F4A7C15
@@ -12,7 +12,7 @@ integers, modulo 2^64:
     word(seed, name, i) = mix(mix((seed ^ fnv(name)) + GAMMA) + (i + 1) * GAMMA)    for i = 0, 1, 2, ...
 
 `mix` and GAMMA are those of SplitMix64 (Steele, Lea and Flood 2014), `fnv` is FNV-1a (Fowler, Noll and Vo). A word
-depends on nothing but its seed, its name and its place, so any part of a tensor can be made alone, in any order.
+depends only on its seed, name and index, so any part of a tensor can be generated alone, in any order.
 
     m(word) = (word >> 48) - 32768          an integer from -32768 to 32767
 
@@ -34,7 +34,7 @@ NAME, VERSION = "splitmix64-fnv1a-m16", 1
 
 _GAMMA = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
-_BLOCK = 1 << 16  # words made at once: they stay in the cache while they are mixed
+_BLOCK = 1 << 16  # words per block, so that a block stays in the cache
 
 
 @accepts_names()
@@ -42,14 +42,14 @@ def words(seed: int, name: str, count: int, first: int = 0) -> NDArray[np.uint64
     """The words `first`, `first + 1`, ... of the stream of a seed and a name.  # -> uint64 [count]
 
     Raises:
-        InputError: the seed is no integer from 0 to 2^64 - 1.
+        InputError: the seed is not an integer from 0 to 2^64 - 1.
     """
     start = _start(seed, name)
     out = np.empty(count, np.uint64)
     for begin in range(0, count, _BLOCK):
         block = out[begin : begin + _BLOCK]
         counter = (start + (first + begin + 1) * _GAMMA) & _MASK
-        # The sum wraps around, as it must; arrays of unsigned integers do that silently.
+        # The sum must wrap around; arrays of unsigned integers do so without a warning.
         np.multiply(np.arange(len(block), dtype=np.uint64), np.uint64(_GAMMA), out=block)
         block += np.uint64(counter)
         _mix(block)
@@ -72,9 +72,9 @@ def rule(parameter: str, shape: tuple[int, ...]) -> tuple[float, int]:
     - weights of a layer norm: 1 and 16, so from 0.5 to 1.5;
     - embeddings: 0 and 15, so from -1 to 1;
     - other matrices, (out, in): 0 and 15 + e, so from -2^-e to 2^-e, e being (b - 1) // 2 - 1, at least 0, and b the
-      number of binary digits of `in`: from in = 4 on, what such a matrix makes of numbers of variance 1 has a variance
-      from 4/3 to 16/3, so that attention is not flat and activations leave their linear part;
-    - biases, and all else of one axis: 0 and 16, so from -0.5 to 0.5.
+      number of binary digits of `in`: from in = 4 on, such a matrix maps values of variance 1 to a variance from 4/3 to
+      16/3, so that attention is not uniform and activations leave their linear range;
+    - biases, and other tensors of one axis: 0 and 16, so from -0.5 to 0.5.
 
     parameter: HF's name without the `longformer.` prefix; shape: of the tensor.
     """
@@ -94,7 +94,7 @@ def tensor(seed: int, parameter: str, shape: tuple[int, ...]) -> NDArray[np.floa
 
 @accepts_names()
 def numbers(seed: int, name: str, shape: tuple[int, ...], centre: float = 0.0, shift: int = 15) -> NDArray[np.float32]:
-    """centre + m * 2^-shift; element i in C order is made of word i of the stream.  # -> float32 [shape]
+    """centre + m * 2^-shift; element i in C order comes from word i of the stream.  # -> float32 [shape]
 
     seed, name and errors as `words`.
     """
@@ -110,9 +110,9 @@ def numbers(seed: int, name: str, shape: tuple[int, ...], centre: float = 0.0, s
 
 @accepts_names()
 def weights(config: LongformerConfig, head: str, seed: int) -> dict[str, NDArray[np.float32]]:
-    """All weights of a model, float32, under the names that HF stores them by.
+    """All weights of a model, float32, by the names in HF's checkpoints.
 
-    A tied decoder is left out, as HF does. The encoder's weights do not depend on the head.
+    A tied decoder is left out, as in HF. The weights of the encoder do not depend on the head.
 
     config: for the sizes; head: a key of `lf_ref.checkpoint.HEADS`; seed and errors as `words`.
     """
@@ -123,7 +123,7 @@ def weights(config: LongformerConfig, head: str, seed: int) -> dict[str, NDArray
 
 
 def _start(seed: int, name: str) -> int:
-    """Where the counter of a stream starts."""
+    """The start of the counter of a stream."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= int(seed) <= _MASK:
         raise InputError(f"a seed must be an integer from 0 to 2^64 - 1, got {seed!r}")
     hashed = 0xCBF29CE484222325

@@ -1,7 +1,7 @@
-"""The pytest plugin: fixtures for those who test another implementation of Longformer.
+"""The pytest plugin: fixtures to test another implementation of Longformer.
 
-pytest loads it by itself where lf_ref is installed. It costs nothing then: NumPy and the rest of lf_ref are imported
-when a fixture is used.
+pytest loads it automatically where lf_ref is installed. NumPy and the rest of lf_ref are imported when a fixture is
+used, so that loading is cheap.
 """
 
 from __future__ import annotations
@@ -13,61 +13,58 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import arguments
+from .conformance import arguments
 
 if TYPE_CHECKING:
     from ..model.heads import LongformerForMaskedLM
-    from .cases import Case
-    from .golden import Golden
-    from .targets import Target
+    from .cases.case import Case
+    from .conformance.targets import Target
+    from .golden.golden_file import Golden
 
-_TINY = "masked-lm"  # the standard case whose model the fixtures give
-_MADE = pytest.StashKey[set[Path]]()  # golden files that this run has made
+_TINY = "masked-lm"  # the standard case whose model the fixtures return
+_MADE = pytest.StashKey[set[Path]]()  # golden files that this run has written
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options that begin with --lf-ref-."""
+    """Add the options --lf-ref-*."""
     group = parser.getgroup("lf-ref", "lf_ref, an oracle for Longformer")
-    group.addoption(
-        "--lf-ref-regen", action="store_true", help="Make the golden files again that tests ask lf_ref_golden for."
-    )
+    group.addoption("--lf-ref-regen", action="store_true", help="Write the golden files of lf_ref_golden again.")
     group.addoption(
         "--lf-ref-precision",
         choices=arguments.PRECISIONS,
         default="float32",
-        help="What candidates compute in, where a test does not say it (default: float32).",
+        help="Dtype that candidates compute in, unless a test sets it (default: float32).",
     )
     group.addoption(
         "--lf-ref-tolerance",
         metavar=arguments.TOLERANCE,
         type=_tolerance,
-        help="How far candidates may be off, where a test does not say it (default: calibrated).",
+        help="Tolerance of candidates, unless a test sets it (default: calibrated).",
     )
     group.addoption(
         "--lf-ref-target",
         metavar="PACKAGE.MODULE:CALLABLE",
-        help="The candidate that the fixture lf_ref_target gives; called as target(config, weights, inputs).",
+        help="Candidate of the fixture lf_ref_target, called as target(config, weights, inputs).",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known."""
-    config.addinivalue_line(
-        "markers", "lf_ref_cases(*names): the standard cases that lf_ref_case takes; all by default"
-    )
+    """Register the mark."""
+    config.addinivalue_line("markers", "lf_ref_cases(*names): the standard cases of lf_ref_case; all by default")
     config.stash[_MADE] = set()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for lf_ref_case once for each case."""
+    """Parametrize tests that use lf_ref_case with the cases."""
     if "lf_ref_case" not in metafunc.fixturenames or _parametrized(metafunc, "lf_ref_case"):
         return
     from ..errors import InputError
-    from .cases import choose, standard_cases
+    from .cases.case import select_cases
+    from .cases.standard_cases import standard_cases
 
     mark = metafunc.definition.get_closest_marker("lf_ref_cases")
     try:
-        cases = choose(standard_cases(), mark.args if mark else ["standard"])
+        cases = select_cases(standard_cases(), mark.args if mark else ["standard"])
     except InputError as error:
         raise pytest.fail.Exception(f"lf_ref_cases: {error}", pytrace=False) from None
     metafunc.parametrize("lf_ref_case", cases, ids=[case.name for case in cases], indirect=True)
@@ -75,7 +72,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def lf_ref_case(request: pytest.FixtureRequest) -> Case:
-    """A standard case; the test runs once for each, or for those of the mark lf_ref_cases."""
+    """A standard case; the test runs for each, or for those of the mark lf_ref_cases."""
     if not hasattr(request, "param"):
         pytest.fail("lf_ref_case must be an argument of the test, or of a fixture that the test takes", pytrace=False)
     return request.param
@@ -83,14 +80,14 @@ def lf_ref_case(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture(scope="session")
 def lf_ref_tiny_model() -> LongformerForMaskedLM:
-    """A tiny LongformerForMaskedLM of lf_ref, in float64 by the definition: an oracle."""
+    """A tiny LongformerForMaskedLM of lf_ref in float64, by the reference implementation: an oracle."""
     return _tiny_case().model()
 
 
 @pytest.fixture(scope="session")
 def lf_ref_tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a checkpoint of that model, as HF's from_pretrained reads it, with inputs in inputs.npz."""
-    from .exporting import export_cases
+    """The folder of a checkpoint of lf_ref_tiny_model, for HF's from_pretrained, with inputs in inputs.npz."""
+    from .cases.export import export_cases
 
     [folder] = export_cases([_tiny_case()], tmp_path_factory.mktemp("lf_ref"))
     return folder
@@ -99,7 +96,7 @@ def lf_ref_tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def assert_matches_oracle(pytestconfig: pytest.Config) -> Callable[..., Any]:
     """`lf_ref.testing.assert_matches_oracle`, with the options of the command line as defaults."""
-    from .asserting import assert_matches_oracle as function
+    from .conformance.assertion import assert_matches_oracle as function
 
     return partial(
         function,
@@ -110,13 +107,14 @@ def assert_matches_oracle(pytestconfig: pytest.Config) -> Callable[..., Any]:
 
 @pytest.fixture
 def lf_ref_golden(request: pytest.FixtureRequest) -> Callable[..., Golden]:
-    """Give golden files: lf_ref_golden(name, cases="standard", model=None), by a path relative to the test's folder.
+    """Load golden files: lf_ref_golden(name, cases="standard", model=None), by a path relative to the test's folder.
 
-    With --lf-ref-regen the file is made anew, once in a run, as `lf_ref.testing.make_golden` does.
+    With --lf-ref-regen, `lf_ref.testing.make_golden` writes the file again, once in a run.
     """
 
     def golden(name: str, cases: str | Sequence[str] = "standard", model: Any = None) -> Golden:
-        from .golden import load_golden, make_golden
+        from .golden.creation import make_golden
+        from .golden.golden_file import load_golden
 
         path, made = request.path.parent / name, request.config.stash[_MADE]
         if request.config.getoption("--lf-ref-regen") and path not in made:
@@ -124,10 +122,10 @@ def lf_ref_golden(request: pytest.FixtureRequest) -> Callable[..., Golden]:
             make_golden(path, cases, model=model, command="pytest --lf-ref-regen")
             made.add(path)
         if not path.exists():
-            pytest.fail(f"{path} is not there: pytest --lf-ref-regen makes it", pytrace=False)
+            pytest.fail(f"{path} does not exist: write it with pytest --lf-ref-regen", pytrace=False)
         found = load_golden(path)
         if not isinstance(cases, str) and [case.name for case in found.cases] != list(cases):
-            pytest.fail(f"{path} is of other cases: pytest --lf-ref-regen makes it again", pytrace=False)
+            pytest.fail(f"{path} has other cases: write it again with pytest --lf-ref-regen", pytrace=False)
         return found
 
     return golden
@@ -137,11 +135,11 @@ def lf_ref_golden(request: pytest.FixtureRequest) -> Callable[..., Golden]:
 def lf_ref_target(pytestconfig: pytest.Config) -> Target:
     """The callable that --lf-ref-target names."""
     from ..errors import InputError
-    from .targets import load_target
+    from .conformance.targets import load_target
 
     name = pytestconfig.getoption("--lf-ref-target")
     if name is None:
-        pytest.fail("this test needs a candidate: give --lf-ref-target package.module:callable", pytrace=False)
+        pytest.fail("this test needs a candidate: pass --lf-ref-target package.module:callable", pytrace=False)
     try:
         return load_target(name)
     except InputError as error:
@@ -149,13 +147,14 @@ def lf_ref_target(pytestconfig: pytest.Config) -> Target:
 
 
 def _tiny_case() -> Case:
-    from .cases import choose, standard_cases
+    from .cases.case import select_cases
+    from .cases.standard_cases import standard_cases
 
-    return choose(standard_cases(), [_TINY])[0]
+    return select_cases(standard_cases(), [_TINY])[0]
 
 
 def _tolerance(text: str) -> str | float:
-    """As `arguments.tolerance`; argparse shows the message of this error alone."""
+    """As `arguments.tolerance`, with an error whose message argparse prints."""
     from argparse import ArgumentTypeError
 
     try:
@@ -165,7 +164,7 @@ def _tolerance(text: str) -> str | float:
 
 
 def _parametrized(metafunc: pytest.Metafunc, name: str) -> bool:
-    """Whether a test says itself what a fixture is to be."""
+    """Whether a test parametrizes the fixture itself."""
     named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     return any(
         name in ([part.strip() for part in each.split(",")] if isinstance(each, str) else each) for each in named

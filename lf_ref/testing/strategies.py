@@ -1,4 +1,4 @@
-"""Hypothesis strategies for Longformers and what goes into them, adversarial on purpose.
+"""Hypothesis strategies for Longformer models and their inputs, adversarial on purpose.
 
     from hypothesis import given
     from lf_ref.testing import strategies
@@ -8,9 +8,9 @@
         candidate = my_port(case.config, case.weights(), case.inputs)
         ...
 
-They draw what ports get wrong: rows with unequal numbers of global tokens, masked tokens anywhere, rows with one
-visible token or none, lengths around the window, windows that differ by layer, scores that overflow. They shrink
-towards one layer, one head, one row, one local token. Weights come from the documented generator: a seed says them.
+They draw inputs that ports compute wrongly: rows with unequal numbers of global tokens, masked tokens anywhere, rows
+with one visible token or none, lengths around the window, windows that differ by layer, scores that overflow. They
+shrink towards one layer, one head, one row, one local token. Weights come from the documented generator, by a seed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from ..config import LongformerConfig
 from ..errors import InputError
 from ..hf_names import accepts_names
 from ..reference.ops import Array
-from ..tokenizer.inputs import as_sequence
-from . import drawing, generator
-from .cases import HEAD_OF, Case
+from ..tokenizer.arguments import as_strings
+from . import generator
+from .cases import random_cases as drawing
+from .cases.case import HEAD_OF, Case
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
@@ -43,10 +44,10 @@ CLASSES = drawing.CLASSES
 
 @accepts_names()
 def configs(*, divides: bool = False, longest: int = 29) -> SearchStrategy[LongformerConfig]:
-    """Small configs: 1 to 3 layers, heads of 1 to 16 numbers, a window for each layer, every kind of padding id.
+    """Small configs: 1 to 3 layers, head sizes from 1 to 16, a window for each layer, different padding ids.
 
-    divides: only windows of at least 4 each of which divides the largest, as HF's implementation needs them.
-    longest: the number of tokens that the model takes at least; below 1 it is an `InputError`.
+    divides: only windows of at least 4, each of which divides the largest, as HF's implementation requires. longest:
+    sequences of this length fit the model; below 1 it raises `InputError`.
     """
     _positive(longest=longest)
     bounds = drawing.Bounds(divides=divides, longest=longest)
@@ -60,9 +61,9 @@ def configs(*, divides: bool = False, longest: int = 29) -> SearchStrategy[Longf
 
 @accepts_names()
 def weights(config: LongformerConfig, class_name: str = "LongformerModel") -> SearchStrategy[dict[str, Array]]:
-    """All weights of a class, float32 by HF's stored names; sometimes such as make scores large or far below zero.
+    """All weights of a class, float32 by the names in HF's checkpoints; some make scores large or far below zero.
 
-    config: for the sizes; class_name: HF's; another is an `InputError`.
+    config: for the sizes; class_name: HF's; any other raises `InputError`.
     """
     head = _head(class_name)
 
@@ -81,8 +82,8 @@ def inputs(
     """Arguments for one call of the class: int64 (batch, seq), or (1, choices, seq) for multiple choice.
 
     config: for the limits; class_name: HF's. 1 to `most_rows` rows of 1 to `longest` tokens, or as many as the model
-    takes; masked, padding and global tokens anywhere, the padding id inside a text, position ids, token types, vectors
-    in place of ids, or no attention mask. Another class, or a number below 1, is an `InputError`.
+    takes; masked, padding and global tokens anywhere, the padding id inside a text, position ids, token types,
+    embeddings instead of ids, or no attention mask. Another class, or a number below 1, raises `InputError`.
     """
     _head(class_name)
     _positive(longest=longest, most_rows=most_rows)
@@ -99,11 +100,11 @@ def inputs(
 def cases(
     *, class_names: Sequence[str] = CLASSES, divides: bool = False, longest: int = 29, most_rows: int = 3
 ) -> SearchStrategy[Case]:
-    """A config, weights and inputs that go together, as one `Case`.
+    """Cases: a config, weights and inputs that fit each other.
 
     class_names: HF's, to choose from; divides: as for `configs`; longest, most_rows and errors as for `inputs`.
     """
-    class_names = as_sequence("class_names", class_names) or []
+    class_names = as_strings("class_names", class_names)
     for class_name in class_names:
         _head(class_name)
     if not class_names:

@@ -1,18 +1,19 @@
-"""The tokens of a tokenizer: ids and strings both ways, added tokens, and the tokens with a role."""
+"""The vocabulary of a tokenizer: tokens and ids, added tokens and special tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from operator import index
 from typing import Any, SupportsIndex, TypeVar, overload
 
 from ..errors import InputError
 from ..hf_names import accepts
-from .added import AddedToken, AddedTokens, as_special, ours
-from .inputs import as_sequence, shown
-from .roles import ROLES, Option, Role, RoleId, as_role
-from .sequence import TextEncoder
+from .added_token import ROLES, AddedToken, as_role, as_special, ours
+from .arguments import as_sequence, as_strings, shown
+from .encoding.added_tokens import AddedTokens
+from .encoding.sequence import TextEncoder
+from .roles import Option, Role, RoleId
 
 _Token = TypeVar("_Token", AddedToken, AddedToken | None)
 
@@ -39,7 +40,7 @@ class Vocabulary:
         self._extra: dict[str, AddedToken] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; the name of an extra special token, or that with "_id", sets this token."""
+        """Set an attribute. The name of an extra special token, also with "_id", sets this token."""
         extra = self.__dict__.get("_extra", {})
         if name.removesuffix("_id") in extra:
             token = as_special(self.convert_ids_to_tokens(value) if name not in extra else value)
@@ -49,7 +50,7 @@ class Vocabulary:
 
     @property
     def vocab_size(self) -> int:
-        """Tokens of the vocabulary file, without those added to it."""
+        """The number of tokens in the vocabulary file, without added tokens."""
         return len(self._encoder.pairs.vocab)
 
     def __len__(self) -> int:
@@ -58,15 +59,15 @@ class Vocabulary:
         return len(vocab) + sum(content not in vocab for content in self._encoder.added.id_of)
 
     def __bool__(self) -> bool:
-        """A tokenizer is true, whatever its vocabulary."""
+        """Return True, whatever the vocabulary."""
         return True
 
     def get_vocab(self) -> dict[str, int]:
-        """All tokens, written in the byte alphabet, with their ids."""
+        """Return all tokens, written in the byte alphabet, with their ids."""
         return {**self._encoder.pairs.vocab, **self._encoder.added.id_of}
 
     def get_added_vocab(self) -> dict[str, int]:
-        """The added tokens with their ids."""
+        """Return the added tokens with their ids."""
         return dict(self._encoder.added.id_of)
 
     @property
@@ -80,7 +81,7 @@ class Vocabulary:
         return dict(self._encoder.added.by_id)
 
     def id_of(self, token: str) -> int | None:
-        """The id of `token`, None where there is none."""
+        """Return the id of `token`, None if it has none."""
         token_id = self._encoder.added.id_of.get(token)
         return self._encoder.pairs.vocab.get(token) if token_id is None else token_id
 
@@ -91,17 +92,16 @@ class Vocabulary:
     def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int | None]: ...
 
     def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> int | list[int | None] | None:
-        """The id of a token, or of each of several tokens; of an unknown one that of `unk_token`.
+        """Return the id of the token `tokens`, or those of several; an unknown token gets the id of `unk_token`.
 
         Raises:
-            InputError: something else than strings.
+            InputError: a token is not a string.
         """
         if isinstance(tokens, str):
             token_id = self.id_of(tokens)
             return self.unk_token_id if token_id is None else token_id
-        if not isinstance(tokens, Iterable):
-            raise InputError(f"tokens must be a string or several, got {shown(tokens)}")
-        return [self.convert_tokens_to_ids(token) for token in tokens]
+        ids = [self.id_of(token) for token in as_strings("tokens", tokens)]
+        return [self.unk_token_id if token_id is None else token_id for token_id in ids]
 
     @overload
     def convert_ids_to_tokens(self, ids: SupportsIndex, skip_special_tokens: bool = False) -> str: ...
@@ -112,18 +112,18 @@ class Vocabulary:
     def convert_ids_to_tokens(
         self, ids: SupportsIndex | Iterable[SupportsIndex], skip_special_tokens: bool = False
     ) -> str | list[str]:
-        """The token of an id, or of each of several ids; skip_special_tokens leaves special ones of several out.
+        """Return the token of the id `ids`, or those of several; skip_special_tokens omits the special ones of several.
 
         Raises:
-            InputError: an id that no token has (HF gives None).
+            InputError: no token has the id (HF gives None).
         """
         if is_one(ids):
             return self._tokens(as_ids([ids]))[0]
-        numbers = as_ids(ids)
+        several = as_ids(ids)
         if skip_special_tokens:
-            left_out = set(self.all_special_ids)
-            numbers = [number for number in numbers if number not in left_out]
-        return self._tokens(numbers)
+            special = set(self.all_special_ids)
+            several = [token_id for token_id in several if token_id not in special]
+        return self._tokens(several)
 
     def _tokens(self, ids: list[int]) -> list[str]:
         tokens = [self._encoder.token(token_id) for token_id in ids]
@@ -138,7 +138,7 @@ class Vocabulary:
 
     @property
     def additional_special_tokens(self) -> list[str]:
-        """Special tokens without a role; may be set to tokens that the vocabulary has."""
+        """Special tokens without a role. It can be set to tokens of the vocabulary."""
         return [token.content for token in self._additional]
 
     @additional_special_tokens.setter
@@ -149,7 +149,7 @@ class Vocabulary:
 
     @property
     def additional_special_tokens_ids(self) -> list[int | None]:
-        """The ids of the special tokens without a role; may be set."""
+        """The ids of the special tokens without a role. It can be set."""
         return self.convert_tokens_to_ids(self.additional_special_tokens)
 
     @additional_special_tokens_ids.setter
@@ -158,12 +158,12 @@ class Vocabulary:
 
     @property
     def extra_special_tokens(self) -> dict[str, str]:
-        """Special tokens with a role of their own, by the name of this role, which is also an attribute."""
+        """Special tokens by the name of their own role, which is also an attribute."""
         return {name: token.content for name, token in self._extra.items()}
 
     @property
     def special_tokens_map_extended(self) -> dict[str, AddedToken | list[AddedToken]]:
-        """`special_tokens_map` with the options of the tokens."""
+        """`special_tokens_map`, with `AddedToken` in place of strings."""
         tokens: dict[str, AddedToken | list[AddedToken]] = {
             name: token for name, token in self.roles.items() if token is not None
         }
@@ -171,7 +171,7 @@ class Vocabulary:
 
     @property
     def all_special_tokens_extended(self) -> list[AddedToken]:
-        """`all_special_tokens` with their options."""
+        """`all_special_tokens`, with `AddedToken` in place of strings."""
         tokens: dict[str, AddedToken] = {}
         for token in [*self.roles.values(), *self._additional, *self._extra.values()]:
             if token is not None:
@@ -190,7 +190,7 @@ class Vocabulary:
 
     @property
     def special_tokens_map(self) -> dict[str, str | list[str]]:
-        """The token of every role that is filled, the additional and the extra ones."""
+        """The token of every role that has one, and the additional and extra special tokens."""
         return {
             name: value.content if isinstance(value, AddedToken) else [token.content for token in value]
             for name, value in self.special_tokens_map_extended.items()
@@ -199,20 +199,20 @@ class Vocabulary:
     def add_tokens(
         self, new_tokens: str | AddedToken | Sequence[str | AddedToken], special_tokens: bool = False
     ) -> int:
-        """Cut these strings out of every text from now on, each as a token of its own.
+        """Add tokens, each of which becomes one token wherever a text contains it.
 
-        A string that the vocabulary has keeps its id; others get ids from the end of the vocabulary on, for which
-        the model needs embeddings.
+        A string of the vocabulary keeps its id. Others get new ids after the vocabulary, for which the model needs
+        embeddings.
 
         Args:
-            new_tokens: one, or several.
-            special_tokens: whether strings among them are special, which decoding can leave out.
+            new_tokens: a token, or a list of tokens.
+            special_tokens: make strings special tokens, which decoding can omit.
 
         Returns:
-            How many of them were not added tokens before, with the same options.
+            The number of tokens that are new, or have new options.
 
         Raises:
-            InputError: a token is empty or no text, or they come in no order.
+            InputError: a token is empty or not a string, or tokens have no order.
         """
         tokens = [new_tokens] if isinstance(new_tokens, str) else _several("new_tokens", new_tokens)
         return self._register(
@@ -227,24 +227,24 @@ class Vocabulary:
         special_tokens_dict: Mapping[str, str | AddedToken | Sequence[str | AddedToken]],
         replace_additional_special_tokens: bool = True,
     ) -> int:
-        """Give tokens a role, or make them additional special tokens, adding those that are new.
+        """Give tokens a role, or make them additional special tokens, and add those that are new.
 
         Args:
-            special_tokens_dict: a token for each of some roles ("mask_token", ...), or several for
-                "additional_special_tokens". As in HF, a string given here does not take white space along.
-            replace_additional_special_tokens: False keeps the additional special tokens that there are; those
-                that are replaced stay added tokens.
+            special_tokens_dict: a token by role ("mask_token", ...), or several for "additional_special_tokens". As in
+                HF, a string given here does not include white space.
+            replace_additional_special_tokens: False keeps the present additional special tokens. Replaced ones stay
+                added tokens.
 
         Returns:
-            What `add_tokens` returns.
+            The number of tokens that are new, or have new options.
 
         Raises:
-            InputError: tokens without a role, a role that there is not, several tokens for one role, or a token that
-                is empty or no text.
+            InputError: tokens without a role, an unknown role, several tokens for one role, or a token that is empty or
+                not a string.
         """
         if not isinstance(special_tokens_dict, Mapping):
             raise InputError(
-                "special tokens are given with their roles, such as {'additional_special_tokens': ['<q>']}, got "
+                "special_tokens_dict must map roles to tokens, such as {'additional_special_tokens': ['<q>']}, got "
                 f"{special_tokens_dict!r:.80}"
             )
         found: list[AddedToken] = []
@@ -261,8 +261,8 @@ class Vocabulary:
                 (extra if name in self._extra else roles)[name] = tokens[0]
             else:
                 raise InputError(
-                    f"special tokens are given by role, one token for each of {', '.join([*ROLES, *self._extra])} and "
-                    f"any number for additional_special_tokens; got {name!r}: {shown(value)}"
+                    f"special_tokens_dict must have one token for a role, of {', '.join([*ROLES, *self._extra])}, or a "
+                    f"list of tokens for additional_special_tokens; got {name!r}: {shown(value)}"
                 )
             found += tokens
         added = self._register(found)
@@ -272,10 +272,10 @@ class Vocabulary:
         return added
 
     def _known(self, name: str, token: _Token) -> _Token:
-        """Let a special token through that the vocabulary has, or None."""
+        """Return a special token of the vocabulary, or None; refuse others."""
         if token is not None and self.id_of(token.content) is None:
             raise InputError(
-                f"{name} cannot be {token.content!r}, which is not in the vocabulary; add it with "
+                f"{name} must be a token of the vocabulary, got {token.content!r}; add it with "
                 f"add_special_tokens({{{name!r}: {token.content!r}}}), and give the model an embedding for it"
             )
         return token
@@ -286,11 +286,11 @@ class Vocabulary:
         additional: Sequence[str | AddedToken] | None,
         extra: Mapping[str, str | AddedToken],
     ) -> None:
-        """Give tokens their roles, adding those that the vocabulary does not have; as in HF, extra may name roles."""
+        """Give tokens their roles, and add those that the vocabulary lacks. As in HF, `extra` may name roles."""
         if not isinstance(extra, Mapping):
             raise InputError(
-                f"extra_special_tokens must be a mapping from role to token, got {shown(extra)}; a list of tokens is "
-                "given as additional_special_tokens"
+                f"extra_special_tokens must be a mapping from role to token, got {shown(extra)}; give a list of tokens "
+                "as additional_special_tokens"
             )
         roles = {name: extra.get(name, value) for name, value in roles.items()}
         for name, value in roles.items():
@@ -310,7 +310,7 @@ class Vocabulary:
         self._register(token for token in tokens if token is not None)
 
     def _register(self, tokens: Iterable[AddedToken]) -> int:
-        """Make these added tokens, in order; of one that came before, with the same options, nothing is made."""
+        """Add tokens in order, except those added before with the same options; return the number of the others."""
         pairs, added = self._encoder.pairs, self._encoder.added
         by_id, id_of, seen = dict(added.by_id), dict(added.id_of), set(added.by_id.values())
         free = max(len(pairs.vocab), max(by_id, default=-1) + 1)
@@ -318,7 +318,7 @@ class Vocabulary:
         for token in fresh:
             token_id = id_of.get(token.content, pairs.vocab.get(token.content))
             if token_id is None:
-                while free in pairs.token_of:  # only where the ids of the vocabulary have gaps
+                while free in pairs.token_of:  # only if the ids of the vocabulary have gaps
                     free += 1
                 token_id, free = free, free + 1
             by_id[token_id] = token
@@ -329,7 +329,7 @@ class Vocabulary:
 
 
 def _several(name: str, tokens: object) -> list[Any]:
-    """The tokens of a sequence, or the one that this is."""
+    """Return the tokens of a sequence, or a single added token as a list."""
     token = ours(tokens)
     several = [token] if isinstance(token, AddedToken) else as_sequence(name, tokens)
     if several is None:
@@ -338,13 +338,15 @@ def _several(name: str, tokens: object) -> list[Any]:
 
 
 def is_one(ids: object) -> bool:
-    """Whether something is a single id: an integer, or an array of no dimension."""
+    """Return whether `ids` is a single id: an integer, or an array without dimensions."""
     return not isinstance(ids, Iterable) or (hasattr(ids, "shape") and not ids.shape)
 
 
 def as_ids(ids: Any) -> list[int]:
-    """A list of ids from anything that yields integers, arrays too."""
+    """Return a list of ids from an iterable of integers, arrays too."""
     try:
-        return [index(token_id) for token_id in ids]
+        if not isinstance(ids, Set):  # which has no order
+            return [index(token_id) for token_id in ids]
     except TypeError:
-        raise InputError(f"ids must be integers in one sequence, got {shown(ids)}") from None
+        pass
+    raise InputError(f"ids must be a list of integers, got {shown(ids)}")

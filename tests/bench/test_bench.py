@@ -142,7 +142,7 @@ def test_the_checkpoint_is_the_same_every_time_and_fits_both_heads(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
-def test_a_checkpoint_in_few_bits_is_the_same_model(dtype, tmp_path):
+def test_a_checkpoint_in_reduced_precision_is_the_same_model(dtype, tmp_path):
     one = size.Size(layers=1, heads=1, window=8, tokens=64, vocabulary=61)
     one.write_checkpoint(tmp_path / "whole")
     one.write_checkpoint(tmp_path / "short", dtype)

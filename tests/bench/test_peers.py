@@ -46,7 +46,7 @@ def header(printed: str) -> list[str]:
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
-def test_few_bits_beside_float32(dtype):
+def test_reduced_precision_beside_float32(dtype):
     facts = json.loads(run("--json", "--against", "float32", "--dtype", dtype, *chosen("encoder", "memory")))
     assert (facts["dtype"], facts["peer"], facts["peer_dtype"]) == (dtype, "float32", "float32")
     rows = {row["name"]: row for row in facts["works"]}
@@ -60,7 +60,7 @@ def test_few_bits_beside_float32(dtype):
     assert rows["memory-process"]["lf_ref"]["bytes"] > rows["memory"]["lf_ref"]["bytes"] > 0
 
 
-def test_loaded_models_of_few_bits_take_less_memory(tmp_path):
+def test_loaded_models_of_reduced_precision_take_less_memory(tmp_path):
     large = Size(layers=4, heads=8, window=16, tokens=64, vocabulary=997)
     loaded = {}
     for dtype in kinds.DTYPES:
@@ -81,7 +81,7 @@ def test_the_table_says_which_dtypes_it_is_of():
     assert "left out" not in printed
 
 
-def test_a_whole_run_in_few_bits_leaves_out_what_is_measured_in_float32():
+def test_a_whole_run_in_reduced_precision_leaves_out_what_is_measured_in_float32():
     facts = json.loads(run("--json", "--dtype", "bfloat16", *chosen("linear-share", "growth")))
     assert [figure["wanted"] for figure in facts["figures"]] == [None] * 5
     assert list(kinds.left_out("bfloat16", None)) == ATTENTION
@@ -319,7 +319,7 @@ def test_transformers_computes_the_same():
 
 @pytest.mark.parity
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
-def test_transformers_in_few_bits(dtype):
+def test_transformers_in_reduced_precision(dtype):
     works = ["encoder", "batch", "classification", "masked-lm", "masked-lm-near"]
     facts = json.loads(run("--json", "--against", "transformers", "--dtype", dtype, *chosen(*works)))
     assert facts["peer_dtype"] == ("bfloat16" if dtype == "bfloat16" else "float32")

@@ -54,7 +54,7 @@ def test_kernels_compile_are_kept_and_reload(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", "int8"])
-def test_few_bits_are_compiled_on_request(tmp_path, kind):
+def test_reduced_precision_are_compiled_on_request(tmp_path, kind):
     names = {kernel["name"] for kernel in kernels_of(WARMUP, tmp_path, "warmup", "--json", f"--{kind}")}
     assert f"round_to_{kind}" in names
     assert (f"{kind}_block" in names) == dots_here(kind)

@@ -1,4 +1,4 @@
-"""Weights in few bits: how they are made, what they weigh, and the checkpoints that hold them."""
+"""Weights of reduced precision: how they are made, what they weigh, and the checkpoints that hold them."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def test_int8_is_the_nearest_multiple_of_the_rows_scale(columns):
         numbers, scale = int8_row(line)
         assert weight.scales[row] == scale
         # Division rounds to float32 here and not there, which decides near a half.
-        assert np.abs(weight.numbers[row] - line.astype(np.float64) / float(scale)).max() <= 0.5 + 1e-5
-        assert np.abs(weight.numbers[row] - np.array(numbers)).max() <= 1
-        assert weight.row_sums[row] == weight.numbers[row].sum(dtype=np.int64)
-    np.testing.assert_array_equal(np.asarray(weight), weight.numbers * weight.scales[:, None])
+        assert np.abs(weight.elements[row] - line.astype(np.float64) / float(scale)).max() <= 0.5 + 1e-5
+        assert np.abs(weight.elements[row] - np.array(numbers)).max() <= 1
+        assert weight.row_sums[row] == weight.elements[row].sum(dtype=np.int64)
+    np.testing.assert_array_equal(np.asarray(weight), weight.elements * weight.scales[:, None])
     assert not np.asarray(weight)[5].any()
 
 
@@ -99,7 +99,7 @@ def test_rows_whose_sums_would_not_fit_are_refused():
     scales = np.ones(1, np.float32)
     longest = (2**31 - 1) // 127**2
     Int8Weight(np.zeros((1, longest), np.int8), scales)
-    with pytest.raises(CheckpointError, match=f"at most {longest} numbers in a row of a weight, got {longest + 1}"):
+    with pytest.raises(CheckpointError, match=f"at most {longest} elements, got {longest + 1}"):
         Int8Weight(np.zeros((1, longest + 1), np.int8), scales)
 
 
@@ -169,7 +169,7 @@ def test_the_same_values_in_any_stored_dtype_load_the_same(tmp_path, kind):
     expected = reduce(StoredTensor.of(values), kind)
     for dtype in ("bfloat16", "float16", "float32", "float64"):
         found = reduce(read_safetensors(tmp_path / dtype)["x"], kind)
-        np.testing.assert_array_equal(found.numbers, expected.numbers, err_msg=dtype)
+        np.testing.assert_array_equal(found.elements, expected.elements, err_msg=dtype)
         np.testing.assert_array_equal(found.scales, expected.scales, err_msg=dtype)
 
 

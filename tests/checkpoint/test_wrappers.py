@@ -109,7 +109,9 @@ def test_names_of_other_things_need_not_have_them():
     weights = {**state("masked_lm", "model."), "loss_fct.weight": np.ones(3), "n_averaged": np.ones(())}
     assert "does not use 2 of the weights (loss_fct.weight, n_averaged)" in warning_of(weights, "masked_lm")
     head = {**state("encoder", "model."), "classifier.weight": np.ones((5, 21)), "classifier.bias": np.ones(5)}
-    assert error_of(head, "token_classification").missing == ["classifier.weight", "classifier.bias"]
+    error = error_of(head, "token_classification")
+    assert error.missing == ["classifier.weight", "classifier.bias"]
+    assert "begin with a prefix that classifier.weight, classifier.bias lack" in str(error)
     assert "classifier.weight, classifier.bias" in warning_of(head, "encoder")
 
 

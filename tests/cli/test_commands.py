@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 
 import numpy as np
 import pytest
-from cli.running import examples, on, pipe_on, run
+from cli.running import PLAIN, examples, on, pipe_on, run
 from click.testing import CliRunner
 from pipelines.building import CLASSES, TEXTS, assert_alike
 
@@ -159,6 +160,17 @@ def test_token_classification_for_people(folders):
     every = [word for label in ("O", "B-PER", "I-PER", "B-LOC", "I-LOC") for word in ("--ignore-label", label)]
     nothing = run(*on("token-classification", folders), "--aggregation-strategy", "none", *every, TEXTS[2])
     assert nothing == "nothing found\n"
+
+
+def test_labels_that_are_numbers_are_left_out_as_they_are_printed(folders, tmp_path):
+    shutil.copytree(folders["token-classification"], tmp_path / "numbered")
+    path = tmp_path / "numbered" / "config.json"
+    fields = json.loads(path.read_text())
+    path.write_text(json.dumps(fields | {"id2label": {str(index): index for index in range(5)}}))
+    for place, ignored in ((0, "O"), (1, "4")):
+        out = run("token-classification", "--model", path.parent, *PLAIN, "--json", "--ignore-label", ignored, TEXTS[2])
+        found = {entity["entity_group"] for entity in json.loads(out)}
+        assert (4 in found) == (place == 0)
 
 
 def test_question_answering_for_people(folders):

@@ -1,23 +1,31 @@
-"""`lf-ref docs`: the pages hold all that is public, and no docstring loses a word on its way into HTML."""
+"""`lf-ref docs`: the pages hold all that is public, and nothing else; no text loses a word on its way into HTML."""
 
 from __future__ import annotations
 
+import html
+import posixpath
 import re
 import sys
 import warnings
+from dataclasses import fields
 from html.parser import HTMLParser
 
 import pytest
 from click.testing import CliRunner
+from pipelines.building import CLASSES
 
 import lf_ref
+import lf_ref.pipelines
 from lf_ref.cli import main
+from lf_ref.cli.docs.guides import guides
 from lf_ref.model import attentions
+from oracles.documents import DOCUMENTS, ROOT
 
 MODULE = sys.modules["lf_ref.cli.docs"]
 # What Markdown and pdoc make; another tag is a "<mask>" of a docstring that was not quoted, and "em" a lost "*".
 TAGS = {
     "p", "code", "pre", "span", "div", "a", "ul", "ol", "li", "strong", "h5", "h6", "blockquote",
+    "h1", "h2", "table", "thead", "tbody", "tr", "th", "td", "dl", "dt", "dd", "img",
 }  # fmt: skip
 
 
@@ -70,6 +78,74 @@ def test_every_public_name_has_its_place(pages):
     assert 'id="softmax"' in pages["lf_ref/reference/ops.html"]
     assert 'id="LongformerModel.__call__"' in pages["lf_ref.html"]
     assert 'id="LongformerConfig.__init__"' in pages["lf_ref.html"]
+
+
+def test_pipeline_and_models_come_first_and_errors_last(pages):
+    names = re.findall(r'<section id="(\w+)">', pages["lf_ref.html"])
+    assert names[:2] == ["pipeline", "LongformerModel"]
+    assert set(names[-5:]) == {"CheckpointError", "ConfigError", "InputError", "LfRefError", "PipelineException"}
+
+
+def test_members_of_bases_that_are_not_public_show_in_the_class(pages):
+    assert 'id="LongformerTokenizer.decode"' in pages["lf_ref/tokenizer.html"]
+    assert 'href="#LongformerPreTrainedModel.from_pretrained"' in pages["lf_ref.html"]
+    assert 'id="LongformerModel.from_pretrained"' not in pages["lf_ref.html"]
+
+
+def test_nothing_private_shows(pages):
+    for path, text in pages.items():
+        if path.startswith("lf_ref"):
+            assert re.findall(r'id="(?:\w+\.)*_(?!_init__|_call__)\w+"', text) == [], path
+            assert "_HF_NAMES" not in text, path
+            assert '<label class="view-source' not in text, path
+
+
+def test_every_document_has_a_page_and_every_task_and_command(pages):
+    assert {guide.path for guide in guides()} == set(DOCUMENTS)
+    assert {f"guides/{guide.name}.html" for guide in guides()} == {path for path in pages if path.startswith("guides/")}
+    assert {f"tasks/{task}.html" for task in CLASSES} == {path for path in pages if path.startswith("tasks/")}
+    for name, command in main.commands.items():
+        assert f"commands/{name}.html" in pages
+        for inner in getattr(command, "commands", {}):
+            assert f"commands/{name}-{inner}.html" in pages
+
+
+def test_without_a_checkout_the_documents_of_the_package_have_pages(monkeypatch, tmp_path):
+    module = sys.modules["lf_ref.cli.docs.guides"]
+    monkeypatch.setattr(module, "CHECKOUT", tmp_path)
+    assert {guide.path for guide in guides()} == {path for path in DOCUMENTS if path.is_relative_to(ROOT / "lf_ref")}
+
+
+@pytest.mark.parametrize("task", CLASSES)
+def test_the_page_of_a_task_has_every_option_its_errors_and_the_example(pages, task):
+    text = html.unescape(re.sub(r"<[^>]+>", "", pages[f"tasks/{task}.html"]))
+    kind = lf_ref.pipelines.TASKS[task]
+    rows = re.findall(r"<tr>\s*<td><code>(\w+)</code></td>", pages[f"tasks/{task}.html"])
+    assert set(rows) == {field.name for field in fields(kind.options_class)}
+    assert f'pipeline("{task}", "FOLDER"' in text
+    assert f"lf-ref {task} " in text
+    assert "InputError:" in text
+
+
+@pytest.mark.parametrize("name", ["fill-mask", "oracle run", "docs"])
+def test_the_page_of_a_command_is_its_help(pages, name):
+    text = html.unescape(re.sub(r"<[^>]+>", " ", pages[f"commands/{name.replace(' ', '-')}.html"]))
+    shown = CliRunner().invoke(main, [*name.split(), "--help"], prog_name="lf-ref").stdout
+    words = [word for word in shown.split() if word not in ("Usage:", "Options:")]
+    missing = [word for word in words if word not in text]
+    assert len(words) > 20
+    assert missing == []
+
+
+def test_links_lead_to_pages_and_their_headings(pages):
+    for path, text in pages.items():
+        for link in re.findall(r'(?:href|src)="([^"]+)"', text):
+            if re.match(r"https://|data:|\$", link):
+                continue
+            name, _, anchor = link.partition("#")
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(path), name)) if name else path
+            assert target in pages or target in ("guides/attention.svg",), (path, link)
+            assert not anchor or target not in pages or f'id="{anchor}"' in pages[target], (path, link)
 
 
 def test_a_place_that_cannot_be_written(tmp_path):

@@ -17,6 +17,7 @@ import lf_ref
 from lf_ref import testing
 from lf_ref.cli import main
 from lf_ref.testing.__main__ import main as kit
+from lf_ref.testing.conformance import suite
 
 PORT = """
 import lf_ref
@@ -165,11 +166,11 @@ def test_mistakes_end_in_one_line(golden, candidate, place):
         (["check", golden, "--candidate", "missing.npz"], "missing.npz cannot be read: No such file"),
         (
             ["check", golden, "--candidate", "other.npz"],
-            "its names are x; they must be CASE/NAME, as one-window/last_h",
+            "its names are x; name them CASE/NAME, as one-window/last_h",
         ),
         (["check", "text.safetensors", "--candidate", path], "text.safetensors"),
-        (["check", path, "--candidate", path], "a golden file ends in .safetensors; outputs of a candidate are given"),
-        (["check", golden, "--candidate", path, "--class", "Bert"], "there is no class 'Bert'; the classes are Long"),
+        (["check", path, "--candidate", path], "a golden file ends in .safetensors; pass outputs as the candidate"),
+        (["check", golden, "--candidate", path, "--class", "Bert"], "there is no class 'Bert'; choose from Long"),
         (
             ["check", golden, "--candidate", path, "--class", "LongformerForMaskedLM"],
             "none of the 2 cases is of LongformerForMaskedLM",
@@ -183,7 +184,10 @@ def test_mistakes_end_in_one_line(golden, candidate, place):
         (["check", golden, "--candidate", path, "--precision", "int8"], "'int8' is not one of"),
         (["make"], "Missing option '--out'"),
         (["make", "--out", "golden.npz"], "a golden file ends in .safetensors, got golden.npz"),
-        (["make", "--out", "no/golden.safetensors"], "there is no folder no to write golden.safetensors to"),
+        (
+            ["make", "--out", "no/golden.safetensors"],
+            "the folder no does not exist; create it to write golden",
+        ),
         (["make", "--out", "g.safetensors", "--cases", "two-window"], "no case 'two-window'"),
         (["make", "--out", "g.safetensors", "--model", "./missing"], "there is no folder ./missing"),
         (["make", "--out", "g.safetensors", "--model", "demo", "--cases", "gelu-new"], "no case 'gelu-new'"),
@@ -196,7 +200,7 @@ def test_mistakes_end_in_one_line(golden, candidate, place):
         (["run", "port:target", "--case", "drawn-0-99"], "no case 'drawn-0-99' among the 66"),
         (
             ["run", "port:target", "--class", "Longformer"],
-            "there is no class 'Longformer'; the classes are LongformerM",
+            "there is no class 'Longformer'; choose from LongformerM",
         ),
         (["run", "port:target", "--draws", "-1"], "-1 is not in the range"),
         (["run", "port:target", "--seed", str(2**64)], "is not in the range"),
@@ -263,7 +267,7 @@ def test_run_with_expected_failures(place):
     (place / "xfail.txt").write_text("layer-norm-eps: it is a constant there\n")
     some = ["--case", "layer-norm-eps", "--case", "one-window", "--xfail", "xfail.txt"]
     assert run("run", "port:without_epsilon", *some)[0].endswith("1 passed, 1 xfailed\n")
-    assert "XPASSED layer-norm-eps: passes, though" in run("run", "port:target", *some, code=1)[0]
+    assert "XPASSED layer-norm-eps: passes, but" in run("run", "port:target", *some, code=1)[0]
 
 
 def test_the_module_is_the_command(place, capsys):
@@ -298,7 +302,7 @@ def test_interruption_of_the_module(place, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(testing.checking, "check_target", interrupted)
+    monkeypatch.setattr(suite, "check_target", interrupted)
     assert kit(["port:target"]) == 130
 
 

@@ -1,33 +1,35 @@
-"""Each block of Python and each line of the shell in the README's tasks runs, on a small random checkpoint."""
+"""Each example of the page of tasks and each row of the README's table runs, on a small random checkpoint."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from pipelines.building import CLASSES, save_checkpoint
 
+from lf_ref import pipeline
 from lf_ref.cli import main
+from oracles.documents import DOCUMENTS, ROOT, blocks, read
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("\n## Tasks\n")[2].partition("\n## ")[0]
-# A block of Python and a line of the shell for each task.
+SECTION = read(ROOT / "README.md").partition("\n## Tasks\n")[2].partition("\n## ")[0]
+PAGE = read(ROOT / "lf_ref" / "pipelines" / "README.md")
+# A block of Python for each task; and a row with a line of the shell and a call.
 BLOCKS = {
-    re.findall(r'pipeline\("([a-z-]+)", "FOLDER"', text)[0]: text
-    for text in re.findall(r"^```python\n(.*?)^```$", SECTION, re.S | re.M)
+    re.findall(r'pipeline\("([a-z-]+)", "FOLDER"', text)[0]: text for kind, text in blocks(PAGE) if kind == "python"
 }
-ROWS = re.findall(r"^\| ([a-z-]+) \| `(lf-ref .+)` \|$", SECTION, re.M)
+ROWS = re.findall(r"^\| ([a-z-]+) \| `(lf-ref .+?)` \| `(.+?)` \| .+ \|$", SECTION, re.M)
+each_row = pytest.mark.parametrize(("task", "shell", "call"), ROWS, ids=[row[0] for row in ROWS])
 
 
 def test_every_task_is_there():
-    assert list(BLOCKS) == [task for task, _ in ROWS] == list(CLASSES)
+    assert list(BLOCKS) == [row[0] for row in ROWS] == list(CLASSES)
+    assert re.findall(r"^    (lf-ref .+)$", PAGE, re.M) == [row[1] for row in ROWS]
 
 
 def test_no_block_elsewhere_names_a_folder():
-    assert README.count('"FOLDER"') == len(BLOCKS)
+    assert sum('"FOLDER"' in text for path in DOCUMENTS for _, text in blocks(read(path))) == len(BLOCKS)
 
 
 def test_examples_are_five_lines():
@@ -42,8 +44,8 @@ def test_the_block_runs(task, tmp_path, capsys):
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("task", "shell"), ROWS, ids=[task for task, _ in ROWS])
-def test_the_line_runs(task, shell, tmp_path):
+@each_row
+def test_the_line_runs(task, shell, call, tmp_path):
     folder = str(save_checkpoint(task, tmp_path, seed=2))
     words = shlex.split(shell)
     assert words[:2] == ["lf-ref", task]
@@ -52,6 +54,11 @@ def test_the_line_runs(task, shell, tmp_path):
     assert done.stdout
 
 
-@pytest.mark.parametrize(("task", "shell"), ROWS, ids=[task for task, _ in ROWS])
-def test_the_help_shows_the_same_line(task, shell):
+@each_row
+def test_the_help_shows_the_same_line(task, shell, call):
     assert shell in CliRunner().invoke(main, [task, "--help"], prog_name="lf-ref").stdout
+
+
+@each_row
+def test_the_call_runs(task, shell, call, tmp_path):
+    assert eval(call, {"task": pipeline(task, save_checkpoint(task, tmp_path, seed=2))})

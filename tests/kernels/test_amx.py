@@ -156,7 +156,7 @@ def expected_int8(x: Any, weight: Any) -> Any:
     numbers, scales = np.zeros(x.shape, np.uint8), np.empty(len(x), np.float32)
     round_to_int8(0, len(x), x, numbers, scales)
     few: Any = reduce(StoredTensor.of(weight), "int8")
-    whole = whole_product(numbers.astype(np.int64) - 128, few.numbers)
+    whole = whole_product(numbers.astype(np.int64) - 128, few.elements)
     return whole.astype(np.float32) * scales[:, None] * few.scales
 
 

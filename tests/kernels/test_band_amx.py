@@ -107,7 +107,7 @@ def answers(request: Any, tmp_path_factory: Any) -> dict[str, Any]:
         return dict(found)
 
 
-def test_models_of_few_bits_attend_by_it(answers: dict[str, Any]) -> None:
+def test_models_of_reduced_precision_attend_by_it(answers: dict[str, Any]) -> None:
     assert str(answers["kernel"]) == "lf_ref.kernels.band_amx"
 
 

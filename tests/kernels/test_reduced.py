@@ -86,7 +86,7 @@ def test_int8_product_is_exact_in_whole_numbers(way, rows, columns, terms):
     x, values = arrays_of(rows, columns, terms, seed=1)
     weight = weight_of(values, "int8")
     whole, scales = rounded_rows(x)
-    expected = whole_product(whole, weight.numbers).astype(np.float32) * scales[:, None] * weight.scales
+    expected = whole_product(whole, weight.elements).astype(np.float32) * scales[:, None] * weight.scales
     assert_identical(product(x, weight), expected, "product")
 
 

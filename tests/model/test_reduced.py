@@ -82,7 +82,7 @@ def test_one_thread_equals_many(kind):
 
 
 @pytest.mark.parametrize("dtype", ["float32", *KINDS])
-def test_attention_is_told_of_few_bits(dtype, monkeypatch):
+def test_attention_uses_reduced_precision(dtype, monkeypatch):
     """It multiplies bfloat16 numbers then, which no bound on the results could tell from products of float32."""
     told = []
     monkeypatch.setattr(
@@ -107,10 +107,10 @@ def test_vectors_in_place_of_words(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_definition_refuses(kind):
+def test_the_reference_implementation_refuses(kind):
     fields = fields_of()
     state = state_of("LongformerModel", fields, seed=31)
-    with pytest.raises(lf_ref.InputError, match=rf"backend 'numpy' .* got dtype '{kind}'; .* or backend 'numba'"):
+    with pytest.raises(lf_ref.InputError, match=rf"backend 'numpy'.* got dtype '{kind}'; .* or backend 'numba'"):
         build("LongformerModel", fields, state, backend="numpy", dtype=kind)
 
 

@@ -1,4 +1,4 @@
-"""The README's page on golden files, followed to the letter in plain Python: no NumPy, nothing of lf_ref.
+"""The page on golden files, in lf_ref/testing, followed to the letter in plain Python: no NumPy, nothing of lf_ref.
 
 What a programmer of another language would write: the generator, and a reader of the file.
 """

@@ -1,4 +1,4 @@
-"""Numbers of few bits by their definitions: bfloat16 through its digits, int8 in Python's whole numbers."""
+"""Reduced precision spelled out: bfloat16 through its digits, int8 in Python's integers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def bfloat16_product(x: Any, weight: Any) -> Array:
 
 
 def int8_row(row: Any) -> tuple[list[int], np.float32]:
-    """The whole numbers, -127 ... 127, and the scale that one finite row of float32 becomes."""
+    """The integers, -127 ... 127, and the scale that one finite row of float32 becomes."""
     row = np.asarray(row, np.float32)
     largest = max((abs(value) for value in row), default=np.float32(0))
     scale = max(np.float32(largest / np.float32(127)), np.finfo(np.float32).tiny)
@@ -35,5 +35,5 @@ def int8_row(row: Any) -> tuple[list[int], np.float32]:
 
 
 def whole_product(x: Any, weight: Any) -> Array:
-    """x W^T of whole numbers, exactly."""
+    """x W^T of integers, exactly."""
     return np.asarray(x).astype(np.int64) @ np.asarray(weight).astype(np.int64).T

@@ -246,7 +246,7 @@ def global_queries_see_masked(model, patch):
 
 
 @FAULTS(f"{SELF}.probabilities")
-def softmax_in_few_bits(model, patch):
+def softmax_in_reduced_precision(model, patch):
     """Every step in float16 where float32 is due, and with bits cut off where bfloat16 is."""
     torch, _ = peer_modules()
     bits = truncated if next(model.parameters()).dtype == torch.bfloat16 else lambda x: x.half().float()

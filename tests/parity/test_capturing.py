@@ -244,11 +244,11 @@ def test_wrong_arguments(monkeypatch):
     ],
 )
 def test_tensors_of_torch_come_to_the_host(dtype, gradient):
-    from lf_ref.testing.host import to_host
+    from lf_ref.testing.traces.interchange import to_numpy
 
     torch, _ = peer_modules()
     values = torch.linspace(-3, 3, 35).reshape(5, 7).to(getattr(torch, dtype))
-    array, name = to_host("x", values.T.clone().requires_grad_(gradient)[1:])
+    array, name = to_numpy("x", values.T.clone().requires_grad_(gradient)[1:])
     wide = values.T[1:].to(torch.float64).numpy()
     assert name == dtype
     assert_identical(np.asarray(array, np.float64), wide, "x")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from lf_ref import testing
-from lf_ref.testing.checking import check_target
-from lf_ref.testing.exporting import export_cases
+from lf_ref.testing.cases.export import export_cases
+from lf_ref.testing.conformance.suite import check_target
 from parity import hf_target
 
 pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("peer")]

@@ -93,7 +93,7 @@ def test_the_float32_softmax_inside_double_shows():
     first = report.first_divergence
     assert first is not None
     assert first.name == "encoder.layer.0.attention.self.probabilities"
-    assert "the errors are as large as rounding to float32 makes them" in first.hints
+    assert "the errors are as large as rounding errors of float32" in first.hints
     with exact_softmax():
         exact = testing.compare(testing.capture_torch(model, **inputs), truth, precision="float64")
     assert exact.passed, str(exact)
@@ -119,6 +119,6 @@ def test_the_example_of_the_readme_on_a_torch_model(tmp_path):
     assert not report.passed
     assert report.first_divergence is not None
     assert report.first_divergence.name == "encoder.layer.1.attention.self.key_global"
-    assert "it is what encoder.layer.1.attention.self.value_global should be" in str(report)
+    assert "it equals the expected encoder.layer.1.attention.self.value_global" in str(report)
     tensors = testing.trace(oracle, input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask))
     assert tensors.run.inputs["input_ids"].tolist() == ids.tolist()

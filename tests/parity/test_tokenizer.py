@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizer.vocabularies import DEMO, NASTY, WHITE_SPACE, texts
 
 from lf_ref.tokenizer import AddedToken, LongformerTokenizer
-from lf_ref.tokenizer.words import split_by_tables, split_words
+from lf_ref.tokenizer.bpe.split_pattern import split_by_tables, split_words
 from parity.tokenizer_peer import answer, ours, theirs
 
 pytestmark = pytest.mark.parity

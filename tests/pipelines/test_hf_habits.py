@@ -308,6 +308,14 @@ def test_the_task_follows_from_the_model(task, tmp_path):
             lf_ref.pipeline(model=folder)
 
 
+def test_the_task_follows_from_allenais_class(tmp_path):
+    folder = save_checkpoint("fill-mask", tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    changes = {"model_type": "roberta", "architectures": ["RobertaLongForMaskedLM"]}
+    (folder / "config.json").write_text(json.dumps(config | changes))
+    assert lf_ref.pipeline(model=folder, backend="numpy").task == "fill-mask"
+
+
 def test_neither_task_nor_model():
     with pytest.raises(InputError, match="name a task or a model"):
         lf_ref.pipeline()

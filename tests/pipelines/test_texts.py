@@ -39,6 +39,16 @@ class Table:
         return 1
 
 
+class Dataset:
+    """The same of one of torch's, which has entries and a length, but no iterator."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, place):
+        return "A text <mask>."
+
+
 class Series:
     """The same of a pandas Series, whose index does not count from 0."""
 
@@ -79,6 +89,8 @@ UNORDERED = {
     "frame": (Frame, r'list\(frame\["column"\]\)'),
     "table": (lambda texts: Table(), r'list\(frame\["column"\]\)'),
     "2-D": (lambda texts: np.array([texts]), "ndarray of 2 dimensions"),
+    "records": (lambda texts: np.array([(text,) for text in texts], [("text", "U99")]), r'list\(frame\["column"\]\)'),
+    "dataset": (lambda texts: Dataset(), r"Dataset: give list\(texts\)"),
     "0-D": (lambda texts: np.array(texts[0]), "ndarray of 0 dimensions"),
 }
 
@@ -204,6 +216,14 @@ def test_where_the_order_does_not_matter_a_set_will_do(name, make):
     task, given, _ = LISTS[name]
     results = [pipe_for(task)(given, **{name: value}) for value in (make(WORDS[name]), WORDS[name])]
     assert_alike(*results, 0.0)
+
+
+def test_records_are_no_words():
+    tokenizer = lf_ref.LongformerTokenizer.from_pretrained(add_prefix_space=True)
+    pipe = lf_ref.pipeline("ner", model=model_for("token-classification"), tokenizer=tokenizer)
+    records = np.array([("a", "b")], [("text", "U9"), ("label", "U9")])
+    with pytest.raises(InputError, match=r'list\(frame\["column"\]\)'):
+        pipe(records, is_split_into_words=True)
 
 
 def test_words_may_be_an_array():

@@ -70,6 +70,25 @@ def test_labels_are_left_out_by_name():
     assert all(entity["entity"] != "O" for entity in pipe_for("token-classification")(TEXTS[2]))
 
 
+@pytest.mark.parametrize("strategy", ["none", *STRATEGIES])
+def test_labels_that_are_numbers_stay_numbers_and_can_be_left_out(strategy):
+    model = model_for("token-classification", SEED)
+    numbers = (-1, 0, 1, 2.5, None)
+    numbered = type(model)(
+        model.config.replaced(id2label=dict(enumerate(numbers))), model.state_dict(), dtype="float64", backend="numpy"
+    )
+    key = "entity" if strategy == "none" else "entity_group"
+    built = lf_ref.pipeline("ner", model=numbered, tokenizer=demo_tokenizer(), aggregation_strategy=strategy)
+    every = [entity[key] for text in (TEXTS[0], TEXTS[2], LONG[:90]) for entity in built(text)]
+    assert -1 in every
+    assert all(any(label is number for number in numbers) for label in every)
+    for ignored in set(every):
+        kept = [
+            entity[key] for text in (TEXTS[0], TEXTS[2], LONG[:90]) for entity in built(text, ignore_labels=[ignored])
+        ]
+        assert kept == [label for label in every if label != ignored]
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_stride_changes_nothing_for_a_text_that_fits(strategy):
     expected = pipe(aggregation_strategy=strategy)(TEXTS[0])
@@ -116,7 +135,7 @@ def test_words_that_come_as_a_list():
         ({"stride": 3, "aggregation_strategy": "simple", "truncation": True}, "not both"),
         ({"ignore_labels": "O"}, "ignore_labels must be a list of texts, got str"),
         ({"ignore_labels": {"O": 1}}, r"ignore_labels must be a list of texts, got dict: .*list\(texts.values\(\)\)"),
-        ({"ignore_labels": ["O", 0]}, r"each of ignore_labels must be a text \(str\), got int"),
+        ({"ignore_labels": ["O", b"O"]}, "each of ignore_labels must be a text, or a number as in id2label, got bytes"),
         ({"is_split_into_words": True}, "text 1 must be a list of words"),
     ],
 )

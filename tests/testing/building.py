@@ -61,7 +61,7 @@ def answer(
 
 
 def array(page: golden_page.File, name: str) -> np.ndarray:
-    """A tensor of a golden file that was read by the README's page only."""
+    """A tensor of a golden file that was read by the page of golden files only."""
     _, shape, numbers = page.tensors[name]
     return np.array(numbers).reshape(shape)
 

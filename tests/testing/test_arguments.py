@@ -37,7 +37,7 @@ def test_names_to_trace(names, model):
     if names is None or isinstance(names, str | np.ndarray):
         assert testing.trace(model, input_ids=IDS, names=names)["embeddings"].shape == (1, 4, 256)
     else:
-        with pytest.raises(InputError, match="names must be a pattern or several"):
+        with pytest.raises(InputError, match="names must be strings in a sequence"):
             testing.trace(model, input_ids=IDS, names=names)
 
 

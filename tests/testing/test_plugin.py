@@ -8,7 +8,9 @@ import sys
 import pytest
 
 from lf_ref import InputError, LongformerConfig, testing
-from lf_ref.testing import asserting, exporting  # noqa: F401 - NumPy cannot be imported twice, as pytester would do
+from lf_ref.testing.cases import export  # noqa: F401 - NumPy cannot be imported twice, as pytester would do
+from lf_ref.testing.conformance import assertion  # noqa: F401
+from lf_ref.testing.golden import creation
 
 pytest_plugins = ["pytester"]
 
@@ -52,7 +54,7 @@ def test_every_standard_case_by_name(suite):
     result.assert_outcomes(passed=count - 1, failed=1)
     result.stdout.fnmatch_lines(["*::test_port[[]one-window[]] PASSED*", "*::test_port[[]layer-norm-eps[]] FAILED*"])
     result.stdout.fnmatch_lines(["E *FAILED  layer-norm-eps: last_hidden_state: *"])
-    result.stdout.no_fnmatch_line("*asserting.py*")  # the failure points into the user's test
+    result.stdout.no_fnmatch_line("*assertion.py*")  # the failure points into the user's test
 
 
 def test_some_cases_by_a_mark(suite):
@@ -92,10 +94,10 @@ def test_cases_of_the_tests_own(suite):
             "def test_port(request): request.getfixturevalue('lf_ref_case')\n",
             "*lf_ref_case must be an argument of the test, or of a fixture that the test takes*",
         ),
-        ("def test_port(lf_ref_target): pass\n", "*give --lf-ref-target package.module:callable*"),
+        ("def test_port(lf_ref_target): pass\n", "*pass --lf-ref-target package.module:callable*"),
         (
             "def test_port(lf_ref_golden): lf_ref_golden('golden.safetensors')\n",
-            "*golden.safetensors is not there: pytest --lf-ref-regen makes it*",
+            "*golden.safetensors does not exist: write it with pytest --lf-ref-regen*",
         ),
     ],
 )
@@ -136,8 +138,8 @@ def test_golden_files_are_made_on_request_and_kept(suite, pytester, monkeypatch)
     suite(GOLDEN).assert_outcomes(failed=2)
     assert not path.exists()
     made = []
-    original = testing.golden.make_golden
-    monkeypatch.setattr(testing.golden, "make_golden", lambda *args, **options: made.append(original(*args, **options)))
+    original = creation.make_golden
+    monkeypatch.setattr(creation, "make_golden", lambda *args, **options: made.append(original(*args, **options)))
     suite(GOLDEN, "--lf-ref-regen").assert_outcomes(passed=2)
     assert len(made) == 1
     assert made[0].manifest["command"] == "pytest --lf-ref-regen"
@@ -150,7 +152,7 @@ def test_a_golden_file_of_other_cases_is_old(suite):
     suite(GOLDEN, "--lf-ref-regen").assert_outcomes(passed=2)
     result = suite("def test_port(lf_ref_golden): lf_ref_golden('golden/port.safetensors', ['one-token'])\n")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*is of other cases: pytest --lf-ref-regen makes it again*"])
+    result.stdout.fnmatch_lines(["*has other cases: write it again with pytest --lf-ref-regen*"])
 
 
 TARGET = (
@@ -205,8 +207,8 @@ UNUSED = (
     "import sys\n"
     "def test_nothing_of_lf_ref_is_used():\n"
     "    held = {name for name in sys.modules if name.startswith('lf_ref')}\n"
-    "    assert held == {'lf_ref', 'lf_ref.errors', 'lf_ref.testing', 'lf_ref.testing.arguments',\n"
-    "                    'lf_ref.testing.plugin'}, held\n"
+    "    assert held == {'lf_ref', 'lf_ref.errors', 'lf_ref.version', 'lf_ref.testing', 'lf_ref.testing.plugin',\n"
+    "                    'lf_ref.testing.conformance', 'lf_ref.testing.conformance.arguments'}, held\n"
     "    assert not {'numpy', 'numba', 'safetensors', 'hypothesis', 'click', 'tqdm'} & set(sys.modules)\n"
 )
 
@@ -272,9 +274,9 @@ def test_a_golden_file_as_oracle(tmp_path):
 @pytest.mark.parametrize(
     ("oracle", "inputs", "message"),
     [
-        (CASE, {"input_ids": [[1]]}, "inputs go with a model, and only with one"),
-        (CASE.model(), None, "inputs go with a model, and only with one"),
-        (3, None, "an oracle is a case, a golden file, a model or a trace, got int"),
+        (CASE, {"input_ids": [[1]]}, "pass inputs with a model, and only then"),
+        (CASE.model(), None, "pass inputs with a model, and only then"),
+        (3, None, "oracle must be a case, a golden file, a model or a trace, got int"),
         (LongformerConfig(), None, "got LongformerConfig"),
     ],
     ids=["case", "model", "number", "config"],

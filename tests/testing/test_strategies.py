@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import lf_ref
 from lf_ref.testing import strategies
-from lf_ref.testing.drawing import Bounds, by_generator, draw_case, drawn_cases
+from lf_ref.testing.cases.random_cases import Bounds, by_generator, draw_case, drawn_cases
 from oracles.compare import assert_close
 from oracles.heads import run
 from oracles.tolerances import FLOAT64

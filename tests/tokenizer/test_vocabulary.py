@@ -53,7 +53,9 @@ def test_roles_can_be_set(tokenizer):
     tokenizer.mask_token = None
     assert tokenizer.mask_token_id is None
     assert "<mask>" not in tokenizer.all_special_tokens
-    with pytest.raises(InputError, match=r"pad_token cannot be '\[PAD\]'.*add_special_tokens"):
+    with pytest.raises(
+        InputError, match=r"pad_token must be a token of the vocabulary, got '\[PAD\]'.*add_special_tokens"
+    ):
         tokenizer.pad_token = "[PAD]"
     with pytest.raises(InputError, match="pad_token must be a string"):
         tokenizer.pad_token = 7
@@ -92,9 +94,9 @@ def test_special_tokens_are_added_by_role(tokenizer):
     tokenizer.add_special_tokens({"additional_special_tokens": ["<z>"]})
     assert tokenizer.additional_special_tokens == ["<z>"]
     for wrong in ({"mask": "x"}, {"mask_token": ["x", "y"]}, {"mask_token": []}):
-        with pytest.raises(InputError, match="special tokens are given by role"):
+        with pytest.raises(InputError, match="special_tokens_dict must have one token for a role"):
             tokenizer.add_special_tokens(wrong)
-    with pytest.raises(InputError, match=r"given with their roles, .*, got \['<q>'\]"):
+    with pytest.raises(InputError, match=r"special_tokens_dict must map roles to tokens, .*, got \['<q>'\]"):
         tokenizer.add_special_tokens(["<q>"])
 
 

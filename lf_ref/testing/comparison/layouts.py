@@ -1,0 +1,129 @@
+"""The layouts that implementations use for an intermediate, converted to the layout of a trace.
+
+HF projects [seq, batch, hidden], pads to a multiple of the window and stores attention maps as
+[batch, seq, heads, ...]; others split heads early or store a dense map. Where a shape is ambiguous, all layouts are
+tried. Outputs of the model are not converted: their shape is part of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ...reference.forward import banded
+from ...reference.ops import Array
+from ..traces.recorder import masked_value
+from ..traces.tensor_names import BAND, COLUMNS, GLOBALS, OUTPUTS, TOKENS, split_layer
+from ..traces.trace import Trace
+from ..traces.valid_elements import layout_of, valid_elements
+
+DENSE_TO_BAND = "dense map to band"
+
+
+def in_trace_layout(name: str, array: Array, expected: Trace) -> list[tuple[str, Array]]:
+    """An intermediate in the shape of the trace, and how it was converted, for each layout that its shape allows."""
+    place = expected.place(name)
+    shape = expected[name].shape
+    found = [("", array)] if array.shape == shape else []
+    if name in OUTPUTS:
+        return found
+    layout = layout_of(place, expected.run)
+    if layout == TOKENS:
+        converted = _tokens(array, shape, expected, heads="attention.self" in place)
+    elif layout == GLOBALS:
+        converted = _globals(array, shape, expected)
+    elif layout in (BAND, COLUMNS):
+        converted = _maps(place, array, shape, expected)
+    else:
+        converted = iter(())
+    return found + [(how, other) for how, other in converted if other.shape == shape]
+
+
+def _tokens(array: Array, shape: tuple[int, ...], expected: Trace, heads: bool) -> Iterator[tuple[str, Array]]:
+    batch, length = shape[:2]
+    if array.ndim == 3 and array.shape[0] == batch and array.shape[1] > length:
+        yield "padding removed", array[:, :length]
+    if array.ndim == 2 and batch == 1:
+        yield "batch axis added", array[None, :length]
+    if array.ndim == 2 and array.shape[0] == batch * length:
+        yield "(batch * seq, hidden) unflattened", array.reshape(batch, length, -1)
+    if not heads:
+        return
+    if array.ndim == 3 and array.shape[1] == batch and array.shape[0] >= length:
+        yield "(seq, batch, hidden) transposed", array.swapaxes(0, 1)[:, :length]
+    number = expected.run.config.num_attention_heads
+    if array.ndim == 4 and array.shape[0] == batch and array.shape[1] == number and array.shape[2] >= length:
+        yield "heads merged", array.swapaxes(1, 2)[:, :length].reshape(batch, length, -1)
+    if array.ndim == 4 and array.shape[0] == batch and array.shape[2] == number and array.shape[1] >= length:
+        yield "heads merged", array[:, :length].reshape(batch, length, -1)
+
+
+def _globals(array: Array, shape: tuple[int, ...], expected: Trace) -> Iterator[tuple[str, Array]]:
+    batch, columns, _ = shape
+    if array.ndim == 3 and array.shape[:2] == (columns, batch):
+        yield "(slot, batch, hidden) transposed", array.swapaxes(0, 1)
+    length = expected.run.visible.shape[1]
+    for how, tokens in (("", array), *_tokens(array, (batch, length), expected, heads=True)):
+        if tokens.ndim == 3 and tokens.shape[:2] == (batch, length):
+            packed = np.zeros(shape, tokens.dtype)
+            for row, marks in enumerate(expected.run.is_global):
+                packed[row, : marks.sum()] = tokens[row, marks]
+            yield "; ".join(filter(None, (how, "global tokens selected"))), packed
+
+
+def _maps(name: str, array: Array, shape: tuple[int, ...], expected: Trace) -> Iterator[tuple[str, Array]]:
+    batch, heads, length, columns = shape
+    layout = layout_of(name, expected.run)
+    if array.ndim != 4 or array.shape[0] != batch:
+        return
+    if array.shape[1] >= length and array.shape[2:] == (heads, columns) and layout == BAND:
+        yield "(batch, seq, heads, columns) transposed", array.swapaxes(1, 2)[:, :, :length]
+    if array.shape[1] != heads:
+        return
+    if array.shape[2] > length and array.shape[3] == columns:
+        yield "padding removed", array[:, :, :length]
+    if array.shape[2] == columns and array.shape[3] >= length and layout == COLUMNS:
+        yield "(slot, seq) transposed", array.swapaxes(2, 3)[:, :, :length]
+    if array.shape[2] == array.shape[3] and array.shape[2] >= length:
+        yield DENSE_TO_BAND, _dense_to_band(name, array[:, :, :length, :length], expected)
+
+
+def _dense_to_band(name: str, dense: Array, expected: Trace) -> Array:
+    layer, _ = split_layer(name)
+    is_global = expected.run.is_global
+    columns, one_sided = int(is_global.sum(axis=1).max()), expected.run.config.windows[layer or 0] // 2
+    nothing = masked_value(name)
+    which = 1 if layout_of(name, expected.run) == COLUMNS else 0
+    return np.stack(
+        [banded(row, marks, columns, one_sided, nothing)[which] for row, marks in zip(dense, is_global, strict=True)]
+    )
+
+
+def attention_outside_window(
+    name: str, dense: Array, expected: Trace, ignore_padding: bool, least: float
+) -> tuple[Array, tuple[int, ...]]:
+    """The attention of local queries to keys outside of their window, which a band has no column for.
+
+    dense: scores or probabilities [B, H, S, S], possibly padded. least: values above it count as attention.
+
+    Returns the offsets of the keys, int64 in order, and the index of the largest such value in the map, () if none.
+    """
+    run, place = expected.run, expected.place(name)
+    length = run.visible.shape[1]
+    asks = np.broadcast_to(valid_elements(place, 4, run, ignore_padding)[:, 0, :, 0], run.visible.shape)
+    position = np.arange(length)
+    offset = position[None, :] - position[:, None]  # [query, key]
+    far = np.abs(offset) > run.config.windows[split_layer(name)[0] or 0] // 2
+    seen, largest, where = np.zeros((length, length), bool), least, tuple[int, ...]()
+    for row, heads in enumerate(dense):
+        which = far & asks[row][:, None] & ~run.is_global[row]
+        for head, values in enumerate(heads):
+            values = values[:length, :length]
+            found = np.where(which & (values > least), values, -np.inf)
+            seen |= found > least
+            if found.max() > largest:
+                largest = found.max()
+                query, key = divmod(int(found.argmax()), length)
+                where = row, head, query, key
+    return np.unique(offset[seen]), where

@@ -1,0 +1,122 @@
+"""The results of a candidate on cases, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ...hf_names import accepts
+from ..comparison.report import Report, shortened
+
+PASSED, FAILED, XFAILED, XPASSED = "passed", "FAILED", "xfailed", "XPASSED"
+
+
+@accepts()
+@dataclass(frozen=True)
+class CaseResult:
+    """The result of one case.
+
+    case: its name. about: the fault that it detects. problem: the failure in one line, "" if there is none. place: the
+    first divergent tensor, "" if there is none. report: of `compare`, None if nothing was compared. expected_to_fail:
+    the reason for an expected failure, "" if none is expected.
+    """
+
+    case: str
+    about: str
+    problem: str = ""
+    place: str = ""
+    report: Report | None = None
+    expected_to_fail: str = ""
+
+    @property
+    def state(self) -> str:
+        """One of PASSED, FAILED, XFAILED and XPASSED; XPASSED counts as a failure, since the expectation is wrong."""
+        if self.expected_to_fail:
+            return XFAILED if self.problem else XPASSED
+        return FAILED if self.problem else PASSED
+
+    @property
+    def passed(self) -> bool:
+        """Whether the case passed, or failed as expected."""
+        return self.state in (PASSED, XFAILED)
+
+    def line(self) -> str:
+        """The result in one line."""
+        why = self.problem
+        if self.state == XPASSED:
+            why = f"passes, but is expected to fail: {self.expected_to_fail}"
+        elif self.state == XFAILED:
+            why = f"{self.expected_to_fail} ({self.problem})"
+        return f"{self.state:8}{self.case}" + (f": {why}" if why else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        facts = {
+            "case": self.case,
+            "about": self.about,
+            "state": self.state.lower(),
+            "problem": self.problem,
+            "place": self.place,
+            "expected_to_fail": self.expected_to_fail,
+        }
+        return {**facts, "report": None if self.report is None else json.loads(self.report.to_json())}
+
+
+@accepts()
+@dataclass(frozen=True)
+class CaseResults:
+    """The results of all cases.
+
+    title: names the candidate. results: of each case, in order.
+    """
+
+    title: str
+    results: tuple[CaseResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every case passed, or failed as expected."""
+        return all(result.passed for result in self.results)
+
+    @property
+    def failures(self) -> tuple[CaseResult, ...]:
+        """The results of the cases that did not."""
+        return tuple(result for result in self.results if not result.passed)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Names of the candidate that were compared in no case, since no case expects them."""
+        reports = [result.report for result in self.results if result.report is not None]
+        compared = {name for report in reports for name in report.tensors}
+        return tuple(dict.fromkeys(name for report in reports for name in report.unknown if name not in compared))
+
+    def counts(self) -> str:
+        """The number of cases of each state, in words."""
+        states = [result.state for result in self.results]
+        kinds = [(state, states.count(state)) for state in (PASSED, FAILED, XFAILED, XPASSED)]
+        return ", ".join(f"{count} {state.lower()}" for state, count in kinds if count)
+
+    def to_json(self, indent: int | None = None) -> str:
+        """All results as JSON, in lines with `indent`."""
+        cases = [result.to_dict() for result in self.results]
+        facts = {"passed": self.passed, "title": self.title, "unknown": self.unknown, "cases": cases}
+        return json.dumps(facts, indent=indent)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, everything: bool = False) -> str:
+        """The failures as text, with the report of the first; everything: the cases that passed too."""
+        lines = [f"{'PASSED' if self.passed else 'FAILED'}: {self.title}: {self.counts()}"]
+        for result in self.results:
+            if everything or not result.passed:
+                lines.append(result.line())
+                if not result.passed and result.state == FAILED:
+                    lines.append(f"        this case detects: {result.about}")
+        if self.unknown:
+            lines.append(f"not compared, since no case expects such a tensor: {shortened(self.unknown)}")
+        first = next((result for result in self.failures if result.report is not None and result.problem), None)
+        if first is not None:
+            lines += ["", f"{first.case}:", str(first.report)]
+        return "\n".join(lines)

@@ -1,0 +1,130 @@
+"""The command of the conformance suite: `python -m lf_ref.testing TARGET`, also `lf-ref oracle run TARGET`.
+
+Its help needs no NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from . import arguments
+
+
+def _tolerance(context: click.Context, option: click.Parameter, value: str | None) -> str | float | None:
+    try:
+        return None if value is None else arguments.tolerance(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def comparison_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of the comparison and of the output."""
+    for option in reversed(
+        (
+            click.option(
+                "--precision",
+                type=click.Choice(arguments.PRECISIONS),
+                default="float32",
+                show_default=True,
+                help="Dtype that the candidate computes in.",
+            ),
+            click.option(
+                "--tolerance",
+                metavar=arguments.TOLERANCE,
+                callback=_tolerance,
+                help="Multiples of the measured rounding errors of the precision (default); a fixed relative error; or "
+                "a relative error of your own, by the largest magnitude of each tensor.",
+            ),
+            click.option("--ignore-padding", is_flag=True, help="Ignore tokens that the attention mask hides."),
+            click.option("--case", "cases", metavar="NAME", multiple=True, help="Run only this case; repeatable."),
+            click.option(
+                "--class",
+                "class_names",
+                metavar="NAME",
+                multiple=True,
+                help="Run only cases of this HF class; repeatable.",
+            ),
+            click.option("--verbose", is_flag=True, help="Print passing cases too."),
+            click.option("--json", "as_json", is_flag=True, help="Print all results as JSON."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def show(context: click.Context, results: Any, as_json: bool, verbose: bool) -> None:
+    """Print the results; exit with code 1 if a case failed."""
+    click.echo(results.to_json(indent=2) if as_json else results.text(verbose))
+    if not results.passed:
+        context.exit(1)
+
+
+@click.command(
+    "run",
+    short_help="Run the conformance suite on a callable.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.argument("target", metavar="PACKAGE.MODULE:CALLABLE")
+@comparison_options
+@click.option("--xfail", metavar="FILE", help="File of expected failures: on each line a case and the reason.")
+@click.option(
+    "--draws",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Number of random cases beside the standard ones.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Seed of random cases.")
+@click.pass_context
+def run(
+    context: click.Context,
+    target: str,
+    precision: str,
+    tolerance: Any,
+    ignore_padding: bool,
+    cases: tuple[str, ...],
+    class_names: tuple[str, ...],
+    verbose: bool,
+    as_json: bool,
+    xfail: str | None,
+    draws: int,
+    seed: int,
+) -> None:
+    """Run a candidate on the standard cases and on random ones, and report where it diverges.
+
+    The candidate is called as target(config, weights, inputs) with three dicts: the fields of a config.json, with the
+    class in config["architectures"]; float32 NumPy arrays by the names in HF's checkpoints; and int64 NumPy arrays by
+    HF's argument names (float32 for inputs_embeds). It returns its outputs by HF's names, such as last_hidden_state or
+    logits, and optionally intermediates by HF's module names, as arrays of any library; or its first output alone. The
+    oracle is the reference implementation in float64.
+
+    Exit code 0: every case passes, or fails as expected. 1: a case fails, or passes unexpectedly. 2: usage error.
+
+    \b
+    Example, with port.py in the working folder:
+      lf-ref oracle run port:target --precision bfloat16
+    """
+    from ..cases.case import cases_of_classes, select_cases
+    from ..cases.random_cases import drawn_cases
+    from ..cases.standard_cases import standard_cases
+    from .expected_failures import read_expected_to_fail
+    from .suite import check_target
+    from .targets import load_target
+
+    callable_ = load_target(target)
+    known = (*standard_cases(), *drawn_cases(seed, draws))
+    reasons = {} if xfail is None else read_expected_to_fail(xfail, [case.name for case in known])
+    chosen = select_cases(cases_of_classes(known, class_names), cases or ("standard",))
+    results = check_target(
+        callable_,
+        chosen,
+        precision=precision,
+        tolerance=tolerance,
+        ignore_padding=ignore_padding,
+        expected_to_fail=reasons,
+        title=target,
+    )
+    show(context, results, as_json, verbose)

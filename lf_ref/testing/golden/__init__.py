@@ -1,0 +1,1 @@
+"""Golden files: the expected outputs of cases, computed once in float64."""

@@ -1,0 +1,197 @@
+"""Creation of golden files: the expected tensors of cases, computed in float64 by the reference implementation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from ...checkpoint import StoredTensors, open_tensors, read_config
+from ...checkpoint.binding import fitting_heads
+from ...checkpoint.names import HEADS
+from ...config import CONFIG_NAME, LongformerConfig
+from ...errors import CheckpointError, InputError
+from ...files import Source, locate
+from ...hf_names import accepts_names
+from ...kernels.threads import limit_blas
+from ...model import heads
+from ...version import __version__
+from .. import generator
+from ..cases.case import Case, select_cases
+from ..cases.standard_cases import cases_for_checkpoint, standard_cases
+from ..comparison.calibration import calibrate, scaled
+from ..comparison.precisions import PRECISIONS
+from ..traces.tensor_names import OUTPUTS
+from ..traces.trace import trace
+from .format import CaseRecord, ExpectedTensor, write_golden
+from .golden_file import Golden, load_golden
+from .samples import sampled_indices, sampled_tokens, take_sample
+
+# The tensors that a file stores: inputs and outputs of each layer and of its attention, and the outputs.
+STORED = (
+    "embeddings.LayerNorm",
+    "encoder.layer.*.attention.self",
+    "encoder.layer.*.output.LayerNorm",
+    "pooler.activation",
+    "lm_head.decoder",
+    "classifier",
+    "classifier.out_proj",
+    *OUTPUTS,
+)
+# One case stores the projections too.
+_PROJECTIONS = tuple(
+    f"encoder.layer.*.attention.self.{name}{kind}" for name in ("query", "key", "value") for kind in ("", "_global")
+)
+STORED_OF = {"global-projections": (*STORED, *_PROJECTIONS)}
+
+
+@accepts_names()
+def make_golden(
+    path: str | os.PathLike[str],
+    cases: str | Sequence[str] | Sequence[Case] = "standard",
+    *,
+    model: str | os.PathLike[str] | None = None,
+    command: str = "lf_ref.testing.make_golden",
+    quiet: bool = True,
+    **where: Any,
+) -> Golden:
+    """Compute the expected tensors of cases in float64 by the reference implementation, and write them to a file.
+
+    The same call on the same machine writes the same bytes.
+
+    Args:
+        path: ends in .safetensors; an existing file is replaced.
+        cases: "standard" for all, names of standard cases, or cases.
+        model: a checkpoint, by folder or repository, whose weights and sizes to use: the standard cases that depend on
+            inputs alone are adapted to it, and the manifest has the SHA-256 of its files.
+        command: the command that the manifest names.
+        quiet: False for a progress bar on standard error, if that is a terminal.
+        where: further arguments of `lf_ref.files.locate`, such as revision.
+
+    Raises:
+        InputError: a case is unknown; the path has another ending, or cannot be written.
+        CheckpointError: the checkpoint cannot be read. ConfigError: its config is invalid.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise InputError(f"the path of a golden file ends in .safetensors, got {path}")
+    if not path.parent.is_dir():
+        raise InputError(f"the folder {path.parent} does not exist; create it to write {path.name} there")
+    source = None if model is None else locate(model, **where)
+    tensors = None if source is None else open_tensors(source)
+    facts = {"command": command, **_facts(source, tensors)}
+    chosen = _chosen(cases, source, tensors)
+    shown = tqdm(chosen, "cases", disable=True if quiet else None, leave=False)
+    records = list(_records(shown, tensors))
+    try:
+        write_golden(path, records, facts)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
+    return load_golden(path)
+
+
+def _chosen(
+    cases: str | Sequence[str] | Sequence[Case], source: Source | None, tensors: StoredTensors | None
+) -> tuple[Case, ...]:
+    """The cases of the argument `cases`."""
+    given = [cases] if isinstance(cases, str) else list(cases)
+    own = tuple(case for case in given if isinstance(case, Case))
+    if own:
+        if len(own) < len(given) or source is not None:
+            raise InputError("pass either names of cases or cases; with model=, pass names")
+        return own
+    known = standard_cases()
+    if source is not None and tensors is not None:
+        config = read_config(source)
+        known = cases_for_checkpoint(config, _class_of(config, tensors))
+    return select_cases(known, [str(name) for name in given])
+
+
+def _class_of(config: LongformerConfig, tensors: StoredTensors) -> str:
+    """The class for a checkpoint: the one in its config, or the first with a head that its weights fit."""
+    fitting = [HEADS[head] for head in fitting_heads(tensors, config)]
+    said = [str(name) for name in config.architectures or () if name in fitting]
+    if not fitting:
+        raise CheckpointError(f"the weights in {tensors.origin} do not fit the config of the checkpoint")
+    return (said or [name for name in fitting if name != "LongformerModel"] or fitting)[0]
+
+
+def _records(cases: Iterable[Case], tensors: StoredTensors | None) -> Iterator[CaseRecord]:
+    """The contents of the file for each case."""
+    shared: dict[str, Any] = {}
+    for case in cases:
+        if tensors is None:
+            model = case.model()
+        elif not shared:
+            config = LongformerConfig.from_dict(case.config)
+            shared["model"] = getattr(heads, case.class_name)(config, tensors, dtype="float64", backend="numpy")
+        with limit_blas(1):  # the result is then the same for any number of threads
+            yield _compute(case, model if tensors is None else shared["model"])
+
+
+def _compute(case: Case, model: Any) -> CaseRecord:
+    """Run the reference implementation in float64, and again in each precision."""
+    inputs: dict[str, Any] = dict(case.inputs)
+    expected = trace(model, names=STORED_OF.get(case.name, STORED), **inputs)
+    places = dict.fromkeys(map(expected.place, expected.places))
+    errors = {}
+    for precision in PRECISIONS:
+        found = scaled(calibrate(expected, precision), case.leeway)
+        errors[precision] = {expected.place(name): error for name, error in found.items()}
+    tokens = sampled_tokens(expected.run, f"tokens of {case.name}")
+    tensors = {}
+    for place in places:
+        array = expected[place]
+        kept = sampled_indices(place, array.shape, expected.run, tokens)
+        tensors[place] = ExpectedTensor(take_sample(array, kept), array.shape, kept)
+    outputs = {name: expected.place(name) for name in expected.run.outputs}
+    return CaseRecord(case, expected.run, tensors, outputs, tokens, errors)
+
+
+def _facts(source: Source | None, tensors: StoredTensors | None) -> dict[str, Any]:
+    """The entries of the manifest beside the cases."""
+    from threadpoolctl import threadpool_info
+
+    blas = [
+        " ".join(str(pool[key]) for key in ("internal_api", "version", "architecture") if pool.get(key))
+        for pool in threadpool_info()
+        if pool.get("user_api") == "blas"
+    ]
+    facts: dict[str, Any] = {
+        "made_by": "lf_ref",
+        "dtype": "float64",
+        "versions": {
+            "lf_ref": __version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "blas": ", ".join(sorted(set(blas))),
+        },
+        "generator": {"name": generator.NAME, "version": generator.VERSION},
+    }
+    if source is not None and tensors is not None:
+        facts["checkpoint"] = {"name": source.name, "sha256": _hashes(source, tensors)}
+    return facts
+
+
+def _hashes(source: Source, tensors: StoredTensors) -> dict[str, str]:
+    """The SHA-256 of the files of the checkpoint, by their names."""
+    weights = Path(tensors.origin)
+    files = [source.require(CONFIG_NAME), source.require(weights.name)]
+    if weights.suffix == ".json":
+        shards = json.loads(files[-1].read_text(encoding="utf-8"))["weight_map"].values()
+        files += [source.require(shard) for shard in dict.fromkeys(shards)]
+    found = {}
+    for file in files:
+        with open(file, "rb") as stream:
+            digest = hashlib.sha256()
+            while block := stream.read(1 << 20):
+                digest.update(block)
+        found[file.name] = digest.hexdigest()
+    return found

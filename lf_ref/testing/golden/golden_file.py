@@ -1,0 +1,103 @@
+"""Golden files, read: the cases, and their expected tensors and errors in the form that `compare` takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError
+from ...hf_names import accepts, accepts_names
+from ..comparison.calibration import Calibration
+from ..comparison.precisions import check_precision
+from ..comparison.report import Report
+from ..traces.interchange import to_numpy
+from ..traces.tensor_names import strip_prefix
+from ..traces.trace import Trace
+from .format import CaseRecord, read_golden
+from .samples import full_index, take_sample
+
+
+@accepts()
+class Golden:
+    """A golden file, read and checked.
+
+    path: of the file. manifest: of the file, as JSON values. records: the contents for each case, in order.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any], records: Sequence[CaseRecord]) -> None:
+        self.path, self.manifest = path, manifest
+        self.cases = tuple(record.case for record in records)
+        self._records = {record.case.name: record for record in records}
+
+    def __repr__(self) -> str:
+        return f"<Golden {self.path}: {len(self.cases)} cases>"
+
+    def expected(self, case: str) -> Trace:
+        """The expected tensors of a case, at the stored indices, as `compare` takes them.
+
+        Raises:
+            InputError: there is no such case.
+        """
+        return self._record(case).trace()
+
+    def calibration(self, case: str, precision: str, ignore_padding: bool = False) -> Calibration:
+        """The expected rounding errors of a precision for each tensor of a case, measured on all tokens.
+
+        ignore_padding: the attribute of the calibration.
+
+        Raises:
+            InputError: the case, the precision or its errors are missing.
+        """
+        errors = self._record(case).errors.get(check_precision(precision), {})
+        if not errors:
+            raise InputError(f"{self.path} has no expected errors of {precision}; pass tolerance='fixed' or a number")
+        return Calibration(errors, precision, ignore_padding)
+
+    def sample(self, case: str, candidate: Mapping[str, Any]) -> dict[str, Any]:
+        """The elements of the candidate's tensors at the stored indices, for the case of that name.
+
+        Raises:
+            InputError: a tensor of which the file stores a sample has another shape.
+        """
+        record, expected = self._record(case), self.expected(case)
+        found = dict(candidate)
+        for name, value in candidate.items():
+            tensor = record.tensors.get(expected.place(strip_prefix(name)))
+            if tensor is not None and tensor.values.shape != tensor.shape:
+                array, _ = to_numpy(name, value)
+                if array.shape != tensor.shape:
+                    raise InputError(f"{name} has shape {array.shape}, expected {tensor.shape}")
+                found[name] = take_sample(array, tensor.kept)
+        return found
+
+    def locate(self, case: str, report: Report) -> Report:
+        """The report on the stored elements of a case, with its indices converted to those of the full tensors.
+
+        Raises:
+            InputError: there is no such case.
+        """
+        known = self._record(case).tensors
+        tensors = {
+            name: replace(tensor, index=full_index(tensor.index, known[tensor.place].kept)) if tensor.index else tensor
+            for name, tensor in report.tensors.items()
+        }
+        return replace(report, tensors=tensors)
+
+    def _record(self, case: str) -> CaseRecord:
+        if case not in self._records:
+            raise InputError(f"{self.path} has no case {case!r}; it has {', '.join(self._records)}")
+        return self._records[case]
+
+
+@accepts_names()
+def load_golden(path: str | os.PathLike[str]) -> Golden:
+    """Read the golden file at `path`; tensors are views of it.
+
+    Raises:
+        CheckpointError: the file is damaged, hostile, or not a golden file.
+    """
+    path = Path(path)
+    return Golden(path, *read_golden(path))

@@ -1,0 +1,393 @@
+"""The report: its text, its JSON, its plot, and the hints on the first divergent tensor."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+from testing.building import as_float32, case_of, model_of, trace_of
+
+from lf_ref import InputError, testing
+from lf_ref.testing.comparison.precisions import to_bfloat16, to_float16
+from model.building import build
+from oracles.weights import fields_of, state_of
+
+SELF = "encoder.layer.0.attention.self"
+
+
+def hints_on(name, change, **options):
+    """The hints on a tensor that `change` has spoiled."""
+    trace = trace_of()
+    report = testing.compare({name: change(trace[name].astype(np.float32).copy(), trace)}, trace, **options)
+    assert report.first_divergence is not None, str(report)
+    return report.first_divergence.hints
+
+
+def put(place, value=9.0):
+    def change(array, trace):
+        array[place] = value
+        return array
+
+    return change
+
+
+def grow(columns):
+    """Some columns larger, the keys that are seen the same."""
+
+    def change(array, trace):
+        array[..., columns] *= 1.5
+        return array
+
+    return change
+
+
+def gelu_tanh(x):
+    return (0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))).astype(np.float32)
+
+
+EVERYTHING = slice(None)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "expected"),
+    [
+        (f"{SELF}.query", put((1, EVERYTHING)), "only in row 1 of the batch of 3"),
+        (f"{SELF}.query", put((slice(1, 3), 2)), "only in row 1, 2 of the batch of 3"),
+        (f"{SELF}.query", put((0, 7)), "at 0 of 28 masked, 1 of 4 global, 0 of 37 local tokens"),
+        ("encoder.layer.1", put((0, 8)), "at 1 of 28 masked, 0 of 4 global, 0 of 37 local tokens"),
+        ("logits", put((0, 1)), "at 0 of 28 masked, 0 of 4 global, 1 of 37 local tokens"),
+        (f"{SELF}.probabilities", put((EVERYTHING, 2), 0.5), "only in head 2 of 3"),
+        (f"{SELF}.probabilities", put((0, 1, 1), 0.5), "at 0 of 28 masked, 0 of 4 global, 1 of 37 local tokens"),
+        (f"{SELF}.probabilities", grow(slice(0, 3)), "only on the global keys"),
+        (f"{SELF}.probabilities", grow([3, 7]), "only on neighbours at offset -2, 2"),
+        (f"{SELF}.probabilities", grow([1, 5, 6, 7]), "only on neighbours at offset 0...2 and on global keys"),
+        (f"{SELF}.probabilities", put((..., [3, 7]), 0), "it does not attend to: neighbours at offset -2, 2"),
+        (f"{SELF}.probabilities", put((..., 0), 0), "it does not attend to: global tokens"),
+        (f"{SELF}.probabilities", put((0, 0, 1, 3), 0.5), "it wrongly attends to: positions outside the text"),
+        (f"{SELF}.probabilities", put((0, 0, 6, 7), 0.5), "it wrongly attends to: masked neighbours"),
+        (f"{SELF}.probabilities", put((0, 0, 6, 6), 0.5), "it wrongly attends to: global tokens among the neighbours"),
+        (f"{SELF}.probabilities", put((1, 0, 6, 1), 0.5), "it wrongly attends to: slots without a global token"),
+        (f"{SELF}.scores", put((0, 0, 6, 7), 0), "it wrongly attends to: masked neighbours"),
+        (f"{SELF}.scores", put((0, 0, 6, 7), 0), "at 0 of 28 masked, 0 of 4 global, 1 of 37 local tokens"),
+        (f"{SELF}.scores", put((..., 7), -np.inf), "it does not attend to: neighbours at offset 2"),
+        (f"{SELF}.scores_global", put((0, 0, [3, 8, 9], 0), 0), "it wrongly attends to: 2 masked tokens"),
+        (f"{SELF}.probabilities_global", put((0, 0, [3, 5], 0), 0), "it does not attend to: 2 tokens"),
+        (f"{SELF}.scores", lambda x, _: x * np.sqrt(np.float32(7)), "all values are 2.646 x the expected ones"),
+        ("embeddings.sum", lambda x, _: -x, "all values are -1 x the expected ones"),
+        (
+            f"{SELF}.key_global",
+            lambda _, trace: trace[f"{SELF}.value_global"].astype(np.float32),
+            f"it equals the expected {SELF}.value_global",
+        ),
+        (f"{SELF}.value", lambda x, _: to_float16(x), "the errors are as large as rounding errors of float16"),
+        (f"{SELF}.value", lambda x, _: to_bfloat16(x), "the errors are as large as rounding errors of bfloat16"),
+        (
+            "encoder.layer.0.intermediate",
+            lambda _, trace: gelu_tanh(trace["encoder.layer.0.intermediate.dense"]),
+            "it is gelu_new of its input, expected is gelu",
+        ),
+        (
+            "lm_head.activation",
+            lambda _, trace: trace["lm_head.dense"].astype(np.float32),
+            "it is no activation at all of its input, expected is gelu",
+        ),
+    ],
+)
+def test_hints(name, change, expected):
+    assert expected in hints_on(name, change)
+
+
+def test_long_lists_are_cut():
+    fields = fields_of(attention_window=20, num_hidden_layers=1)
+    trace = testing.trace(
+        build("LongformerModel", fields, state_of("LongformerModel", fields, 1)), input_ids=[[5] * 30]
+    )
+    spoiled = trace[f"{SELF}.scores"].astype(np.float32)
+    spoiled[..., ::2] += 1
+    found = testing.compare({f"{SELF}.scores": spoiled}, trace).first_divergence
+    assert found is not None
+    assert "only on neighbours at offset -10, -8, -6, -4, -2, 0, ..." in found.hints
+
+
+def test_a_softmax_in_reduced_precision_of_a_text_shorter_than_the_window():
+    """The neighbours that no query has are not wrong, but that says nothing about the others."""
+    fields = fields_of(attention_window=20, num_hidden_layers=1)
+    trace = testing.trace(build("LongformerModel", fields, state_of("LongformerModel", fields, 1)), input_ids=[[5] * 7])
+    name = f"{SELF}.probabilities"
+    found = testing.compare({name: to_float16(trace[name])}, trace).first_divergence
+    assert found is not None
+    assert found.hints == ("the errors are as large as rounding errors of float16",)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x, _: x * 0,
+        lambda x, _: np.full_like(x, np.nan),
+        lambda x, _: x + np.random.default_rng(1).standard_normal(x.shape),
+    ],
+)
+def test_no_hint_where_nothing_fits(change):
+    assert not [hint for hint in hints_on("encoder.layer.1", change) if "all values" in hint or "should be" in hint]
+
+
+def test_no_hint_on_an_activation_whose_input_is_not_known():
+    fields, state, inputs = case_of("LongformerModel")
+    name = "encoder.layer.0.intermediate"
+    trace = testing.trace(build("LongformerModel", fields, state), names=name, **inputs)
+    found = testing.compare({name: trace[name] + 1}, trace).first_divergence
+    assert found is not None
+    assert found.hints == ()
+
+
+def test_nothing_expected_but_zeros_gives_no_multiple():
+    fields, state, inputs = case_of("LongformerModel")
+    zeroed = {name: values * 0 if "token_type" in name else values for name, values in state.items()}
+    trace = testing.trace(build("LongformerModel", fields, zeroed), **inputs)
+    name = "embeddings.token_type_embeddings"
+    found = testing.compare({name: np.ones(trace[name].shape, np.float32)}, trace).first_divergence
+    assert found is not None
+    assert (found.units, found.hints) == (np.inf, ())
+    assert testing.compare({name: np.zeros(trace[name].shape, np.float32)}, trace).passed
+
+
+def test_float64_that_was_float32_somewhere():
+    assert "the errors are as large as rounding errors of float32" in hints_on(
+        f"{SELF}.value", lambda x, trace: trace[f"{SELF}.value"].astype(np.float32), precision="float64"
+    )
+
+
+# --- text -----------------------------------------------------------------------------------------------------------
+
+
+def spoiled(*names, precision="float32"):
+    trace = trace_of()
+    candidate = {**as_float32(trace), "extra": 1}
+    for name in names:
+        candidate[name] = candidate[name] + 1
+    return testing.compare(candidate, trace, precision=precision)
+
+
+def test_the_text_of_a_pass():
+    lines = str(spoiled()).splitlines()
+    assert lines[0] == "PASSED: 52 tensors agree in float32"
+    assert lines[1].startswith("  the largest error is ")
+    assert "  ... 27 between; text(everything=True) shows all" in lines
+    assert lines[2] == "  not compared, since the trace has no such tensor: extra"
+
+
+@pytest.mark.parametrize(("count", "between"), [(24, []), (25, []), (26, ["  ... 1 between"])])
+def test_what_the_table_leaves_out_is_counted(count, between):
+    trace = trace_of()
+    candidate = {name: trace[name].astype(np.float32) for name in trace.places[:count]}
+    lines = str(testing.compare(candidate, trace)).splitlines()
+    assert [line.partition(";")[0] for line in lines if " between" in line] == between
+    last = lines[lines.index("  units: the error / the expected rounding error of float32") - 1]
+    assert trace.places[count - 1][-47:] in last
+
+
+def test_the_text_of_a_divergence():
+    name = "encoder.layer.1.attention.self.key"
+    report = spoiled(name, "logits")
+    text = str(report)
+    lines = text.splitlines()
+    assert lines[0] == f"DIVERGES first at {name}"
+    assert lines[1] == "  its error is too large"
+    assert lines[2].startswith("  worst at [")
+    assert " x the expected error" in lines[2]
+    last = "encoder.layer.1.attention.self.query"
+    assert f"  2 of 52 tensors diverge; the last that agrees: {last}" in lines
+    assert [line for line in lines if line.startswith("! ")] == [
+        line for line in lines if f"! {name} " in line or "! logits" in line
+    ]
+    assert "  ... 19 before" in lines
+    assert max(map(len, lines)) <= 100
+    whole = report.text(everything=True)
+    for shown in (*trace_of().places, name):
+        assert shown in whole or f"...{shown[-47:]}" in whole
+
+
+def test_the_text_of_a_pass_of_one_tensor():
+    trace = trace_of()
+    assert str(testing.compare(trace["logits"], trace)).startswith("PASSED: 1 tensor agrees in float32")
+
+
+def test_the_first_tensor_of_all():
+    assert "the last that agrees: none" in str(spoiled("embeddings.word_embeddings"))
+
+
+def test_places_in_between_that_the_candidate_does_not_have():
+    trace = trace_of()
+    right = as_float32(trace)
+    some = {
+        name: right[name] for name in ("encoder.layer.0.attention.output.dense", "encoder.layer.0.output.LayerNorm")
+    }
+    wrong = {**some, "encoder.layer.0.output.LayerNorm": some["encoder.layer.0.output.LayerNorm"] + 1}
+    text = " ".join(str(testing.compare(wrong, trace)).split())
+    between = [f"encoder.layer.0.{name}" for name in ("attention.output.sum", "attention.output.LayerNorm")]
+    between += [f"encoder.layer.0.{name}" for name in ("intermediate.dense", "intermediate.intermediate_act_fn")]
+    between += [f"encoder.layer.0.{name}" for name in ("output.dense", "output.sum")]
+    assert f"missing in between, perhaps the first to diverge: {', '.join(between)} candidate:" in text
+    wrong = {"embeddings.position_embeddings": right["embeddings.position_embeddings"] + 1}
+    assert "perhaps the first to diverge: embeddings.word_embeddings candidate:" in " ".join(
+        str(testing.compare(wrong, trace)).split()
+    )
+    assert "in between" not in str(spoiled("logits"))
+
+
+def test_other_names_of_a_place_are_told_once():
+    trace = trace_of()
+    values = trace["encoder.layer.0"].astype(np.float32)
+    both = {"encoder.layer.0.output.LayerNorm": values, "encoder.layer.0": values}
+    assert str(testing.compare(both, trace)).count("encoder.layer.0 ") == 0
+    both["encoder.layer.0"] = values + 1
+    report = testing.compare(both, trace)
+    assert report.first_divergence is not None
+    assert report.first_divergence.name == "encoder.layer.0"
+    assert "! encoder.layer.0 " in str(report)
+    alone = testing.compare({"encoder.layer.0": values}, trace)
+    assert "  encoder.layer.0 " in str(alone)
+
+
+def test_tensors_under_several_names_count_once():
+    trace = trace_of()
+    candidate = {name: values.astype(np.float32) for name, values in trace.items()}
+    assert len(candidate) > len(trace.places) == 52
+    assert str(testing.compare(candidate, trace)).startswith("PASSED: 52 tensors agree in float32")
+    for name in ("encoder.layer.1.output.LayerNorm", "encoder.layer.1.output", "encoder.layer.1", "logits"):
+        candidate[name] = candidate[name] + 1
+    assert "  2 of 52 tensors diverge; the last that agrees:" in str(testing.compare(candidate, trace))
+
+
+def test_a_misspelt_name_is_told_at_the_top():
+    trace = trace_of()
+    candidate = as_float32(trace)
+    candidate["encoder.layer.1.attention.self.quary"] = candidate.pop("encoder.layer.1.attention.self.query")
+    told = (
+        "not compared, since the trace has no such tensor: encoder.layer.1.attention.self.quary (is it "
+        "encoder.layer.1.attention.self.query?) candidate: dict"
+    )
+    report = testing.compare(candidate, trace)
+    assert report.passed
+    assert told in " ".join(str(report).split())
+    candidate["logits"] = candidate["logits"] + 1
+    assert told in " ".join(str(testing.compare(candidate, trace)).split())
+
+
+def test_a_name_that_only_another_trace_has_is_no_slip():
+    model, inputs = model_of(), case_of("LongformerForMaskedLM")[2]
+    part = testing.trace(model, names=["*.0.*.query", "*.0.*.key"], **inputs)
+    candidate = {f"encoder.layer.{layer}.attention.self.query": part[f"{SELF}.query"] for layer in (0, 1)}
+    lines = str(testing.compare(candidate, part, tolerance=1e-4)).splitlines()
+    assert "  not compared, since the trace has no such tensor: encoder.layer.1.attention.self.query" in lines
+
+
+def test_dtypes_layouts_and_padding_are_told():
+    trace = trace_of()
+    name = f"{SELF}.query"
+    turned = trace[name].swapaxes(0, 1).astype(np.float64)
+    text = " ".join(str(testing.compare({name: turned}, trace, ignore_padding=True)).split())
+    assert "dtype: some tensors are float64, not float32" in text
+    assert "layouts: (seq, batch, hidden) transposed" in text
+    assert "; without masked tokens" in text
+    assert "missing: embeddings.word_embeddings, embeddings.position_embeddings," in text
+
+
+# --- JSON and plot --------------------------------------------------------------------------------------------------
+
+
+def test_json_holds_everything():
+    trace = trace_of()
+    candidate = as_float32(trace)
+    candidate["logits"][0, 0, 0] = np.nan
+    report = testing.compare({**candidate, "lm_head.dense": object()}, trace)
+    facts = json.loads(report.to_json(indent=1))
+    assert (facts["passed"], facts["first_divergence"]) == (False, "lm_head.dense")
+    assert [entry["name"] for entry in facts["tensors"]] == list(report.tensors)
+    logits = facts["tensors"][-1]
+    assert (logits["nan"], logits["max_abs"], logits["index"], logits["got"]) == (1, "inf", [0, 0, 0], "nan")
+    assert logits["rmse"] == report.tensors["logits"].rmse
+    for field in ("precision", "tolerance", "candidate", "expected", "missing", "unknown", "ignore_padding"):
+        assert field in facts
+    assert json.loads(testing.compare(as_float32(trace), trace).to_json())["first_divergence"] is None
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+@pytest.mark.parametrize("tolerance", ["calibrated", "fixed"])
+def test_the_plot(suffix, tolerance, tmp_path):
+    pytest.importorskip("matplotlib")
+    trace = trace_of()
+    candidate = as_float32(trace)
+    candidate["logits"][0, 0, 0] = np.inf
+    for number, values in enumerate((candidate, as_float32(trace), {"encoder.layer.0": trace["encoder.layer.0"]})):
+        path = tmp_path / f"{number}.{suffix}"
+        testing.compare(values, trace, tolerance=tolerance).plot(path)
+        assert path.stat().st_size > 1000
+
+
+def test_what_the_plot_shows(tmp_path):
+    pytest.importorskip("matplotlib")
+    path = tmp_path / "plot.svg"
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        spoiled("encoder.layer.1.attention.self.key").plot(path)
+    drawn = path.read_text(encoding="utf-8")
+    for text in (
+        "diverges first at encoder.layer.1.attention.self.key",
+        "attention.self.key",
+        " layer 1",
+        "logits",
+        "passes",
+    ):
+        assert f">{text}<" in drawn, text
+
+
+def test_the_plot_tells_apart_by_shape(monkeypatch, tmp_path):
+    """In print, and to the colour-blind, red and blue dots are the same."""
+    axes = pytest.importorskip("matplotlib.axes").Axes
+    plot, markers = axes.plot, []
+    monkeypatch.setattr(
+        axes, "plot", lambda self, x, y, how, **rest: (markers.append(how), plot(self, x, y, how, **rest))
+    )
+    spoiled().plot(tmp_path / "plot.png")
+    assert len(markers) == 2
+    assert len(set(markers)) == 2
+
+
+def test_the_plot_shows_what_cannot_be_measured(monkeypatch, tmp_path):
+    axes = pytest.importorskip("matplotlib.axes").Axes
+    plot, shown = axes.plot, {}
+    monkeypatch.setattr(
+        axes, "plot", lambda self, x, y, how, **rest: (shown.update({how: list(x)}), plot(self, x, y, how, **rest))
+    )
+    trace = trace_of()
+    candidate = as_float32(trace)
+    candidate["logits"] = candidate["logits"][:, :-1]
+    report = testing.compare(candidate, trace)
+    report.plot(tmp_path / "plot.png")
+    assert report.first_divergence.name == "logits"
+    assert len(shown["X"]) == sum(not tensor.passed for tensor in report.tensors.values()) >= 1
+
+
+def test_a_plot_that_cannot_be(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    report = spoiled()
+    with pytest.raises(InputError, match="the plot cannot be written"):
+        report.plot(tmp_path / "plot.nonsense")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(InputError, match="the plot needs matplotlib: pip install"):
+        report.plot(tmp_path / "plot.png")
+
+
+@pytest.mark.parametrize("off", [1e-2, 1e-7, 1e-15])
+def test_the_worst_place_shows_two_numbers_that_differ(off):
+    expected = testing.trace(model_of(), input_ids=[[0, 5, 2]])
+    candidate = {"logits": expected["logits"] * (1 + off)}
+    report = testing.compare(candidate, expected, tolerance=0.0 if off > 1e-14 else 1e-17)
+    (line,) = [line for line in str(report).splitlines() if "worst at" in line]
+    got, wanted = re.search(r"got ([^,]+), expected ([^,]+)", line).groups()
+    assert got != wanted
