@@ -9,20 +9,11 @@ from copy import copy
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from .config_rules import (
-    UNUSED,
-    Label,
-    check_sizes,
-    check_values,
-    check_windows,
-    dtype_name,
-    id_to_label,
-    plain,
-    read_fields,
-)
-from .errors import ConfigError, InputError
-from .files import LOCATING, locate, write_beside
-from .hf_names import Alias, Fixed, HFNamed, accepts, unknown_attribute, unknown_name
+from .config_hf_methods import HINTS, NAMES, UNUSED, HFMethods
+from .config_rules import Label, check_sizes, check_values, check_windows, dtype_name, id_to_label, plain, read_fields
+from .errors import ConfigError
+from .files import locate, write_beside
+from .hf_names import accepts, unknown_attribute, unknown_name
 from .other_models import as_longformer
 
 CONFIG_NAME = "config.json"
@@ -30,25 +21,10 @@ CONFIG_NAME = "config.json"
 # How the weights are stored, by HF's newer and older name; the file of the weights says it itself.
 _DTYPES = {"dtype", "torch_dtype"}
 _TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
-_NO_PUSH = Fixed((False, None), "lf_ref does not upload; use huggingface_hub.upload_folder on the folder")
-_ALL_FIELDS = Fixed((True, False), "all fields are written, which HF reads as well")
-_HINTS = {
-    "get_config_dict": "LongformerConfig.from_pretrained(...).to_dict() has the fields",
-    "to_diff_dict": "to_dict() has all fields",
-    "push_to_hub": "save it with save_pretrained(), then use huggingface_hub.upload_folder",
-    "register_for_auto_class": "lf_ref runs no code from repositories, so there is nothing to register",
-}
 
 
-@accepts(
-    from_pretrained={**LOCATING, "gguf_file": Fixed((None,), "load the checkpoint that the GGUF file was made from")},
-    save_pretrained={"push_to_hub": _NO_PUSH},
-    to_json_string={"use_diff": _ALL_FIELDS},
-    to_json_file={"use_diff": _ALL_FIELDS},
-    from_json_file={"json_file": Alias("path")},
-    checks_flags=False,  # the fields have rules of their own, whose breach is a ConfigError
-)
-class LongformerConfig(metaclass=HFNamed):
+@accepts(checks_flags=False, **NAMES)  # the fields have rules of their own, whose breach is a ConfigError
+class LongformerConfig(HFMethods):
     """What a Longformer is made of: sizes, windows, special token ids, labels.
 
     Fields and defaults are those of HF's `LongformerConfig`.
@@ -82,7 +58,7 @@ class LongformerConfig(metaclass=HFNamed):
         ((32, 64), 510)
     """
 
-    _hf_hints = _HINTS
+    _hf_hints = HINTS
     model_type = "longformer"
 
     def __init__(
@@ -323,13 +299,6 @@ class LongformerConfig(metaclass=HFNamed):
         config.name_or_path = self.name_or_path
         return config
 
-    def update(self, config_dict: Mapping[str, Any]) -> None:
-        """Set several attributes, as in HF; config_dict: their values by name, and no mapping is an `InputError`."""
-        if not isinstance(config_dict, Mapping):
-            raise InputError(f"config_dict must be a mapping of values by name, got {type(config_dict).__name__}")
-        for name, value in config_dict.items():
-            setattr(self, name, value)
-
     def field_names(self) -> set[str]:
         """The names of the fields: those of a Longformer, those that HF has for every model, and those in `extra`."""
         own = vars(self).keys() - {"extra", "name_or_path"}
@@ -363,15 +332,6 @@ class LongformerConfig(metaclass=HFNamed):
         folder.mkdir(parents=True, exist_ok=True)
         self.to_json_file(folder / CONFIG_NAME)
 
-    def get_text_config(self, decoder: bool = False, encoder: bool = False) -> LongformerConfig:
-        """The config itself, as in HF for a model of texts; decoder, encoder: change nothing."""
-        return self
-
-    @property
-    def use_return_dict(self) -> bool:
-        """HF's older name of `return_dict`."""
-        return self.return_dict
-
     def __getattr__(self, name: str) -> Any:
         extra = vars(self).get("extra", {})
         for key in _DTYPES if name in _DTYPES else (name,):
@@ -379,7 +339,7 @@ class LongformerConfig(metaclass=HFNamed):
                 return extra[key]
         if name in UNUSED or name in _DTYPES:
             return copy(UNUSED.get(name))
-        raise unknown_attribute(self, name, _HINTS)
+        raise unknown_attribute(self, name, HINTS)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LongformerConfig) and self.to_dict() == other.to_dict()

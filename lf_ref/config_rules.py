@@ -1,4 +1,4 @@
-"""The rules on the fields of a configuration; each breach is a ConfigError that names the field."""
+"""The fields of a configuration: their rules, of which a breach is a ConfigError that names the field, and values."""
 
 from __future__ import annotations
 
@@ -11,34 +11,6 @@ import numpy as np
 
 from .errors import CheckpointFileError, ConfigError
 
-# HF's fields of every model, with its defaults, where they mean nothing to a Longformer: they can be read, and are
-# kept where a file has them.
-UNUSED: dict[str, Any] = {
-    **dict.fromkeys(
-        ("add_cross_attention", "do_sample", "early_stopping", "is_decoder", "is_encoder_decoder", "onnx_export"), False
-    ),
-    **dict.fromkeys(
-        ("output_scores", "remove_invalid_values", "return_dict_in_generate", "tf_legacy_loss", "tie_encoder_decoder"),
-        False,
-    ),
-    **dict.fromkeys(("torchscript", "use_bfloat16"), False),
-    **dict.fromkeys(("bad_words_ids", "begin_suppress_tokens", "cross_attention_hidden_size", "dtype", "prefix"), None),
-    **dict.fromkeys(
-        ("decoder_start_token_id", "exponential_decay_length_penalty", "finetuning_task", "forced_bos_token_id"), None
-    ),
-    **dict.fromkeys(("forced_eos_token_id", "suppress_tokens", "task_specific_params", "tokenizer_class"), None),
-    "max_length": 20,
-    "min_length": 0,
-    "num_beams": 1,
-    "num_beam_groups": 1,
-    "num_return_sequences": 1,
-    "top_k": 50,
-    **dict.fromkeys(("temperature", "top_p", "typical_p", "repetition_penalty", "length_penalty"), 1.0),
-    **dict.fromkeys(("chunk_size_feed_forward", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size"), 0),
-    "diversity_penalty": 0.0,
-    "pruned_heads": {},
-    "transformers_version": None,
-}
 # HF's names; "gelu" is the erf form.
 ACTIVATIONS = (
     "gelu",
@@ -164,6 +136,16 @@ def id_to_label(
     return {index: labels[index] for index in sorted(labels)}
 
 
+def read_fields(path: str | Path) -> Any:
+    """The JSON value in a file; other content is a `ConfigError`, none that can be read a `CheckpointFileError`."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid JSON: {error}") from error
+
+
 def plain(value: Any) -> Any:
     """A value that JSON can write, of NumPy's scalars and arrays, also in a list."""
     if isinstance(value, list | tuple):
@@ -179,13 +161,3 @@ def dtype_name(dtype: Any) -> str:
         return dtype.__name__
     name = str(dtype).removeprefix("torch.")
     return {"float": "float32", "half": "float16", "double": "float64"}.get(name, name)  # torch's other names
-
-
-def read_fields(path: str | Path) -> Any:
-    """The JSON value in a file; other content is a `ConfigError`, none that can be read a `CheckpointFileError`."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointFileError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid JSON: {error}") from error

@@ -22,6 +22,10 @@ class CheckpointFileError(CheckpointError, OSError):
     """A file, folder, repository or revision that is not there or cannot be read; also an `OSError`, as in HF."""
 
 
+class DownloadError(CheckpointFileError):
+    """A file that the Hub did not give, or that could not be asked for; it may another time."""
+
+
 class WeightsError(CheckpointError):
     """Weights that do not fit the class; the message shows some of the names, and the attributes hold all.
 

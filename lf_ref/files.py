@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 
-from .errors import CheckpointError, CheckpointFileError, InputError
-from .hf_names import Alias, Fixed, HFNames, Ignored
+from .errors import CheckpointError, CheckpointFileError, DownloadError, InputError
 
 DEMO = "demo"
 _DEMO_FOLDER = Path(__file__).parent / "demo"
@@ -160,7 +159,7 @@ class Repository(Source):
     def missing(self, what: str) -> CheckpointFileError:
         """The error for a file that does not exist, or that could not be requested."""
         if self._offline():
-            return CheckpointFileError(
+            return DownloadError(
                 f"{self._path(what)} of {self.name} (revision {self._asked}) is not in the cache, and asking the Hub "
                 f"is ruled out by local_files_only or HF_HUB_OFFLINE; load it once with the network, or give a folder"
             )
@@ -248,14 +247,14 @@ class Repository(Source):
                 f"{self.name} has no revision {self._revision!r}; give a branch, a tag, a commit hash or 'refs/pr/N'"
             )
         if isinstance(error, errors.LocalEntryNotFoundError):
-            return CheckpointFileError(
+            return DownloadError(
                 f"{filename} of {self.name} is not in the cache, and {constants.ENDPOINT} did not give it "
                 f"({_first_cause(error, outer)}): check the network and HF_ENDPOINT, or give a folder; there is "
                 f"none of the name {self.name} here"
             )
         if status is not None:
-            return CheckpointFileError(f"{where} answered {status} for {filename}: {error}")
-        return CheckpointFileError(
+            return DownloadError(f"{where} answered {status} for {filename}: {error}")
+        return DownloadError(
             f"the download of {filename} from {self.name} failed: {error}; try again, and if that does not help, "
             f"delete the repository's *.incomplete files in the cache"
         )

@@ -215,6 +215,6 @@ def _exportable(folder: Path, head: str) -> Any:
     """HF's model, ready to be converted."""
     torch, transformers = peer_modules()
     class_name, options = _CLASSES[head]
-    # `onnx_export` is HF's own switch for this; without it the numbers of an ONNX graph are wrong.
+    # `onnx_export` is HF's own switch for this; without it an ONNX graph computes wrong values.
     model = getattr(transformers, class_name).from_pretrained(folder, dtype=torch.float32, onnx_export=True, **options)
     return model.eval().requires_grad_(False)

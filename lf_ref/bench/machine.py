@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_info
 from ..kernels.threads import usable_cpus
 from ..version import __version__
 
-# What matters for the speed: vectors, and units for matrices and for short numbers.
+# What matters for the speed: vector width, and instructions for matrices and reduced precision.
 _FEATURES = (
     "avx2", "fma", "avx512f", "avx512vnni", "avx512bf16", "avxvnni", "amx-tile", "amx-bf16", "amx-int8",
     "neon", "dotprod", "i8mm", "bf16", "sve", "altivec", "vsx",
@@ -33,7 +33,7 @@ _numba_config: Any = numba.config  # which has no type annotations
 
 
 def features_used() -> list[str]:
-    """What the processor has of `_FEATURES`; nothing where Numba is told to compile for another."""
+    """Those of `_FEATURES` that the processor has; none if Numba compiles for another processor."""
     if _numba_config.CPU_NAME is not None:
         return []
     host = llvm.get_host_cpu_features()

@@ -73,14 +73,14 @@ def linear_share(own: Own) -> list[dict[str, Any]]:
     run = _encoder(own, size.tokens)
     encoder, rate = in_turns([run, product], own.repeats)
     linear = size.linear_flop_per_token * size.tokens
-    shares = [linear / whole / (product.flop / one) for whole, one in zip(encoder.seconds, rate.seconds, strict=True)]
+    rates = [linear / whole / (product.flop / one) for whole, one in zip(encoder.seconds, rate.seconds, strict=True)]
     gflops = product.flop / rate.median / 1e9
     return [
         _figure("sgemm", f"rate of a product [{size.tokens}, {hidden}] x [{hidden}, {inner}]", gflops, "GFLOP/s"),
         _figure(
             "linear-share",
             f"linear layers' arithmetic over the encoder's time, {size.tokens} tokens, as a share of that rate",
-            median(shares),
+            median(rates),
             "",
             ("at least", 0.75) if own.ours.dtype == "float32" else None,
         ),

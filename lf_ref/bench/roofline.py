@@ -22,7 +22,7 @@ from .timing import Product, in_turns
 _BYTES = 4  # of a float32
 # Operations on each number: additions, multiplications and divisions as the kernels write them, one for each.
 _NORM_OPERATIONS, _GELU_OPERATIONS = 10, 40
-# Rows of 1024 numbers of the arrays that memory bandwidth is measured on: more than any cache holds.
+# Rows of 1024 values of the arrays that measure the memory bandwidth: larger than any cache.
 _STREAM = 1 << 16
 
 
@@ -39,7 +39,7 @@ def drawing() -> Any:
 
 
 def check_place(path: Path) -> None:
-    """Refuse a file that cannot be drawn, as far as that can be told before the measuring.
+    """Refuse a file that cannot be written, as far as that is known before the measurement.
 
     Raises:
         InputError: matplotlib is not installed, the folder is not there, or no format has the ending.
@@ -73,16 +73,16 @@ def measure_parts(size: Size, num_threads: int, repeats: int) -> dict[str, Any]:
             {
                 "name": name,
                 "gflops": flop / timed.median / 1e9,
-                "flop_per_byte": flop / (_BYTES * numbers),
+                "flop_per_byte": flop / (_BYTES * values),
                 "seconds": timed.median,
             }
-            for (name, flop, numbers, _), timed in zip(parts, runs[2:], strict=True)
+            for (name, flop, values, _), timed in zip(parts, runs[2:], strict=True)
         ],
     }
 
 
 def _parts(size: Size, num_threads: int) -> list[tuple[str, int, int, Callable[[], Any]]]:
-    """Of each part its name, its floating-point operations, the numbers it moves at least, and how to run it."""
+    """Of each part its name, its floating-point operations, the least number of values it moves, and how to run it."""
     threads, rng = Threads(num_threads), np.random.default_rng(0)
     kernels = Kernels(threads)
     tokens, hidden, inner = size.tokens, size.config.hidden_size, size.config.intermediate_size
@@ -90,7 +90,7 @@ def _parts(size: Size, num_threads: int) -> list[tuple[str, int, int, Callable[[
     wide = rng.standard_normal((tokens, inner), np.float32)
     weight = rng.standard_normal((inner, hidden), np.float32)
     bias = np.zeros(hidden, np.float32)
-    wide_bias = np.full(inner, 0.5, np.float32)  # it works in place: without a bias the numbers would die out
+    wide_bias = np.full(inner, 0.5, np.float32)  # it works in place: without a bias the values would vanish
     everything, nothing = np.ones(tokens, bool), np.empty(0, np.int64)
     row = Row(slice(0, tokens), everything, everything, slice(0, tokens), nothing, nothing)
     reach = min(size.window // 2, tokens - 1)

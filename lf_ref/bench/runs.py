@@ -38,7 +38,7 @@ def run(
     """Measure what was chosen (nothing: everything that can be), and return the figures as JSON values.
 
     against: one of `kinds.PEERS`, or None for lf_ref alone. dtype: one of `kinds.DTYPES`; a peer without it runs in
-    float32. progress: is told what comes next. roofline: where to draw the plot, if wanted.
+    float32. progress: called with what comes next. roofline: where to draw the plot, if wanted.
 
     Raises:
         InputError: a name is unknown or not for this dtype and peer, or a package that this needs is missing.

@@ -84,7 +84,7 @@ class Size:
 
         dtype: what the weights are stored in; int8 as `lf-ref quantize` does it. The model is the same but for that.
 
-        The spread of the weights keeps the numbers of every layer near 1, so that mistakes show.
+        The scale of the weights keeps the values of every layer near 1, so that mistakes show.
         """
         config, rng = self.config, np.random.default_rng(_SEED)
         shapes: Shapes = {}

@@ -49,7 +49,7 @@ def works(size: Size) -> list[Work]:
 def compare(work: Work, sides: Mapping[str, Side], repeats: int) -> dict[str, Any]:
     """Time a piece of work on lf_ref, and side by side with a peer where there is one; the figures as JSON values.
 
-    sides: by their names, lf_ref's first. Where the peer fails, `failure` tells why, and lf_ref is timed alone.
+    sides: by their names, lf_ref's first. If the peer fails, `failure` is the reason, and lf_ref is timed alone.
     """
     names, things = list(sides), [work.prepare(side) for side in sides.values()]
     facts: dict[str, Any] = {"name": work.name, "title": work.title}

@@ -10,7 +10,7 @@ from .bench import bench
 from .docs import docs
 from .feature_extraction import feature_extraction
 from .fill_mask import fill_mask
-from .group import Commands
+from .group import SETTINGS, Commands
 from .info import info
 from .multiple_choice import multiple_choice
 from .oracle import oracle
@@ -26,18 +26,31 @@ from .zero_shot_classification import zero_shot_classification
 __all__ = ["main"]
 
 
-@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, invoke_without_command=True, context_settings=SETTINGS)
 @click.version_option(__version__, prog_name="lf-ref")
 @click.pass_context
 def main(context: click.Context) -> None:
     """Longformer on a CPU, without torch.
 
-    Texts come from the command line, from a file (--file), or one from each line of a file (--lines); "-" is standard
-    input. Mistakes end in one line on standard error and exit code 2. Each command has a --help with an example.
+    Give a text as an argument, as a file (--file), or as one line of a file for each text (--lines). "-" is standard
+    input, which is also read if no text is given and it is not a terminal. Each command has a --help with an example.
 
     \b
     Example:
       lf-ref fill-mask "He opened the <mask> and went into the room."
+
+    \b
+    Exit codes:
+      0    done
+      1    not possible now: a download, the disk or the memory failed; or a comparison found a difference
+      2    the command, an argument or the input is wrong
+      130  interrupted
+
+    \b
+    Shell completion of commands, options, folders and case names; put the line for your shell into its startup file:
+      bash  eval "$(_LF_REF_COMPLETE=bash_source lf-ref)"
+      zsh   eval "$(_LF_REF_COMPLETE=zsh_source lf-ref)"
+      fish  _LF_REF_COMPLETE=fish_source lf-ref | source
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

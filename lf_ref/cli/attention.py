@@ -7,28 +7,29 @@ from typing import Any
 import click
 
 from ..errors import InputError
-from .options import checkpoint_options, engine_options, length_options, load, tokenizer_option
+from .help import Number, command
+from .options import checkpoint_options, engine_options, file_option, length_options, load, tokenizer_option
 from .output import path_to_write, writing
 from .texts import document
 
 _FORMATS = (".png", ".svg", ".pdf")
 
 
-@click.command("attention", short_help="Draw which tokens attend to which.")
+@command("attention", short_help="Draw an attention map.")
 @click.argument("text", required=False)
-@click.option("--file", metavar="PATH|-", help="Read the text from a UTF-8 file, or from standard input.")
-@click.option("--layer", type=click.IntRange(min=0), help="Counted from 0 (default: the last).")
-@click.option("--head", type=click.IntRange(min=0), help="Counted from 0 (default: the mean of all heads).")
+@file_option()
+@click.option("--layer", type=Number(min=0), help="Layer, from 0 (default: the last).")
+@click.option("--head", type=Number(min=0), help="Head, from 0 (default: the mean of all heads).")
 @click.option(
     "--global",
     "positions",
     metavar="POSITION",
     type=int,
     multiple=True,
-    help="Give the token there global attention: from 0, or from -1 at the end; may be repeated (default: 0, the <s>).",
+    help="Position of a token with global attention, from 0, or from -1 backwards; repeatable (default: 0, the <s>).",
 )
-@click.option("--no-global", is_flag=True, help="Give no token global attention: the sliding window alone.")
-@click.option("--out", metavar="PATH", required=True, help="The picture: a .png, .svg or .pdf file.")
+@click.option("--no-global", is_flag=True, help="Use sliding-window attention alone, without global tokens.")
+@click.option("--out", metavar="PATH", required=True, help="Write the picture to a .png, .svg or .pdf file.")
 @length_options
 @checkpoint_options
 @tokenizer_option
@@ -45,11 +46,11 @@ def attention(
     max_length: int | None,
     **source: Any,
 ) -> None:
-    """Draw how much each token of TEXT attends to each other one: a row for each query, a column for each key.
+    """Draw the attention map of TEXT: a row for each query, a column for each key.
 
-    Only what attention can reach is coloured: the sliding window, a band along the diagonal, and the rows and columns
-    of the global tokens, which are marked at the edge. `lf-ref tokenize` tells positions. In the picture of a long text
-    a cell stands for several tokens.
+    Colours show the attention weights inside the sliding window, a band along the diagonal, and in the rows and columns
+    of the global tokens, which are marked at the edge. `lf-ref tokenize` shows the positions of tokens. For a long text
+    a cell of the picture covers several tokens.
 
     \b
     Examples:
@@ -80,5 +81,5 @@ def attention(
 def _number(what: str, given: int | None, count: int, default: Any) -> Any:
     """The layer or head that was asked for."""
     if given is not None and given >= count:
-        raise InputError(f"--{what} {given} is not there: this model has {count}, counted from 0 to {count - 1}")
+        raise InputError(f"this model has no --{what} {given}: it has {count}, from 0 to {count - 1}")
     return default if given is None else given

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..bench.roofline import drawing
+from ..errors import InputError
 from ..model.attentions import dense_attentions
 from ..model.base import LongformerPreTrainedModel
 from ..model.global_attention import on_positions
@@ -28,37 +32,50 @@ _LAST_LETTER = "\u017f"
 _UNDATED = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AttentionMap:
-    """How much queries attend to keys, cell by cell, with what there is to say about it.
+    """The attention weights of one layer, cell by cell.
 
-    shares: float [cells, cells]; what the queries of a cell give to the keys of a cell together, in the mean, so that
-        each row adds up to 1. reached: bool, the same shape: whether attention can go there. length: of the text, in
-        tokens. globals: positions of its global tokens.
+    weights: float [cells, cells]; summed over the keys of a cell, averaged over its queries, so that each row sums to
+        1. reached: bool, the same shape: whether the window or a global token lets attention reach the cell. length: of
+        the text, in tokens. globals: positions of its global tokens.
     """
 
-    shares: Array
+    weights: Array
     reached: Array
     length: int
     per_cell: int
     globals: list[int]
     title: str
 
+    def __repr__(self) -> str:
+        return f"<AttentionMap: {self.title}>"
+
+    def _repr_html_(self) -> str | None:
+        """The picture, for notebooks; None without matplotlib."""
+        picture = BytesIO()
+        try:
+            draw(self, [], picture, "png")
+        except InputError:
+            return None
+        data = b64encode(picture.getvalue()).decode()
+        return f"<img alt='{escape(repr(self), quote=True)}' style='max-width:100%' src='data:image/png;base64,{data}'>"
+
 
 def measure(
     model: LongformerPreTrainedModel, ids: Sequence[int], positions: Sequence[int], layer: int, head: int | None
 ) -> AttentionMap:
-    """Run an encoder on one text, and put the attention of one layer into cells.
+    """Run an encoder on one text, and reduce the attention weights of one layer to cells.
 
-    ids: of the whole row; positions: which of them are global, negative ones counted from the end; head: None for the
-    mean of all.
+    ids: of the whole row; positions: of the global tokens, negative ones counted from the end; head: None for the mean
+    of all.
 
     Raises:
         InputError: a position lies outside the text.
     """
     mask = on_positions([ids], np.array(positions, np.int64))
     place = f"encoder.layer.{layer}.attention.self.probabilities"
-    # Of a traced run only what is named is kept; those of all layers take a gigabyte for a long text.
+    # Record these tensors alone: those of all layers take a gigabyte for a long text.
     traced = trace(
         model,
         names=[place, f"{place}_global"],
@@ -72,7 +89,7 @@ def measure(
         traced[name][:, chosen].mean(axis=1, keepdims=True) if name in traced else None
         for name in (place, f"{place}_global")
     )
-    assert local is not None  # only of global attention there may be none
+    assert local is not None  # only global attention may be absent
     window = model.config.windows[layer]
     per_cell = -(-len(ids) // _MOST_CELLS)
     heads = f"head {head}" if head is not None else f"mean of {model.config.num_attention_heads} heads"
@@ -104,15 +121,19 @@ def reach(is_global: Array, one_sided: int, per_cell: int) -> Array:
     return (between <= one_sided) | holds_global[:, None] | holds_global
 
 
-def draw(found: AttentionMap, tokens: Sequence[str], path: Path, kind: str) -> None:
-    """Draw a map into a file; kind: "png", "svg" or "pdf"."""
+def draw(found: AttentionMap, tokens: Sequence[str], path: Path | BinaryIO, kind: str) -> None:
+    """Draw a map into a file.
+
+    tokens: their texts, or nothing to show positions alone; path: of the file, or an open one; kind: "png", "svg" or
+    "pdf".
+    """
     figure = drawing().Figure(figsize=(8, 7), layout="constrained")
     axes = figure.subplots()
-    edge = len(found.shares) * found.per_cell - 0.5
+    edge = len(found.weights) * found.per_cell - 0.5
     image = axes.imshow(
-        np.ma.masked_array(found.shares, ~found.reached),
+        np.ma.masked_array(found.weights, ~found.reached),
         cmap="cividis_r",  # its lightness tells the order, in print and to every eye
-        norm=import_module("matplotlib.colors").PowerNorm(0.5, 0),  # most shares are small
+        norm=import_module("matplotlib.colors").PowerNorm(0.5, 0),  # most weights are small
         extent=(-0.5, edge, edge, -0.5),
         interpolation="nearest",
     )
@@ -121,8 +142,8 @@ def draw(found: AttentionMap, tokens: Sequence[str], path: Path, kind: str) -> N
     axes.set_title(found.title, pad=16, fontsize="medium")
     _mark_globals(figure, axes, found.globals)
     _name_tokens(axes, tokens)
-    shares = "share of a query's attention" if found.per_cell == 1 else "sum over a cell's keys, mean over its queries"
-    figure.colorbar(image, label=f"{shares} (square root scale)", shrink=0.8)
+    weights = "attention weight" if found.per_cell == 1 else "attention weight, summed over keys, averaged over queries"
+    figure.colorbar(image, label=f"{weights} (square root scale)", shrink=0.8)
     with import_module("matplotlib").rc_context({"svg.hashsalt": "lf-ref"}):  # the same picture is the same file
         figure.savefig(path, format=kind, dpi=150, metadata=_UNDATED[kind])
 
@@ -138,9 +159,9 @@ def _mark_globals(figure: Any, axes: Any, places: Sequence[int]) -> None:
 
 
 def _name_tokens(axes: Any, tokens: Sequence[str]) -> None:
-    """The tokens along both axes where there is room for them, else their positions."""
+    """The tokens along both axes if they fit, else their positions."""
     axes.set(xlabel="key", ylabel="query")
-    if len(tokens) > _MOST_LABELS:
+    if not tokens or len(tokens) > _MOST_LABELS:
         axes.set(xlabel="key (position in tokens)", ylabel="query (position in tokens)")
         return
     names = [_drawable(token) for token in tokens]

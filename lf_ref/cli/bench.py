@@ -8,34 +8,44 @@ from typing import Any
 import click
 
 from ..bench.kinds import DTYPES, PEERS
+from .help import COUNT, Number, command
+from .options import threads_option
 from .output import echo, print_json, table
 
-_COUNT = click.IntRange(min=1)
 
-
-@click.command("bench", short_help="Measure the speed, alone or beside a peer.")
+@command("bench", short_help="Measure the speed, alone or against a peer.")
 @click.option(
     "--against",
     type=click.Choice(PEERS),
-    help="Compare with it, with the same weights and texts; float32 stands for lf_ref itself in float32.",
+    help="Compare with this library on the same weights and texts; float32 is lf_ref itself in float32.",
 )
 @click.option(
     "--dtype",
     type=click.Choice(DTYPES),
     default="float32",
     show_default=True,
-    help="Of lf_ref, and of the peer where it has that.",
+    help="Precision of lf_ref, and of the other library if it has it.",
 )
-@click.option("--work", "chosen", metavar="NAME", multiple=True, help="Measure only this; may be repeated.")
-@click.option("--repeats", type=_COUNT, default=5, show_default=True, help="Timed runs of each side.")
-@click.option("--num-threads", type=_COUNT, help="Threads of both sides (default: all CPUs).")
-@click.option("--layers", type=_COUNT, default=12, show_default=True, help="Layers of the model; fewer take less time.")
-@click.option("--heads", type=_COUNT, default=12, show_default=True, help="Attention heads, each 64 numbers wide.")
-@click.option("--window", type=click.IntRange(min=8), default=512, show_default=True, help="Both sides, in tokens.")
-@click.option("--tokens", type=click.IntRange(min=64), default=4096, show_default=True, help="Length of the long text.")
-@click.option("--vocabulary", type=click.IntRange(min=8), default=50265, show_default=True, help="Words of the model.")
-@click.option("--roofline", type=click.Path(dir_okay=False, path_type=Path), help="Draw the rates of the parts there.")
-@click.option("--json", "as_json", is_flag=True, help="Print all figures, every single run too, as JSON.")
+@click.option("--work", "chosen", metavar="NAME", multiple=True, help="Measure only this; repeatable.")
+@click.option("--repeats", type=COUNT, default=5, show_default=True, help="Number of timed runs of each library.")
+@threads_option
+@click.option("--layers", type=COUNT, default=12, show_default=True, help="Number of layers of the model.")
+@click.option("--heads", type=COUNT, default=12, show_default=True, help="Number of heads, each of 64 dimensions.")
+@click.option(
+    "--window",
+    type=Number(min=8),
+    default=512,
+    show_default=True,
+    help="Attention window, in tokens.",
+)
+@click.option("--tokens", type=Number(min=64), default=4096, show_default=True, help="Tokens of the long text.")
+@click.option("--vocabulary", type=Number(min=8), default=50265, show_default=True, help="Size of the vocabulary.")
+@click.option(
+    "--roofline",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw a roofline plot into this file.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all results, with every run, as JSON.")
 def bench(
     against: str | None,
     dtype: str,
@@ -46,13 +56,13 @@ def bench(
     as_json: bool,
     **size: int,
 ) -> None:
-    """Measure lf_ref on a model of random weights, by default of the size of the published base checkpoints.
+    """Measure the speed of lf_ref on a model with random weights, by default of the size of the base checkpoints.
 
-    Times are medians of runs that take turns with the peer's; the ratio is the median over the pairs. The difference is
-    the largest of all numbers of the two results. "at least" is what lf_ref means to reach.
+    Times are medians over runs that alternate between the two libraries; the ratio is the median over pairs of runs.
+    The difference is the largest absolute difference of the two results. "at least" is the ratio that lf_ref aims at.
 
-    OpenVINO and ONNX Runtime run HF's model, converted for one length of text at a time. That takes minutes, and is not
-    part of the times; what cannot be converted or run is named below the table, with the reason.
+    OpenVINO and ONNX Runtime run HF's model, converted separately for each length of text. The conversion takes
+    minutes, which the times do not include. The notes below the table name what cannot be converted or run, and why.
 
     \b
     Examples:

@@ -45,7 +45,7 @@ def tensor_facts(tensors: StoredTensors, config: LongformerConfig, dtype: str) -
 
 
 def _itemsize(name: str, shape: tuple[int, ...], dtype: str) -> int:
-    """Bytes of each number of a parameter in memory; scales of rows do not count."""
+    """Bytes of each element of a parameter in memory; scales of rows do not count."""
     if dtype not in REDUCED:
         return np.dtype(dtype).itemsize
     return {"bfloat16": 2, "int8": 1}[dtype] if is_reducible(name, shape) else np.dtype(np.float32).itemsize
@@ -73,7 +73,7 @@ def flop(config: LongformerConfig, length: int) -> int:
     """Floating-point operations of the encoder for one text without global tokens; a multiply-add counts as two."""
     hidden, inner = config.hidden_size, config.intermediate_size
     linear = 2 * length * (4 * hidden * hidden + 2 * hidden * inner) * config.num_hidden_layers
-    # Scores and sums of values: two products over the hidden size for each pair of a query and a key.
+    # Scores and weighted sums: two dot products over the hidden size for each pair of a query and a key.
     return linear + sum(4 * hidden * pairs(length, window // 2) for window in config.windows)
 
 
@@ -88,7 +88,10 @@ def pairs(length: int, one_sided: int) -> int:
 
 
 def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_threads: int | None) -> dict[str, Any]:
-    """The arithmetic for texts of these lengths, and the seconds it takes at the measured rate of a matrix product."""
+    """The arithmetic for texts of these lengths, and the seconds it takes at the measured rate of a matmul."""
+    from ..compilation import announce_compilation
+
+    announce_compilation()
     from ..kernels.engine import Kernels
     from ..kernels.threads import Threads, limit_blas
 
@@ -114,7 +117,7 @@ def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_t
 
 
 def measured_rate(config: LongformerConfig, dtype: str, threads: Threads, rows: int) -> float:
-    """Operations in a second of a product like those of the feed-forward network, with so many rows."""
+    """Operations in a second of a matmul like those of the feed-forward network, with so many rows."""
     product = _product(config, dtype, threads, rows)
     operations = 2 * rows * config.hidden_size * config.intermediate_size
     product()  # may compile

@@ -1,4 +1,4 @@
-"""What each dtype changes in the hidden states of a model and in the words it puts for masks, judged by float64."""
+"""The accuracy of each dtype against float64: hidden states, and predictions at masks."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def compare(
 
     tokenizer: of which checkpoint, if not of the same.
 
-    Returns for each dtype the bytes of the weights, the mean loss and the share of right answers at the masks, the
-    share of float64's answers, and by layer the largest error of the hidden states and its root mean square relative to
+    Returns for each dtype the bytes of the weights, the mean loss and the top-1 accuracy at the masks, the agreement
+    with float64's predictions, and by layer the largest error of the hidden states and its root mean square relative to
     theirs. Infinite or NaN results are no error here and show as such.
 
     Raises:

@@ -9,21 +9,27 @@ from typing import Any
 import click
 
 from ..errors import InputError
+from .help import command, complete_file, input_option
 from .options import length_options, load, model_options, text_options
-from .output import answer_lines, path_to_write, print_json, writing
+from .output import answer_lines, path_to_write, print_json, stream_lines, writing
 from .texts import TEXT, Lines, one_or_lines
 
 
-@click.command("feature-extraction", short_help="Vectors of a text, as JSON or a NumPy file.")
+@command("feature-extraction", short_help="Compute embeddings of a text.")
 @click.argument("text", required=False)
 @click.option(
     "--pooling",
     type=click.Choice(["none", "cls", "mean"]),
     default="mean",
     show_default=True,
-    help="A vector for each token, that of the first token, or the mean of all.",
+    help="Return a vector for each token, that of the first token, or the mean over all tokens.",
 )
-@click.option("--out", metavar="PATH", help="Write arrays to a .npy file, or to a .npz with arr_0, arr_1, ... by text.")
+@input_option(
+    "--out",
+    metavar="PATH",
+    shell_complete=complete_file,
+    help="Write arrays to a .npy file, or to a .npz file as arr_0, arr_1, ... for each text.",
+)
 @text_options
 @length_options
 @model_options
@@ -38,7 +44,7 @@ def feature_extraction(
     max_length: int | None,
     **source: Any,
 ) -> None:
-    """Give the vectors that the model makes of TEXT, as JSON or as a NumPy file.
+    """Compute the embeddings of TEXT, as JSON or as a NumPy file.
 
     \b
     Examples:
@@ -61,23 +67,23 @@ def feature_extraction(
     options["return_tensors"] = True
     if isinstance(given, Lines):
         texts = (text for text, _ in given.records(TEXT))
-        found: Iterable[Any] = pipe.stream(texts, name=given.name, **options)
+        found: Iterable[Any] = stream_lines(pipe, texts, given, **options)
         count = _write(path, found if pooling != "none" else (features[0] for features in found))
-        told = f"{count} texts"
+        summary = f"{count} texts"
     else:
         features = pipe(given, **options)
         features = features[0] if pooling == "none" else features
         _write(path, [features], alone=True)
-        told = f"{features.dtype} {features.shape}"
+        summary = f"{features.dtype} {features.shape}"
     if not source["quiet"]:
-        click.echo(f"wrote {path}: {told}", err=True)
+        click.echo(f"wrote {path}: {summary}", err=True)
 
 
 def _check_path(out: str, ragged: bool) -> Path:
-    """The file to write; refused before the work begins, where it can be told that it cannot be written."""
+    """The file to write; refused before the work begins, if it is clear that it cannot be written."""
     path = path_to_write(out, (".npy", ".npz"))
     if ragged and path.suffix == ".npy":
-        raise InputError("texts have different numbers of tokens, so with --pooling none --lines needs --out NAME.npz")
+        raise InputError("with --pooling none, --lines needs --out NAME.npz, since texts differ in length")
     return path
 
 

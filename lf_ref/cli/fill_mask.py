@@ -6,15 +6,16 @@ from typing import Any
 
 import click
 
+from .help import COUNT, command
 from .options import length_options, load, model_options, text_options
 from .output import answer, answer_lines, echo, table, visible
 from .texts import TEXT, Lines, one_or_lines
 
 
-@click.command("fill-mask", short_help="Fill the masks of a text.")
+@command("fill-mask", short_help="Predict the masked words of a text.")
 @click.argument("text", required=False)
-@click.option("--top-k", type=click.IntRange(min=1), default=5, show_default=True, help="Answers for each mask.")
-@click.option("--target", "targets", multiple=True, help="Score only this word; may be given several times.")
+@click.option("--top-k", type=COUNT, default=5, show_default=True, help="Number of answers for each mask.")
+@click.option("--target", "targets", multiple=True, help="Score only this word; repeatable.")
 @text_options
 @length_options
 @model_options
@@ -29,7 +30,7 @@ def fill_mask(
     max_length: int | None,
     **source: Any,
 ) -> None:
-    """Name the words that fit where TEXT says <mask>.
+    """Predict the words of TEXT that <mask> stands for.
 
     \b
     Examples:

@@ -10,23 +10,36 @@ from typing import Any
 
 import click
 
-from ..errors import LfRefError
+from ..errors import DownloadError, LfRefError
+from .help import Command
 
+IMPOSSIBLE = 1  # what was asked could not be done: the same command may succeed another time
 BAD_INPUT = 2
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
-class _Ended(Exception):  # noqa: N818 - no error
-    """The command is over early, and all is said. (click would print an empty line for an interruption.)"""
+# Of every command; the help is as wide as the terminal.
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": sys.maxsize}
+# Errors of the operating system that mean a wrong argument.
+_WRONG_PATH = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
 
-    def __init__(self, code: int) -> None:
+
+class _Ended(Exception):  # noqa: N818 - no error
+    """The command is over early. (click would print an empty line for an interruption.)
+
+    code: its exit code. message: of the error that ended it, if one did.
+    """
+
+    def __init__(self, code: int, message: str = "") -> None:
         super().__init__()
-        self.code = code
+        self.code, self.message = code, message
 
 
 class Commands(click.Group):
     """A group of commands that turns errors into a line that begins with "Error: " and an exit code."""
+
+    command_class = Command
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command that the arguments name, and exit."""
@@ -48,7 +61,7 @@ class Commands(click.Group):
             raise _Ended(BROKEN_PIPE) from None
         except LfRefError as error:
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
-            raise click.ClickException(in_flags(str(error), command)) from error
+            raise _Ended(exit_code(error), in_flags(str(error), command)) from error
         return result
 
     def _run(self, *args: Any, **extra: Any) -> int:
@@ -59,6 +72,8 @@ class Commands(click.Group):
                 code = super().main(*args, **extra)
             _flush()
         except _Ended as end:
+            if end.message:
+                return _fail(end.message, end.code)
             _drop_output()
             return end.code
         except click.UsageError as error:
@@ -70,8 +85,26 @@ class Commands(click.Group):
             return INTERRUPTED
         except OSError as error:
             _drop_output()
-            return BROKEN_PIPE if isinstance(error, BrokenPipeError) else _fail(str(error))
+            return BROKEN_PIPE if isinstance(error, BrokenPipeError) else _fail(str(error), exit_code(error))
+        except MemoryError as error:
+            return _fail(f"not enough memory: {error}; try a smaller --batch-tokens, or shorter texts", IMPOSSIBLE)
         return code if isinstance(code, int) else 0
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of an error: 1 if a download, the disk or the system failed, 2 if what was given is wrong.
+
+    >>> from lf_ref import InputError
+    >>> exit_code(InputError("no mask")), exit_code(DownloadError("no network")), exit_code(OSError(28, "disk full"))
+    (2, 1, 1)
+    """
+    if isinstance(error, DownloadError):
+        return IMPOSSIBLE
+    if isinstance(error, LfRefError):
+        return BAD_INPUT if error.__cause__ is None else exit_code(error.__cause__)
+    # What HTTP libraries raise may be an OSError too, without a number of the system's.
+    of_system = isinstance(error, OSError) and error.errno is not None
+    return IMPOSSIBLE if of_system and not isinstance(error, _WRONG_PATH) else BAD_INPUT
 
 
 def in_flags(message: str, command: click.Command | None) -> str:
@@ -91,9 +124,9 @@ def in_flags(message: str, command: click.Command | None) -> str:
     return re.sub(r"\b(?P<name>[a-z_]+)=(True\b|(?P<valued>(?=[\w'\"]))|)", spell, message)
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, code: int = BAD_INPUT) -> int:
     click.echo(f"Error: {one_line(message)}", err=True)
-    return BAD_INPUT
+    return code
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -6,34 +6,34 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import DTYPES, checkpoint_options, quietly
-from .output import echo, print_json, table
+from .help import COUNT, command, complete_folder, performance_option
+from .options import DTYPES, checkpoint_options, json_option, quietly, threads_option
+from .output import echo, print_json, table, visible
 
 if TYPE_CHECKING:
     from ..config import LongformerConfig
 
-_SHOWN = (
-    "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "vocab_size",
-    "max_position_embeddings", "type_vocab_size", "attention_window", "layer_norm_eps", "pad_token_id", "sep_token_id",
-)  # fmt: skip
+# Tasks whose answers are labels of the checkpoint's own.
+_CLASSIFYING = {"text-classification", "token-classification"}
+_MOST_LABELS = 10
 
 
-@click.command("info", short_help="Tell what a checkpoint holds and costs.")
-@click.argument("folder", metavar="[FOLDER|REPO]", required=False)
-@click.option(
-    "--length", "lengths", type=click.IntRange(min=1), multiple=True, help="Tokens to estimate for; may be repeated."
-)
-@click.option(
+@command("info", short_help="Show the contents and the cost of a checkpoint.")
+@click.argument("folder", metavar="[FOLDER|REPO]", required=False, shell_complete=complete_folder)
+@click.option("--length", "lengths", type=COUNT, multiple=True, help="Estimate for a text of N tokens; repeatable.")
+@click.option("--tensors", "with_tensors", is_flag=True, help="List the tensors.")
+@json_option
+@performance_option(
     "--dtype",
     type=click.Choice(DTYPES),
-    help="Of the weights in memory and of the estimate (default: as it would be loaded).",
+    help="Precision of the weights in memory and of the estimate (default: as the checkpoint would be loaded).",
 )
-@click.option("--num-threads", type=click.IntRange(min=1), help="Threads to estimate for (default: all CPUs).")
-@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
+@threads_option
 @checkpoint_options
 def info(
     folder: str | None,
     lengths: tuple[int, ...],
+    with_tensors: bool,
     dtype: str | None,
     num_threads: int | None,
     as_json: bool,
@@ -41,7 +41,7 @@ def info(
     quiet: bool,
     **source: Any,
 ) -> None:
-    """Tell what a checkpoint holds: config, tensors, tasks, memory, and about how long a text takes on this machine.
+    """Show a checkpoint: its tasks, sizes and memory, and an estimate of the time for a text on this machine.
 
     \b
     Example:
@@ -75,24 +75,32 @@ def info(
         print_json(facts, indent=2)
     else:
         _show(facts, config)
+        if with_tensors:
+            _show_tensors(facts)
 
 
 def _show(facts: dict[str, Any], config: LongformerConfig) -> None:
-    table(
-        [
-            ["checkpoint", facts["name"]],
-            ["file", facts["file"]],
-            ["tasks", ", ".join(facts["tasks"]) or "none: weights are missing"],
-            ["labels", ", ".join(map(str, config.id2label.values())) + " (of a classification head)"],
-            ["parameters", f"{facts['parameters']:,}"],
-            ["in the file", f"{_size(facts['stored_bytes'])} ({', '.join(facts['stored_dtypes'])})"],
-            ["in memory", f"{_size(facts['memory_bytes'])} as {facts['dtype']}, {facts['copied']}"],
-            ["longest input", f"{facts['longest_input']} tokens"],
-        ]
-    )
-    echo("\nconfig")
-    table([[f"  {name}", str(getattr(config, name))] for name in _SHOWN])
+    labels = [visible(str(label)) for label in config.id2label.values()]
+    windows = config.windows if len(set(config.windows)) > 1 else config.windows[:1]
+    rows = [
+        ["checkpoint", facts["name"]],
+        ["file", facts["file"]],
+        ["tasks", ", ".join(facts["tasks"]) or "none: weights are missing"],
+        ["labels", ", ".join(labels[:_MOST_LABELS]) + (f", ... ({len(labels)})" if len(labels) > _MOST_LABELS else "")],
+        ["parameters", f"{facts['parameters']:,}"],
+        ["in the file", f"{_size(facts['stored_bytes'])} ({', '.join(facts['stored_dtypes'])})"],
+        ["in memory", f"{_size(facts['memory_bytes'])} as {facts['dtype']}, {facts['copied']}"],
+        ["longest input", f"{facts['longest_input']} tokens"],
+        ["encoder", f"{config.num_hidden_layers} layers, {config.num_attention_heads} heads, {config.hidden_act}"],
+        ["sizes", f"hidden {config.hidden_size}, intermediate {config.intermediate_size}"],
+        ["window", f"{', '.join(map(str, windows))} tokens" + ("" if len(windows) == 1 else ", by layer")],
+        ["vocabulary", f"{config.vocab_size} tokens"],
+    ]
+    table([row for row in rows if row[0] != "labels" or _CLASSIFYING & set(facts["tasks"])])
     _show_estimates(facts["estimates"])
+
+
+def _show_tensors(facts: dict[str, Any]) -> None:
     echo("\ntensors")
     rows = [["  name", "dtype", "shape", "size"]]
     rows += [
@@ -103,7 +111,7 @@ def _show(facts: dict[str, Any], config: LongformerConfig) -> None:
 
 
 def _show_estimates(estimates: dict[str, Any]) -> None:
-    echo("\nestimate of the encoder, one text at a time")
+    echo("\nestimate for the encoder, one text at a time")
     rows = [["  tokens", "GFLOP", "seconds", "working memory"]]
     rows += [
         [f"  {one['length']}", f"{one['gflop']:.1f}", f"{one['seconds']:.2g}", _size(one["working_bytes"])]
@@ -111,8 +119,8 @@ def _show_estimates(estimates: dict[str, Any]) -> None:
     ]
     table(rows, right=[0, 1, 2, 3])
     rate, threads = f"{estimates['gflop_per_second']:.0f} GFLOP/s", f"{estimates['threads']} thread(s)"
-    echo(f"  As if all of it ran at the {rate} that a matrix product in {estimates['dtype']} just reached here")
-    echo(f"  with {threads}. No run is quite like that: attention is slower, and other work on the machine counts.")
+    echo(f"  At the {rate} that a matmul in {estimates['dtype']} reached on {threads}.")
+    echo("  A real run takes longer: attention is slower than a matmul.")
 
 
 def _size(count: int) -> str:

@@ -7,14 +7,15 @@ from typing import Any
 import click
 
 from ..errors import InputError
+from .help import COUNT, command
 from .options import input_options, length_options, load, model_options
 from .output import answer, answer_lines, table, visible
 from .texts import Lines, argument, document
 
 
-@click.command("multiple-choice", short_help="Choose what goes with a text.")
+@command("multiple-choice", short_help="Rank answers to a question.")
 @click.argument("texts", metavar="[QUESTION] [CHOICE]...", nargs=-1)
-@click.option("--top-k", type=click.IntRange(min=1), help="Choices, the best first (default: all).")
+@click.option("--top-k", type=COUNT, help="Number of choices, the best first (default: all).")
 @input_options('{"question": ..., "choices": [...]}', "the question")
 @length_options
 @model_options
@@ -28,7 +29,7 @@ def multiple_choice(
     max_length: int | None,
     **source: Any,
 ) -> None:
-    """Sort the CHOICEs by how well they go with QUESTION, which may be any text. With --file all TEXTs are choices.
+    """Rank the CHOICEs by how well they answer or continue QUESTION. With --file all arguments are choices.
 
     \b
     Example:

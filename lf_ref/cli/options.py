@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .help import (
+    COUNT,
+    complete_file,
+    complete_folder,
+    input_option,
+    model_option,
+    other_option,
+    performance_option,
+)
+
 if TYPE_CHECKING:
     from ..pipelines import Pipeline
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DTYPES = ["float32", "float64", "bfloat16", "int8"]
-
-_COUNT = click.IntRange(min=1)
 
 
 def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -29,43 +37,58 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
     return decorate
 
 
+# Where the files of a checkpoint come from, whatever names it.
+source_options = _together(
+    model_option("--revision", help="Branch, tag or commit of the Hub repository."),
+    model_option("--token", help="Access token of the Hub (default: $HF_TOKEN, or that of the login)."),
+    model_option(
+        "--cache-dir",
+        metavar="FOLDER",
+        shell_complete=complete_folder,
+        help="Folder of downloads (default: the cache of the Hub).",
+    ),
+    model_option("--local-files-only", is_flag=True, help="Use local files only; send no request to the Hub."),
+    other_option("--quiet", is_flag=True, help="Print no progress."),
+)
+
+
 def checkpoint_options_or(default: str) -> Callable[[Command], Command]:
     """Where weights come from; without --model from what `default` calls."""
     return _together(
-        click.option(
+        model_option(
             "--model",
             metavar="FOLDER|REPO",
+            shell_complete=complete_folder,
             help=f"Folder of a checkpoint, or repository id on the Hugging Face Hub (default: {default}).",
         ),
-        click.option("--revision", help="Branch, tag or commit of the Hub repository."),
-        click.option(
-            "--token", help="The Hub's token, for private repositories (default: $HF_TOKEN, or that of the login)."
-        ),
-        click.option("--cache-dir", metavar="FOLDER", help="Where downloads are kept (default: the Hub's own cache)."),
-        click.option("--local-files-only", is_flag=True, help="Never ask the Hub; use what is here."),
-        click.option("--quiet", is_flag=True, help="No progress bars."),
+        source_options,
     )
 
 
 checkpoint_options = checkpoint_options_or("the bundled demo")
 
-tokenizer_option = click.option(
-    "--tokenizer", metavar="FOLDER|REPO", help="Where the tokenizer comes from (default: the checkpoint's own)."
+tokenizer_option = model_option(
+    "--tokenizer",
+    metavar="FOLDER|REPO",
+    shell_complete=complete_folder,
+    help="Take the tokenizer from another checkpoint (default: that of the model).",
 )
 
+threads_option = performance_option("--num-threads", type=COUNT, help="Number of threads (default: all CPUs).")
+
 engine_options = _together(
-    click.option("--num-threads", type=_COUNT, help="Threads to compute with (default: all CPUs)."),
-    click.option(
+    threads_option,
+    performance_option(
         "--dtype",
         type=click.Choice(DTYPES),
-        help="Of the weights and the computation (default: int8 for what `lf-ref quantize` made, else float32).",
+        help="Precision of weights and computation (default: int8 for a quantized checkpoint, else float32).",
     ),
-    click.option(
+    performance_option(
         "--backend",
         type=click.Choice(["numba", "numpy"]),
         default="numba",
         show_default=True,
-        help="The fast kernels, or the definition in plain NumPy.",
+        help="Run the fast kernels, or the reference implementation in plain NumPy.",
     ),
 )
 
@@ -73,16 +96,27 @@ model_options = _together(
     checkpoint_options,
     tokenizer_option,
     engine_options,
-    click.option(
+    performance_option(
         "--batch-tokens",
-        type=_COUNT,
+        type=COUNT,
         default=4096,
         show_default=True,
-        help="Tokens to run at once, padding included; lines of about the same length go together.",
+        help="Tokens of a batch, padding included; texts of similar length are batched together.",
     ),
 )
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print all of the result, as JSON.")
+json_option = input_option("--json", "as_json", is_flag=True, help="Print the whole result as JSON.")
+
+
+def file_option(what: str = "the text") -> Callable[[Command], Command]:
+    """A file to read; what: what it holds."""
+    option: Callable[[Command], Command] = input_option(
+        "--file",
+        metavar="PATH|-",
+        shell_complete=complete_file,
+        help=f"Read {what} from a UTF-8 file, or from standard input (-).",
+    )
+    return option
 
 
 def input_options(lines: str, what: str = "the text") -> Callable[[Command], Command]:
@@ -91,29 +125,30 @@ def input_options(lines: str, what: str = "the text") -> Callable[[Command], Com
     lines: what stands on each line of the file that --lines names; what: what the file holds that --file names.
     """
     return _together(
-        click.option("--file", metavar="PATH|-", help=f"Read {what} from a UTF-8 file, or from standard input."),
-        click.option(
+        file_option(what),
+        input_option(
             "--lines",
             metavar="PATH|-",
-            help=f"Read {lines} from each line, and print one line of JSON for each. What else an object holds, an "
-            '"id" say, is printed with its answer, which then is under "result".',
+            shell_complete=complete_file,
+            help=f"Read {lines} from each line of a file, and print a line of JSON for each. Other keys of an object, "
+            'such as "id", are copied to its output, which then has the answer under "result".',
         ),
         json_option,
     )
 
 
-PAIRS = 'one text, or {"text": ..., "text_pair": ...},'
-text_options = input_options('one text, or {"text": ...},')
+PAIRS = 'a text, or {"text": ..., "text_pair": ...},'
+text_options = input_options('a text, or {"text": ...},')
 
 length_options = _together(
-    click.option(
+    input_option(
         "--truncation",
         is_flag=True,
         default=None,
-        help="Cut off the end of a text that is too long, or its beginning where the tokenizer's settings say so.",
+        help="Truncate a text that is too long, at the end or where the tokenizer's settings say.",
     ),
-    click.option(
-        "--max-length", type=_COUNT, help="Cut off what is beyond so many tokens (default: as tokenizer and model say)."
+    input_option(
+        "--max-length", type=COUNT, help="Truncate texts to N tokens (default: the limit of tokenizer and model)."
     ),
 )
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from ..testing.conformance.command import comparison_options, run, show
+from ..testing.conformance.command import comparison_options, complete_case, run, show
 from .group import Commands
+from .help import complete_file, complete_folder
 from .options import checkpoint_options_or, quietly
 from .output import echo, print_json, table
 
@@ -34,9 +35,16 @@ def oracle(context: click.Context) -> None:
     default=["standard"],
     show_default=True,
     metavar="standard|NAME,NAME...",
+    shell_complete=complete_case,
     help="All standard cases, or some by name; repeatable.",
 )
-@click.option("--out", required=True, metavar="PATH.safetensors", help="File to write; an existing one is replaced.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="PATH.safetensors",
+    shell_complete=complete_file,
+    help="File to write; an existing one is replaced.",
+)
 @checkpoint_options_or("none; weights of the generator")
 def make(cases: tuple[str, ...], out: str, model: str | None, quiet: bool, **where: Any) -> None:
     """Compute the expected outputs of cases in float64 by the reference implementation, and write a golden file.
@@ -73,9 +81,13 @@ def _command(cases: str, model: str | None, where: dict[str, Any]) -> str:
 
 
 @oracle.command("check", short_help="Compare outputs with a golden file.")
-@click.argument("golden", metavar="GOLDEN.safetensors")
+@click.argument("golden", metavar="GOLDEN.safetensors", shell_complete=complete_file)
 @click.option(
-    "--candidate", required=True, metavar="PATH", help="A .npz or .safetensors file of arrays named CASE/NAME."
+    "--candidate",
+    required=True,
+    metavar="PATH",
+    shell_complete=complete_file,
+    help="A .npz or .safetensors file of arrays named CASE/NAME.",
 )
 @comparison_options
 @click.pass_context
@@ -119,7 +131,7 @@ def check(
 
 
 @oracle.command("cases", short_help="List the standard cases, or those of a golden file.")
-@click.argument("golden", metavar="[GOLDEN.safetensors]", required=False)
+@click.argument("golden", metavar="[GOLDEN.safetensors]", required=False, shell_complete=complete_file)
 @click.option("--json", "as_json", is_flag=True, help="Print all their fields as JSON.")
 def cases(golden: str | None, as_json: bool) -> None:
     """List the standard cases, or those of a golden file: name, class, and the fault that each detects.
@@ -139,8 +151,14 @@ def cases(golden: str | None, as_json: bool) -> None:
 
 
 @oracle.command("export", short_help="Export models and inputs of a golden file.")
-@click.argument("golden", metavar="GOLDEN.safetensors")
-@click.option("--out", required=True, metavar="FOLDER", help="Folder to write a folder for each case to.")
+@click.argument("golden", metavar="GOLDEN.safetensors", shell_complete=complete_file)
+@click.option(
+    "--out",
+    required=True,
+    metavar="FOLDER",
+    shell_complete=complete_folder,
+    help="Folder to write a folder for each case to.",
+)
 def export(golden: str, out: str) -> None:
     """Export each case of a golden file as a folder: config.json and model.safetensors, a checkpoint in HF's format (if
     the weights are those of the generator), and the inputs, inputs.npz.

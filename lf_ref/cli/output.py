@@ -36,8 +36,6 @@ def answer_lines(pipe: Pipeline[Any], records: Iterable[Record], lines: Lines, *
     Where an input has other values with it, the line is an object of these and, under `RESULT`, the result, so that
     answers can be joined; else the result alone.
     """
-    if sys.stdout is not None and sys.stdout.isatty():
-        pipe.quiet = True  # the lines themselves show the progress, and a bar would stand between them
     waiting: deque[dict[str, Any]] = deque()  # a pipeline reads ahead
 
     def inputs() -> Iterator[Any]:
@@ -45,8 +43,21 @@ def answer_lines(pipe: Pipeline[Any], records: Iterable[Record], lines: Lines, *
             waiting.append(rest)
             yield given
 
-    for result in pipe.stream(inputs(), name=lines.name, **options):
+    for result in stream_lines(pipe, inputs(), lines, **options):
         print_line(result, waiting.popleft())
+
+
+def stream_lines(pipe: Pipeline[Any], inputs: Iterable[Any], lines: Lines, **options: Any) -> Iterator[Any]:
+    """Yield the result of each line, and show how many of all lines are done."""
+    from ..progress import progress
+
+    # On a terminal the results themselves show the progress, and a bar would stand between them.
+    shown = sys.stdout is not None and sys.stdout.isatty()
+    with progress(pipe.task, lines.count(), "lines", quiet=pipe.quiet or shown) as bar:
+        pipe.quiet = True  # one bar is enough
+        for result in pipe.stream(inputs, name=lines.name, **options):
+            yield result
+            bar.update()
 
 
 def print_line(result: Any, rest: dict[str, Any]) -> None:
@@ -82,7 +93,7 @@ def visible(text: str) -> str:
 
 
 def path_to_write(out: str, endings: Sequence[str]) -> Path:
-    """The file that --out names; refused before the work begins, where it can be told that it cannot be written."""
+    """The file of --out; refused before the work begins, if it is clear that it cannot be written."""
     path = Path(out)
     if path.suffix not in endings:
         raise InputError(f"--out must end in {', '.join(endings[:-1])} or {endings[-1]}, got {out}")

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
-from .options import checkpoint_options, quietly, tokenizer_option
+from .help import command, complete_file, input_option
+from .options import checkpoint_options, json_option, quietly, threads_option, tokenizer_option
 from .output import echo, print_json, table
 from .texts import document
 
 
-@click.command("precision", short_help="Measure the errors of each dtype.")
-@click.option("--file", metavar="PATH|-", help="Measure on a UTF-8 text (default: a page that comes with the package).")
-@click.option("--num-threads", type=click.IntRange(min=1), help="Threads to compute with (default: all CPUs).")
-@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
+@command("precision", short_help="Compare the accuracy of dtypes.")
+@input_option(
+    "--file",
+    metavar="PATH|-",
+    shell_complete=complete_file,
+    help="Measure on a UTF-8 text file (default: a page that comes with the package).",
+)
+@json_option
+@threads_option
 @checkpoint_options
 @tokenizer_option
 def precision(file: str | None, num_threads: int | None, as_json: bool, **source: Any) -> None:
-    """Measure what float32, bfloat16 and int8 change: hidden states, masked-LM loss and top-1, all against float64.
+    """Compare the accuracy of float32, bfloat16 and int8 with float64: hidden states, masked-LM loss, top-1 accuracy.
 
-    One of seven tokens of a text is replaced by the mask, then the next of the seven, until each was; the first token
-    is global. Nothing is drawn at random. The agreement is the share of masks with float64's answer. The checkpoint
-    needs a masked-LM head.
+    Every seventh token of a text is masked, in seven rounds, so that each token is masked once; the first token is
+    global. Nothing is random. The agreement is the fraction of masks for which a dtype predicts the same word as
+    float64. The checkpoint needs a masked-LM head.
 
     \b
     Example:

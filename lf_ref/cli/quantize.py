@@ -6,22 +6,19 @@ from typing import Any
 
 import click
 
-from .options import quietly
+from .help import command, complete_folder
+from .options import quietly, source_options
 
 
-@click.command("quantize", short_help="Write a checkpoint with weights of 8 bits.")
-@click.argument("source", metavar="FOLDER|REPO|demo")
+@command("quantize", short_help="Quantize a checkpoint to int8.")
+@click.argument("source", metavar="FOLDER|REPO|demo", shell_complete=complete_folder)
 @click.argument("out", metavar="OUT", type=click.Path(file_okay=False))
-@click.option("--revision", help="Branch, tag or commit of the Hub repository.")
-@click.option("--token", help="The Hub's token, for private repositories (default: $HF_TOKEN, or that of the login).")
-@click.option("--cache-dir", metavar="FOLDER", help="Where downloads are kept (default: the Hub's own cache).")
-@click.option("--local-files-only", is_flag=True, help="Never ask the Hub; use what is here.")
-@click.option("--quiet", is_flag=True, help="No progress bars.")
+@source_options
 def quantize(source: str, out: str, quiet: bool, **where: Any) -> None:
-    """Write into the folder OUT a checkpoint with a quarter of the weights' bytes, and the tokenizer.
+    """Quantize a checkpoint to int8, and write it with its tokenizer into the folder OUT.
 
-    Weights of linear maps and word embeddings become integers from -127 to 127 with a scale for each row;
-    from_pretrained and every command take the folder. `lf-ref precision` tells the errors that this makes.
+    Linear layers and word embeddings are stored as int8, with a scale for each row, in a quarter of the bytes.
+    from_pretrained and every command load the folder. `lf-ref precision` measures the quantization errors.
 
     \b
     Example:

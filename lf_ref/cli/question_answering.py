@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ..errors import InputError
+from .help import COUNT, Number, command
 from .options import input_options, length_options, load, model_options
 from .output import answer, answer_lines, echo, table, visible
 from .texts import Lines, argument, document
@@ -14,19 +15,17 @@ from .texts import Lines, argument, document
 # Characters of the document shown on either side of an answer.
 _AROUND = 40
 
-_COUNT = click.IntRange(min=1)
 
-
-@click.command("question-answering", short_help="Answer a question from a document.")
+@command("question-answering", short_help="Answer a question from a document.")
 @click.argument("question", required=False)
 @click.argument("context", metavar="[DOCUMENT]", required=False)
 @input_options('{"question": ..., "context": ...}', "the document")
-@click.option("--top-k", type=_COUNT, default=1, show_default=True, help="Answers, the best first.")
-@click.option("--max-answer-len", type=_COUNT, default=15, show_default=True, help="Longest answer in tokens.")
-@click.option("--max-question-len", type=_COUNT, help="Cut the question to so many tokens.")
-@click.option("--max-seq-len", type=_COUNT, help="Length of a window in tokens (default: what the model takes).")
-@click.option("--doc-stride", type=click.IntRange(min=0), help="Tokens that windows share (default: 128 or less).")
-@click.option("--handle-impossible-answer", is_flag=True, help="Let the answer be that there is none.")
+@click.option("--top-k", type=COUNT, default=1, show_default=True, help="Number of answers, the best first.")
+@click.option("--max-answer-len", type=COUNT, default=15, show_default=True, help="Longest answer, in tokens.")
+@click.option("--max-question-len", type=COUNT, help="Truncate the question to N tokens.")
+@click.option("--max-seq-len", type=COUNT, help="Length of a window, in tokens (default: the limit of the model).")
+@click.option("--doc-stride", type=Number(min=0), help="Overlap of windows, in tokens (default: 128 or less).")
+@click.option("--handle-impossible-answer", is_flag=True, help="Allow the empty answer.")
 @length_options
 @model_options
 def question_answering(
@@ -45,7 +44,7 @@ def question_answering(
     max_length: int | None,
     **source: Any,
 ) -> None:
-    """Answer QUESTION with a passage of DOCUMENT, which may be longer than the model takes.
+    """Answer QUESTION from DOCUMENT, which may be longer than the limit of the model.
 
     \b
     Example:

@@ -6,19 +6,20 @@ from typing import Any
 
 import click
 
+from .help import COUNT, command, input_option
 from .options import PAIRS, input_options, length_options, load, model_options
 from .output import answer, answer_lines, table, visible
 from .texts import Lines, argument, one_or_lines
 
 
-@click.command("text-classification", short_help="Score a model's labels for a text.")
+@command("text-classification", short_help="Classify a text, or a pair of texts.")
 @click.argument("text", required=False)
-@click.option("--pair", help="The second text, for models that judge a pair.")
-@click.option("--top-k", type=click.IntRange(min=1), default=5, show_default=True, help="Labels, the best first.")
+@input_option("--pair", metavar="TEXT", help="Second text, for a model of pairs.")
+@click.option("--top-k", type=COUNT, default=5, show_default=True, help="Number of labels, the best first.")
 @click.option(
     "--function-to-apply",
     type=click.Choice(["sigmoid", "softmax", "none"]),
-    help="From the model's scores to those printed (default: as the model's config says).",
+    help="Function of the logits (default: as the config of the model says).",
 )
 @input_options(PAIRS)
 @length_options
@@ -35,7 +36,7 @@ def text_classification(
     max_length: int | None,
     **source: Any,
 ) -> None:
-    """Score the labels of a model for TEXT.
+    """Classify TEXT with the labels of a model, such as sentiments.
 
     \b
     Example:

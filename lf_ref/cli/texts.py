@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,13 @@ class Lines:
     def name(self, place: int) -> str:
         """How messages call a line, by its place from 0."""
         return f"line {place + 1} of {_name(self.path)}"
+
+    def count(self) -> int | None:
+        """How many lines there are; None where that is not known before they are read."""
+        if not os.path.isfile(self.path):
+            return None
+        with _opened(self.path) as file:
+            return sum(1 for _ in file)
 
     def texts(self) -> Iterator[str]:
         """The lines, without their ends.
@@ -77,27 +85,46 @@ class Lines:
 
 
 def one_or_lines(text: str | None, file: str | None, lines: str | None, what: str = "a text") -> str | Lines:
-    """The text of the command line or of the file, or the lines; exactly one of the three is to be given."""
+    """The text of the command line or of the file, or the lines; none of the three stands for standard input.
+
+    Raises:
+        InputError: more than one is given; or none, and standard input is a terminal or empty.
+    """
     given = [value for value in (text, file, lines) if value is not None]
-    if len(given) != 1:
-        ways = f"{what} as an argument, --file PATH or --lines PATH (- for standard input)"
-        raise InputError(f"give {ways}" + (f", only one of them; got {len(given)}" if given else ""))
+    ways = f"give {what} as an argument, --file PATH or --lines PATH (- for standard input)"
+    if len(given) > 1:
+        raise InputError(f"{ways}, only one of them; got {len(given)}")
     if lines is not None:
         return Lines(lines)
-    return document(text, file, what)
+    return document(text, file, what) if given else _piped(ways)
 
 
 def document(text: str | None, file: str | None, what: str = "a text") -> str:
-    """The text of the command line or of the file; exactly one of the two is to be given."""
-    if (text is None) == (file is None):
-        raise InputError(
-            f"give either {what} as an argument or --file PATH (- for standard input)" + (", not both" if text else "")
-        )
+    """The text of the command line or of the file; neither of the two stands for standard input.
+
+    Raises:
+        InputError: both are given; or neither, and standard input is a terminal or empty; or there is no text in it.
+    """
+    ways = f"give either {what} as an argument or --file PATH (- for standard input)"
+    if text is not None and file is not None:
+        raise InputError(f"{ways}, not both")
     if text is not None:
         return argument(text)
-    path = str(file)
-    with _opened(path) as content:
-        return _text(content.read(), _name(path))
+    if file is None:
+        return _piped(ways)
+    with _opened(file) as content:
+        return _text(content.read(), _name(file))
+
+
+def _piped(ways: str) -> str:
+    """The text on standard input, where it comes from a file or another command; ways: to give one, for the error."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError(ways)
+    with _opened("-") as content:
+        given = content.read()
+    if not given.strip():
+        raise InputError(f"{ways}; standard input is empty")
+    return _text(given, _name("-"))
 
 
 def argument(text: str) -> str:

@@ -6,26 +6,25 @@ from typing import Any
 
 import click
 
+from .help import Number, command
 from .options import length_options, load, model_options, text_options
 from .output import answer, answer_lines, echo, table, visible
 from .texts import TEXT, Lines, one_or_lines
 
 
-@click.command("token-classification", short_help="Find the names in a text, or label its tokens.")
+@command("token-classification", short_help="Find the named entities in a text.")
 @click.argument("text", required=False)
 @click.option(
     "--aggregation-strategy",
     type=click.Choice(["none", "simple", "first", "average", "max"]),
     default="simple",
     show_default=True,
-    help="How tokens become names: every token for itself, neighbours of one label together, or whole words.",
+    help="Group tokens into entities: none, adjacent tokens of one label, or whole words by one of three rules.",
 )
 @click.option(
-    "--ignore-label", "ignored", multiple=True, default=["O"], show_default=True, help="Leave this label out."
+    "--ignore-label", "ignored", multiple=True, default=["O"], show_default=True, help="Omit this label; repeatable."
 )
-@click.option(
-    "--stride", type=click.IntRange(min=0), help="Read a long text in windows that overlap by so many tokens."
-)
+@click.option("--stride", type=Number(min=0), help="Split a long text into windows that overlap by N tokens.")
 @text_options
 @length_options
 @model_options
@@ -41,7 +40,7 @@ def token_classification(
     max_length: int | None,
     **source: Any,
 ) -> None:
-    """Find the names in TEXT, or label its tokens.
+    """Find the named entities in TEXT, or label each of its tokens.
 
     \b
     Example:

@@ -6,15 +6,16 @@ from typing import Any
 
 import click
 
+from .help import command, input_option
 from .options import PAIRS, checkpoint_options, input_options, quietly, tokenizer_option
 from .output import echo, print_json, print_line, table, visible
 from .texts import Lines, argument, one_or_lines
 
 
-@click.command("tokenize", short_help="Show the tokens of a text.")
+@command("tokenize", short_help="Show the tokens of a text.")
 @click.argument("text", required=False)
-@click.option("--pair", help="A second text, for the tokens of a pair.")
-@click.option("--no-special-tokens", is_flag=True, help="Leave out the <s> and </s> that a model needs.")
+@input_option("--pair", metavar="TEXT", help="Second text, to tokenize a pair.")
+@click.option("--no-special-tokens", is_flag=True, help="Omit the special tokens, <s> and </s>.")
 @input_options(PAIRS)
 @checkpoint_options
 @tokenizer_option
@@ -28,7 +29,7 @@ def tokenize(
     quiet: bool,
     **source: Any,
 ) -> None:
-    """Show the tokens of TEXT: position, id, token, and which characters of the text it stands for.
+    """Show the tokens of TEXT: position, id, token, and its characters in the text.
 
     \b
     Example:

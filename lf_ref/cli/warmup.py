@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import checkpoint_options, quietly
+from ..compilation import cached_kernels
+from .help import command
+from .options import checkpoint_options, json_option, quietly
 from .output import echo, print_json, table
 
 if TYPE_CHECKING:
     from ..config import LongformerConfig
 
 
-@click.command("warmup", short_help="Compile the kernels ahead of the first use.")
-@click.option("--float64", is_flag=True, help="Also what float64 needs.")
-@click.option("--bfloat16", is_flag=True, help="Also what bfloat16 needs.")
-@click.option("--int8", is_flag=True, help="Also what int8 needs.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+@command("warmup", short_help="Compile the kernels ahead of the first use.")
+@click.option("--float64", is_flag=True, help="Compile the float64 kernels too.")
+@click.option("--bfloat16", is_flag=True, help="Compile the bfloat16 kernels too.")
+@click.option("--int8", is_flag=True, help="Compile the int8 kernels too.")
+@json_option
 @checkpoint_options
 def warmup(
     float64: bool, bfloat16: bool, int8: bool, as_json: bool, model: str | None, quiet: bool, **source: Any
 ) -> None:
-    """Compile everything that one forward of a model needs, so that no later process waits for it.
+    """Compile the kernels of a model, so that no later process waits for them.
 
-    What is compiled is kept on disk, beside the package or where NUMBA_CACHE_DIR says; a second run only loads it.
+    The compiled kernels are cached on disk, beside the package or in $NUMBA_CACHE_DIR; a second run loads them.
 
     \b
     Example:
@@ -47,12 +48,12 @@ def warmup(
 
 
 def warm(activation: str, dtypes: list[str]) -> dict[str, Any]:
-    """Run tiny models with every kind of token, and tell which kernels that compiled and which it loaded.
+    """Run tiny models with every kind of token; return which kernels were compiled and which were loaded.
 
     activation: HF's name of it. Kernels are compiled for types, not for sizes: what a tiny model needs, all need.
 
     Raises:
-        InputError: nothing that is compiled here can be kept.
+        InputError: the compiled kernels cannot be cached.
     """
     start = time.perf_counter()
     _check_place()
@@ -96,7 +97,7 @@ def _run_tiny_model(config: LongformerConfig, dtype: str) -> None:
 def compiled_kernels() -> tuple[list[dict[str, Any]], set[str]]:
     """Every kernel that this process has machine code for, and the folders that keep it."""
     kernels, folders = {}, set()
-    for kernel in _kept_kernels():
+    for kernel in cached_kernels():
         new = [getattr(key, "args", key) for key in kernel.stats.cache_misses]
         for signature in kernel.signatures:
             dtype = next(str(part.dtype) for part in signature if hasattr(part, "dtype"))
@@ -106,17 +107,6 @@ def compiled_kernels() -> tuple[list[dict[str, Any]], set[str]]:
     return [kernels[key] for key in sorted(kernels)], folders
 
 
-def _kept_kernels() -> Iterator[Any]:
-    """Every kernel whose machine code has a place on disk, compiled or not."""
-    import sys
-
-    for module in sorted(name for name in sys.modules if name.startswith("lf_ref.kernels.")):
-        for kernel in vars(sys.modules[module]).values():
-            stats = getattr(kernel, "stats", None)
-            if stats is not None and stats.cache_path is not None:  # else no kernel, or one that is part of others
-                yield kernel
-
-
 def _check_place() -> None:
     """Refuse to compile what no other process would find, before the wait for it."""
     from numba.core import config
@@ -124,10 +114,10 @@ def _check_place() -> None:
     from ..errors import InputError
     from ..kernels import rowwise  # noqa: F401 - for the kernels in it
 
-    if not getattr(config, "DISABLE_JIT", 0) and not any(_kept_kernels()):
+    if not getattr(config, "DISABLE_JIT", 0) and not any(cached_kernels()):
         raise InputError(
-            "what is compiled could not be kept: neither the folder of the package nor the user's cache folder can be "
-            "written; set NUMBA_CACHE_DIR to a folder that can, for this command and for all that are to find it there"
+            "the compiled kernels cannot be cached: neither the folder of the package nor the user's cache folder is "
+            "writable; set NUMBA_CACHE_DIR to a writable folder, for this command and for those that come after it"
         )
 
 
@@ -139,4 +129,4 @@ def _show(facts: dict[str, Any]) -> None:
     states = [kernel["state"] for kernel in facts["kernels"]]
     echo(f"{states.count('compiled')} compiled, {states.count('loaded')} loaded in {facts['seconds']:.1f} s")
     for folder in facts["cache"]:
-        echo(f"kept in {folder}")
+        echo(f"cached in {folder}")

@@ -6,21 +6,22 @@ from typing import Any
 
 import click
 
+from .help import command
 from .options import length_options, load, model_options, text_options
 from .output import answer, answer_lines, table, visible
 from .texts import TEXT, Lines, argument, one_or_lines
 
 
-@click.command("zero-shot-classification", short_help="Sort labels of your own for a text.")
+@command("zero-shot-classification", short_help="Classify a text with your own labels.")
 @click.argument("text", required=False)
-@click.option("--label", "labels", multiple=True, required=True, help="A label to choose from; give it several times.")
+@click.option("--label", "labels", multiple=True, required=True, help="Candidate label; repeatable.")
 @click.option(
     "--hypothesis-template",
     default="This example is {}.",
     show_default=True,
-    help="The sentence whose truth is judged, with {} for the label.",
+    help="Hypothesis, with {} for the label.",
 )
-@click.option("--multi-label", is_flag=True, help="Judge each label for itself: several may be right.")
+@click.option("--multi-label", is_flag=True, help="Score each label independently, so that several may apply.")
 @text_options
 @length_options
 @model_options
@@ -36,7 +37,7 @@ def zero_shot_classification(
     max_length: int | None,
     **source: Any,
 ) -> None:
-    """Sort labels of your own by how well they fit TEXT, with a model trained on inference between sentences.
+    """Classify TEXT with your own labels, by a model for natural language inference (NLI).
 
     \b
     Example:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from ..checkpoint import REDUCED, bind, is_quantized, open_tensors, read_config, save, stored_dtype
+from ..compilation import announce_compilation
 from ..config import LongformerConfig
 from ..config_rules import dtype_name
 from ..errors import InputError
@@ -187,9 +188,14 @@ class LongformerPreTrainedModel(HFMethods):
             weights = bind(given, self.config, self.head, self.weight_dtype)
         save(save_directory, weights, self.config, self.head)
 
+    def __repr__(self) -> str:
+        name = f"{type(self).__name__} {self.name_or_path}".rstrip()
+        return f"<{name}: {self.num_parameters() / 1e6:.1f}M parameters, {self.weight_dtype}>"
+
     def _kernels_of(self, backend: str) -> Kernels | None:
         if backend == "numpy":
             return None
+        announce_compilation()
         from ..kernels.engine import Kernels  # loads Numba
 
         return Kernels(self._threads, reduced=self.weight_dtype in REDUCED)

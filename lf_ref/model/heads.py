@@ -77,12 +77,12 @@ class LongformerModel(LongformerPreTrainedModel):
         super().__init__(config, state_dict, **options)
 
     @overload
-    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[EncoderInputs]) -> Values: ...
-
-    @overload
     def __call__(
         self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[EncoderInputs]
     ) -> LongformerBaseModelOutputWithPooling: ...
+
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[EncoderInputs]) -> Values: ...
 
     @call_with(EncoderInputs, places=3)
     def __call__(
@@ -130,12 +130,12 @@ class LongformerForMaskedLM(_HeadModel):
     head = "masked_lm"
 
     @overload
-    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[MaskedLMInputs]) -> Values: ...
-
-    @overload
     def __call__(
         self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[MaskedLMInputs]
     ) -> LongformerMaskedLMOutput: ...
+
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[MaskedLMInputs]) -> Values: ...
 
     @call_with(MaskedLMInputs, places=3)
     def __call__(
@@ -167,12 +167,12 @@ class LongformerForSequenceClassification(_HeadModel):
     head = "sequence_classification"
 
     @overload
-    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[LabelledInputs]) -> Values: ...
-
-    @overload
     def __call__(
         self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[LabelledInputs]
     ) -> LongformerSequenceClassifierOutput: ...
+
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[LabelledInputs]) -> Values: ...
 
     @call_with(LabelledInputs, places=3)
     def __call__(
@@ -207,12 +207,12 @@ class LongformerForTokenClassification(_HeadModel):
     head = "token_classification"
 
     @overload
-    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[LabelledInputs]) -> Values: ...
-
-    @overload
     def __call__(
         self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[LabelledInputs]
     ) -> LongformerTokenClassifierOutput: ...
+
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[LabelledInputs]) -> Values: ...
 
     @call_with(LabelledInputs, places=3)
     def __call__(
@@ -240,12 +240,12 @@ class LongformerForQuestionAnswering(_HeadModel):
     head = "question_answering"
 
     @overload
-    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[AnswerInputs]) -> Values: ...
-
-    @overload
     def __call__(
         self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[AnswerInputs]
     ) -> LongformerQuestionAnsweringModelOutput: ...
+
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[AnswerInputs]) -> Values: ...
 
     @call_with(AnswerInputs, places=3)
     def __call__(
@@ -287,12 +287,12 @@ class LongformerForMultipleChoice(_HeadModel):
     head = "multiple_choice"
 
     @overload
-    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[ChoiceInputs]) -> Values: ...
-
-    @overload
     def __call__(
         self, *args: Given, return_dict: Literal[True] | None = None, **inputs: Unpack[ChoiceInputs]
     ) -> LongformerMultipleChoiceModelOutput: ...
+
+    @overload
+    def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[ChoiceInputs]) -> Values: ...
 
     @call_with(ChoiceInputs, places=4)
     def __call__(

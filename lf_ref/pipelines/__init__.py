@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..config import LongformerConfig
 from ..errors import InputError, PipelineException
@@ -13,6 +13,16 @@ from ..files import DEMO
 from ..hf_names import Alias, Fixed, Ignored, accepts_names
 from ..model.base import LongformerPreTrainedModel
 from ..tokenizer import LongformerTokenizer
+from .arguments import (
+    Building,
+    FeatureExtractionBuilding,
+    FillMaskBuilding,
+    MultipleChoiceBuilding,
+    QuestionAnsweringBuilding,
+    TextClassificationBuilding,
+    TokenClassificationBuilding,
+    ZeroShotClassificationBuilding,
+)
 from .base import BUILDING, Pipeline, not_ours
 from .feature_extraction import FeatureExtractionOptions, FeatureExtractionPipeline
 from .fill_mask import FillMaskOptions, FillMaskPipeline
@@ -20,16 +30,23 @@ from .loading import check_demo, is_name, load_config, load_tokenizer, split_arg
 from .multiple_choice import MultipleChoiceOptions, MultipleChoicePipeline
 from .options import Options, read
 from .question_answering import QuestionAnsweringOptions, QuestionAnsweringPipeline
+from .results import DocumentAnswer, FilledMask, LabelScore, RankedChoice, RankedLabels
 from .text_classification import TextClassificationOptions, TextClassificationPipeline
 from .token_classification import TokenClassificationOptions, TokenClassificationPipeline
 from .zero_shot_classification import ZeroShotClassificationOptions, ZeroShotClassificationPipeline
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 __all__ = [
     "TASKS",
+    "DocumentAnswer",
     "FeatureExtractionOptions",
     "FeatureExtractionPipeline",
     "FillMaskOptions",
     "FillMaskPipeline",
+    "FilledMask",
+    "LabelScore",
     "MultipleChoiceOptions",
     "MultipleChoicePipeline",
     "Options",
@@ -37,6 +54,8 @@ __all__ = [
     "PipelineException",
     "QuestionAnsweringOptions",
     "QuestionAnsweringPipeline",
+    "RankedChoice",
+    "RankedLabels",
     "TextClassificationOptions",
     "TextClassificationPipeline",
     "TokenClassificationOptions",
@@ -61,6 +80,11 @@ TASKS: dict[str, type[Pipeline[Any]]] = {
 }
 _LOADING = ("dtype", "backend", "num_threads")
 
+_Name = str | os.PathLike[str] | None
+_Model = _Name | LongformerPreTrainedModel
+_Config = _Name | LongformerConfig
+_Tokenizer = _Name | LongformerTokenizer
+
 
 _HF_NAMES = {
     **BUILDING,
@@ -72,12 +96,92 @@ _HF_NAMES = {
 }
 
 
+@overload
+def pipeline(
+    task: Literal["fill-mask"],
+    model: _Model = None,
+    config: _Config = None,
+    tokenizer: _Tokenizer = None,
+    **options: Unpack[FillMaskBuilding],
+) -> FillMaskPipeline: ...
+
+
+@overload
+def pipeline(
+    task: Literal["feature-extraction"],
+    model: _Model = None,
+    config: _Config = None,
+    tokenizer: _Tokenizer = None,
+    **options: Unpack[FeatureExtractionBuilding],
+) -> FeatureExtractionPipeline: ...
+
+
+@overload
+def pipeline(
+    task: Literal["text-classification", "sentiment-analysis"],
+    model: _Model = None,
+    config: _Config = None,
+    tokenizer: _Tokenizer = None,
+    **options: Unpack[TextClassificationBuilding],
+) -> TextClassificationPipeline: ...
+
+
+@overload
+def pipeline(
+    task: Literal["zero-shot-classification"],
+    model: _Model = None,
+    config: _Config = None,
+    tokenizer: _Tokenizer = None,
+    **options: Unpack[ZeroShotClassificationBuilding],
+) -> ZeroShotClassificationPipeline: ...
+
+
+@overload
+def pipeline(
+    task: Literal["token-classification", "ner"],
+    model: _Model = None,
+    config: _Config = None,
+    tokenizer: _Tokenizer = None,
+    **options: Unpack[TokenClassificationBuilding],
+) -> TokenClassificationPipeline: ...
+
+
+@overload
+def pipeline(
+    task: Literal["question-answering"],
+    model: _Model = None,
+    config: _Config = None,
+    tokenizer: _Tokenizer = None,
+    **options: Unpack[QuestionAnsweringBuilding],
+) -> QuestionAnsweringPipeline: ...
+
+
+@overload
+def pipeline(
+    task: Literal["multiple-choice"],
+    model: _Model = None,
+    config: _Config = None,
+    tokenizer: _Tokenizer = None,
+    **options: Unpack[MultipleChoiceBuilding],
+) -> MultipleChoicePipeline: ...
+
+
+@overload
+def pipeline(
+    task: str | None = None,
+    model: _Model = None,
+    config: _Config = None,
+    tokenizer: _Tokenizer = None,
+    **options: Unpack[Building],
+) -> Pipeline[Any]: ...
+
+
 @accepts_names(_HF_NAMES)
 def pipeline(
     task: str | None = None,
-    model: str | os.PathLike[str] | LongformerPreTrainedModel | None = None,
-    config: str | os.PathLike[str] | LongformerConfig | None = None,
-    tokenizer: str | os.PathLike[str] | LongformerTokenizer | None = None,
+    model: _Model = None,
+    config: _Config = None,
+    tokenizer: _Tokenizer = None,
     *,
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,

@@ -6,19 +6,18 @@ How they are called, and what they give, is as in HF's pipelines; what differs i
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from ..errors import CheckpointError, InputError
 from ..hf_names import Alias, Fixed, HFNamed, HFNames, accepts
 from ..model.base import LongformerPreTrainedModel
 from ..model.hf_methods import SAVE_PRETRAINED, Device
+from ..progress import progress
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
 from ..tokenizer.arguments import check_count
@@ -32,8 +31,6 @@ Name = Callable[[int], str]
 
 # What is read ahead from an iterator, so that texts of one length can go together: so many batches, or so many inputs.
 _BATCHES_AHEAD, _INPUTS_AHEAD = 16, 1024
-# Seconds of work after which a progress bar appears.
-_PATIENCE = 2.0
 
 _ONE_DEVICE = Fixed((None, -1, "cpu", "cpu:0"), "there is only the CPU here, so leave it out")
 _TEXTS_ONLY = Fixed((None,), "leave it out: texts need a tokenizer alone")
@@ -104,7 +101,8 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         batch_tokens: how many tokens, padding included, are run through the model at once. Inputs of about the same
             length go together. It changes speed and memory, and the results only by rounding: a product of matrices of
             another shape may add up in another order.
-        quiet: no progress bar. By default one shows on standard error, if that is a terminal, for longer work.
+        quiet: show no progress. By default longer work shows a bar on standard error, on a terminal or in a notebook,
+            and elsewhere writes a line a minute.
         options: of the task, for calls that do not give them.
 
     Raises:
@@ -161,6 +159,9 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         return self.model.dtype
 
     torch_dtype = dtype
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {repr(self.model)[1:-1]}>"
 
     def save_pretrained(self, save_directory: str | os.PathLike[str]) -> None:
         """Write the model and the tokenizer into the folder save_directory, for HF to read too.
@@ -238,7 +239,7 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         output = model(**inputs, output_attentions=False, output_hidden_states=False, return_dict=True)
         if not all((values < np.inf).all() for values in output.values()):
             raise CheckpointError(
-                f"{self.task}: the model gives NaN or infinity in place of numbers: its weights hold such values, or "
+                f"{self.task}: the model returns NaN or infinity: its weights hold such values, or "
                 "are so large that sums overflow; fetch the checkpoint anew, or look at how it was trained or converted"
             )
         return output
@@ -276,7 +277,7 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         with self._bar(sum(len(row) for one in prepared for row in one.rows)) as bar:
             return self._run_all(prepared, options, bar)
 
-    def _run_all(self, prepared: list[Prepared], options: Chosen, bar: tqdm[Any]) -> list[Any]:
+    def _run_all(self, prepared: list[Prepared], options: Chosen, bar: Any) -> list[Any]:
         """Run all rows of all inputs, those of one length together, and finish each input when its last row is in."""
         owners = [(place, index) for place, one in enumerate(prepared) for index in range(len(one.rows))]
         left = [len(one.rows) for one in prepared]
@@ -319,12 +320,9 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
             yield waiting, None
 
     def _bar(self, tokens: int | None) -> AbstractContextManager[Any]:
-        """A progress bar, where it is of use: on a terminal, and for more than one batch."""
+        """The progress of more than one batch."""
         useless = tokens is not None and tokens <= self.batch_tokens
-        hidden = self.quiet or useless or sys.stderr is None or not sys.stderr.isatty()
-        return tqdm(
-            total=tokens, desc=self.task, unit=" tokens", unit_scale=True, delay=_PATIENCE, leave=False, disable=hidden
-        )
+        return progress(self.task, tokens, "tokens", quiet=self.quiet or useless)
 
     # --- rows of tokens ---------------------------------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
-"""The hidden states of a text, token by token or as one vector."""
+"""Embeddings: the hidden states of a text, for each token or pooled into one vector."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -12,9 +12,13 @@ from ..errors import InputError
 from ..hf_names import accepts
 from ..model.heads import LongformerModel
 from ..reference.ops import Array
+from .arguments import FeatureExtractionArguments, PoolingArguments
 from .base import Pipeline, Prepared
 from .options import Options, check_choice
 from .rows import Batch, Row
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _POOLINGS = ("none", "cls", "mean")
 
@@ -45,7 +49,7 @@ class FeatureExtractionOptions(Options):
 
 @accepts()
 class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
-    """Give the last layer's hidden states of a text.
+    """Compute embeddings: the hidden states of the last layer for a text.
 
     As in HF the result without pooling is (1, tokens, hidden), the first axis being a batch of one; with pooling it is
     one vector, (hidden,). No token has global attention.
@@ -58,6 +62,23 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
     task = "feature-extraction"
     model_class = LongformerModel
     options_class = FeatureExtractionOptions
+
+    @overload
+    def __call__(self, inputs: str, *, return_tensors: Literal[True], **options: Unpack[PoolingArguments]) -> Array: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, inputs: str, **options: Unpack[FeatureExtractionArguments]) -> list[Any] | Any: ...
+
+    @overload
+    def __call__(self, inputs: Iterator[str], **options: Unpack[FeatureExtractionArguments]) -> Iterator[Any]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(
+        self, inputs: Iterable[str], *, return_tensors: Literal[True], **options: Unpack[PoolingArguments]
+    ) -> list[Array]: ...
+
+    @overload
+    def __call__(self, inputs: Iterable[str], **options: Unpack[FeatureExtractionArguments]) -> list[Any]: ...
 
     def __call__(self, inputs: str | Iterable[str], **options: Any) -> Any:
         """Encode one text, or each text of a list.

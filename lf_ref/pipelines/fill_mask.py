@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -15,13 +15,16 @@ from ..model.heads import LongformerForMaskedLM
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
 from ..tokenizer.arguments import check_count
+from .arguments import FillMaskArguments
 from .base import Pipeline, Prepared
 from .options import Options
+from .results import FilledMask
 from .rows import Batch, Row
 from .scores import best, softmax
 from .texts import check_texts
 
-Answer = dict[str, Any]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @accepts()
@@ -56,7 +59,7 @@ class FillMaskOptions(Options):
 
 @accepts()
 class FillMaskPipeline(Pipeline[FillMaskOptions]):
-    """Name the most likely tokens for each mask of a text.
+    """Predict the most likely tokens for each mask of a text.
 
     For a text with one mask the result is a list of answers, the best first, each a dict with `score` (probability),
     `token` (id), `token_str` and `sequence` (the text with the answer in place); with several masks a list of such
@@ -77,7 +80,16 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         if tokenizer.mask_token_id is None:
             raise self._exception("fill-mask needs a tokenizer with a mask token, and this one has none")
 
-    def __call__(self, inputs: str | Iterable[str], **options: Any) -> Any:
+    @overload
+    def __call__(self, inputs: str, **options: Unpack[FillMaskArguments]) -> list[FilledMask] | Any: ...
+
+    @overload
+    def __call__(self, inputs: Iterator[str], **options: Unpack[FillMaskArguments]) -> Iterator[Any]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, inputs: Iterable[str], **options: Unpack[FillMaskArguments]) -> list[Any]: ...
+
+    def __call__(self, inputs: str | Iterable[str], **options: Unpack[FillMaskArguments]) -> Any:
         """Fill the masks of one text, or of each text of a list.
 
         inputs: the text or texts; options: as for `FillMaskOptions`. Returns what the class says.
@@ -111,7 +123,7 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
             found[row].append((int(place), candidates[chosen], probabilities[chosen]))
         return found
 
-    def _finish(self, prepared: Prepared, options: FillMaskOptions) -> list[Answer] | list[list[Answer]]:
+    def _finish(self, prepared: Prepared, options: FillMaskOptions) -> list[FilledMask] | list[list[FilledMask]]:
         ids, masks = prepared.rows[0].ids, prepared.findings[0]
         several = len(masks) > 1
         answers = [
@@ -123,7 +135,7 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         ]
         return answers if several else answers[0]
 
-    def _one(self, ids: Array, place: int, token: int, score: float, several: bool) -> Answer:
+    def _one(self, ids: Array, place: int, token: int, score: float, several: bool) -> FilledMask:
         filled = ids.copy()
         filled[place] = token
         return {

@@ -1,10 +1,10 @@
-"""Which of several choices goes with a text."""
+"""Rank several choices for a text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -12,13 +12,16 @@ from ..errors import InputError
 from ..hf_names import accepts
 from ..model.heads import LongformerForMultipleChoice
 from ..tokenizer.arguments import check_count
+from .arguments import MultipleChoiceArguments
 from .base import Pipeline, Prepared
 from .options import Options
+from .results import RankedChoice
 from .rows import Batch, Row
 from .scores import best, softmax
 from .texts import check_text, ordered, what_to_write
 
-Answer = dict[str, Any]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _KEYS = ("question", "choices")
 
@@ -46,7 +49,7 @@ class MultipleChoiceOptions(Options):
 
 @accepts()
 class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
-    """Sort the choices by how well they go with a text, a question say.
+    """Rank the choices by how well they answer or continue a text.
 
     HF has no pipeline for this. The result is a list of dicts, the best first, with `choice` (its place among the
     choices, from 0), `text` and `score`; the scores of all choices add up to 1. Each choice has global attention, as is
@@ -57,13 +60,33 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
     model_class = LongformerForMultipleChoice
     options_class = MultipleChoiceOptions
 
+    @overload
+    def __call__(
+        self,
+        inputs: str | Mapping[str, Any] | None = None,
+        choices: Sequence[str] | None = None,
+        *,
+        question: str | None = None,
+        **options: Unpack[MultipleChoiceArguments],
+    ) -> list[RankedChoice]: ...
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, inputs: Iterator[Mapping[str, Any]], **options: Unpack[MultipleChoiceArguments]
+    ) -> Iterator[list[RankedChoice]]: ...
+
+    @overload
+    def __call__(
+        self, inputs: Iterable[Mapping[str, Any]], **options: Unpack[MultipleChoiceArguments]
+    ) -> list[list[RankedChoice]]: ...
+
     def __call__(
         self,
         inputs: str | Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
         choices: Sequence[str] | None = None,
         *,
         question: str | None = None,
-        **options: Any,
+        **options: Unpack[MultipleChoiceArguments],
     ) -> Any:
         """Answer one question, or each of several.
 
@@ -119,7 +142,7 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
         output = self._call(**{name: value[:, None] for name, value in batch.inputs.items()})
         return output.logits[:, 0].tolist()
 
-    def _finish(self, prepared: Prepared, options: MultipleChoiceOptions) -> list[Answer]:
+    def _finish(self, prepared: Prepared, options: MultipleChoiceOptions) -> list[RankedChoice]:
         _, choices = prepared.item
         scores = softmax(np.array(prepared.findings, np.float64))
         order = best(scores, options.top_k).tolist()

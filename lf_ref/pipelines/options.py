@@ -31,7 +31,7 @@ _PACKED = ("tokenizer_kwargs", "tokenize_kwargs")
 @accepts()
 @dataclass(frozen=True)
 class Options:
-    """What every task can be told. Names are those of HF's pipelines, where HF has such an option.
+    """The options of every task. Names are those of HF's pipelines, where HF has such an option.
 
     Args:
         truncation: cut a text that is too long, at the tokenizer's truncation_side: True, or a strategy of HF's. By

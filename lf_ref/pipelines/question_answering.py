@@ -1,10 +1,10 @@
-"""Where a document answers a question, however long the document is."""
+"""Answer questions from documents of any length."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,13 +13,16 @@ from ..hf_names import Alias, accepts
 from ..model.heads import LongformerForQuestionAnswering
 from ..reference.ops import Array
 from ..tokenizer.arguments import check_count
+from .arguments import BestAnswerArguments, QuestionAnsweringArguments
 from .base import Pipeline, Prepared
 from .options import Options
+from .results import DocumentAnswer
 from .rows import Batch, Row
 from .spans import best_spans
 from .texts import check_text, check_texts
 
-Answer = dict[str, Any]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _KEYS = ("question", "context")
 _OVERLAP = 128
@@ -90,7 +93,7 @@ class Document:
 class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
     """Find the answer to a question in a document, in overlapping windows where it is longer than the model.
 
-    HF's windows have 384 tokens unless told otherwise; these are as long as the model takes, which is what a Longformer
+    HF's windows have 384 tokens by default; these are as long as the model takes, which is what a Longformer
     is for. Answers are aligned to whole words also where the edge of a window cuts through one.
 
     An answer is a dict with `score`, `start` and `end` (characters of the document as it was given) and `answer`. As in
@@ -101,6 +104,44 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
     model_class = LongformerForQuestionAnswering
     options_class = QuestionAnsweringOptions
 
+    @overload
+    def __call__(
+        self,
+        inputs: Any = None,
+        second: str | None = None,
+        *,
+        top_k: int,
+        question: str | Sequence[str] | None = None,
+        context: str | Sequence[str] | None = None,
+        **options: Unpack[BestAnswerArguments],
+    ) -> Any: ...
+
+    @overload
+    def __call__(
+        self,
+        inputs: str | Mapping[str, str] | None = None,
+        second: str | None = None,
+        *,
+        question: str | None = None,
+        context: str | None = None,
+        **options: Unpack[BestAnswerArguments],
+    ) -> DocumentAnswer | Any: ...
+
+    @overload
+    def __call__(
+        self, inputs: Iterator[Mapping[str, str]], **options: Unpack[BestAnswerArguments]
+    ) -> Iterator[Any]: ...
+
+    @overload
+    def __call__(
+        self,
+        inputs: Iterable[Mapping[str, str]] | None = None,
+        *,
+        question: Sequence[str] | None = None,
+        context: str | Sequence[str] | None = None,
+        **options: Unpack[BestAnswerArguments],
+    ) -> list[DocumentAnswer] | Any: ...
+
     def __call__(
         self,
         inputs: str | Mapping[str, str] | Iterable[Mapping[str, str]] | None = None,
@@ -108,7 +149,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         *,
         question: str | Sequence[str] | None = None,
         context: str | Sequence[str] | None = None,
-        **options: Any,
+        **options: Unpack[QuestionAnsweringArguments],
     ) -> Any:
         """Answer one question or several.
 
@@ -190,10 +231,10 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         ):
             yield start[:length].copy(), end[:length].copy()
 
-    def _finish(self, prepared: Prepared, options: QuestionAnsweringOptions) -> Answer | list[Answer]:
+    def _finish(self, prepared: Prepared, options: QuestionAnsweringOptions) -> DocumentAnswer | list[DocumentAnswer]:
         item: Document = prepared.item
         most = 2 * options.top_k + _SPARE if options.align_to_words else options.top_k
-        answers: dict[str, Answer] = {}
+        answers: dict[str, DocumentAnswer] = {}
         null_score = 1.0
         for part, (start_logits, end_logits) in zip(item.parts, prepared.findings, strict=True):
             document = slice(item.before, item.before + part.stop - part.start)
@@ -203,7 +244,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
                 spans.starts.tolist(), spans.ends.tolist(), spans.scores.tolist(), strict=True
             ):
                 start, end = item.starts[part.start + first], item.ends[part.start + last]
-                answer = {"score": 0.0, "start": start, "end": end, "answer": item.text[start:end]}
+                answer: DocumentAnswer = {"score": 0.0, "start": start, "end": end, "answer": item.text[start:end]}
                 answers.setdefault(answer["answer"].lower(), answer)["score"] += score
         found = list(answers.values())
         if options.handle_impossible_answer:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,11 +13,16 @@ from ..hf_names import accepts
 from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
 from ..tokenizer.arguments import check_count
+from .arguments import BestLabelArguments, TextClassificationArguments
 from .base import Pipeline, Prepared
 from .options import Options, check_choice
+from .results import LabelScore
 from .rows import Batch, Row
 from .scores import best, sigmoid, softmax
 from .texts import check_text
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _FUNCTIONS = ("sigmoid", "softmax", "none")
 BEST = "best"
@@ -66,7 +71,43 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
     model_class = LongformerForSequenceClassification
     options_class = TextClassificationOptions
 
-    def __call__(self, inputs: str | Mapping[str, str] | Iterable[str | Mapping[str, str]], **options: Any) -> Any:
+    @overload
+    def __call__(self, inputs: str, **options: Unpack[TextClassificationArguments]) -> list[LabelScore] | Any: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, inputs: Mapping[str, str], *, top_k: int | None, **options: Unpack[BestLabelArguments]
+    ) -> list[LabelScore]: ...
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, inputs: Mapping[str, str], **options: Unpack[TextClassificationArguments]
+    ) -> LabelScore | Any: ...
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, inputs: Iterator[str | Mapping[str, str]], **options: Unpack[TextClassificationArguments]
+    ) -> Iterator[Any]: ...
+
+    @overload
+    def __call__(
+        self,
+        inputs: Iterable[str | Mapping[str, str]],
+        *,
+        top_k: int | None,
+        **options: Unpack[BestLabelArguments],
+    ) -> list[list[LabelScore]]: ...
+
+    @overload
+    def __call__(
+        self, inputs: Iterable[str | Mapping[str, str]], **options: Unpack[TextClassificationArguments]
+    ) -> list[LabelScore] | Any: ...
+
+    def __call__(
+        self,
+        inputs: str | Mapping[str, str] | Iterable[str | Mapping[str, str]],
+        **options: Unpack[TextClassificationArguments],
+    ) -> Any:
         """Classify one text or pair, or each of a list.
 
         inputs: the texts and pairs; options: as for `TextClassificationOptions`. Returns what the class says.

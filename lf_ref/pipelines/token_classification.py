@@ -1,10 +1,10 @@
-"""The labels of the tokens of a text, or of its words and the names they make up."""
+"""The labels of the tokens of a text, or its named entities."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -14,12 +14,16 @@ from ..hf_names import Fixed, accepts
 from ..model.heads import LongformerForTokenClassification
 from ..reference.ops import Array
 from ..tokenizer.arguments import check_count
+from .arguments import TokenClassificationArguments
 from .base import Pipeline, Prepared
 from .entities import STRATEGIES, Piece, continues_word, groups, labelled, merge_windows, words
 from .options import Options, check_choice
 from .rows import Batch, Row
 from .scores import softmax
 from .texts import check_text, entries, ordered, what_to_write
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Entity = dict[str, Any]
 
@@ -94,11 +98,11 @@ class Tokens:
 
 @accepts()
 class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
-    """Label the tokens of a text, or the names in it.
+    """Label the tokens of a text, or find its named entities.
 
     The result of a text is a list of dicts. Without aggregation: `entity` (the label), `score`, `index` (of the token),
     `word` (as in the vocabulary), `start` and `end` (characters of the text). With aggregation: `entity_group` in place
-    of `entity`, `word` decoded, and no `index`. Words end at white space of any kind, which is told from the offsets.
+    of `entity`, `word` decoded, and no `index`. Words end at white space of any kind, which the offsets show.
     (HF knows only the space, and takes the pieces of a letter such as "Å" for several words.) No token has global
     attention.
     """
@@ -108,7 +112,22 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     model_class = LongformerForTokenClassification
     options_class = TokenClassificationOptions
 
-    def __call__(self, inputs: str | Iterable[str] | Iterable[Sequence[str]], **options: Any) -> Any:
+    @overload
+    def __call__(self, inputs: str, **options: Unpack[TokenClassificationArguments]) -> list[Entity]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, inputs: Iterator[str] | Iterator[Sequence[str]], **options: Unpack[TokenClassificationArguments]
+    ) -> Iterator[list[Entity]]: ...
+
+    @overload
+    def __call__(
+        self, inputs: Iterable[str] | Iterable[Sequence[str]], **options: Unpack[TokenClassificationArguments]
+    ) -> list[list[Entity]]: ...
+
+    def __call__(
+        self, inputs: str | Iterable[str] | Iterable[Sequence[str]], **options: Unpack[TokenClassificationArguments]
+    ) -> Any:
         """Label one text, or each text of a list.
 
         inputs: the text or texts; options: as for `TokenClassificationOptions`. Returns what the class says.

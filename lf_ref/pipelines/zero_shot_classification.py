@@ -1,14 +1,14 @@
-"""The labels of your own that fit a text, asked of a model that was trained on inference between sentences.
+"""Zero-shot classification: labels of your own, scored by a model for natural language inference (NLI).
 
-The way is that of HF's pipeline (Yin, Hay, Roth 2019, arXiv 1909.00161).
+The method is that of HF's pipeline (Yin, Hay, Roth 2019, arXiv 1909.00161).
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -18,12 +18,17 @@ from ..model.base import LongformerPreTrainedModel
 from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
+from .arguments import ZeroShotClassificationArguments
 from .base import Pipeline, Prepared
 from .options import Options
+from .results import RankedLabels
 from .rows import Batch, Row
 from .scores import best, softmax
 from .text_classification import FIRST_TOKEN
 from .texts import check_text, check_texts
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @accepts()
@@ -33,8 +38,8 @@ class ZeroShotClassificationOptions(Options):
 
     Args:
         candidate_labels: a list, or one text with commas between them.
-        hypothesis_template: the sentence whose truth is judged, with {} for the label.
-        multi_label: judge each label for itself, entailment against contradiction, in place of dividing 1 among them.
+        hypothesis_template: the hypothesis, with {} for the label.
+        multi_label: score each label independently, entailment against contradiction; else by a softmax over labels.
         truncation: here cuts the text, never the hypothesis.
     """
 
@@ -80,7 +85,7 @@ class ZeroShotClassificationOptions(Options):
 
 @accepts()
 class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
-    """Sort labels by how well they fit a text, by asking whether the text entails "This example is LABEL.".
+    """Rank labels for a text by the probability that the text entails "This example is LABEL.".
 
     Each result is a dict with `sequence` (the text), `labels`, the best first, and their `scores`. The entailment score
     is that of the model's label that begins with "entail"; where there is none, of the last, with a warning, as in HF.
@@ -110,16 +115,42 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
         self.entailment_id = entailing[0] if entailing else config.num_labels - 1
         self.contradiction_id = config.num_labels - 1 if self.entailment_id == 0 else 0
 
-    def __call__(self, sequences: str | Iterable[str], *candidate_labels: str | Sequence[str], **options: Any) -> Any:
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, sequences: str, *labels: str | Sequence[str], **options: Unpack[ZeroShotClassificationArguments]
+    ) -> RankedLabels: ...
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self,
+        sequences: Iterator[str],
+        *labels: str | Sequence[str],
+        **options: Unpack[ZeroShotClassificationArguments],
+    ) -> Iterator[RankedLabels]: ...
+
+    @overload
+    def __call__(
+        self,
+        sequences: Iterable[str],
+        *labels: str | Sequence[str],
+        **options: Unpack[ZeroShotClassificationArguments],
+    ) -> list[RankedLabels]: ...
+
+    def __call__(
+        self,
+        sequences: str | Iterable[str],
+        *labels: str | Sequence[str],
+        **options: Unpack[ZeroShotClassificationArguments],
+    ) -> Any:
         """Classify one text, or each text of a list.
 
-        sequences: the text or texts; candidate_labels, which may also be given by name, and options: as for
+        sequences: the text or texts; labels: candidate_labels, which may also be given by name; options: as for
         `ZeroShotClassificationOptions`. Returns what the class says.
         """
-        if candidate_labels:
-            if len(candidate_labels) > 1 or "candidate_labels" in options:
+        if labels:
+            if len(labels) > 1 or "candidate_labels" in options:
                 raise InputError("candidate_labels are given more than once: give them as one list")
-            options["candidate_labels"] = candidate_labels[0]
+            options["candidate_labels"] = labels[0]
         return self._answer(sequences, self._choose(options))
 
     def _item(self, name: str, given: Any, options: ZeroShotClassificationOptions) -> str:
@@ -137,7 +168,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
     def _run(self, batch: Batch, options: ZeroShotClassificationOptions) -> Iterable[Array]:
         return self._call(**batch.inputs).logits
 
-    def _finish(self, prepared: Prepared, options: ZeroShotClassificationOptions) -> dict[str, Any]:
+    def _finish(self, prepared: Prepared, options: ZeroShotClassificationOptions) -> RankedLabels:
         logits = np.stack(prepared.findings)  # [candidates, labels of the model]
         if options.multi_label or len(logits) == 1:
             scores = softmax(logits[:, [self.contradiction_id, self.entailment_id]])[:, 1]

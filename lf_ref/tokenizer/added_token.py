@@ -63,7 +63,7 @@ class AddedToken:
 
 
 def ours(token: Any) -> Any:
-    """Return an `AddedToken` of HF's as one of this package, and all else unchanged."""
+    """Return an `AddedToken` of HF as one of this package, and anything else as it is."""
     if type(token).__name__ != "AddedToken" or isinstance(token, AddedToken):
         return token
     return AddedToken(*(getattr(token, option.name) for option in fields(AddedToken)))

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..files import LOCATING
 from ..hf_names import Alias, Fixed, HFNamed, HFNames, Ignored, accepts, unknown_attribute
 from .added_token import ROLES
 from .encoding.decoder import clean_up

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol, SupportsIndex, overload
 
+from ..errors import InputError
 from ..hf_names import check_flag
 from .added_token import AddedToken, as_role
-from .arguments import as_strings
+from .arguments import as_sequence, shown
 from .encoding.sequence import TextEncoder
 
 
@@ -72,14 +73,17 @@ class Option:
 
 
 class Names:
-    """The names of the values that a call returns when it is not told; of the class, the usual ones."""
+    """The names of the values that a call returns by default; on the class, HF's default."""
 
     def __get__(self, tokens: Tokens | None, owner: type[Tokens]) -> list[str]:
         names: list[str] = [] if tokens is None else vars(tokens).get("model_input_names", [])
         return names or ["input_ids", "attention_mask"]
 
     def __set__(self, tokens: Tokens, value: Sequence[str]) -> None:
-        vars(tokens)["model_input_names"] = as_strings("model_input_names", value)
+        names = as_sequence("model_input_names", value)
+        if names is None:
+            raise InputError(f"model_input_names must be a list of names, got {shown(value)}")
+        vars(tokens)["model_input_names"] = names
 
 
 class RoleId:

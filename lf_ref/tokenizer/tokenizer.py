@@ -168,7 +168,9 @@ class LongformerTokenizer(HFMethods):
         return tokenizer
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(vocab_size={self.vocab_size}, special_tokens={self.special_tokens_map})"
+        name = f"{type(self).__name__} {self.name_or_path}".rstrip()
+        limit = "of any length" if self.model_max_length >= UNLIMITED else f"of at most {self.model_max_length}"
+        return f"<{name}: {len(self)} tokens, inputs {limit}>"
 
     def _add_stored(self, added: Iterable[tuple[int, AddedToken]], where: str) -> None:
         """Add the tokens of a file; each must get its id in the file."""

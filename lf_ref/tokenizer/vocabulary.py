@@ -329,7 +329,7 @@ class Vocabulary:
 
 
 def _several(name: str, tokens: object) -> list[Any]:
-    """Return the tokens of a sequence, or a single added token as a list."""
+    """Return the tokens of a sequence, or the one token that this is."""
     token = ours(tokens)
     several = [token] if isinstance(token, AddedToken) else as_sequence(name, tokens)
     if several is None:

@@ -33,8 +33,8 @@ print(json.dumps({"kernels": compiled_kernels()[0]}))
 
 
 def kernels_of(program, cache, *arguments):
-    """The kernels of a process of its own that keeps its machine code in `cache`."""
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    """The kernels of a process of its own that keeps its machine code in `cache`; None: where all others do."""
+    environment = os.environ if cache is None else {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], env=environment, capture_output=True, text=True, timeout=1800
     )
@@ -42,22 +42,41 @@ def kernels_of(program, cache, *arguments):
     return json.loads(done.stdout)["kernels"]
 
 
-def test_kernels_compile_are_kept_and_reload(tmp_path):
-    first = kernels_of(WARMUP, tmp_path, "warmup", "--json")
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """The folder that the processes of this module share: each compiles only what those before it did not need."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def first(cache):
+    """The kernels of the first warmup in an empty cache."""
+    return kernels_of(WARMUP, cache, "warmup", "--json")
+
+
+def test_kernels_compile_are_kept_and_reload(cache, first):
     assert {kernel["state"] for kernel in first} == {"compiled"}
     assert {"band_block", "bias_gelu", "bias_residual_layer_norm"} <= {kernel["name"] for kernel in first}
     assert {kernel["dtype"] for kernel in first} == {"float32"}
-    again = kernels_of(WARMUP, tmp_path, "warmup", "--json")
+    again = kernels_of(WARMUP, cache, "warmup", "--json")
     assert again == [{**kernel, "state": "loaded"} for kernel in first]
-    used = kernels_of(FORWARDS, tmp_path)
+    used = kernels_of(FORWARDS, cache)
     assert used == again, "a forward needs exactly what the warmup compiled"
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", "int8"])
-def test_reduced_precision_are_compiled_on_request(tmp_path, kind):
-    names = {kernel["name"] for kernel in kernels_of(WARMUP, tmp_path, "warmup", "--json", f"--{kind}")}
+def test_reduced_precision_are_compiled_on_request(kind):
+    names = {kernel["name"] for kernel in kernels_of(WARMUP, None, "warmup", "--json", f"--{kind}")}
     assert f"round_to_{kind}" in names
     assert (f"{kind}_block" in names) == dots_here(kind)
+
+
+def test_float64_is_compiled_on_request(cache, first):
+    found = kernels_of(WARMUP, cache, "warmup", "--json", "--float64")
+    wide = [kernel for kernel in found if kernel["dtype"] == "float64"]
+    assert {"band_block", "bias_gelu", "masked_softmax"} <= {kernel["name"] for kernel in wide}
+    assert {kernel["state"] for kernel in wide} == {"compiled"}
+    assert [kernel for kernel in found if kernel not in wide] == [{**kernel, "state": "loaded"} for kernel in first]
 
 
 def test_what_could_not_be_kept_is_not_compiled():
@@ -69,10 +88,3 @@ def test_what_could_not_be_kept_is_not_compiled():
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: what is compiled could not be kept: ")
     assert "set NUMBA_CACHE_DIR" in done.stderr
-
-
-def test_float64_is_compiled_on_request(tmp_path):
-    found = kernels_of(WARMUP, tmp_path, "warmup", "--json", "--float64")
-    wide = {kernel["name"] for kernel in found if kernel["dtype"] == "float64"}
-    assert {"band_block", "bias_gelu", "masked_softmax"} <= wide
-    assert {kernel["state"] for kernel in found} == {"compiled"}

@@ -108,7 +108,7 @@ def ask(hub, tmp_path):
             stdout=subprocess.PIPE,
             stderr=terminal or subprocess.PIPE,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert finished.returncode == 0, finished.stderr
         return {**json.loads(finished.stdout), "stderr": finished.stderr}

@@ -183,9 +183,11 @@ def nested_tuples(depth: int) -> bytes:
 def test_bombs_end_quickly_and_small(tmp_path, body, message):
     for form in ("zip", "stream"):
         write(tmp_path, form, lambda _: body, b"")
-        start = time.perf_counter()
+        start = time.process_time()
         refuses(tmp_path, message)
-        assert time.perf_counter() - start < 20  # seconds; the doubled ones would take longer than the universe has
+        assert (
+            time.process_time() - start < 20
+        )  # seconds of the processor; the doubled ones would take longer than the universe has
 
 
 def test_bombs_take_no_memory(tmp_path):

@@ -156,7 +156,7 @@ def test_a_quantized_checkpoint_keeps_as_they_are_what_no_class_uses(tmp_path):
 
 def test_a_hundred_thousand_names_make_a_short_warning_and_a_short_error():
     extra = dict.fromkeys((f"{'x' * 300}.{number}" for number in range(10**5)), np.ones(1))
-    start = time.perf_counter()
+    start = time.process_time()
     message = warning_of({**state("encoder"), **extra}, "encoder")
     assert "does not use 100000 of the weights" in message
     assert "and 99992 more" in message
@@ -164,7 +164,7 @@ def test_a_hundred_thousand_names_make_a_short_warning_and_a_short_error():
     assert len(error.unexpected) == 10**5
     assert len(message) < 1500
     assert len(str(error)) < 3000
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20  # seconds of the processor, whatever else the machine does
 
 
 # --- layers ----------------------------------------------------------------------------------------------------------
@@ -257,9 +257,9 @@ def test_misshapen_weights_are_listed_with_both_shapes():
 
 
 def test_hostile_names_take_no_time():
-    start = time.perf_counter()
+    start = time.process_time()
     for name in ("module." * 10**6, "a." * 10**6, "encoder." * 10**6, "decoder." + "a." * 10**6, "\n" * 10**6):
         message = str(error_of({name: np.ones(1)}, "encoder"))
         assert len(message) < 2500
         assert len(message.splitlines()) <= 20
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20  # seconds of the processor, whatever else the machine does

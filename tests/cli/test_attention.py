@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import tracemalloc
 from html import escape
@@ -96,9 +97,9 @@ def test_the_map_is_the_models_attention(layer, head, positions):
                     shares.append(output.attentions[layer][0, one, query, column])
                 else:
                     shares.append(0)
-            assert found.shares[query, key] == pytest.approx(np.mean(shares), abs=1e-12)
+            assert found.weights[query, key] == pytest.approx(np.mean(shares), abs=1e-12)
     assert found.globals == [place for place, flag in enumerate(mask[0]) if flag]
-    np.testing.assert_array_equal(found.shares > 0, found.reached)
+    np.testing.assert_array_equal(found.weights > 0, found.reached)
 
 
 # --- what the options choose ------------------------------------------------------------------------------------------
@@ -141,7 +142,7 @@ def test_options_choose_layer_head_and_global_tokens(arguments, positions, layer
     said = run(TEXT, *arguments, *on(folder), "--dtype", "float64", "--out", tmp_path / "map.png")
     expected = attention_map.measure(model_for("feature-extraction"), ids_of(TEXT), positions, layer, head)
     [(found, tokens)] = drawn
-    np.testing.assert_allclose(found.shares, expected.shares, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.weights, expected.weights, rtol=0, atol=1e-12)
     assert (found.globals, found.title) == (expected.globals, expected.title)
     assert tokens == demo_tokenizer().tokenize(TEXT, add_special_tokens=True)
     assert said == f"wrote {tmp_path / 'map.png'}: {expected.title}\n"
@@ -164,7 +165,7 @@ def test_a_long_text_has_several_tokens_in_a_cell(folder, drawn, tmp_path, monke
     said = run(TEXT, *on(folder), "--out", tmp_path / "map.png")
     [(found, tokens)] = drawn
     per_cell = -(-len(tokens) // 7)
-    assert found.shares.shape == found.reached.shape == (-(-len(tokens) // per_cell),) * 2
+    assert found.weights.shape == found.reached.shape == (-(-len(tokens) // per_cell),) * 2
     assert f"{len(tokens)} tokens, {per_cell} x {per_cell} tokens in a cell" in said
 
 
@@ -198,11 +199,11 @@ def test_of_many_layers_one_is_kept(backend):
         (["A text.", "--out", "/proc/map.png"], "--out /proc/map.png cannot be written"),
         (
             ["A text.", "--out", "map.png", "--layer", "4"],
-            "--layer 4 is not there: this model has 4, counted from 0 to 3",
+            "this model has no --layer 4: it has 4, from 0 to 3",
         ),
         (
             ["A text.", "--out", "map.png", "--head", "4"],
-            "--head 4 is not there: this model has 4, counted from 0 to 3",
+            "this model has no --head 4: it has 4, from 0 to 3",
         ),
         (["A text.", "--out", "map.png", "--layer", "-1"], "--layer"),
         (["A text.", "--out", "map.png", "--global", "6"], "position 6 lies outside the sequence of 5 tokens"),
@@ -277,3 +278,11 @@ def test_dollars_in_tokens_are_no_formula(tmp_path):
 def test_a_token_is_drawn_in_letters_that_the_font_has():
     assert attention_map._drawable("Ġcafé") == "·café"
     assert attention_map._drawable("<日>\n") == "<\\u65e5>\\n"
+
+
+def test_a_map_shows_itself_in_a_notebook():
+    model = model_for("feature-extraction")
+    found = attention_map.measure(model, [0, 5, 6, 7, 2], [0], 1, None)
+    assert repr(found) == f"<AttentionMap: {found.title}>"
+    data = re.search("src='data:image/png;base64,(.*?)'", found._repr_html_())[1]
+    assert base64.b64decode(data).startswith(b"\x89PNG")

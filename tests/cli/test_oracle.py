@@ -310,11 +310,11 @@ def test_the_module_in_a_process_of_its_own(place):
     """The working folder is looked in, and help does not load NumPy."""
     command = [sys.executable, "-m", "lf_ref.testing"]
     done = subprocess.run(
-        [*command, "port:without_epsilon", "--draws", "0"], capture_output=True, text=True, timeout=120
+        [*command, "port:without_epsilon", "--draws", "0"], capture_output=True, text=True, timeout=300
     )
     assert (done.returncode, done.stderr) == (1, "")
     assert "FAILED  layer-norm-eps: last_hidden_state" in done.stdout
-    done = subprocess.run([*command, "port"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*command, "port"], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "Error: a target is named package.module:callable, got 'port'\n"
     script = (
@@ -323,7 +323,7 @@ def test_the_module_in_a_process_of_its_own(place):
         "assert main(['--help']) == 0\n"
         "assert 'numpy' not in sys.modules"
     )
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=300).returncode == 0
 
 
 # --- help -------------------------------------------------------------------------------------------------------------

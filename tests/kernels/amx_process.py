@@ -44,10 +44,12 @@ def unit_or_twin(which: str) -> tuple[list[str], list[tuple[int, int]]]:
     return faults, loads
 
 
-def run(code: str, folder: Path, *arguments: str, **variables: str) -> str:
+def run(code: str, cache: Path | None, *arguments: str, **variables: str) -> str:
+    """Standard output of a process of its own; `cache` is where it keeps machine code, None for where all others do."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    place = os.environ.get("NUMBA_CACHE_DIR") if cache is None else str(cache)
     paths = [str(TESTS), *filter(None, [environment.get("PYTHONPATH")])]
-    environment |= {"NUMBA_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": os.pathsep.join(paths)} | variables
+    environment |= {"PYTHONPATH": os.pathsep.join(paths)} | ({"NUMBA_CACHE_DIR": place} if place else {}) | variables
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
@@ -56,6 +58,11 @@ def run(code: str, folder: Path, *arguments: str, **variables: str) -> str:
 
 def on_unit() -> bool:
     return vectors.matrices_here("bfloat16") and vectors.matrices_here("int8") and amx_here._permitted()
+
+
+def cache_of(which: str, folder: Path) -> Path | None:
+    """What runs on the unit is the code that all processes run; what runs on its twin must stay apart."""
+    return None if which == "unit" else folder / "cache"
 
 
 def skip_without(which: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernels.amx_process import SAPPHIRE_RAPIDS, on_unit, run, skip_without
+from kernels.amx_process import SAPPHIRE_RAPIDS, cache_of, on_unit, run, skip_without
 
 from lf_ref.checkpoint.reduced import reduce
 from lf_ref.checkpoint.stored import StoredTensor
@@ -145,8 +145,8 @@ def answers(request, tmp_path_factory):
         for side, array in zip(("x", "weight"), pair, strict=True)
     }
     np.savez(folder / "arrays.npz", **arrays)
-    faults = run(PROGRAM, folder, request.param, str(folder / "arrays.npz"), str(folder / "answers.npz"))
-    assert json.loads(faults) == []
+    paths = str(folder / "arrays.npz"), str(folder / "answers.npz")
+    assert json.loads(run(PROGRAM, cache_of(request.param, folder), request.param, *paths)) == []
     with np.load(folder / "answers.npz") as found:
         return dict(found)
 
@@ -289,7 +289,7 @@ def test_permission_is_asked_of_linux_only(monkeypatch):
 
 
 @pytest.mark.skipif(not on_unit(), reason="this processor or system has no AMX")
-def test_a_fork_may_use_it_too(tmp_path):
+def test_a_fork_may_use_it_too():
     code = """
 import os
 import numpy as np
@@ -301,4 +301,4 @@ if child == 0:
     os._exit(0 if _is_exact(kernel, "bfloat16") else 1)
 assert os.waitpid(child, 0)[1] == 0
 """
-    run(code, tmp_path)
+    run(code, None)

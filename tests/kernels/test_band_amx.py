@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernels.amx_process import SAPPHIRE_RAPIDS, run, skip_without
+from kernels.amx_process import SAPPHIRE_RAPIDS, cache_of, run, skip_without
 from kernels.band_cases import BFLOAT16, Case, check, make_case, marks_of
 
 from lf_ref.kernels.vectors import dots_here
@@ -102,7 +102,8 @@ def answers(request: Any, tmp_path_factory: Any) -> dict[str, Any]:
     if not dots_here("bfloat16"):
         pytest.skip("this processor cannot round vectors to bfloat16, as all do that have AMX")
     folder = tmp_path_factory.mktemp(request.param)
-    assert json.loads(run(PROGRAM, folder, request.param, str(folder / "answers.npz"))) == []
+    cache = cache_of(request.param, folder)
+    assert json.loads(run(PROGRAM, cache, request.param, str(folder / "answers.npz"))) == []
     with np.load(folder / "answers.npz") as found:
         return dict(found)
 

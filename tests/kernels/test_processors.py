@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import platform
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
+from kernels.processes import Compiled, run
 
 from lf_ref.kernels.vectors import dots_here
 from oracles.band import averages_of, shares_of
@@ -69,29 +67,26 @@ def arrays(tmp_path: Path) -> dict[str, Any]:
     return named
 
 
-def run(folder: Path, **variables: str) -> Any:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
-    environment |= {"NUMBA_CACHE_DIR": str(folder / "cache")} | variables
-    command = [sys.executable, "-c", PROGRAM, str(folder / "arrays.npz")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def answer_of(folder: Path, **variables: str) -> Any:
+    return json.loads(run(PROGRAM, folder, str(folder / "arrays.npz"), **variables))
 
 
 @pytest.mark.skipif(not OTHERS, reason="the names are those of x86 and ARM processors")
-def test_any_processor_from_one_cache(tmp_path: Path, arrays: dict[str, Any]) -> None:
+def test_any_processor_from_one_cache(tmp_path: Path, arrays: dict[str, Any], compiled: Compiled) -> None:
     """Each processor gets tiles of its own shape, also from a cache that others have filled before."""
+    compiled.copy_to(tmp_path)
     shares = shares_of(arrays["query"], arrays["key"], arrays["local"], arrays["globals"].tolist(), 11)
     expected = averages_of(shares, arrays["value"])
     product = arrays["query"].astype(np.float64) @ arrays["key"].T.astype(np.float64)
-    host = run(tmp_path)
-    assert host["hits"] == 0
+    assert compiled.hits["float32_tiles"] == compiled.hits["band_float32"] == 0
+    host = answer_of(tmp_path)
+    assert host["hits"] == 2
     for name, lanes in OTHERS.items():
-        other = run(tmp_path, NUMBA_CPU_NAME=name)
+        other = answer_of(tmp_path, NUMBA_CPU_NAME=name)
         assert (other["lanes"], other["hits"]) == (lanes, 0)
         assert_close(np.array(other["out"]), expected, FLOAT32, name)
         assert_close(np.array(other["product"]), product, PRODUCTS, name)
-    again = run(tmp_path)
+    again = answer_of(tmp_path)
     assert again["hits"] == 2
     assert (again["out"], again["product"]) == (host["out"], host["product"])
     assert_close(np.array(again["out"]), expected, FLOAT32, "host")

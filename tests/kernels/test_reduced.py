@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import platform
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from kernels.processes import run
 
 from lf_ref.checkpoint.reduced import Bfloat16Weight, Int8Weight, reduce
 from lf_ref.checkpoint.stored import StoredTensor
@@ -262,19 +260,11 @@ print(sorted(set(re.findall(r"(vpdpbusd)[^\\n]*%(.mm)", assembly))))
 ALDERLAKE = "+64bit,+cx8,+cmov,+fxsr,+mmx,+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+avxvnni"
 
 
-def run(code: str, folder: Path, *arguments: str, **variables: str) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
-    environment |= {"NUMBA_CACHE_DIR": str(folder / "cache")} | variables
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.jit
 @x86
-def test_a_processor_without_the_instructions(tmp_path):
+def test_a_processor_without_the_instructions(tmp_path, compiled):
     """Also from a cache that others have filled; integers give the same bits everywhere."""
+    compiled.copy_to(tmp_path)
     x, weight = arrays_of(37, 71, 1031, seed=10)
     np.savez(tmp_path / "arrays.npz", x=x, weight=weight)
     path = str(tmp_path / "arrays.npz")
@@ -290,16 +280,13 @@ def test_a_processor_without_the_instructions(tmp_path):
 
 
 @pytest.mark.jit
-def test_kernels_of_every_kind_from_one_cache(tmp_path):
+def test_kernels_of_every_kind_from_one_cache(tmp_path, compiled):
     """Compiled each in a process of its own, as by users who start with one and go on to another."""
+    compiled.copy_to(tmp_path)
     x, weight = arrays_of(13, 7, 31, seed=11)
     np.savez(tmp_path / "arrays.npz", x=x, weight=weight)
     path = str(tmp_path / "arrays.npz")
     kinds = ["float32", *(kind for kind in ("bfloat16", "int8") if dots_here(kind))]
-    for kind in kinds:
-        run(f"import lf_ref.kernels.{kind}_tiles", tmp_path)
-        if kind != "int8":
-            run(f"import lf_ref.kernels.band_{kind}", tmp_path)
     alone = {kind: json.loads(run(KINDS, tmp_path, path, kind))[kind] for kind in kinds}
     assert json.loads(run(KINDS, tmp_path, path, *kinds)) == alone
     assert json.loads(run(KINDS, tmp_path, path, *reversed(kinds))) == alone

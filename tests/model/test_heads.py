@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+import lf_ref
 from lf_ref.errors import InputError
 from model.building import ENGINES, TOLERANCE, build
 from oracles.compare import assert_close, assert_identical
@@ -290,3 +291,12 @@ def test_labels_are_checked_before_the_model_runs(monkeypatch):
     monkeypatch.setattr(type(model), "_encode", lambda *_: pytest.fail("the model ran"))
     with pytest.raises(InputError, match="labels"):
         model([[0, 5, 2]], labels=[[0, 5, 10**6]])
+
+
+def test_a_representation_that_fits_a_line():
+    demo = lf_ref.LongformerModel.from_pretrained(dtype="bfloat16")
+    millions = demo.num_parameters() / 1e6
+    assert repr(demo) == f"<LongformerModel demo: {millions:.1f}M parameters, bfloat16>"
+    assert repr(lf_ref.LongformerModel(demo.config, demo.state_dict())) == repr(demo).replace("bfloat16", "float32")
+    pipe = lf_ref.pipeline("feature-extraction", demo, tokenizer="demo")
+    assert repr(pipe) == f"<FeatureExtractionPipeline of {repr(demo)[1:]}"

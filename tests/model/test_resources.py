@@ -71,7 +71,7 @@ FORK = """
     before = model(**inputs).last_hidden_state.tobytes()
     child = os.fork()
     if child == 0:
-        signal.alarm(60)  # a deadlock ends the child
+        signal.alarm(250)  # a deadlock ends the child
         same = model(**inputs).last_hidden_state.tobytes() == before
         os._exit(0 if same else 3)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -49,7 +49,7 @@ def run(notebook: nbformat.NotebookNode) -> None:
             coalesce_streams=True,
             resources={"metadata": {"path": str(folder)}},
         )
-        client.execute(env=_environment(folder.parent))
+        client.execute(env=_environment(folder.parent), cleanup_kc=True)  # the kernel ends before this process does
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {})

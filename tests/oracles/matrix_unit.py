@@ -79,11 +79,12 @@ class MatrixUnit(threading.local):
         """The even and the odd terms are added up by themselves; numbers below the normal ones count as zero."""
         c, a, b = self._operands(sums, left, right, np.float32, np.uint16, np.uint16)
         a, b = (_normal((bits.astype(np.uint32) << 16).view(np.float32)) for bits in (a, b))
+        # a: [rows, words x 2] -> [words, 2, rows, 1], b: [words, columns x 2] -> [words, 2, 1, columns]
+        a = a.T.reshape(len(b), 2, -1, 1)
+        b = b.reshape(len(b), 1, -1, 2).transpose(0, 3, 1, 2)
         parts = np.zeros((2, *c.shape), np.float32)
-        for word in range(b.shape[0]):
-            for half in (0, 1):
-                products = a[:, 2 * word + half, None] * b[word, half::2]
-                parts[half] = _normal(parts[half] + products)
+        for products in a * b:
+            parts = _normal(parts + products)
         c[:] = _normal(_normal(c) + _normal(parts[0] + parts[1]))
 
     def _tdpbusd(self, sums: int, left: int, right: int) -> None:

@@ -30,6 +30,6 @@ def peak_growth(setup: str, measured: str, *arguments: object) -> float:
         pytest.skip("peak memory is read from Linux's /proc")
     program = _PROGRAM.format(setup=setup, measured=measured)
     command = [sys.executable, "-c", program, *map(str, arguments)]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert finished.returncode == 0, finished.stderr
     return float(finished.stdout)

@@ -333,7 +333,7 @@ class Terminal:
 def test_progress_only_on_a_terminal_for_longer_work(monkeypatch, is_terminal, batch_tokens, options, shown):
     terminal = Terminal(is_terminal)
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr("lf_ref.pipelines.base._PATIENCE", 0.0)
+    monkeypatch.setattr("lf_ref.progress._PATIENCE", 0.0)
     pipe_for("feature-extraction", batch_tokens=batch_tokens, **options)(TEXTS)
     assert ("feature-extraction" in terminal.written) is shown
 

@@ -218,7 +218,7 @@ def test_loading_costs_nothing_until_a_fixture_is_used(tmp_path):
     (tmp_path / "test_unused.py").write_text(UNUSED)
     command = [sys.executable, "-m", "pytest", "-q", *PLUGIN, "test_unused.py"]
     environment = {**__import__("os").environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -124,7 +124,7 @@ def test_an_attribute_that_there_is_not(tokenizer, get, message):
 )
 def test_what_follows_from_the_files_cannot_be_set(tokenizer, name):
     before = getattr(tokenizer, name)
-    with pytest.raises(InputError, match=f"{name} of a LongformerTokenizer cannot be set: make another"):
+    with pytest.raises(InputError, match=f"{name} of a LongformerTokenizer cannot be set: it follows"):
         setattr(tokenizer, name, 5)
     assert getattr(tokenizer, name) == before
 

@@ -176,5 +176,5 @@ def test_another_cls_token_begins_rows():
 
 
 def test_a_representation_that_fits_a_line(demo):
-    assert len(repr(demo)) < 300
+    assert repr(demo) == "<LongformerTokenizer demo: 8192 tokens, inputs of at most 2048>"
     assert repr(demo("a")[0]) == "Encoding(num_tokens=3)"

@@ -60,7 +60,7 @@ def public_bases(documented: Any, page: Any) -> list[tuple[str, list[str]]]:
     own = {member.name for member in documented.own_members}
     bases = []
     for base in page.members.values():
-        if base.kind == "class" and base.obj is not documented.obj and issubclass(documented.obj, base.obj):
+        if base.kind == "class" and base.obj is not documented.obj and base.obj in documented.obj.__mro__:
             names = [
                 name
                 for name, member in base.members.items()

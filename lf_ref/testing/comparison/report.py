@@ -13,10 +13,12 @@ from typing import Any
 
 from ...hf_names import accepts
 from ..traces.tensor_names import OUTPUTS, canonical_name, computation_order, lookup
+from .html import page, row_style
 from .plot import Point, draw_errors
 
 _WIDTH = 100
 _ALIKE = 0.8  # of difflib: the similarity of a name and its misspelling
+_COLUMNS = {"max abs": 8, "max rel": 8, "RMSE": 8, "units": 8, "NaN": 4, "inf": 4}  # and their widths in letters
 _AROUND = 8  # tensors shown before the first divergent one; twice as many from it on
 
 
@@ -59,7 +61,7 @@ class Tensor:
 
 
 @accepts()
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """The comparison of a candidate with a trace.
 
@@ -116,8 +118,24 @@ class Report:
         label = f"error / expected error of {self.precision}" if measured else "largest absolute error"
         draw_errors(points, path, title, label)
 
+    def __repr__(self) -> str:
+        return f"<Report: {self._verdict()}>"
+
     def __str__(self) -> str:
         return self.text()
+
+    def _repr_html_(self) -> str:
+        """The report as a table, for notebooks; the first tensor that diverges is marked."""
+        first = self.first_divergence
+        before, tensors, between, last = self._shown(False)
+        rows = [(_cells(tensor, tensor is first), row_style(tensor.passed, tensor is first)) for tensor in tensors]
+        if before:
+            rows.insert(0, ([f"... {before} before"], ""))
+        if between:
+            rows.append(([f"... {between} between; print(report.text(everything=True)) shows all"], ""))
+        rows += [(_cells(tensor, tensor is first), row_style(tensor.passed, tensor is first)) for tensor in last]
+        header = ["tensor", *_COLUMNS]
+        return page("\n".join(self._summary()), header, rows, "\n".join([self._unit(), *self._rest()]))
 
     def text(self, everything: bool = False) -> str:
         """The report as text; everything: all tensors, instead of those around the first divergence."""
@@ -127,17 +145,15 @@ class Report:
         first = self.first_divergence
         judged = [tensor for tensor in self.tensors.values() if tensor.judged]
         if first is None:
-            count = _count(judged)
-            yield f"PASSED: {count} {'tensor agrees' if count == 1 else 'tensors agree'} in {self.precision}"
+            yield self._verdict()
             nearest = max(judged, key=lambda tensor: -1.0 if math.isnan(tensor.units) else tensor.units)
             if not math.isnan(nearest.units):
                 yield f"  the largest error is {_short(nearest.units)} x the expected one, at {nearest.name}"
         else:
-            failed = _count([tensor for tensor in judged if not tensor.passed])
             yield f"DIVERGES first at {first.name}"
             yield from _details(first)
             agreeing = [tensor.name for tensor in judged[: judged.index(first)]]
-            yield f"  {failed} of {_count(judged)} tensors diverge; the last that agrees: {(agreeing or ['none'])[-1]}"
+            yield f"  {self._diverging()}; the last that agrees: {(agreeing or ['none'])[-1]}"
             between = self._between(agreeing[-1] if agreeing else None, first)
             if between:
                 yield f"  missing in between, perhaps the first to diverge: {', '.join(between)}"
@@ -147,6 +163,18 @@ class Report:
         yield f"  candidate: {self.candidate}"
         yield f"  expected: {self.expected}"
         yield f"  tolerance: {self.tolerance}{'; without masked tokens' if self.ignore_padding else ''}"
+
+    def _verdict(self) -> str:
+        """The result in one line."""
+        if self.first_divergence is not None:
+            return f"DIVERGES first at {self.first_divergence.name}, {self._diverging()} in {self.precision}"
+        count = _count([tensor for tensor in self.tensors.values() if tensor.judged])
+        return f"PASSED: {count} {'tensor agrees' if count == 1 else 'tensors agree'} in {self.precision}"
+
+    def _diverging(self) -> str:
+        judged = [tensor for tensor in self.tensors.values() if tensor.judged]
+        failed = _count([tensor for tensor in judged if not tensor.passed])
+        return f"{failed} of {_count(judged)} tensors diverge"
 
     def _between(self, agreeing: str | None, first: Tensor) -> list[str]:
         """The missing tensors between the last that agrees and the first that diverges."""
@@ -158,7 +186,8 @@ class Report:
         found = get_close_matches(name, self.missing, 1, _ALIKE) if lookup(canonical_name(name)) is None else []
         return f" (is it {found[0]}?)" if found else ""
 
-    def _table(self, everything: bool) -> Iterator[str]:
+    def _shown(self, everything: bool) -> tuple[int, list[Tensor], int, list[Tensor]]:
+        """The tensors to show: how many are left out before them, between them and the last one, and that one."""
         tensors = [tensor for tensor in self.tensors.values() if not self._repeats(tensor)]
         start, stop = 0, len(tensors)
         if not everything and len(tensors) > 3 * _AROUND:
@@ -166,15 +195,22 @@ class Report:
             middle = 0 if first is None else tensors.index(first)
             start = max(0, min(middle - _AROUND, len(tensors) - 3 * _AROUND))
             stop = start + 3 * _AROUND
-        yield f"  {'tensor':50} {'max abs':>8} {'max rel':>8} {'RMSE':>8} {'units':>8} {'NaN':>4} {'inf':>4}"
-        if start:
-            yield f"  ... {start} before"
-        yield from map(_line, tensors[start:stop])
-        if stop + 1 < len(tensors):
-            yield f"  ... {len(tensors) - stop - 1} between; text(everything=True) shows all"
-        if stop < len(tensors):
-            yield _line(tensors[-1])
-        yield f"  units: the error / the expected rounding error of {self.precision}"
+        last = tensors[stop:][-1:]
+        return start, tensors[start:stop], len(tensors) - stop - len(last), last
+
+    def _table(self, everything: bool) -> Iterator[str]:
+        before, tensors, between, last = self._shown(everything)
+        yield f"  {'tensor':50} " + " ".join(f"{name:>{width}}" for name, width in _COLUMNS.items())
+        if before:
+            yield f"  ... {before} before"
+        yield from map(_line, tensors)
+        if between:
+            yield f"  ... {between} between; text(everything=True) shows all"
+        yield from map(_line, last)
+        yield self._unit()
+
+    def _unit(self) -> str:
+        return f"  units: the error / the expected rounding error of {self.precision}"
 
     def _repeats(self, tensor: Tensor) -> bool:
         """Whether the row of the canonical name is the same; outputs are always shown."""
@@ -228,9 +264,20 @@ def _line(tensor: Tensor) -> str:
     name = tensor.name if len(tensor.name) <= 50 else "..." + tensor.name[-47:]
     if not tensor.count:
         return f"{mark} {name:50} {tensor.reason}"
+    cells = zip(_metrics(tensor), _COLUMNS.values(), strict=True)
+    return f"{mark} {name:50} " + " ".join(f"{metric:>{width}}" for metric, width in cells)
+
+
+def _metrics(tensor: Tensor) -> list[str]:
+    """A cell for each of `_COLUMNS`."""
     metrics = (tensor.max_abs, tensor.max_rel, tensor.rmse, tensor.units)
-    cells = " ".join(f"{_short(metric):>8}" for metric in metrics)
-    return f"{mark} {name:50} {cells} {tensor.nan:4} {tensor.inf:4}"
+    return [*map(_short, metrics), str(tensor.nan), str(tensor.inf)]
+
+
+def _cells(tensor: Tensor, first: bool) -> list[str]:
+    """The row of a tensor as cells."""
+    name = tensor.name + (" ← first divergence" if first else "")
+    return [name, *_metrics(tensor)] if tensor.count else [f"{name}: {tensor.reason}"]
 
 
 def _short(number: float) -> str:

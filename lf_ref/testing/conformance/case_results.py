@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...hf_names import accepts
+from ..comparison.html import page, row_style
 from ..comparison.report import Report, shortened
 
 PASSED, FAILED, XFAILED, XPASSED = "passed", "FAILED", "xfailed", "XPASSED"
@@ -64,7 +65,7 @@ class CaseResult:
 
 
 @accepts()
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CaseResults:
     """The results of all cases.
 
@@ -78,6 +79,21 @@ class CaseResults:
     def passed(self) -> bool:
         """Whether every case passed, or failed as expected."""
         return all(result.passed for result in self.results)
+
+    def __repr__(self) -> str:
+        return f"<CaseResults of {self.title}: {len(self.failures)} of {len(self.results)} cases failed>"
+
+    def _repr_html_(self) -> str:
+        """The results as a table, for notebooks; the first failure is marked."""
+        first = next(iter(self.failures), None)
+        rows = [
+            (
+                [result.state, result.case, result.problem or result.expected_to_fail],
+                row_style(result.passed, result is first),
+            )
+            for result in self.results
+        ]
+        return page(repr(self)[1:-1], ["state", "case", "problem"], rows)
 
     @property
     def failures(self) -> tuple[CaseResult, ...]:

@@ -5,6 +5,7 @@ Its help needs no NumPy.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,14 @@ def _tolerance(context: click.Context, option: click.Parameter, value: str | Non
         return None if value is None else arguments.tolerance(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def complete_case(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names of standard cases that begin as what was typed; after a comma, another one."""
+    from ..cases.standard_cases import standard_cases
+
+    before, comma, start = incomplete.rpartition(",")
+    return [before + comma + case.name for case in standard_cases() if case.name.startswith(start)]
 
 
 def comparison_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,7 +48,14 @@ def comparison_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "a relative error of your own, by the largest magnitude of each tensor.",
             ),
             click.option("--ignore-padding", is_flag=True, help="Ignore tokens that the attention mask hides."),
-            click.option("--case", "cases", metavar="NAME", multiple=True, help="Run only this case; repeatable."),
+            click.option(
+                "--case",
+                "cases",
+                metavar="NAME",
+                multiple=True,
+                shell_complete=complete_case,
+                help="Run only this case; repeatable.",
+            ),
             click.option(
                 "--class",
                 "class_names",
@@ -65,19 +81,27 @@ def show(context: click.Context, results: Any, as_json: bool, verbose: bool) -> 
 @click.command(
     "run",
     short_help="Run the conformance suite on a callable.",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": sys.maxsize},
 )
 @click.argument("target", metavar="PACKAGE.MODULE:CALLABLE")
 @comparison_options
 @click.option("--xfail", metavar="FILE", help="File of expected failures: on each line a case and the reason.")
 @click.option(
     "--draws",
+    metavar="N",
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
     help="Number of random cases beside the standard ones.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, help="Seed of random cases.")
+@click.option(
+    "--seed",
+    metavar="N",
+    type=click.IntRange(0, 2**64 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of random cases.",
+)
 @click.pass_context
 def run(
     context: click.Context,

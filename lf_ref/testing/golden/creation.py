@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ...checkpoint import StoredTensors, open_tensors, read_config
 from ...checkpoint.binding import fitting_heads
@@ -22,6 +21,7 @@ from ...files import Source, locate
 from ...hf_names import accepts_names
 from ...kernels.threads import limit_blas
 from ...model import heads
+from ...progress import progress
 from ...version import __version__
 from .. import generator
 from ..cases.case import Case, select_cases
@@ -88,8 +88,11 @@ def make_golden(
     tensors = None if source is None else open_tensors(source)
     facts = {"command": command, **_facts(source, tensors)}
     chosen = _chosen(cases, source, tensors)
-    shown = tqdm(chosen, "cases", disable=True if quiet else None, leave=False)
-    records = list(_records(shown, tensors))
+    records = []
+    with progress("golden file", len(chosen), "cases", quiet=quiet) as bar:
+        for record in _records(chosen, tensors):
+            records.append(record)
+            bar.update()
     try:
         write_golden(path, records, facts)
     except OSError as error:

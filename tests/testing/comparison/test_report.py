@@ -391,3 +391,32 @@ def test_the_worst_place_shows_two_numbers_that_differ(off):
     (line,) = [line for line in str(report).splitlines() if "worst at" in line]
     got, wanted = re.search(r"got ([^,]+), expected ([^,]+)", line).groups()
     assert got != wanted
+
+
+def test_a_representation_that_fits_a_line():
+    assert repr(spoiled()) == str(spoiled()).splitlines()[0].join(["<Report: ", ">"])
+    place = "encoder.layer.1.output.dense"
+    assert repr(spoiled(place)) == f"<Report: DIVERGES first at {place}, 1 of 52 tensors diverge in float32>"
+
+
+def test_html_shows_what_the_text_shows_and_marks_the_first_divergence():
+    place, later = "encoder.layer.1.output.dense", "encoder.layer.1.output.LayerNorm"
+    report = spoiled(place, later)
+    html = report._repr_html_()
+    rows = re.findall("<tr style='(.*?)'>(.*?)</tr>", html)
+    [marked] = [cells for style, cells in rows if "bold" in style]
+    first = report.first_divergence.name
+    assert f"{first} ← first divergence" in marked
+    assert sum("background" in style for style, _ in rows) == str(report).count("\n! ")
+    for name in re.findall(r"^! (\S+)", str(report), re.M):
+        assert f"<td style='text-align:left'>{name}" in html
+    assert f"DIVERGES first at {first}" in html
+    assert len(html) < 10_000
+    assert "bold" not in spoiled()._repr_html_()
+
+
+def test_html_is_escaped():
+    expected = trace_of()
+    html = testing.compare(as_float32(expected) | {"<script>": np.zeros(3)}, expected)._repr_html_()
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html

@@ -1,0 +1,138 @@
+"""The types of what the pipelines take, for type checkers: the options of each task, and what `pipeline` takes besides.
+
+Names and types are those of the options' own classes and of `pipeline`, which a test compares.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from ..config_rules import Label
+
+
+class Building(TypedDict, total=False):
+    """What `pipeline` takes for every task, by name."""
+
+    revision: str | None
+    cache_dir: str | os.PathLike[str] | None
+    token: str | bool | None
+    local_files_only: bool
+    model_kwargs: Mapping[str, Any] | None
+    batch_tokens: int
+    quiet: bool
+    dtype: Any
+    backend: str
+    num_threads: int | None
+
+
+class Arguments(TypedDict, total=False):
+    """The options of every task."""
+
+    truncation: bool | str | None
+    max_length: int | None
+    padding: bool | str
+
+
+class FillMaskArguments(Arguments, total=False):
+    """The options of fill-mask."""
+
+    top_k: int
+    targets: str | Sequence[str] | None
+
+
+class PoolingArguments(Arguments, total=False):
+    """The options of feature-extraction, but for return_tensors, which decides what comes back."""
+
+    pooling: str
+
+
+class FeatureExtractionArguments(PoolingArguments, total=False):
+    """The options of feature-extraction."""
+
+    return_tensors: bool
+
+
+class BestLabelArguments(Arguments, total=False):
+    """The options of text-classification, but for top_k, which decides how the result nests."""
+
+    function_to_apply: str | None
+    return_all_scores: bool
+
+
+class TextClassificationArguments(BestLabelArguments, total=False):
+    """The options of text-classification."""
+
+    top_k: int | str | None
+
+
+class ZeroShotClassificationArguments(Arguments, total=False):
+    """The options of zero-shot-classification."""
+
+    candidate_labels: str | Sequence[str] | None
+    hypothesis_template: str
+    multi_label: bool
+
+
+class TokenClassificationArguments(Arguments, total=False):
+    """The options of token-classification."""
+
+    aggregation_strategy: str
+    ignore_labels: Sequence[Label]
+    stride: int | None
+    is_split_into_words: bool
+    delimiter: str
+    grouped_entities: bool | None
+    ignore_subwords: bool | None
+
+
+class BestAnswerArguments(Arguments, total=False):
+    """The options of question-answering, but for top_k, which decides how the result nests."""
+
+    max_answer_len: int
+    max_seq_len: int | None
+    doc_stride: int | None
+    max_question_len: int | None
+    handle_impossible_answer: bool
+    align_to_words: bool
+
+
+class QuestionAnsweringArguments(BestAnswerArguments, total=False):
+    """The options of question-answering."""
+
+    top_k: int
+
+
+class MultipleChoiceArguments(Arguments, total=False):
+    """The options of multiple-choice."""
+
+    top_k: int | None
+
+
+class FillMaskBuilding(Building, FillMaskArguments, total=False):
+    """What `pipeline` takes for fill-mask."""
+
+
+class FeatureExtractionBuilding(Building, FeatureExtractionArguments, total=False):
+    """What `pipeline` takes for feature-extraction."""
+
+
+class TextClassificationBuilding(Building, TextClassificationArguments, total=False):
+    """What `pipeline` takes for text-classification."""
+
+
+class ZeroShotClassificationBuilding(Building, ZeroShotClassificationArguments, total=False):
+    """What `pipeline` takes for zero-shot-classification."""
+
+
+class TokenClassificationBuilding(Building, TokenClassificationArguments, total=False):
+    """What `pipeline` takes for token-classification."""
+
+
+class QuestionAnsweringBuilding(Building, QuestionAnsweringArguments, total=False):
+    """What `pipeline` takes for question-answering."""
+
+
+class MultipleChoiceBuilding(Building, MultipleChoiceArguments, total=False):
+    """What `pipeline` takes for multiple-choice."""
