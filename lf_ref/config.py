@@ -288,7 +288,7 @@ class LongformerConfig(HFMethods):
         """
         known = self.field_names()
         for name in fields.keys() - known:
-            raise unknown_name(f"{type(self).__name__}, as a config,", name, known)
+            raise unknown_name(type(self).__name__, name, known)
         values = self.to_dict() | {"model_type": LongformerConfig.model_type}
         layers, windows = plain(fields.get("num_hidden_layers")), self.attention_window
         if isinstance(layers, int) and isinstance(windows, list):  # the first layers keep their windows
@@ -316,18 +316,30 @@ class LongformerConfig(HFMethods):
         return {**self.extra, **fields}
 
     def to_json_string(self) -> str:
-        """The fields as the text of a `config.json`; what JSON does not have is a `ConfigError`."""
+        """The fields as the text of a `config.json`.
+
+        Raises:
+            ConfigError: a field holds what JSON does not have.
+        """
         try:
             return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         except (TypeError, ValueError) as error:
             raise ConfigError(f"a field of the config cannot be written: {error}") from error
 
     def to_json_file(self, json_file_path: str | Path) -> None:
-        """Write the fields to a file, json_file_path, whole or not at all; a `ConfigError` as of `to_json_string`."""
+        """Write the fields to a file, which appears whole or not at all; json_file_path: its name.
+
+        Raises:
+            ConfigError: a field holds what JSON does not have.
+        """
         write_beside(Path(json_file_path), self.to_json_string().encode())
 
     def save_pretrained(self, save_directory: str | Path) -> None:
-        """Write `config.json` into `save_directory`, made if missing; a `ConfigError` as of `to_json_string`."""
+        """Write `config.json` into `save_directory`, which is made where it is missing.
+
+        Raises:
+            ConfigError: a field holds what JSON does not have.
+        """
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         self.to_json_file(folder / CONFIG_NAME)

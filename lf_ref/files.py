@@ -22,19 +22,6 @@ _TOKENIZER_OPTIONS = ("tokenizer_config.json", "special_tokens_map.json", "added
 _VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 _NEEDLESS_WITH = dict.fromkeys((*_TOKENIZER_OPTIONS, "tokenizer.json"), _VOCABULARIES)
 
-# HF's arguments of every `from_pretrained` that say where files are and how they come.
-LOCATING: HFNames = {
-    "pretrained_model_name_or_path": Alias("name"),
-    "use_auth_token": Alias("token"),
-    "trust_remote_code": Fixed((False, None), "code from a repository is never run"),
-    "code_revision": Fixed((None, "main"), "code from a repository is never run"),
-    "proxies": Fixed((None,), "set HTTPS_PROXY in the environment"),
-    "mirror": Fixed((None,), "set HF_ENDPOINT in the environment"),
-    "resume_download": Ignored("huggingface_hub resumes downloads"),
-    "_from_auto": Ignored("it is HF's own"),
-    "_commit_hash": Ignored("it is HF's own"),
-}
-
 _SEPARATORS = "/\\\0:"
 
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)

@@ -67,6 +67,19 @@ class Ignored:
 
 HFNames = Mapping[str, Alias | Fixed | Ignored]
 
+# HF's arguments of every `from_pretrained` that say where files are and how they come.
+LOCATING: HFNames = {
+    "pretrained_model_name_or_path": Alias("name"),
+    "use_auth_token": Alias("token"),
+    "trust_remote_code": Fixed((False, None), "code from a repository is never run"),
+    "code_revision": Fixed((None, "main"), "code from a repository is never run"),
+    "proxies": Fixed((None,), "set HTTPS_PROXY in the environment"),
+    "mirror": Fixed((None,), "set HF_ENDPOINT in the environment"),
+    "resume_download": Ignored("huggingface_hub resumes downloads"),
+    "_from_auto": Ignored("it is HF's own"),
+    "_commit_hash": Ignored("it is HF's own"),
+}
+
 
 class AttributeInputError(InputError, AttributeError):
     """An attribute that there is not, such as one of torch's modules; `hasattr` is False for it."""
@@ -85,6 +98,10 @@ class HFNamed(ABCMeta):
 
         def __getattr__(cls, name: str) -> Any:
             _refuse_attribute(cls, name)
+
+    def register(cls, *_: Any, **__: Any) -> NoReturn:
+        """Refuse HF's way of making an auto class know another."""
+        raise InputError(f"{cls.__name__}.register(): there are no auto classes; use the class by its name")
 
 
 def accepts(*, checks_flags: bool = True, **tables: HFNames) -> Callable[[Class], Class]:

@@ -212,7 +212,10 @@ def test_attributes_of_the_class_are_refused_as_those_of_its_instances():
 @pytest.mark.parametrize("name", ["LongformerForMaskedLM", "LongformerTokenizer", "LongformerConfig", "Pipeline"])
 def test_classes_can_have_abstract_bases_too(name):
     kind = getattr(lf_ref, name)
-    assert issubclass(type("Mine", (kind, abc.ABC), {}), kind)
+    mine = type("Mine", (kind, abc.ABC), {})
+    assert issubclass(mine, kind)
+    with pytest.raises(InputError, match=r"Mine.register\(\): there are no auto classes"):
+        mine.register("mine", kind)
 
 
 def test_what_follows_from_the_rest_cannot_be_set():

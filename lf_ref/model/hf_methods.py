@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike
 from ..checkpoint.names import DECODER_BIAS, stored_name
 from ..config import LongformerConfig
 from ..errors import InputError
-from ..files import LOCATING
-from ..hf_names import Alias, Fixed, HFNamed, HFNames, Ignored, accepts
+from ..hf_names import LOCATING, Alias, Fixed, HFNamed, HFNames, Ignored, accepts
 from ..reference.ops import Array
 from .inputs import integers
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..hf_names import Alias, Fixed, HFNamed, HFNames, Ignored, accepts, unknown_attribute
+from ..hf_names import LOCATING, Alias, Fixed, HFNamed, HFNames, Ignored, accepts, unknown_attribute
 from .added_token import ROLES
 from .encoding.decoder import clean_up
 from .files.export import TokenizerContent, save_tokenizer, save_vocabulary

@@ -13,7 +13,7 @@ import numpy as np
 from ...config import LongformerConfig
 from ...errors import CheckpointError, InputError
 from ...files import replacing
-from ...hf_names import accepts, accepts_names, unknown_key
+from ...hf_names import accepts, accepts_names, check_path, unknown_key
 from ...model.base import LongformerPreTrainedModel
 from ...reference.ops import Array
 from .metadata import Run
