@@ -288,7 +288,7 @@ class LongformerConfig(HFMethods):
         """
         known = self.field_names()
         for name in fields.keys() - known:
-            raise unknown_name("LongformerConfig.replaced()", name, known)
+            raise unknown_name(type(self).__name__, name, known)
         values = self.to_dict() | {"model_type": LongformerConfig.model_type}
         layers, windows = plain(fields.get("num_hidden_layers")), self.attention_window
         if isinstance(layers, int) and isinstance(windows, list):  # the first layers keep their windows

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from .errors import InputError
-from .hf_names import Alias, Fixed, HFNamed, HFNames, accepts
+from .hf_names import LOCATING, Alias, Fixed, HFNamed, HFNames, accepts
 
 Config = TypeVar("Config", bound="HFMethods")
 
@@ -51,8 +51,8 @@ _ALL_FIELDS = Fixed((True, False), "all fields are written, which HF reads as we
 # HF's arguments of the methods of a config, by method.
 NAMES: dict[str, HFNames] = {
     "from_pretrained": {
-        "pretrained_model_name_or_path": Alias("name"),
-        "trust_remote_code": Fixed((False, None), "code from a repository is never run"),
+        **LOCATING,
+        "gguf_file": Fixed((None,), "load the checkpoint that the GGUF file was made from"),
     },
     "save_pretrained": {"push_to_hub": _NO_PUSH},
     "to_json_string": {"use_diff": _ALL_FIELDS},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+from abc import ABCMeta
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -66,6 +67,19 @@ class Ignored:
 
 HFNames = Mapping[str, Alias | Fixed | Ignored]
 
+# HF's arguments of every `from_pretrained` that say where files are and how they come.
+LOCATING: HFNames = {
+    "pretrained_model_name_or_path": Alias("name"),
+    "use_auth_token": Alias("token"),
+    "trust_remote_code": Fixed((False, None), "code from a repository is never run"),
+    "code_revision": Fixed((None, "main"), "code from a repository is never run"),
+    "proxies": Fixed((None,), "set HTTPS_PROXY in the environment"),
+    "mirror": Fixed((None,), "set HF_ENDPOINT in the environment"),
+    "resume_download": Ignored("huggingface_hub resumes downloads"),
+    "_from_auto": Ignored("it is HF's own"),
+    "_commit_hash": Ignored("it is HF's own"),
+}
+
 
 class AttributeInputError(InputError, AttributeError):
     """An attribute that there is not, such as one of torch's modules; `hasattr` is False for it."""
@@ -77,13 +91,17 @@ class KeyInputError(InputError, KeyError, IndexError):
     __str__ = Exception.__str__  # KeyError's puts quotes around the message
 
 
-class HFNamed(type):
+class HFNamed(ABCMeta):
     """The type of classes whose own attributes, `LongformerConfig.get_config_dict`, are refused as their instances'."""
 
     if not TYPE_CHECKING:
 
         def __getattr__(cls, name: str) -> Any:
             _refuse_attribute(cls, name)
+
+    def register(cls, *_: Any, **__: Any) -> NoReturn:
+        """Refuse HF's way of making an auto class know another."""
+        raise InputError(f"{cls.__name__}.register(): there are no auto classes; use the class by its name")
 
 
 def accepts(*, checks_flags: bool = True, **tables: HFNames) -> Callable[[Class], Class]:
@@ -287,9 +305,7 @@ def _guarded(setter: Callable[[Any, str, Any], None]) -> Callable[[Any, str, Any
             if isinstance(error, InputError):
                 raise
             kind = type(owner).__name__
-            raise AttributeInputError(
-                f"{name} of a {kind} cannot be set: it follows from what that was made of"
-            ) from None
+            raise AttributeInputError(f"{name} of a {kind} cannot be set: make another {kind} instead") from None
 
     return checked
 

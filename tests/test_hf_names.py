@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import inspect
 import os
 from pathlib import Path
@@ -206,6 +207,15 @@ def test_attributes_of_the_class_are_refused_as_those_of_its_instances():
         with pytest.raises(InputError, match="Shelf has no attribute 'stor': the nearest is 'store'"):
             owner.stor  # noqa: B018
         assert not hasattr(owner, "_repr_html_")
+
+
+@pytest.mark.parametrize("name", ["LongformerForMaskedLM", "LongformerTokenizer", "LongformerConfig", "Pipeline"])
+def test_classes_can_have_abstract_bases_too(name):
+    kind = getattr(lf_ref, name)
+    mine = type("Mine", (kind, abc.ABC), {})
+    assert issubclass(mine, kind)
+    with pytest.raises(InputError, match=r"Mine.register\(\): there are no auto classes"):
+        mine.register("mine", kind)
 
 
 def test_what_follows_from_the_rest_cannot_be_set():

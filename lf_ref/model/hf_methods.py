@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from ..checkpoint.names import DECODER_BIAS, stored_name
 from ..config import LongformerConfig
 from ..errors import InputError
-from ..hf_names import Alias, Fixed, HFNamed, HFNames, Ignored, accepts
+from ..hf_names import LOCATING, Alias, Fixed, HFNamed, HFNames, Ignored, accepts
 from ..reference.ops import Array
 from .inputs import integers
 
@@ -26,12 +26,10 @@ _UPLOAD = "save_pretrained() writes a folder; huggingface_hub.upload_folder uplo
 
 # HF's arguments of the methods of a model, by method.
 FROM_PRETRAINED: HFNames = {
-    "pretrained_model_name_or_path": Alias("name"),
+    **LOCATING,
     "torch_dtype": Alias("dtype"),
-    "use_auth_token": Alias("token"),
     "attn_implementation": Fixed(("eager", "sdpa", None), "there is one attention, the paper's, computed by kernels"),
     "device_map": Fixed((None, "cpu", "auto", "{'': 'cpu'}"), _CPU),
-    "trust_remote_code": Fixed((False, None), "code from a repository is never run"),
     "weights_only": Fixed((True,), "no other objects than weights are read from a file"),
     "ignore_mismatched_sizes": Fixed((False,), "nothing is made up: choose the class, or num_labels=, that fits"),
     "from_tf": Fixed((False,), "convert it with HF transformers to safetensors"),
@@ -41,13 +39,9 @@ FROM_PRETRAINED: HFNames = {
     "load_in_8bit": Fixed((False, None), _INT8),
     "load_in_4bit": Fixed((False, None), _INT8),
     "output_loading_info": Fixed((False,), "in a model that loads nothing is missing; a warning names what is unused"),
-    "proxies": Fixed((None,), "set HTTPS_PROXY in the environment"),
     "low_cpu_mem_usage": Ignored("weights are mapped into memory, and read when they are used"),
-    "resume_download": Ignored("huggingface_hub resumes downloads"),
     "_fast_init": Ignored("nothing is initialized"),
     "use_flash_attention_2": Fixed((False, None), "there is one attention, the paper's, computed by kernels"),
-    "code_revision": Fixed((None, "main"), "code from a repository is never run"),
-    "mirror": Fixed((None,), "set HF_ENDPOINT in the environment"),
     "key_mapping": Fixed((None,), "rename the weights yourself, and give them as state_dict="),
     "adapter_kwargs": Fixed((None,), "merge adapters with peft, and load the result"),
     "generation_config": Fixed((None,), "a Longformer generates no text"),

@@ -29,6 +29,7 @@ from ..config import LongformerConfig
 from ..errors import InputError
 from ..hf_names import accepts_names
 from ..reference.ops import Array
+from ..tokenizer.arguments import as_strings
 from . import generator
 from .cases import random_cases as drawing
 from .cases.case import HEAD_OF, Case
@@ -103,6 +104,7 @@ def cases(
 
     class_names: HF's, to choose from; divides: as for `configs`; longest, most_rows and errors as for `inputs`.
     """
+    class_names = as_strings("class_names", class_names)
     for class_name in class_names:
         _head(class_name)
     if not class_names:

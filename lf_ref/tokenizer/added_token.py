@@ -14,7 +14,7 @@ from .arguments import shown
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
-@accepts()
+@accepts(checks_flags=False)  # its own check names the token
 @dataclass(frozen=True)
 class AddedToken:
     """A string that becomes one token wherever a text contains it.
@@ -50,6 +50,9 @@ class AddedToken:
             object.__setattr__(self, "normalized", not self.special)
         for option in ("single_word", "lstrip", "rstrip", "normalized", "special"):
             value = getattr(self, option)
+            if hasattr(value, "item"):  # a bool of NumPy, which JSON cannot hold
+                value = value.item()
+                object.__setattr__(self, option, value)
             if not isinstance(value, bool):
                 raise InputError(
                     f"{option} of the added token {shown(self.content)} must be true or false, got {shown(value)}"

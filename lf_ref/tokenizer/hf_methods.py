@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..hf_names import Alias, Fixed, HFNamed, HFNames, Ignored, accepts, unknown_attribute
+from ..hf_names import LOCATING, Alias, Fixed, HFNamed, HFNames, Ignored, accepts, unknown_attribute
 from .added_token import ROLES
 from .encoding.decoder import clean_up
 from .files.export import TokenizerContent, save_tokenizer, save_vocabulary
@@ -34,13 +34,9 @@ _OTHERWISE = {
 
 # HF's arguments of from_pretrained, of the constructor, of a call and of save_pretrained.
 LOADING: HFNames = {
-    "pretrained_model_name_or_path": Alias("name"),
-    "use_auth_token": Alias("token"),
+    **LOCATING,
     "use_fast": Ignored("there is one tokenizer"),
-    "trust_remote_code": Fixed((False, None), "code from a repository is never run; leave it out"),
-    "resume_download": Ignored("downloads are always resumed"),
-    "proxies": Fixed((None,), "set the environment variable HTTPS_PROXY"),
-    "config": Fixed((None,), "the files of the tokenizer are enough; leave it out"),
+    "config": Ignored("the files of the tokenizer are enough"),
     "tokenizer_type": Fixed((None, "longformer", "roberta"), "this is the tokenizer of a Longformer"),
     "gguf_file": Fixed((None,), "convert it to tokenizer.json"),
     "from_slow": Fixed((False, None), "give vocab_file= and merges_file= to LongformerTokenizer"),

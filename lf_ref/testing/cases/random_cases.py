@@ -14,6 +14,7 @@ from ...checkpoint.names import HEADS
 from ...config import LongformerConfig
 from ...hf_names import accepts_names
 from ...reference.ops import Array
+from ...tokenizer.arguments import check_count
 from .. import generator
 from .batches import GLOBAL, LOCAL, MASKED, MASKED_GLOBAL, PADDING, VISIBLE_PADDING, batch
 from .case import HEAD_OF, Case
@@ -161,9 +162,9 @@ def drawn_cases(seed: int, count: int) -> tuple[Case, ...]:
     """`count` random cases by the generator, the same for the same seed, which every correct implementation passes.
 
     Raises:
-        InputError: the seed is not an integer from 0 to 2^64 - 1.
+        InputError: the seed is not an integer from 0 to 2^64 - 1, or the count not one of at least 0.
     """
-    names = [f"drawn-{seed}-{index}" for index in range(count)]
+    names = [f"drawn-{seed}-{index}" for index in range(check_count("count", count, least=0))]
     return tuple(draw_case(by_generator(seed, name), name, SUPPORTED_BY_ALL) for name in names)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import InputError
 from ...hf_names import accepts, accepts_names
 from ...model.base import LongformerPreTrainedModel
 from ...reference.ops import Array
@@ -85,9 +86,11 @@ def calibrate(expected: Trace, precision: str, ignore_padding: bool = False) -> 
     compare it with. If the trace itself has the precision, its own errors are added.
 
     Raises:
-        InputError: the precision is unknown. ValueError: the trace has no model.
+        InputError: the precision is unknown, or expected is no trace. ValueError: the trace has no model.
     """
     precision = check_precision(precision)
+    if not isinstance(expected, Trace):
+        raise InputError(f"expected must be what trace() gave, got {type(expected).__name__}")
     if expected.model is None:
         raise ValueError("the trace has no model: load it with Trace.load(path, model=...)")
     target = PRECISIONS[precision]

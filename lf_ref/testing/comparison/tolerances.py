@@ -178,6 +178,8 @@ def _measured(expected: Trace, precision: str, ignore_padding: bool) -> Calibrat
 
 
 def _number(name: str, value: Any) -> float:
+    if isinstance(value, np.integer | np.ndarray) and not np.ndim(value):
+        value = value.item()
     if isinstance(value, bool) or not isinstance(value, int | float | np.floating) or not 0 <= value < math.inf:
         kinds = (
             "'calibrated', 'fixed', a Calibration, numbers by name, or a number" if name == "tolerance" else "a number"

@@ -51,6 +51,8 @@ def assert_matches_oracle(
     options: dict[str, Any] = {"precision": precision, "tolerance": tolerance, "ignore_padding": ignore_padding}
     if (inputs is not None) != isinstance(oracle, LongformerPreTrainedModel):
         raise InputError("pass inputs with a model, and only then: assert_matches_oracle(candidate, model, inputs)")
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise InputError(f"inputs must be a mapping of arrays by name, got {type(inputs).__name__}")
     result: Report | CaseResults
     if isinstance(oracle, Case):
         result = check_target(_as_target(candidate), [oracle], **options)

@@ -97,6 +97,12 @@ def check_target(
         raise InputError(f"a target must be callable, got {target!r}; to run one by its name use `lf-ref oracle run`")
     settings = Settings(check_precision(precision), tolerance, ignore_padding)
     reasons = expected_to_fail or {}
+    if not isinstance(reasons, Mapping):
+        raise InputError(f"expected_to_fail must map names of cases to reasons, got {type(reasons).__name__}")
+    cases = list(cases) if isinstance(cases, Iterable) else [cases]
+    for case in cases:
+        if not isinstance(case, Case):
+            raise InputError(f"cases must be several cases, such as standard_cases(), got {type(case).__name__}")
     results = []
     for case in cases:
         result = _run_one(target, case, settings)

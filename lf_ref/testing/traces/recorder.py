@@ -13,6 +13,7 @@ from ...config import LongformerConfig
 from ...model.inputs import Inputs
 from ...reference.forward import banded
 from ...reference.ops import Array
+from ...tokenizer.arguments import as_strings
 from .tensor_names import BAND, COLUMNS, GLOBALS, OUTPUTS, TOKENS, aliases, lookup, split_layer
 
 Index = tuple[int | slice, ...]
@@ -23,7 +24,7 @@ def name_filter(patterns: Sequence[str] | str | None) -> NameFilter:
     """A predicate: a name or one of its aliases matches one of the patterns (`*`, `?`, `[...]`); None matches all."""
     if patterns is None:
         return lambda name: True
-    wanted = [patterns] if isinstance(patterns, str) else list(patterns)
+    wanted = [patterns] if isinstance(patterns, str) else as_strings("names", patterns)
     return lambda name: any(fnmatchcase(known, like) for known in (name, *aliases(name)) for like in wanted)
 
 

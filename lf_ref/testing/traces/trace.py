@@ -13,7 +13,7 @@ import numpy as np
 from ...config import LongformerConfig
 from ...errors import CheckpointError, InputError
 from ...files import replacing
-from ...hf_names import accepts, accepts_names, unknown_key
+from ...hf_names import accepts, accepts_names, check_path, unknown_key
 from ...model.base import LongformerPreTrainedModel
 from ...reference.ops import Array
 from .metadata import Run
@@ -159,6 +159,7 @@ def trace(
             return tensors.setdefault(name, np.zeros(shape, dtype))
 
         return Trace(tensors, _run(model, create, names, backend, inputs), model)
+    check_path("stream", stream)
     path = Path(stream)
     if not path.parent.is_dir():
         raise InputError(f"stream: the folder {path.parent} does not exist; create it to write {path.name} there")

@@ -187,7 +187,7 @@ SETTINGS_FAULTS: list[tuple[str, Any, str]] = [
     (
         "tokenizer_config.json",
         {"mask_token": {"content": "<m>", "lstrip": 1}},
-        "mask_token: lstrip must be True or False",
+        "lstrip of the added token '<m>'",
     ),
     ("tokenizer_config.json", {"mask_token": {"content": "<m>", "colour": 1}}, "unknown keys .*colour"),
     ("tokenizer_config.json", {"mask_token": {"content": ""}}, "must be a non-empty string"),
