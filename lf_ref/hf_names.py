@@ -161,6 +161,7 @@ def accepts_names(
         checks = {name: _CHECKS[p.annotation] for name, p in signature.parameters.items() if p.annotation in _CHECKS}
         if not checks_flags:
             checks = {name: check for name, check in checks.items() if check is not check_flag}
+        checked_places = [(place, name) for place, name in enumerate(places) if name in checks]
 
         @wraps(function)
         def checked(*args: Parameters.args, **given: Parameters.kwargs) -> Result:
@@ -171,12 +172,16 @@ def accepts_names(
                     f"{_call_name(function, args)} takes by place only {named}: give the other arguments by name"
                 )
             arguments: Any = given
-            if not (given.keys() <= known or (is_open and given.keys().isdisjoint(hf_names))):
+            if given and not (given.keys() <= known or (is_open and given.keys().isdisjoint(hf_names))):
                 taken = signature.bind_partial(*args).arguments.keys() | given.keys()
                 arguments = translate(_call_name(function, args), given, taken, table, None if is_open else known)
-            for name, value in (*zip(places, args, strict=False), *arguments.items()) if checks else ():
-                if name in checks:
-                    checks[name](name, value)
+            if checks:
+                for place, name in checked_places:
+                    if place < len(args):
+                        checks[name](name, args[place])
+                for name in arguments:
+                    if name in checks:
+                        checks[name](name, arguments[name])
             try:
                 return function(*args, **arguments)
             except TypeError:
@@ -199,7 +204,9 @@ def check_flag(name: str, value: Any) -> None:
     Raises:
         InputError: it is something else.
     """
-    if not (value is None or isinstance(value, bool) or (_is_scalar(value) and isinstance(value.item(), bool))):
+    if value is None or value is True or value is False:
+        return
+    if not (_is_scalar(value) and isinstance(value.item(), bool)):
         raise InputError(f"{name} must be True or False, got {value!r:.80}")
 
 

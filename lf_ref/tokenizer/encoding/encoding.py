@@ -85,10 +85,12 @@ class Encoding(metaclass=HFNamed):
     """
 
     _hf_hints = _NOT_OF_ROWS
+    pieces: tuple[Part | Extra, ...]
+    overflowing: list[Encoding]
 
     def __init__(self, pieces: Sequence[Part | Extra], overflowing: Sequence[Encoding] = ()) -> None:
-        self.pieces = tuple(pieces)
-        self.overflowing = list(overflowing)
+        self.__dict__["pieces"] = tuple(pieces)  # without the checks of a setter, since every row comes through here
+        self.__dict__["overflowing"] = list(overflowing)
 
     def __len__(self) -> int:
         return len(self.ids)
