@@ -60,7 +60,7 @@ def bind(
         head: a key of `HEADS`.
         dtype: float32 or float64, of all results; or "bfloat16" or "int8" for the weights of linear maps and the word
             embeddings, which are then a `ReducedWeight`, and float32 for the rest.
-        strict: make an error of the warning.
+        strict: refuse all weights that are not used, those of HF's other heads too.
 
     Returns:
         The parameters by the names of `expected_shapes`, read-only. Tied ones are the same array.
@@ -71,7 +71,7 @@ def bind(
         ConfigError: the config does not say which windows it has; see `read_config`.
     """
     origin = getattr(stored, "origin", "the state dict")
-    fit = _fit(stored, config, head, origin)
+    fit = _fit(stored, config, head, origin, strict)
     if allenai.has_fields(config.to_dict()) and names.is_under_roberta(stored):
         raise ConfigError(f"{origin}: {allenai.IN_DOUBT}")
     if not fit.is_complete or (strict and fit.unexpected):
@@ -91,8 +91,8 @@ def bind(
     return parameters
 
 
-def _fit(stored: Mapping[str, Any], config: LongformerConfig, head: str, origin: str) -> _Fit:
-    """Compare the weights with what a model needs."""
+def _fit(stored: Mapping[str, Any], config: LongformerConfig, head: str, origin: str, strict: bool = False) -> _Fit:
+    """Compare the weights with what a model needs; if strict, the parts of other classes are unexpected too."""
     by_parameter: dict[str, dict[str, Any]] = {}
     for name, parameter in names.parameters_of(stored).items():
         if parameter is not None:
@@ -111,7 +111,7 @@ def _fit(stored: Mapping[str, Any], config: LongformerConfig, head: str, origin:
         {
             stored_name: name
             for name, tensors in by_parameter.items()
-            if name not in shapes and not names.is_other_part(name)
+            if name not in shapes and (strict or not names.is_other_part(name))
             for stored_name in tensors
         },
         [

@@ -52,8 +52,8 @@ class LongformerPreTrainedModel(HFMethods):
             rounds queries, keys, values and attention probabilities to bfloat16. All other operations, `attentions`
             and the results are float32.
         backend: "numba" for the fast kernels, "numpy" for the reference implementation in `lf_ref.reference`.
-        strict: refuse weights that the class does not use; by default a warning names them. Those of HF's other
-            classes, a classifier's say, may always be there.
+        strict: refuse weights that the class does not use. By default a warning names them, but for the heads of HF's
+            other classes, which stand beside the encoder in most checkpoints.
         num_threads: threads of a call; None for one per usable CPU. The results do not depend on it. With "numba" these
             threads run the matmuls too, and NumPy's BLAS, which belongs to the process, is limited to one thread
             meanwhile; with "numpy" BLAS is limited to this number, and left alone for None.

@@ -138,6 +138,16 @@ def test_weights_that_no_class_uses_are_named_in_one_warning(head):
     bind(state(head), CONFIG, head, strict=True)
 
 
+@pytest.mark.parametrize("head", [head for head in HEADS if head != "encoder"])
+def test_strict_refuses_the_heads_of_other_classes_too(head):
+    weights = state(head)
+    bind(weights, CONFIG, "encoder")  # without a warning
+    left_over = [
+        name for name in weights if not name.removeprefix("longformer.").startswith(("embeddings.", "encoder."))
+    ]
+    assert error_of(weights, "encoder", strict=True).unexpected == left_over
+
+
 def test_strict_may_be_said_while_loading(tmp_path):
     write(tmp_path, {**state("masked_lm"), "loss_fct.weight": np.ones(3, np.float32)})
     with pytest.warns(UserWarning, match=r"model\.safetensors: .*\(loss_fct\.weight\)"):
