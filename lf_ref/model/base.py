@@ -198,7 +198,7 @@ class LongformerPreTrainedModel(HFMethods):
         announce_compilation()
         from ..kernels.engine import Kernels  # loads Numba
 
-        return Kernels(self._threads, reduced=self.weight_dtype in REDUCED)
+        return Kernels(self._threads, self.weight_dtype)
 
     def observed(self: Model, observer: Observer, backend: str) -> Model:
         """The same model, sharing its weights, whose calls report every intermediate to `observer`.

@@ -1,12 +1,13 @@
 """The encoder on the fast kernels: the layer as the paper draws it, for a whole batch at once.
 
-The tokens of all rows lie one after another, [tokens, hidden], and no row is padded: see `plan`.
+The tokens of all rows lie one after another in panels of 16, without padding: see `plan`. A layer has two phases, and
+the threads meet after each: attention, which looks at other tokens; and all that is done token by token, for one block
+of panels after another, while what a block computes is in a core's cache.
 `lf_ref.reference.forward` is the same in plain NumPy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from .observer import Observer
 from .plan import Layer, Plan, plan
 
 if TYPE_CHECKING:
-    from ..kernels.engine import Kernels
+    from ..kernels.engine import Attention, Kernels
 
 
 @dataclass
@@ -57,120 +58,134 @@ def encode(
     wanted: int64 [n], the places in the flat batch whose last hidden state is asked for: [n, hidden] comes back, and
     what it does not depend on is left out. None: all of them.
     """
-    shape = (*inputs.visible.shape, config.hidden_size)
-    planned = plan(inputs, [window // 2 for window in config.windows], wanted)
+    planned = plan(inputs, [window // 2 for window in config.windows], wanted, kernels.step)
+    layers = [under(parameters, f"encoder.layer.{number}") for number in range(len(planned.layers))]
 
-    def tell(name: str, packed: Array) -> Array:
+    def rows_of(lanes: Array) -> Array:  # -> [batch, seq, hidden], or [wanted, hidden]
+        rows = kernels.leave(lanes, planned.target, config.hidden_size)
+        return rows.reshape(*planned.shape, -1) if wanted is None else rows
+
+    def report(name: str, array: Array) -> Array:
         if observer is not None:
-            observer(name, planned.spread(packed).reshape(*inputs.visible.shape, -1))
-        return packed
+            observer(name, array[planned.target].reshape(*planned.shape, -1))
+        return array
 
-    weights, note = under(parameters, "embeddings"), ignore if observer is None else tell
-    hidden = embeddings(inputs, planned.source, weights, kernels, config.layer_norm_eps, within(note, "embeddings"))
-    hidden_states, local, global_ = [], [], []
+    note = ignore if observer is None else report
+    hidden = embeddings(inputs, planned.source, under(parameters, "embeddings"), config, kernels, note)
+    room = kernels.attention_room(len(hidden), config.hidden_size, config.num_attention_heads)
+    encoded = Encoded(np.empty(0))
     if keep_hidden_states:
-        hidden_states.append(planned.spread(hidden).reshape(shape))
+        encoded.hidden_states.append(rows_of(hidden))
     for number, (layer, window) in enumerate(zip(planned.layers, config.windows, strict=True)):
-        weights, inside = under(parameters, f"encoder.layer.{number}"), within(note, f"encoder.layer.{number}")
+        inside = within(note, f"encoder.layer.{number}")
+        if number == 0:
+            project(hidden, layers[0], config, kernels, room)
         if keep_attentions:
-            probabilities = attentions(hidden, under(weights, "attention.self"), config, kernels, planned, window // 2)
+            probabilities = attentions(hidden, layers[number], config, kernels, planned, window // 2)
             if observer is None:
-                local.append(probabilities[0])
-                global_.append(probabilities[1])
+                encoded.attentions.append(probabilities[0])
+                encoded.global_attentions.append(probabilities[1])
             else:
                 for kind, folded in zip(("", "_global"), probabilities, strict=True):
                     observer(f"encoder.layer.{number}.attention.self.probabilities{kind}", folded)
-        hidden = encoder_layer(hidden, weights, config, kernels, layer, window // 2, inside)
+        following = layers[number + 1] if number + 1 < len(layers) else None
+        hidden, room = encoder_layer(hidden, room, layers[number], following, config, kernels, layer, window // 2, inside)
         if keep_hidden_states:
-            hidden_states.append(planned.spread(hidden).reshape(shape))
-    hidden = planned.spread(hidden)
-    return Encoded(hidden.reshape(shape) if wanted is None else hidden, hidden_states, local, global_)
+            encoded.hidden_states.append(rows_of(hidden))
+    encoded.last_hidden_state = encoded.hidden_states[-1] if keep_hidden_states else rows_of(hidden)
+    return encoded
 
 
 def embeddings(
-    inputs: Inputs, places: Array, weights: Parameters, kernels: Kernels, eps: float, note: Note = ignore
+    inputs: Inputs, source: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, note: Note = ignore
 ) -> Array:
-    """Sum of word, position and token-type vectors, normalised, of some places.  # int [tokens] -> [tokens, hidden]"""
-    total = words(inputs, weights["word_embeddings.weight"], places)
-    if inputs.input_ids is not None:
-        note("word_embeddings", total)
-    total += weights["position_embeddings.weight"][inputs.position_ids.ravel()[places]]
-    total += weights["token_type_embeddings.weight"][inputs.token_type_ids.ravel()[places]]
+    """Sum of word, position and token-type vectors, normalised, of some places.  # int64 [slots] -> lanes"""
+    note = within(note, "embeddings")
+    table, norm = weights["word_embeddings.weight"], (weights["LayerNorm.weight"], weights["LayerNorm.bias"])
+    positions, types = inputs.position_ids.ravel()[source], inputs.token_type_ids.ravel()[source]
+    total = np.empty((len(source), config.hidden_size), kernels.dtype)
+    lanes = kernels.lanes(len(source), config.hidden_size)
+    if note is not ignore and inputs.input_ids is not None:
+        note("word_embeddings", words(inputs, table, source))
+
+    def some(first: int, last: int) -> None:
+        part = slice(first * kernels.LANES, last * kernels.LANES)
+        total[part] = words(inputs, table, source[part])
+        total[part] += weights["position_embeddings.weight"][positions[part]]
+        total[part] += weights["token_type_embeddings.weight"][types[part]]
+        kernels.enter(total[part], lanes[first:last])
+        kernels.normalise(lanes[first:last], *norm, config.layer_norm_eps)
+
+    kernels.run(some, kernels.blocks(len(lanes), config.hidden_size))
     note("sum", total)
-    return note("LayerNorm", kernels.layer_norm(total, weights["LayerNorm.weight"], weights["LayerNorm.bias"], eps))
+    if note is not ignore:
+        note("LayerNorm", kernels.rows(lanes, config.hidden_size))
+    return lanes
+
+
+def project(hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, room: Attention) -> None:
+    """Write the queries, keys and values of the first layer; those of the others are written by the layer below."""
+    own = under(weights, "attention.self")
+    kernels.run(
+        lambda first, last: kernels.project(hidden[first:last], own, room, first),
+        kernels.blocks(len(hidden), config.intermediate_size),
+    )
 
 
 def encoder_layer(
     hidden: Array,
+    room: Attention,
     weights: Parameters,
+    following: Parameters | None,
     config: LongformerConfig,
     kernels: Kernels,
     layer: Layer,
     one_sided: int,
     note: Note = ignore,
-) -> Array:
+) -> tuple[Array, Attention]:
     """Attention, then a feed-forward network on each token; after both, residual and norm.
 
-    hidden: [entering tokens, hidden]. Returns [leaving tokens, hidden].
+    hidden: lanes of the entering tokens; room: their queries, keys and values. following: the weights of the next layer,
+    whose projections are computed while a block is at hand. Returns lanes of the leaving tokens, and their projections.
     """
-    own, inside = under(weights, "attention.self"), within(note, "attention.self")
-    context = note("attention.self", self_attention(hidden, own, config, kernels, layer, one_sided, inside))
-    residual = layer.keep(hidden)
-    attended = residual_norm(layer.keep(context), residual, under(weights, "attention.output"), config, kernels)
-    note("attention.output.LayerNorm", attended)
-    return note("output.LayerNorm", feed_forward(attended, weights, config, kernels))
+    own = under(weights, "attention.self")
+    context = kernels.attend(hidden, room, layer.rows, own, one_sided)
+    if note is not ignore:
+        _report_attention(hidden, context, own, config, kernels, layer, room, note)
+    if layer.leaving is not None:
+        hidden, context = kernels.gather(hidden, layer.leaving), kernels.gather(context, layer.leaving)
+        room = kernels.attention_room(len(hidden), config.hidden_size, config.num_attention_heads)
+    attended = hidden.copy() if note is not ignore else hidden
+
+    def some(first: int, last: int) -> None:
+        block = hidden[first:last]
+        residual_norm(context[first:last], block, under(weights, "attention.output"), config, kernels, room.heads)
+        if note is not ignore:
+            attended[first:last] = block
+        feed_forward(block, weights, config, kernels)
+        if following is not None:
+            kernels.project(block, under(following, "attention.self"), room, first)
+
+    kernels.run(some, kernels.blocks(len(hidden), config.intermediate_size))
+    if note is not ignore:
+        note("attention.output.LayerNorm", kernels.rows(attended, config.hidden_size))
+        note("output.LayerNorm", kernels.rows(hidden, config.hidden_size))
+    return hidden, room
 
 
-def self_attention(
-    hidden: Array,
-    weights: Parameters,
-    config: LongformerConfig,
-    kernels: Kernels,
-    layer: Layer,
-    one_sided: int,
-    note: Note = ignore,
-) -> Array:
-    """What each token gathers from its neighbours and from the global tokens.
-
-    hidden: [entering tokens, hidden]. Returns the same shape; rows of tokens that do not leave the layer are undefined.
-    """
-    heads = config.num_attention_heads
-    if any(row.local[row.queries].any() for row in layer.rows):
-        query, key, value = _project(hidden, weights, ("query", "key", "value"), kernels, note)
-        # In place: a new array of this size costs a tenth of the matmul.
-        kernels.band_attention(query, key, value, layer.rows, heads, one_sided, out=query)
-        context = note("context", query)
-    else:
-        context = np.zeros_like(hidden)
-    for row in layer.rows:
-        if len(row.global_queries):
-            context[row.tokens][row.global_queries] = kernels.global_attention(
-                hidden[row.tokens], row.global_queries, row.visible, weights, heads
-            )
-    return context
+def residual_norm(
+    x: Array, residual: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, heads: int = 0
+) -> None:
+    """A dense layer, the residual, the norm; the result replaces the residual.  # lanes of a block, both"""
+    kernels.add_linear(x, weights["dense.weight"], weights["dense.bias"], residual, heads)
+    kernels.normalise(residual, weights["LayerNorm.weight"], weights["LayerNorm.bias"], config.layer_norm_eps)
 
 
-def residual_norm(x: Array, residual: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels) -> Array:
-    """A dense layer, the residual, the norm.  # [tokens, m], [tokens, hidden] -> [tokens, hidden]"""
-    dense = weights["dense.weight"], weights["dense.bias"]
-    norm = weights["LayerNorm.weight"], weights["LayerNorm.bias"]
-    return kernels.linear_residual_norm(x, dense, residual, norm, config.layer_norm_eps)
-
-
-def feed_forward(attended: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels) -> Array:
-    """Two dense layers with the activation between, the residual, the norm, for some tokens at a time.
-
-    So the inner activations, four times as wide as the rest, never exist for all tokens; the results replace
-    `attended`.  # [tokens, hidden] -> same
-    """
-    output = under(weights, "output")
-    for start in range(0, len(attended), kernels.CHUNK):
-        chunk = attended[start : start + kernels.CHUNK]
-        inner = kernels.linear_activation(
-            chunk, weights["intermediate.dense.weight"], weights["intermediate.dense.bias"], config.hidden_act
-        )
-        chunk[:] = residual_norm(inner, chunk, output, config, kernels)
-    return attended
+def feed_forward(attended: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels) -> None:
+    """Two dense layers with the activation between, the residual, the norm, in place.  # lanes of a block"""
+    intermediate = weights["intermediate.dense.weight"], weights["intermediate.dense.bias"]
+    inner = kernels.linear_activation(attended, *intermediate, config.hidden_act)
+    residual_norm(inner, attended, under(weights, "output"), config, kernels)
 
 
 def attentions(
@@ -180,24 +195,44 @@ def attentions(
 
     Returns [B, H, S, x + 2 one_sided + 1] and [B, H, S, x], x the largest number of global tokens of any row.
     """
-    heads, rows, (batch, length) = config.num_attention_heads, planned.layers[0].rows, planned.shape
-    query, key = _project(hidden, weights, ("query", "key"), kernels)
+    own, heads, rows, (batch, length) = (
+        under(weights, "attention.self"),
+        config.num_attention_heads,
+        planned.layers[0].rows,
+        planned.shape,
+    )
     columns = max((len(row.globals) for row in rows), default=0)
-    local = np.zeros((batch, heads, length, columns + 2 * one_sided + 1), hidden.dtype)
-    global_ = np.zeros((batch, heads, length, columns), hidden.dtype)
+    local = np.zeros((batch, heads, length, columns + 2 * one_sided + 1), kernels.dtype)
+    global_ = np.zeros((batch, heads, length, columns), kernels.dtype)
     for row in rows:
-        index, first = divmod(int(planned.source[row.tokens.start]), length)
-        span = slice(first, first + len(row.visible))
+        index, first = divmod(int(planned.source[row.start]), length)
+        span = slice(first, first + row.count)
+        tokens = kernels.leave(hidden, np.arange(row.start, row.start + row.count), config.hidden_size)
+        query, key = (kernels.linear(tokens, own[f"{name}.weight"], own[f"{name}.bias"]) for name in ("query", "key"))
         kernels.band_probabilities(query, key, row, one_sided, local[index, :, span])
         if len(row.globals):
-            probabilities = np.empty((heads, len(row.globals), len(row.visible)), hidden.dtype)
-            kernels.global_attention(hidden[row.tokens], row.globals, row.visible, weights, heads, probabilities)
+            probabilities = kernels.global_probabilities(hidden, row, own, heads)
             global_[index, :, span, : len(row.globals)] = probabilities.swapaxes(1, 2)
     return local, global_
 
 
-def _project(
-    hidden: Array, weights: Parameters, names: Sequence[str], kernels: Kernels, note: Note = ignore
-) -> list[Array]:
-    projected = kernels.linears(hidden, [(weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in names])
-    return [note(name, array) for name, array in zip(names, projected, strict=True)]
+def _report_attention(
+    hidden: Array,
+    context: Array,
+    weights: Parameters,
+    config: LongformerConfig,
+    kernels: Kernels,
+    layer: Layer,
+    room: Attention,
+    note: Note,
+) -> None:
+    """Give an observer what happens inside of attention; the projections are computed once more, by token."""
+    inside, tokens = within(note, "attention.self"), kernels.rows(hidden, config.hidden_size)
+    for name in ("query", "key", "value"):
+        inside(name, kernels.linear(tokens, weights[f"{name}.weight"], weights[f"{name}.bias"]))
+    gathered = kernels.context_rows(context, room)
+    local = gathered.copy()
+    for row in layer.rows:
+        local[row.start + row.global_queries] = 0
+    inside("context", local)
+    note("attention.self", gathered)

@@ -6,6 +6,9 @@ usually a single padding token for the whole batch. Results are spread over all 
 
 Where only some tokens of the last layer are wanted, a layer is computed for those tokens alone that the layers above it
 look at: a local token looks `one_sided` tokens to each side and at the global tokens, a global token at all.
+
+A slot is where a token lies among those of a layer. Each row begins at a multiple of `step`, since the kernels take so
+many tokens at a time; the slots that are left over hold copies of the token before them, which are masked.
 """
 
 from __future__ import annotations
@@ -20,16 +23,16 @@ from .inputs import Inputs
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the batch, as one layer sees it.
+    """One row of the batch, as one layer sees it: a stretch of the text, after it global tokens outside the stretch.
 
-    tokens: the place of its n tokens among the tokens that enter the layer: a stretch of the text, and after it those
-        global tokens that lie outside the stretch.
+    start: its first slot. count: its tokens; the masks are longer, a multiple of the step.
     visible: bool [n], as keys of global queries. local: bool [n], as keys of the band.
     queries: the part of the stretch whose output is wanted. globals: int64 [g], the global tokens, in order.
     global_queries: int64 [q], those of them whose output is wanted.
     """
 
-    tokens: slice
+    start: int
+    count: int
     visible: Array
     local: Array
     queries: slice
@@ -39,39 +42,31 @@ class Row:
 
 @dataclass(frozen=True)
 class Layer:
-    """The tokens of one layer: `rows` of what enters, and which of the entering tokens leave it (None: all)."""
+    """The tokens of one layer: `rows` of what enters, and the entering slot of each that leaves (None: all do)."""
 
     rows: list[Row]
     leaving: Array | None
-
-    def keep(self, entering: Array) -> Array:
-        """What leaves the layer of what entered it.  # [entering, n] -> [leaving, n]"""
-        return entering if self.leaving is None else entering[self.leaving]
 
 
 @dataclass(frozen=True)
 class Plan:
     """What is computed for a batch.
 
-    shape: (batch, seq). source: int64 [tokens], the place in the flat batch of each token that enters the first layer.
-    target: int64 [wanted], the token of each wanted place among those that leave the last layer; None: just these.
+    shape: (batch, seq). source: int64 [slots], the place in the flat batch of each token that enters the first layer.
+    target: int64 [wanted], the slot of each wanted place among those that leave the last layer.
     """
 
     layers: list[Layer]
     shape: tuple[int, ...]
     source: Array
-    target: Array | None
-
-    def spread(self, packed: Array) -> Array:
-        """What leaves a layer, at the wanted places.  # [tokens, n] -> [wanted, n]"""
-        return packed if self.target is None else packed[self.target]
+    target: Array
 
 
-def plan(inputs: Inputs, one_sided: list[int], wanted: Array | None) -> Plan:
+def plan(inputs: Inputs, one_sided: list[int], wanted: Array | None, step: int) -> Plan:
     """Decide once, for all layers, which tokens are computed and who attends to whom.
 
     one_sided: of each layer. wanted: int64 [n], places in the flat batch whose last hidden state is asked for; None
-    for all.
+    for all. step: see above.
     """
     places = np.arange(inputs.visible.size) if wanted is None else wanted
     texts = _texts(inputs)
@@ -81,25 +76,30 @@ def plan(inputs: Inputs, one_sided: list[int], wanted: Array | None) -> Plan:
         in_text[text.places] = True
         levels = [text.everything if wanted is None else text.part(places)]
         for reach in reversed(one_sided):
-            levels.insert(0, text.looked_at(levels[0], reach))
+            levels.insert(0, text.looked_at(levels[0], reach, step))
         parts.append(levels)
     alone = places[~in_text[places]]
     kinds, kind_of = _kinds(inputs, alone)
 
-    def flat(level: int) -> Array:
-        found = [text.places.start + levels[level].positions for text, levels in zip(texts, parts, strict=True)]
-        return np.concatenate([*found, kinds])
+    def slots(level: int) -> tuple[Array, int]:
+        """The place in the flat batch of each slot, and where those of no text begin."""
+        found = [
+            _padded(text.places.start + levels[level].positions, step) for text, levels in zip(texts, parts, strict=True)
+        ]
+        return np.concatenate([*found, _padded(kinds, step)]), sum(map(len, found))
 
-    if wanted is None:
-        layers = [_layer(texts, parts, 0, len(kinds))] * len(one_sided)
-    else:
-        layers = [_layer(texts, parts, level, len(kinds)) for level in range(len(one_sided))]
-    last = flat(len(one_sided))
-    token_of = np.zeros(inputs.visible.size, np.int64)
-    token_of[last] = np.arange(len(last))
-    token_of[alone] = len(last) - len(kinds) + kind_of
-    target = token_of[places]
-    return Plan(layers, inputs.visible.shape, flat(0), None if _is_all(target, len(last)) else target)
+    numbers = [0] * len(one_sided) if wanted is None else range(len(one_sided))
+    layers = [_layer(texts, parts, level, len(kinds), step) for level in sorted(set(numbers))]
+    last, end = slots(len(one_sided))
+    slot_of = np.zeros(inputs.visible.size, np.int64)
+    slot_of[last[::-1]] = np.arange(len(last))[::-1]  # of a token and its copies, the token
+    slot_of[alone] = end + kind_of
+    return Plan([layers[number] for number in numbers], inputs.visible.shape, slots(0)[0], slot_of[places])
+
+
+def _padded(values: Array, step: int) -> Array:
+    """With copies of the last, up to a multiple of the step."""
+    return np.concatenate([values, np.repeat(values[-1:], -len(values) % step)])
 
 
 @dataclass(frozen=True)
@@ -142,34 +142,32 @@ class _Text:
         start, stop = (int(stretch.min()), int(stretch.max()) + 1) if len(stretch) else (0, 0)
         return self._with_globals(start, stop, positions[self.is_global[positions]])
 
-    def looked_at(self, part: _Part, one_sided: int) -> _Part:
-        """What a layer must be given so that it can compute a part."""
+    def looked_at(self, part: _Part, one_sided: int, step: int) -> _Part:
+        """What a layer must be given so that it can compute a part; it begins at a multiple of the step."""
         if self.is_global[part.positions].any():
             return self.everything
         local = part.start + np.flatnonzero(self.visible[part.start : part.stop])
         if len(local) == 0:
             return part
-        start = min(part.start, max(0, int(local[0]) - one_sided))
+        start = min(part.start, max(0, int(local[0]) - one_sided)) // step * step
         stop = max(part.stop, min(len(self.visible), int(local[-1]) + one_sided + 1))
         return self._with_globals(start, stop, np.flatnonzero(self.is_global))
 
     def _with_globals(self, start: int, stop: int, globals_: Array) -> _Part:
         return _Part(start, stop, np.unique(globals_[(globals_ < start) | (globals_ >= stop)]))
 
-    def row(self, entering: _Part, leaving: _Part, offset: int) -> Row:
-        """The text as a layer sees it, its tokens laid out from `offset` on."""
+    def row(self, entering: _Part, leaving: _Part, start: int, step: int) -> Row:
+        """The text as a layer sees it, its tokens laid out from slot `start` on."""
         positions = entering.positions
-        globals_ = positions[self.is_global[positions]]
+        count, is_global = len(positions), self.is_global[positions]
+        visible = np.zeros(-(-count // step) * step, bool)
+        local = visible.copy()
+        visible[:count] = self.visible[positions]
+        local[:count] = visible[:count] & ~is_global
         asked = leaving.positions[self.is_global[leaving.positions]]
-        local = self.visible[positions] & ~self.is_global[positions]
         queries = slice(max(0, leaving.start - entering.start), leaving.stop - entering.start)
         return Row(
-            slice(offset, offset + len(positions)),
-            self.visible[positions],
-            local,
-            queries,
-            entering.find(globals_),
-            entering.find(asked),
+            start, count, visible, local, queries, entering.find(positions[is_global]), entering.find(asked)
         )
 
 
@@ -187,21 +185,17 @@ def _texts(inputs: Inputs) -> list[_Text]:
     return texts
 
 
-def _layer(texts: list[_Text], parts: list[list[_Part]], level: int, alone: int) -> Layer:
-    rows, leaving, offset = [], [], 0
+def _layer(texts: list[_Text], parts: list[list[_Part]], level: int, alone: int, step: int) -> Layer:
+    rows, leaving, start = [], [], 0
     for text, levels in zip(texts, parts, strict=True):
         entering, after = levels[level], levels[level + 1]
-        row = text.row(entering, after, offset)
-        leaving.append(offset + entering.find(after.positions))
-        offset = row.tokens.stop
+        row = text.row(entering, after, start, step)
+        leaving.append(_padded(start + entering.find(after.positions), step))
+        start += len(row.visible)
         rows.append(row)
-    leaving.append(np.arange(offset, offset + alone))
-    kept = np.concatenate(leaving)
-    return Layer(rows, None if _is_all(kept, offset + alone) else kept)
-
-
-def _is_all(chosen: Array, count: int) -> bool:
-    return len(chosen) == count and bool((chosen == np.arange(count)).all())
+    leaving.append(_padded(np.arange(start, start + alone), step))
+    unchanged = all(np.array_equal(levels[level].positions, levels[level + 1].positions) for levels in parts)
+    return Layer(rows, None if unchanged else np.concatenate(leaving))
 
 
 def _kinds(inputs: Inputs, places: Array) -> tuple[Array, Array]:

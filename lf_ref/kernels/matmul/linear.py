@@ -1,0 +1,66 @@
+"""The one matrix kernel: a linear map of tokens in lanes, W x + b, and an epilogue on each tile of the result.
+
+Weights are read as they are stored. A task has a block of panels that lies in the second-level cache: each tile of rows
+of the weight is read once for it, and the panels go by.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from ..cpu.dispatch import microkernel
+from ..jit import kernel, once
+from ..layout.vectors import LANES
+from .epilogues import epilogue
+from .operands import SUMS, operand_type, weight_type
+
+__all__ = ["linear_kernel"]
+
+_NAMES = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
+_NAMES |= {np.dtype(np.int32): types.int32, np.dtype(np.uint16): types.uint16}
+
+
+@once
+def linear_kernel(kind: str, name: str, function: str = "identity") -> Any:
+    """The kernel for a kind of values ("float32", "float64", "bfloat16", "int8") and an epilogue, see there."""
+    micro = microkernel(kind)
+    tile, rows, most, begin, end = micro.tile, micro.rows, micro.panels, micro.begin, micro.end
+    finish, written = epilogue(name, kind, rows, function)
+    sums = np.dtype(SUMS[kind])
+    integer = types.int64
+    signature = types.void(
+        operand_type(kind),
+        weight_type(kind),
+        types.UniTuple(integer, 3),
+        types.UniTuple(integer, 3),
+        types.Array(_NAMES[written], 1, "C"),
+    )
+
+    @kernel(signature, f"{micro.name}_{name}_{function}", error_model="numpy")
+    def linear(x: Any, weight: Any, block: tuple[int, int, int], layout: tuple[int, int, int], out: Any) -> None:
+        """out = epilogue(W x + b) for some panels and rows of the weight.
+
+        x: `Operand`; weight: `Weight`, of at least as many rows as a tile. block: how many panels, the first row, and
+        the row after the last; it begins at a whole tile. layout, out: as the epilogue wants them.
+        """
+        panels, first, last = block
+        total, depth = weight.rows.shape
+        left = weight.rows.reshape(-1)
+        room = np.empty(most * rows * LANES, sums)
+        begin()
+        for row in range(first, last, rows):
+            start = min(row, total - rows)  # the last tile does some rows again
+            panel = 0
+            while panel < panels:
+                groups = -(-(panels - panel) // most)
+                count = -(-(panels - panel) // groups)  # nearly equal groups
+                right = panel * depth * LANES
+                tile(left, start * depth, depth, x.panels, right, depth * LANES, count, depth, False, room, 0, rows * LANES)
+                finish(room, weight, x.scales, start, row - start, panel, count, layout, out)
+                panel += count
+        end()
+
+    return linear
