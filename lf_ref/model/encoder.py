@@ -77,7 +77,7 @@ def encode(
     if keep_hidden_states:
         encoded.hidden_states.append(rows_of(hidden))
     for number, (layer, window) in enumerate(zip(planned.layers, config.windows, strict=True)):
-        inside = within(note, f"encoder.layer.{number}")
+        inside = ignore if observer is None else within(note, f"encoder.layer.{number}")
         if number == 0:
             project(hidden, layers[0], config, kernels, room)
         if keep_attentions:
@@ -100,7 +100,7 @@ def embeddings(
     inputs: Inputs, source: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, note: Note = ignore
 ) -> Array:
     """Sum of word, position and token-type vectors, normalised, of some places.  # int64 [slots] -> lanes"""
-    note = within(note, "embeddings")
+    note = ignore if note is ignore else within(note, "embeddings")
     table, norm = weights["word_embeddings.weight"], (weights["LayerNorm.weight"], weights["LayerNorm.bias"])
     positions, types = inputs.position_ids.ravel()[source], inputs.token_type_ids.ravel()[source]
     total = np.empty((len(source), config.hidden_size), kernels.dtype)

@@ -16,6 +16,8 @@ from .vectors import LANES
 
 __all__ = ["enter_kernel", "gather_kernel", "leave_kernel"]
 
+_CHANNELS = 64  # done at a time, so that the lines of a panel stay in the first-level cache for all its lanes
+
 
 def _real(dtype: Any) -> Any:
     return types.float64 if dtype == np.float64 else types.float32
@@ -32,13 +34,15 @@ def enter_kernel(dtype: Any) -> Any:
         """Write rows [n, channels] into lanes [panels, width, 16]; zeros where there is no row or no channel."""
         count, channels = rows.shape
         for start in range(0, count, LANES):
-            at = start * width
-            for lane in range(LANES):
-                used = channels if start + lane < count else 0
-                for channel in range(used):
-                    out[at + channel * LANES + lane] = rows[start + lane, channel]
-                for channel in range(used, width):
-                    out[at + channel * LANES + lane] = 0
+            tokens = min(LANES, count - start)
+            for first in range(0, width, _CHANNELS):
+                at, last = start * width, min(first + _CHANNELS, width)
+                for lane in range(LANES):
+                    used = max(first, min(last, channels)) if lane < tokens else first
+                    for channel in range(first, used):
+                        out[at + channel * LANES + lane] = rows[start + lane, channel]
+                    for channel in range(used, last):
+                        out[at + channel * LANES + lane] = 0
 
     return enter
 
@@ -57,10 +61,12 @@ def leave_kernel(dtype: Any) -> Any:
         x: [panels, width, 16], flat. block: start and stop of the tokens, column and channels.
         """
         start, stop, column, channels = block
-        for index in range(start, stop):
-            at = slots[index] // LANES * width * LANES + slots[index] % LANES
-            for channel in range(channels):
-                out[index, column + channel] = x[at + channel * LANES]
+        for begin in range(start, stop, LANES):
+            for first in range(0, channels, _CHANNELS):
+                for index in range(begin, min(begin + LANES, stop)):
+                    at = slots[index] // LANES * width * LANES + slots[index] % LANES
+                    for channel in range(first, min(first + _CHANNELS, channels)):
+                        out[index, column + channel] = x[at + channel * LANES]
 
     return leave
 
@@ -77,10 +83,11 @@ def gather_kernel(dtype: Any) -> Any:
         """The token in each lane of out's panels [first, last) is that at slots[lane] of x.  # both [panels, c, 16]"""
         for panel in range(first, last):
             target = panel * channels * LANES
-            for lane in range(LANES):
-                slot = slots[panel * LANES + lane]
-                source = slot // LANES * channels * LANES + slot % LANES
-                for channel in range(channels):
-                    out[target + channel * LANES + lane] = x[source + channel * LANES]
+            for first_channel in range(0, channels, _CHANNELS):
+                for lane in range(LANES):
+                    slot = slots[panel * LANES + lane]
+                    source = slot // LANES * channels * LANES + slot % LANES
+                    for channel in range(first_channel, min(first_channel + _CHANNELS, channels)):
+                        out[target + channel * LANES + lane] = x[source + channel * LANES]
 
     return gather
