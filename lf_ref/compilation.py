@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -17,13 +16,10 @@ MESSAGE = (
 )
 
 
-def cached_kernels() -> Iterator[Any]:
+def cached_kernels() -> list[Any]:
     """Every kernel whose machine code can be cached on disk, compiled or not."""
-    for module in sorted(name for name in sys.modules if name.startswith(_KERNELS)):
-        for kernel in list(vars(sys.modules[module]).values()):
-            stats = getattr(kernel, "stats", None)
-            if stats is not None and stats.cache_path is not None:  # else no kernel, or one that is part of others
-                yield kernel
+    jit = sys.modules.get(_KERNELS + "jit")
+    return [] if jit is None else jit.KERNELS
 
 
 @cache
