@@ -52,7 +52,8 @@ def announce_compilation() -> None:
                 self.state = "due"
                 return
             self.state = "done"
-            if sys.stderr is not None and not any(kernel.stats.cache_hits for kernel in cached_kernels()):
+            kernels = cached_kernels()
+            if sys.stderr is not None and kernels and not any(kernel.stats.cache_hits for kernel in kernels):
                 print(MESSAGE, file=sys.stderr, flush=True)
 
     event.register("numba:compile", Announcer())

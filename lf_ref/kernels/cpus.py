@@ -49,8 +49,7 @@ def _cgroups(root: Path) -> Iterator[tuple[Path, list[str]]]:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:  # not Linux
         return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
+    for _, controllers, path in (line.split(":", 2) for line in lines if line.count(":") >= 2):
         mount, names = root / "sys/fs/cgroup", ["cpu.max"]
         if "cpu" in controllers.split(","):  # version 1 of the interface
             mount, names = mount / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
