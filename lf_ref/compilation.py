@@ -10,6 +10,7 @@ from typing import Any
 
 _PATIENCE = 2.0  # seconds of compiling after which it is announced
 _KERNELS = "lf_ref.kernels."
+WAIT = "lf_ref:wait"  # the event of waiting for another process that compiles, with the data of "numba:compile"
 MESSAGE = (
     "Compiling the kernels for this processor; later runs load them from a cache. "
     "`lf-ref warmup` compiles them ahead of time."
@@ -56,4 +57,6 @@ def announce_compilation() -> None:
             if sys.stderr is not None and kernels and not any(kernel.stats.cache_hits for kernel in kernels):
                 print(MESSAGE, file=sys.stderr, flush=True)
 
-    event.register("numba:compile", Announcer())
+    announcer = Announcer()
+    for kind in ("numba:compile", WAIT):
+        event.register(kind, announcer)

@@ -25,7 +25,9 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
-from numba.core import bytecode, caching, compiler_lock
+from numba.core import bytecode, caching, compiler_lock, event
+
+from ..compilation import WAIT
 
 _njit: Any = numba.njit  # Numba has no types
 _config: Any = numba.config
@@ -84,6 +86,7 @@ class _SharedCache(_caching.FunctionCache):  # type: ignore[misc]
 
     def __init__(self, dispatcher: Any) -> None:
         super().__init__(dispatcher.py_func)
+        self._dispatcher = dispatcher
         digest = hashlib.sha256(repr((_sources(), _description(dispatcher))).encode()).hexdigest()
         self._name = f"{self._impl.filename_base}-{digest[:16]}"
         self._cache_file = _caching.IndexDataCacheFile(
@@ -96,7 +99,8 @@ class _SharedCache(_caching.FunctionCache):  # type: ignore[misc]
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         found = super().load_overload(signature, target_context)
         if found is None:
-            self.lock.enter_context(_locked(os.path.join(self.cache_path, f"{self._name}.lock")))
+            with event.trigger_event(WAIT, {"dispatcher": self._dispatcher}):
+                self.lock.enter_context(_locked(os.path.join(self.cache_path, f"{self._name}.lock")))
             found = super().load_overload(signature, target_context)
         return found
 
