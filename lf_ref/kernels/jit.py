@@ -87,7 +87,8 @@ class _SharedCache(_caching.FunctionCache):  # type: ignore[misc]
     def __init__(self, dispatcher: Any) -> None:
         super().__init__(dispatcher.py_func)
         self._dispatcher = dispatcher
-        digest = hashlib.sha256(repr((_sources(), _description(dispatcher))).encode()).hexdigest()
+        parts = _sources(), _config.BOUNDSCHECK, _description(dispatcher)
+        digest = hashlib.sha256(repr(parts).encode()).hexdigest()
         self._name = f"{self._impl.filename_base}-{digest[:16]}"
         self._cache_file = _caching.IndexDataCacheFile(
             self.cache_path, self._name, self._impl.locator.get_source_stamp()

@@ -214,6 +214,7 @@ print(misses())
 def test_other_options_of_the_compiler_make_another_kernel(own):
     """Numba's own cache has one entry for all of them."""
     assert [run(own, OPTIONS) for _ in range(2)] == [["4"], ["0"]]
+    assert run(own | {"NUMBA_BOUNDSCHECK": "1"}, OPTIONS) == ["4"]
 
 
 @pytest.mark.parametrize("value", ["{}", "object()", "numpy.zeros(3)", "(1, [2, {}])"])
