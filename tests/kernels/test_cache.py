@@ -14,19 +14,27 @@ import lf_ref
 
 pytestmark = pytest.mark.jit
 
-# Kernels of the tests' own: those of `make` call functions that share one name.
+# Kernels of the tests' own: those of `make` call functions that share one name and are too long to be inlined.
 MODULE = """
+import math
 import numba
 from lf_ref.kernels.jit import KERNELS, kernel
 
 def make(factor, signature=numba.float64(numba.float64), **options):
     @numba.njit
     def scaled(x):
-        return factor * x
+        zero = 0.0
+        for step in range(int(x) + 1):
+            if step == 7:
+                raise ValueError("seven")
+            zero += math.exp(math.sin(step)) * math.log(1.0 + step) * 0.0
+        for step in range(int(x) + 1):
+            zero += math.atan(step) * math.gamma(step + 1.0) * 0.0
+        return zero + factor * x
 
     @kernel(signature, **options)
     def block(x):
-        return scaled(x) + scaled(x + 1)
+        return scaled(x) + scaled(x + 1) + 0 * scaled(x + 2)
 
     return block
 
