@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 _PATIENCE = 2.0  # seconds of compiling after which it is announced
 _KERNELS = "lf_ref.kernels."
+WAIT = "lf_ref:wait"  # the event of waiting for another process that compiles, with the data of "numba:compile"
 MESSAGE = (
     "Compiling the kernels for this processor; later runs load them from a cache. "
     "`lf-ref warmup` compiles them ahead of time."
 )
 
 
-def cached_kernels() -> Iterator[Any]:
+def cached_kernels() -> list[Any]:
     """Every kernel whose machine code can be cached on disk, compiled or not."""
-    for module in sorted(name for name in sys.modules if name.startswith(_KERNELS)):
-        for kernel in list(vars(sys.modules[module]).values()):
-            stats = getattr(kernel, "stats", None)
-            if stats is not None and stats.cache_path is not None:  # else no kernel, or one that is part of others
-                yield kernel
+    jit = sys.modules.get(_KERNELS + "jit")
+    return [] if jit is None else jit.KERNELS
 
 
 @cache
@@ -56,7 +53,10 @@ def announce_compilation() -> None:
                 self.state = "due"
                 return
             self.state = "done"
-            if sys.stderr is not None and not any(kernel.stats.cache_hits for kernel in cached_kernels()):
+            kernels = cached_kernels()
+            if sys.stderr is not None and kernels and not any(kernel.stats.cache_hits for kernel in kernels):
                 print(MESSAGE, file=sys.stderr, flush=True)
 
-    event.register("numba:compile", Announcer())
+    announcer = Announcer()
+    for kind in ("numba:compile", WAIT):
+        event.register(kind, announcer)

@@ -15,7 +15,7 @@ import llvmlite.binding as llvm
 import numba
 from threadpoolctl import threadpool_info
 
-from ..kernels.threads import usable_cpus
+from ..kernels.cpus import usable_cpus
 from ..version import __version__
 
 # What matters for the speed: vector width, and instructions for matrices and reduced precision.

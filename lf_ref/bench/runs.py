@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..kernels.threads import usable_cpus
+from ..kernels.cpus import usable_cpus
 from .bars import bars
 from .engines import conversions
 from .kinds import KINDS, OURS, left_out, setup

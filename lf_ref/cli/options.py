@@ -74,7 +74,11 @@ tokenizer_option = model_option(
     help="Take the tokenizer from another checkpoint (default: that of the model).",
 )
 
-threads_option = performance_option("--num-threads", type=COUNT, help="Number of threads (default: all CPUs).")
+threads_option = performance_option(
+    "--num-threads",
+    type=COUNT,
+    help="Number of threads (default: all CPUs, up to the container's CPU quota and $OMP_NUM_THREADS).",
+)
 
 engine_options = _together(
     threads_option,

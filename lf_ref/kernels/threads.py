@@ -20,17 +20,10 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from ..errors import InputError
+from .cpus import usable_cpus
 
 # A range of rows has at least so many numbers: 10 to 60 microseconds of work, as long as it takes to wake a thread.
 _NUMBERS = 1 << 17
-
-
-def usable_cpus() -> int:
-    """How many CPUs this process may run on."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
 
 
 @lru_cache(maxsize=4)  # one that falls out ends its threads once nobody uses it
@@ -101,11 +94,11 @@ if hasattr(os, "register_at_fork"):
 
 
 class Threads:
-    """A number of threads to run tasks with; None stands for one per usable CPU."""
+    """A number of threads to run tasks with; None stands for one per usable CPU, see `cpus.usable_cpus`."""
 
     def __init__(self, num_threads: int | None = None) -> None:
         try:
-            count = usable_cpus() if num_threads is None else operator.index(num_threads)
+            count = operator.index(usable_cpus() if num_threads is None else num_threads)
         except TypeError:
             count = 0
         if count < 1 or isinstance(num_threads, bool):

@@ -54,9 +54,10 @@ class LongformerPreTrainedModel(HFMethods):
         backend: "numba" for the fast kernels, "numpy" for the reference implementation in `lf_ref.reference`.
         strict: refuse weights that the class does not use. By default a warning names them, but for the heads of HF's
             other classes, which stand beside the encoder in most checkpoints.
-        num_threads: threads of a call; None for one per usable CPU. The results do not depend on it. With "numba" these
-            threads run the matmuls too, and NumPy's BLAS, which belongs to the process, is limited to one thread
-            meanwhile; with "numpy" BLAS is limited to this number, and left alone for None.
+        num_threads: threads of a call; None for the smallest of the CPUs that the process may run on, the CPU quota of
+            its container (cgroup), rounded up, and the first number of OMP_NUM_THREADS. The results do not depend on
+            it. With "numba" these threads run the matmuls too, and NumPy's BLAS, which belongs to the process, is
+            limited to one thread meanwhile; with "numpy" BLAS is limited to this number, and left alone for None.
 
     The classes, their names and those of their arguments are HF's.
 

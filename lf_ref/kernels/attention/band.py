@@ -76,7 +76,7 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
     gather_values = _global_values_in_words if per_word == 2 else _global_values
     write = _write_words if in_words else _write_floats
 
-    @kernel(_signature(kind, in_words), f"{micro.name}_{'words' if in_words else 'floats'}", error_model="numpy")
+    @kernel(_signature(kind, in_words), error_model="numpy")
     def attend(
         query: Any,
         keys: Any,

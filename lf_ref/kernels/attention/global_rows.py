@@ -45,7 +45,7 @@ def fold_kernel(dtype: Any) -> Any:
     real = _real(dtype)
     matrix, constant = types.Array(real, 2, "C"), types.Array(real, 2, "C", readonly=True)
 
-    @kernel(types.void(constant, constant, real, matrix), str(real), fastmath={"contract"})
+    @kernel(types.void(constant, constant, real, matrix), fastmath={"contract"})
     def fold(query: Any, weight: Any, scale: Any, out: Any) -> None:
         """out = scale query W.  # [g, D], [D, hidden] -> [g, hidden]"""
         out[:] = 0
@@ -64,7 +64,7 @@ def project_kernel(dtype: Any) -> Any:
     real = _real(dtype)
     matrix, constant = types.Array(real, 2, "C"), types.Array(real, 2, "C", readonly=True)
 
-    @kernel(types.void(constant, constant, matrix), str(real), fastmath={"contract", "reassoc"})
+    @kernel(types.void(constant, constant, matrix), fastmath={"contract", "reassoc"})
     def project(averages: Any, weight: Any, out: Any) -> None:
         """out = averages W^T.  # [g, hidden], [D, hidden] -> [g, D]"""
         for row in range(averages.shape[0]):
@@ -134,7 +134,7 @@ def chunk_kernel(dtype: Any) -> Any:
         lanes, types.int64, types.UniTuple(types.int64, 3), folded, mask, out, out, types.Array(real, 2, "C")
     )
 
-    @kernel(signature, str(real), error_model="numpy")
+    @kernel(signature, error_model="numpy")
     def attend_chunk(
         x: Any, width: int, panels: tuple[int, int, int], folded: Any, visible: Any, tops: Any, totals: Any, sums: Any
     ) -> None:
@@ -176,7 +176,7 @@ def probabilities_kernel(dtype: Any) -> Any:
     mask, out = types.Array(types.boolean, 1, "C", readonly=True), types.Array(real, 2, "C")
     signature = types.void(lanes, types.int64, types.UniTuple(types.int64, 3), folded, mask, out)
 
-    @kernel(signature, str(real), error_model="numpy")
+    @kernel(signature, error_model="numpy")
     def probabilities(
         x: Any, width: int, panels: tuple[int, int, int], folded: Any, visible: Any, out: Any
     ) -> None:

@@ -108,7 +108,7 @@ def band_probabilities_kernel(dtype: Any) -> Any:
         matrix, matrix, mask, positions, integer, integer, integer, types.Array(real, 2, "A")
     )
 
-    @kernel(signature, str(real), fastmath=_FLAGS)
+    @kernel(signature, fastmath=_FLAGS)
     def band_probabilities(
         query: FloatArray,
         key: FloatArray,

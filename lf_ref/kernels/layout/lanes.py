@@ -29,7 +29,7 @@ def enter_kernel(dtype: Any) -> Any:
     real = _real(dtype)
     signature = types.void(types.Array(real, 2, "C", readonly=True), types.int64, types.Array(real, 1, "C"))
 
-    @kernel(signature, str(real))
+    @kernel(signature)
     def enter(rows: Any, width: int, out: Any) -> None:
         """Write rows [n, channels] into lanes [panels, width, 16]; zeros where there is no row or no channel."""
         count, channels = rows.shape
@@ -54,7 +54,7 @@ def leave_kernel(dtype: Any) -> Any:
     lanes, slots = types.Array(real, 1, "C", readonly=True), types.Array(types.int64, 1, "C", readonly=True)
     signature = types.void(lanes, types.int64, slots, types.UniTuple(types.int64, 4), types.Array(real, 2, "C"))
 
-    @kernel(signature, str(real))
+    @kernel(signature)
     def leave(x: Any, width: int, slots: Any, block: tuple[int, int, int, int], out: Any) -> None:
         """out[start + i, column : column + channels] = the first channels of the token at slots[start + i].
 
@@ -78,7 +78,7 @@ def gather_kernel(dtype: Any) -> Any:
     lanes, slots = types.Array(element, 1, "C", readonly=True), types.Array(types.int64, 1, "C", readonly=True)
     signature = types.void(lanes, slots, types.int64, types.int64, types.int64, types.Array(element, 1, "C"))
 
-    @kernel(signature, str(element))
+    @kernel(signature)
     def gather(x: Any, slots: Any, channels: int, first: int, last: int, out: Any) -> None:
         """The token in each lane of out's panels [first, last) is that at slots[lane] of x.  # both [panels, c, 16]"""
         for panel in range(first, last):

@@ -39,7 +39,7 @@ def linear_kernel(kind: str, name: str, function: str = "identity") -> Any:
         types.Array(_NAMES[written], 1, "C"),
     )
 
-    @kernel(signature, f"{micro.name}_{name}_{function}", error_model="numpy")
+    @kernel(signature, error_model="numpy")
     def linear(x: Any, weight: Any, block: tuple[int, int, int], layout: tuple[int, int, int], out: Any) -> None:
         """out = epilogue(W x + b) for some panels and rows of the weight.
 

@@ -165,7 +165,7 @@ def activation_kernel(name: str, dtype: Any) -> Any:
     real = types.float64 if dtype == np.float64 else types.float32
     function = activation(name, dtype)
 
-    @kernel(types.void(types.Array(real, 1, "C")), f"{name}_{real}", error_model="numpy")
+    @kernel(types.void(types.Array(real, 1, "C")), error_model="numpy")
     def activate(x: Any) -> None:
         for at in range(0, x.shape[0], LANES):
             store(function(load(x, at)), x, at)

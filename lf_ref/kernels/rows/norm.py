@@ -20,7 +20,7 @@ def norm_kernel(dtype: Any) -> Any:
     array, constant = types.Array(real, 1, "C"), types.Array(real, 1, "C", readonly=True)
     integer = types.int64
 
-    @kernel(types.void(array, integer, integer, constant, constant, types.float64), str(real), error_model="numpy")
+    @kernel(types.void(array, integer, integer, constant, constant, types.float64), error_model="numpy")
     def layer_norm(x: Any, panels: int, width: int, weight: Any, bias: Any, eps: float) -> None:
         """x := weight (x - mean) / sqrt(variance + eps) + bias, for each token, over the first `channels`.
 

@@ -26,7 +26,7 @@ _OFFSET = np.int32(128)
 def bfloat16_kernel() -> Any:
     """The kernel for bfloat16."""
 
-    @kernel(types.void(_FLOATS, _SIZES, _WORDS), "bfloat16", error_model="numpy")
+    @kernel(types.void(_FLOATS, _SIZES, _WORDS), error_model="numpy")
     def round_to_bfloat16(x: Any, sizes: tuple[int, int, int], out: Any) -> None:
         """Channels 2i and 2i + 1 become word i, rounded to nearest, ties to even; words beyond them are 0.
 
@@ -50,7 +50,7 @@ def bfloat16_kernel() -> Any:
 def int8_kernel() -> Any:
     """The kernel for int8."""
 
-    @kernel(types.void(_FLOATS, _SIZES, _WORDS, _OUT), "int8", error_model="numpy")
+    @kernel(types.void(_FLOATS, _SIZES, _WORDS, _OUT), error_model="numpy")
     def round_to_int8(x: Any, sizes: tuple[int, int, int], out: Any, scales: Any) -> None:
         """Each byte less 128 is x / scale to nearest, scale being the token's largest magnitude / 127.
 
