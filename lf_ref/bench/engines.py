@@ -1,4 +1,6 @@
-"""OpenVINO and ONNX Runtime as the other side: HF's model, converted for one shape of input, saved, loaded again.
+"""OpenVINO and ONNX Runtime as the other side: a model of torch, converted for one shape of input, saved, loaded again.
+
+The model is HF's, or the encoder as `sdpa` rewrites it.
 
 Nothing of torch is loaded to run what was converted, as where such a model is deployed. A conversion takes minutes and
 much memory, so it is done in a process of its own, which also runs the result once: what fails, fails there.
@@ -23,6 +25,7 @@ from ..reference.ops import Array
 from .cells import cell
 from .kinds import KINDS, Setup, SideError
 from .peer import Folder, peer_modules
+from .sdpa import SdpaEncoder
 from .size import first_token
 
 _INPUTS = ("input_ids", "attention_mask", "global_attention_mask")
@@ -40,7 +43,7 @@ Run = Callable[[list[Array]], Array]
 class Graph:
     """What is converted: a head for one shape of input, with the first token global or none.
 
-    HF's model asks its input how long it is and whether anything is global, and a conversion keeps the answers.
+    A model asks its input how long it is and whether anything is global, and a conversion keeps the answers.
     """
 
     head: str
@@ -74,7 +77,7 @@ class Engine:
                 f"comparing with {self.name} needs {', '.join(needed)}: pip install 'lf-ref[engines]' "
                 f"(missing: {', '.join(missing)})"
             )
-        self._package: Any = import_module(self.name)
+        self._package: Any = import_module(needed[0])
         self._opened: tuple[Graph, Run] | None = None
 
     def encoder(self, ids: Array, is_global: Array, visible: Array | None = None) -> Array:
@@ -108,7 +111,7 @@ class Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
         start = time.perf_counter()
         try:
-            self._save(_exportable(self._setup.folder, graph.head), graph.example(), path)
+            self._save(self._model(graph.head), graph.example(), path)
         except Exception as error:  # whatever the engine raises is the answer
             raise SideError(f"the conversion fails: {type(error).__name__}: {error}") from error
         facts = {
@@ -150,8 +153,12 @@ class Engine:
     def _path(self, graph: Graph) -> Path:
         return self._setup.folder / self.name / graph.name / f"model{self.suffix}"
 
+    def _model(self, head: str) -> Any:
+        """What is converted."""
+        return _exportable(self._setup.folder, head)
+
     def _save(self, model: Any, example: list[Array], path: Path) -> None:
-        """Convert HF's model for inputs like the example, and save it."""
+        """Convert the model for inputs like the example, and save it."""
         raise NotImplementedError
 
     def _open(self, path: Path) -> Run:
@@ -174,11 +181,30 @@ class OpenVino(Engine):
         precision = {"float32": "f32", "bfloat16": "bf16"}[self._setup.dtype]
         options = {
             "INFERENCE_PRECISION_HINT": precision,
+            "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": self._setup.num_threads,
             "CACHE_DIR": str(path.parent / "compiled"),  # as lf_ref keeps its kernels: what compiled once is loaded
         }
         compiled = self._package.Core().compile_model(path, "CPU", options)
         return lambda inputs: compiled(inputs, share_inputs=True, share_outputs=True)[0]
+
+
+class OpenVinoSdpa(OpenVino):
+    """OpenVINO, with the encoder as `sdpa` rewrites it."""
+
+    name = "openvino-sdpa"
+
+    def _model(self, head: str) -> Any:
+        encoder = SdpaEncoder(self._setup.folder, "float32", eager=False)
+        module = import_module("torch").nn.Module()
+        module.forward = lambda input_ids, attention_mask, global_attention_mask: encoder(input_ids)
+        return module
+
+    def _save(self, model: Any, example: list[Array], path: Path) -> None:
+        torch = import_module("torch")
+        tensors = tuple(map(torch.from_numpy, example))
+        model(*tensors)  # makes the masks, so that they are constants of the graph
+        super()._save(torch.jit.trace(model, tensors, check_trace=False), example, path)
 
 
 class OnnxRuntime(Engine):

@@ -16,11 +16,15 @@ DTYPES = ("float32", "bfloat16", "int8")
 OURS = "lf_ref"
 
 _ATTENTION = ("attention", "attention-half", "attention-quarter")
+_ENCODER_ONLY = dict.fromkeys(
+    ("batch", "classification", "masked-lm", "masked-lm-near", *_ATTENTION),
+    "only the encoder of one text with its first token global is rewritten",
+)
 _ONE_SHAPE = "a converted model has one shape: every other length is another conversion"
 _CONVERTED = {
     "batch": _ONE_SHAPE,
     "one-by-one": _ONE_SHAPE,
-    **dict.fromkeys(_ATTENTION, "only whole models are converted"),
+    **dict.fromkeys((*_ATTENTION, "matmul"), "only whole models are converted"),
 }
 
 
@@ -45,7 +49,18 @@ class Kind:
 KINDS = {
     OURS: Kind("sides", "Ours", DTYPES),
     "float32": Kind("sides", "Ours", ("float32",)),
-    "transformers": Kind("peer", "Transformers", ("float32", "bfloat16"), ("torch", "transformers")),
+    "bfloat16": Kind("sides", "Ours", ("bfloat16",)),
+    "transformers": Kind(
+        "peer",
+        "Transformers",
+        ("float32", "bfloat16"),
+        ("torch", "transformers"),
+        {"matmul": "torch's own is measured beside torch-sdpa"},
+    ),
+    "torch-sdpa": Kind("sdpa", "TorchSdpa", ("float32", "bfloat16"), ("torch",), _ENCODER_ONLY),
+    "openvino-sdpa": Kind(
+        "engines", "OpenVinoSdpa", ("float32", "bfloat16"), ("openvino", "torch"), {**_ENCODER_ONLY, **_CONVERTED}
+    ),
     "openvino": Kind("engines", "OpenVino", ("float32", "bfloat16"), ("openvino", "torch", "transformers"), _CONVERTED),
     "onnxruntime": Kind(
         "engines", "OnnxRuntime", ("float32",), ("onnxruntime", "onnx", "torch", "transformers"), _CONVERTED
@@ -76,8 +91,8 @@ class Setup:
 
 
 def setup(name: str, folder: Path, num_threads: int, dtype: str) -> Setup:
-    """A side in a dtype, or in float32 where it has no such; checkpoints lie in `folder`, one for each dtype."""
-    chosen = dtype if dtype in KINDS[name].dtypes else "float32"
+    """A side in a dtype, or in its first where it has no such; checkpoints lie in `folder`, one for each dtype."""
+    chosen = dtype if dtype in KINDS[name].dtypes else KINDS[name].dtypes[0]
     return Setup(name, folder / chosen, num_threads, chosen)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..kernels.cpus import usable_cpus
-from .bars import bars
+from .bars import TOLERANCES, bars, holds
 from .engines import conversions
 from .kinds import KINDS, OURS, left_out, setup
 from .machine import features_used, machine_facts
@@ -38,7 +38,7 @@ def run(
     """Measure what was chosen (nothing: everything that can be), and return the figures as JSON values.
 
     against: one of `kinds.PEERS`, or None for lf_ref alone. dtype: one of `kinds.DTYPES`; a peer without it runs in
-    float32. progress: called with what comes next. roofline: where to draw the plot, if wanted.
+    another. progress: called with what comes next. roofline: where to draw the plot, if wanted.
 
     Raises:
         InputError: a name is unknown or not for this dtype and peer, or a package that this needs is missing.
@@ -62,11 +62,14 @@ def run(
             progress(f"writing a checkpoint in {one[0]}")
             size.write_checkpoint(one[1], one[0])
         wanted = [name for name in names() if (not chosen or name in chosen) and name not in not_measured]
-        rows = _measure(wanted, sides, Own(size, setups[0], peer, repeats), progress)
+        tolerance = max(TOLERANCES[one.dtype] for one in setups)
+        rows = _measure(wanted, sides, Own(size, setups[0], peer, repeats), tolerance, progress)
         table = [row for row in rows if "value" not in row]
         ahead = bars(against, dtype, features_used())
         for row in table:
             row["wanted"] = ahead.get(row["name"])
+        for row in rows:
+            row["holds"] = holds(row)
         if roofline is not None:
             from .roofline import draw, measure_parts
 
@@ -83,14 +86,14 @@ def run(
 
 
 def _measure(
-    wanted: Collection[str], sides: dict[str, Side], own: Own, progress: Callable[[str], None]
+    wanted: Collection[str], sides: dict[str, Side], own: Own, tolerance: float, progress: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """What is wanted, one after another: rows of the table, and figures, which have a value."""
     rows: list[dict[str, Any]] = []
     for work in works(own.size):
         if work.name in wanted:
             progress(work.title)
-            rows.append(compare(work, sides, own.repeats))
+            rows.append(compare(work, sides, own.repeats, tolerance))
     for name, measure in FIGURES.items():
         if name in wanted:
             progress(name)

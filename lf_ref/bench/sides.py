@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from ..checkpoint.reduced import ReducedWeight
+from ..checkpoint import StoredTensor
+from ..checkpoint.reduced import ReducedWeight, reduce
 from ..kernels.engine import Kernels
-from ..kernels.threads import Threads
+from ..kernels.products import linear_product
+from ..kernels.reduced import reduced_product
+from ..kernels.threads import Threads, limit_blas
 from ..model.base import LongformerPreTrainedModel
 from ..model.heads import LongformerForMaskedLM, LongformerForSequenceClassification, LongformerModel
 from ..model.plan import Row
@@ -38,6 +41,9 @@ class Side(Protocol):
 
     def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], Array]:
         """The banded attention of one layer without its projections, ready to run.  # [seq, hidden] -> same"""
+
+    def linear(self, x: Array, weight: Array) -> Callable[[], Any]:
+        """x W^T on one thread, ready to run; the result as the side has it.  # [n, a], [m, a] -> [n, m]"""
 
     def load(self, ids: Array, is_global: Array) -> None:
         """Have the encoder in memory, all of its weights, ready for ids of this shape."""
@@ -71,6 +77,10 @@ class Ours:
         row = Row(slice(0, length), everything, everything, slice(0, length), nothing, nothing)
         return lambda: kernels.band_attention(query, key, value, [row], heads, window // 2, np.empty_like(query))
 
+    def linear(self, x: Array, weight: Array) -> Callable[[], Array]:
+        """As in `Side`."""
+        return one_thread_matmul(x, weight, self._dtype)
+
     def load(self, ids: Array, is_global: Array) -> None:
         """As in `Side`: touched, what is mapped from the file is in memory."""
         for weight in self._encoder.weights.values():
@@ -90,3 +100,16 @@ class Ours:
 
     def _load(self, kind: type[Model]) -> Model:
         return kind.from_pretrained(self._folder, dtype=self._dtype, num_threads=self._threads)
+
+
+def one_thread_matmul(x: Array, weight: Array, dtype: str) -> Callable[[], Array]:
+    """x W^T as the kernels compute it in a dtype, ready to run.  # float32 [n, a], [m, a] -> [n, m]"""
+    threads = Threads(1)
+    if dtype != "float32":
+        return partial(reduced_product, x, reduce(StoredTensor("float32", weight), dtype), threads)
+
+    def run() -> Array:
+        with limit_blas(1):
+            return linear_product(x, weight, threads)
+
+    return run

@@ -15,18 +15,21 @@ from .sides import Side
 from .size import Size, first_token
 from .timing import in_turns, largest_difference, ratios
 
+_LOGITS = 10.0  # how large those of the masked LM are
+
 
 @dataclass(frozen=True)
 class Work:
     """Something to compute: `prepare` gives, for a side, what is run and timed.
 
-    select: what is compared of the result.
+    select: what is compared of the result. scale: how large the numbers are that are compared, beside hidden states.
     """
 
     name: str
     title: str
     prepare: Callable[[Side], Callable[[], Any]]
     select: Callable[[Any], Array] = np.asarray
+    scale: float = 1.0
 
 
 def works(size: Size) -> list[Work]:
@@ -43,13 +46,15 @@ def works(size: Size) -> list[Work]:
         _attention("attention", size, size.window),
         _attention("attention-half", size, size.window // 2 // 2 * 2),
         _attention("attention-quarter", size, size.window // 4 // 2 * 2),
+        _matmul(size),
     ]
 
 
-def compare(work: Work, sides: Mapping[str, Side], repeats: int) -> dict[str, Any]:
+def compare(work: Work, sides: Mapping[str, Side], repeats: int, tolerance: float) -> dict[str, Any]:
     """Time a piece of work on lf_ref, and side by side with a peer where there is one; the figures as JSON values.
 
-    sides: by their names, lf_ref's first. If the peer fails, `failure` is the reason, and lf_ref is timed alone.
+    sides: by their names, lf_ref's first. tolerance: the largest difference of results with numbers near 1. If the peer
+    fails, `failure` is the reason, and lf_ref is timed alone; with results that differ by more it has failed too.
     """
     names, things = list(sides), [work.prepare(side) for side in sides.values()]
     facts: dict[str, Any] = {"name": work.name, "title": work.title}
@@ -61,12 +66,14 @@ def compare(work: Work, sides: Mapping[str, Side], repeats: int) -> dict[str, An
     facts |= {name: timed.facts() for name, timed in zip(names, runs, strict=False)}
     if len(runs) > 1:
         ours, peer = runs
-        pairs = ratios(peer, ours)
-        facts |= {
-            "ratio": float(np.median(pairs)),
-            "ratios": pairs,
-            "difference": largest_difference(work.select(ours.result), work.select(peer.result)),
-        }
+        difference = largest_difference(work.select(ours.result), work.select(peer.result))
+        allowed = tolerance * work.scale
+        facts["difference"] = difference
+        if difference <= allowed:  # which NaN is not
+            pairs = ratios(peer, ours)
+            facts |= {"ratio": float(np.median(pairs)), "ratios": pairs}
+        else:
+            facts["failure"] = f"its result differs by {difference:.1e}, by more than {allowed:g}"
     return facts
 
 
@@ -111,7 +118,7 @@ def _masked_lm(name: str, size: Size, position: int, some_global: bool) -> Work:
     ids[0, position] = size.vocabulary - 1  # where RoBERTa's vocabulary has <mask>
     is_global = first_token(ids) * int(some_global)
     title = f"masked LM, {size.tokens} tokens, one mask at {position}" + ("" if some_global else ", none global")
-    return Work(name, title, lambda side: partial(side.masked_lm, ids, is_global, position))
+    return Work(name, title, lambda side: partial(side.masked_lm, ids, is_global, position), scale=_LOGITS)
 
 
 def _attention(name: str, size: Size, window: int) -> Work:
@@ -119,3 +126,18 @@ def _attention(name: str, size: Size, window: int) -> Work:
     query, key, value = rng.standard_normal((3, size.tokens, size.config.hidden_size), np.float32)
     title = f"banded attention alone, {size.tokens} tokens, window {window}"
     return Work(name, title, lambda side: side.attention(query, key, value, size.heads, max(2, window)))
+
+
+def _matmul(size: Size) -> Work:
+    """The first matrix of a feed-forward network, for all tokens of the long text."""
+    hidden, inner = size.config.hidden_size, size.config.intermediate_size
+    rng = np.random.default_rng(inner)
+    x = rng.standard_normal((size.tokens, hidden), np.float32)
+    weight = rng.standard_normal((inner, hidden), np.float32) * np.float32(hidden**-0.5)
+    title = f"matmul [{size.tokens}, {hidden}] x [{hidden}, {inner}], {2 * x.size * inner / 1e9:.3g} GFLOP, one thread"
+    return Work("matmul", title, lambda side: side.linear(x, weight), _as_array)
+
+
+def _as_array(result: Any) -> Array:
+    """A result of torch in any dtype as well, which is not converted within the time."""
+    return np.asarray(result if isinstance(result, np.ndarray) else result.float())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lf_ref.bench import engines, peer, roofline, size, timing
+from lf_ref.bench import engines, peer, roofline, sdpa, size, timing
 from lf_ref.bench.runs import names
 from lf_ref.checkpoint import expected_shapes
 from lf_ref.cli import main
@@ -56,7 +56,7 @@ def test_figures_are_times_and_sizes(alone):
             assert figures["seconds"] > 0
         assert "transformers" not in work
         assert "ratio" not in work
-        assert work["wanted"] is None
+        assert work["wanted"] is work["holds"] is None
     for figure in alone["figures"]:
         assert math.isfinite(figure["value"])
         assert figure["value"] > 0
@@ -96,6 +96,8 @@ def test_an_odd_window_is_refused():
     [
         ((peer, "import_module"), ["--against", "transformers"], "pip install 'lf-ref[parity]'"),
         ((engines, "find_spec"), ["--against", "openvino"], "pip install 'lf-ref[engines]'"),
+        ((sdpa, "import_module"), ["--against", "torch-sdpa"], "needs torch: pip install 'lf-ref[parity]'"),
+        ((engines, "find_spec"), ["--against", "openvino-sdpa"], "openvino-sdpa needs openvino, torch: pip install"),
         ((engines, "find_spec"), ["--against", "onnxruntime"], "needs onnxruntime, onnx, torch, transformers"),
         ((roofline, "import_module"), ["--roofline", "plot.png"], "pip install 'lf-ref[notebooks]'"),
     ],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lf_ref.bench import bars, cells, engines, kinds, machine, own, runs
+from lf_ref.bench import bars, cells, engines, kinds, machine, own, runs, works
 from lf_ref.bench.kinds import Kind, Setup, SideError
 from lf_ref.bench.sides import Ours
 from lf_ref.bench.size import Size, first_token
@@ -120,18 +120,38 @@ def test_a_peer_runs_in_the_dtype_or_in_float32(tmp_path):
     assert {pair for pair, dtype in dtypes.items() if dtype == pair[1] != "float32"} == {
         ("transformers", "bfloat16"),
         ("openvino", "bfloat16"),
+        ("torch-sdpa", "bfloat16"),
+        ("openvino-sdpa", "bfloat16"),
+        ("bfloat16", "bfloat16"),
     }
+    assert {dtypes["bfloat16", dtype] for dtype in kinds.DTYPES} == {"bfloat16"}
     assert set(dtypes.values()) == {"float32", "bfloat16"}
     assert kinds.setup("transformers", tmp_path, 1, "int8").folder == tmp_path / "float32"
     assert kinds.setup("lf_ref", tmp_path, 1, "int8").folder == tmp_path / "int8"
 
 
+def bar(long, middle, short):
+    return {"encoder": long, "encoder-middle": middle, "encoder-short": short}
+
+
 @pytest.mark.parametrize(
     ("peer", "dtype", "features", "wanted"),
     [
-        ("transformers", "float32", ["avx512f"], {"encoder": 2.6, "attention": 8.0, "memory": 4.0}),
+        ("transformers", "float32", ["avx512f"], {"encoder": 2.7, "encoder-middle": 1.8, "encoder-short": 5.5}),
+        ("transformers", "float32", ["avx512f"], {"attention": 8.0, "memory": 4.0, "matmul": None}),
         ("transformers", "float32", ["avx2"], {"encoder": 2.0, "attention": None, "memory": 4.0}),
-        ("transformers", "bfloat16", ["avx512f", "amx-bf16"], {"encoder": 4.0, "encoder-middle": 2.5, "memory": None}),
+        ("transformers", "bfloat16", ["avx512f", "amx-bf16"], {"encoder": 5.0, "encoder-middle": 2.6, "memory": None}),
+        ("transformers", "bfloat16", ["amx-bf16"], {"encoder-short": 6.0}),
+        ("torch-sdpa", "float32", [], {**bar(1.3, 1.2, 1.4), "matmul": 1.0}),
+        ("torch-sdpa", "bfloat16", ["amx-bf16"], {**bar(1.4, 1.3, 1.4), "matmul": 1.0}),
+        ("torch-sdpa", "bfloat16", ["avx512bf16"], {**bar(1.3, 1.3, 1.3), "matmul": None}),
+        ("openvino-sdpa", "float32", ["avx2"], {**bar(1.3, 1.2, 1.4), "matmul": None}),
+        ("openvino-sdpa", "bfloat16", ["amx-bf16"], bar(1.4, 1.3, 1.4)),
+        ("openvino-sdpa", "bfloat16", ["avx512bf16"], bar(None, None, None)),
+        ("torch-sdpa", "int8", ["amx-bf16", "amx-int8"], bar(None, None, None)),
+        ("bfloat16", "int8", ["amx-int8"], bar(1.25, None, None)),
+        ("bfloat16", "int8", ["avx512vnni"], bar(1.25, None, None)),
+        ("bfloat16", "int8", ["avx512bf16"], bar(None, None, None)),
         ("transformers", "bfloat16", ["avx512f", "avx512bf16"], {"encoder": None}),
         ("transformers", "int8", ["avx512vnni", "amx-int8"], {"encoder": None}),
         ("float32", "int8", ["avxvnni"], {"encoder": 1.0, "memory": None}),
@@ -169,8 +189,85 @@ def test_bars_are_shown_where_they_apply(monkeypatch):
     monkeypatch.setattr(runs, "features_used", lambda: ["avx512vnni"])
     arguments = ["--against", "float32", "--dtype", "int8", *chosen("encoder")]
     assert [row["wanted"] for row in json.loads(run("--json", *arguments))["works"]] == [1.0]
+    assert "reached: encoder\n" in run(*arguments)  # "reached" and "not reached" both end so
     monkeypatch.setattr(runs, "features_used", list)
     assert [row["wanted"] for row in json.loads(run("--json", *arguments))["works"]] == [None]
+    assert "reached" not in run(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        ({"wanted": None, "ratio": 9.0}, None),
+        ({"wanted": 1.3, "ratio": 1.31}, True),
+        ({"wanted": 1.3, "ratio": 1.29}, False),
+        ({"wanted": 1.3, "failure": "its result differs"}, False),
+        ({"wanted": None, "value": 1.0}, None),
+        ({"wanted": ("at least", 0.75), "value": 0.75}, True),
+        ({"wanted": ("at least", 0.75), "value": 0.7}, False),
+        ({"wanted": ("at most", 20.0), "value": 20.1}, False),
+        ({"wanted": ("at most", 20.0), "value": 19.9}, True),
+    ],
+)
+def test_a_bar_holds_or_not(row, wanted):
+    assert bars.holds(row) is wanted
+
+
+def test_the_bars_that_hold_are_named(capsys):
+    from lf_ref.cli.bench import _show_bars
+
+    named = {"one": True, "two": False, "three": True, "four": None}
+    facts = {"works": [{"name": name, "holds": holds} for name, holds in named.items()], "figures": []}
+    _show_bars(facts)
+    assert capsys.readouterr().out.splitlines() == ["", "reached: one, three", "not reached: two"]
+    _show_bars({"works": [], "figures": []})
+    assert not capsys.readouterr().out
+
+
+class Shifted:
+    """lf_ref's results with an error."""
+
+    def __init__(self, side, error):
+        self._side, self._error = side, error
+
+    def encoder(self, ids, is_global, visible=None):
+        return self._side.encoder(ids, is_global) + np.float32(self._error)
+
+    def masked_lm(self, ids, is_global, position):
+        return self._side.masked_lm(ids, is_global, position) + np.float32(self._error)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "fails"),
+    [
+        ("encoder", 0.05, False),
+        ("encoder", 0.2, True),
+        ("encoder", np.nan, True),
+        ("masked-lm", 0.9, False),  # logits are some ten times as large
+        ("masked-lm", 1.1, True),
+    ],
+)
+def test_a_peer_with_other_results_has_failed(name, error, fails, tmp_path):
+    SMALL.write_checkpoint(tmp_path)
+    ours = Ours(tmp_path, 1, "float32")
+    (work,) = (work for work in works.works(SMALL) if work.name == name)
+    facts = works.compare(work, {"lf_ref": ours, "peer": Shifted(ours, error)}, 2, 0.1)
+    assert ("failure" in facts, "ratio" in facts) == (fails, not fails)
+    assert facts["peer"]["seconds"] > 0
+    if fails:
+        limit = "1" if name == "masked-lm" else "0.1"
+        assert facts["failure"] == f"its result differs by {facts['difference']:.1e}, by more than {limit}"
+
+
+@pytest.mark.parametrize("dtype", kinds.DTYPES)
+def test_the_matmul_of_one_thread(dtype):
+    (work,) = (work for work in works.works(SMALL) if work.name == "matmul")
+    assert work.title == "matmul [64, 64] x [64, 256], 0.0021 GFLOP, one thread"
+    found = work.prepare(Ours("none", 1, dtype))()
+    whole = work.prepare(Ours("none", 1, "float32"))()
+    assert found.shape == (64, 256)
+    assert np.abs(found - whole).max() < ROUNDED / 5
+    assert np.array_equal(found, whole) == (dtype == "float32")
 
 
 def test_a_process_that_fails_tells_why_in_one_line(tmp_path):
@@ -373,3 +470,45 @@ def test_engines_compute_the_same(engine):
         assert f"{name} cannot be measured in float32 beside {engine}" in run(
             "--against", engine, *chosen(name), code=2
         )
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("window", [8, 16])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_rewritten_encoder_computes_the_same(window, dtype, tmp_path):
+    """Dense and in blocks, with and without a remainder; a text is as long as any number of blocks or one token off."""
+    size = Size(layers=2, heads=3, window=window, tokens=101, vocabulary=61)
+    size.write_checkpoint(tmp_path, dtype)
+    ours, side = Ours(tmp_path, 1, dtype), Setup("torch-sdpa", tmp_path, 1, dtype).open()
+    for length in (1, 2, 3, 5, 8, 9, 10, 13, 16, 17, 18, 24, 25, 26, 31, 33, 41, 64, 83, 101):
+        ids = size.text(length)
+        found, wanted = side.encoder(ids, first_token(ids)), ours.encoder(ids, first_token(ids))
+        assert found.dtype == np.float32
+        assert found.shape == wanted.shape
+        assert np.abs(found - wanted).max() < (1e-5 if dtype == "float32" else bars.TOLERANCES[dtype]), length
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_torch_sdpa_as_a_peer(dtype):
+    wanted = [name for name in ALL if name not in kinds.left_out(dtype, "torch-sdpa")]
+    facts = json.loads(run("--json", "--against", "torch-sdpa", "--dtype", dtype, *chosen(*wanted)))
+    assert (facts["peer_dtype"], "torch" in facts["machine"]["versions"]) == (dtype, True)
+    assert {"encoder", "encoder-short", "one-by-one", "matmul", "memory"} <= {work["name"] for work in facts["works"]}
+    for work in facts["works"]:
+        assert "failure" not in work
+        if work["name"] not in ("memory-process", "memory-model"):
+            assert work["difference"] < bars.TOLERANCES[dtype], work["name"]
+    message = run("--against", "torch-sdpa", *chosen("batch"), code=2)
+    assert "batch cannot be measured in float32 beside torch-sdpa: only the encoder of one text" in message
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_openvino_sdpa_as_a_peer(dtype):
+    pytest.importorskip("openvino", reason="pip install 'lf-ref[engines]' (it is no part of the parity extra)")
+    names = ["encoder", "encoder-middle", "first-answer"]
+    facts = json.loads(run("--json", "--against", "openvino-sdpa", "--dtype", dtype, *chosen(*names)))
+    assert [work["name"] for work in facts["works"] if "ratio" in work and "failure" not in work] == names
+    assert all(work["difference"] < bars.TOLERANCES[dtype] for work in facts["works"])
+    assert len(facts["conversions"]) == 3
