@@ -257,7 +257,7 @@ def test_run_says_which_cases_fail_and_where(place):
         "FAILED: port:without_epsilon in float32: 45 passed, 1 failed\nFAILED  layer-norm-eps: last_hid"
     )
     facts = json.loads(run("run", "port:without_epsilon", "--case", "layer-norm-eps", "--json", code=1)[0])
-    assert facts["cases"][0]["place"] == "last_hidden_state"
+    assert facts["cases"][0]["first_divergence"] == "last_hidden_state"
     out, _ = run("run", "port:target", "--class", "LongformerForMaskedLM", "--class", "LongformerForQuestionAnswering")
     assert out == "PASSED: port:target in float32: 3 passed\n"
     run("run", "port:target", "--case", "drawn-7-1", "--seed", "7", "--precision", "bfloat16")

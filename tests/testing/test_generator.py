@@ -48,7 +48,7 @@ def test_words_are_those_of_the_definition(seed, name, count, first):
 def test_a_long_stream_is_made_of_its_parts():
     whole = generator.words(3, "name", 200_003)
     np.testing.assert_array_equal(whole[131_000:131_100], generator.words(3, "name", 100, 131_000))
-    long = generator.numbers(3, "name", (200_003,))
+    long = generator.values(3, "name", (200_003,))
     np.testing.assert_array_equal(long, ((whole >> np.uint64(48)).astype(float) - 32768) / 2**15)
 
 

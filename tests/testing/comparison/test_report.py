@@ -150,7 +150,7 @@ def test_nothing_expected_but_zeros_gives_no_multiple():
     name = "embeddings.token_type_embeddings"
     found = testing.compare({name: np.ones(trace[name].shape, np.float32)}, trace).first_divergence
     assert found is not None
-    assert (found.units, found.hints) == (np.inf, ())
+    assert (found.error_ratio, found.hints) == (np.inf, ())
     assert testing.compare({name: np.zeros(trace[name].shape, np.float32)}, trace).passed
 
 
@@ -182,11 +182,11 @@ def test_the_text_of_a_pass():
 @pytest.mark.parametrize(("count", "between"), [(24, []), (25, []), (26, ["  ... 1 between"])])
 def test_what_the_table_leaves_out_is_counted(count, between):
     trace = trace_of()
-    candidate = {name: trace[name].astype(np.float32) for name in trace.places[:count]}
+    candidate = {name: trace[name].astype(np.float32) for name in trace.canonical_names[:count]}
     lines = str(testing.compare(candidate, trace)).splitlines()
     assert [line.partition(";")[0] for line in lines if " between" in line] == between
-    last = lines[lines.index("  units: the error / the expected rounding error of float32") - 1]
-    assert trace.places[count - 1][-47:] in last
+    last = lines[lines.index("  ratio: the error / the expected rounding error of float32") - 1]
+    assert trace.canonical_names[count - 1][-47:] in last
 
 
 def test_the_text_of_a_divergence():
@@ -206,7 +206,7 @@ def test_the_text_of_a_divergence():
     assert "  ... 19 before" in lines
     assert max(map(len, lines)) <= 100
     whole = report.text(everything=True)
-    for shown in (*trace_of().places, name):
+    for shown in (*trace_of().canonical_names, name):
         assert shown in whole or f"...{shown[-47:]}" in whole
 
 
@@ -255,7 +255,7 @@ def test_other_names_of_a_place_are_told_once():
 def test_tensors_under_several_names_count_once():
     trace = trace_of()
     candidate = {name: values.astype(np.float32) for name, values in trace.items()}
-    assert len(candidate) > len(trace.places) == 52
+    assert len(candidate) > len(trace.canonical_names) == 52
     assert str(testing.compare(candidate, trace)).startswith("PASSED: 52 tensors agree in float32")
     for name in ("encoder.layer.1.output.LayerNorm", "encoder.layer.1.output", "encoder.layer.1", "logits"):
         candidate[name] = candidate[name] + 1

@@ -41,7 +41,7 @@ def test_a_candidate_passes_within_the_stated_multiple(precision):
     trace = trace_of()
     error, times = calibrate(trace, precision)[NAME], MULTIPLES[precision]
     assert times.reason
-    luck = DEVIATIONS / math.sqrt(error.numbers)
+    luck = DEVIATIONS / math.sqrt(error.effective_count)
     noise = np.random.default_rng(6).standard_normal(trace[NAME].shape)
     noise -= trace[NAME] * (noise * trace[NAME]).sum() / np.square(trace[NAME]).sum()  # no gain
     noise = np.clip(noise / np.sqrt(np.square(noise).mean()), -2.4, 2.4)
@@ -58,7 +58,7 @@ def test_a_candidate_passes_within_the_stated_multiple(precision):
         assert report.passed == passed, share
     found = first(report)
     assert (found.reason, found.index) == ("its error is too large", (1, 5, 3))
-    assert found.units == pytest.approx(1.01 * (times.largest + luck), rel=1e-6)
+    assert found.error_ratio == pytest.approx(1.01 * (times.largest + luck), rel=1e-6)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
@@ -107,7 +107,7 @@ def test_fixed_tolerances_are_relative_to_the_largest_magnitude():
         inside, outside = (trace[NAME] + share * entry.relative * top for share in (0.99, 1.01))
         report = testing.compare({NAME: inside}, trace, precision=precision, tolerance="fixed")
         assert report.passed
-        assert math.isnan(report.tensors[NAME].units)
+        assert math.isnan(report.tensors[NAME].error_ratio)
         assert "x the expected one" not in str(report)
         assert first(testing.compare({NAME: outside}, trace, precision=precision, tolerance="fixed")).name == NAME
 

@@ -94,7 +94,7 @@ def test_intermediates_tell_the_place():
         model = lf_ref.LongformerForMaskedLM(made, weights, backend="numpy")
         return dict(testing.trace(model, **inputs))
 
-    assert result_of(target).place == "encoder.layer.1.attention.self.key_global"
+    assert result_of(target).first_divergence == "encoder.layer.1.attention.self.key_global"
 
 
 def test_no_case_is_no_success():

@@ -115,7 +115,7 @@ def test_intermediates_are_those_of_a_trace(path):
     golden = testing.load_golden(path)
     for case in (case for case in golden.cases if case.name in ("ragged-globals", "global-projections", "masked-lm")):
         full, kept = testing.trace(case.model(), **case.inputs), golden.expected(case.name)
-        assert set(kept.places) <= set(full.places)
+        assert set(kept.canonical_names) <= set(full.canonical_names)
         for name in kept:
             assert_close(kept[name], full[name], FLOAT64, name)
     assert "encoder.layer.1.attention.self.key_global" in golden.expected("global-projections")
@@ -202,6 +202,12 @@ def nested(outputs):
     return found
 
 
+@pytest.mark.parametrize("cases", [3, None, [3], {"one-token": 1}, {"one-token"}])
+def test_cases_of_a_wrong_type(cases, path, outputs):
+    with pytest.raises(InputError, match="cases must be"):
+        testing.check_golden(path, outputs, cases=cases)
+
+
 @pytest.mark.parametrize("form", ["npz", "safetensors", "mapping", "by case", "callable"])
 def test_a_sound_candidate_passes_in_every_form(form, path, outputs, tmp_path):
     candidate = {
@@ -229,12 +235,12 @@ def test_a_small_fault_is_found_in_its_case_at_its_place(path, outputs):
     results = testing.check_golden(path, changed(outputs, "two-windows/last_hidden_state", change))
     assert not results.passed
     [failure] = results.failures
-    assert (failure.case, failure.place) == ("two-windows", "last_hidden_state")
+    assert (failure.case, failure.first_divergence) == ("two-windows", "last_hidden_state")
     assert "worst at [1, 3, 5]" in failure.problem
     facts = json.loads(results.to_json())
     assert facts["passed"] is False
     [case] = [case for case in facts["cases"] if case["state"] == "failed"]
-    assert (case["case"], case["place"]) == ("two-windows", "last_hidden_state")
+    assert (case["case"], case["first_divergence"]) == ("two-windows", "last_hidden_state")
     assert case["report"]["first_divergence"] == "last_hidden_state"
     assert "FAILED  two-windows: last_hidden_state: its error is too large" in str(results)
     assert "first and last chunk meet" in str(results)
@@ -267,7 +273,7 @@ def test_an_intermediate_that_is_wrong_is_named(path):
     name = "encoder.layer.1.attention.self.value_global"
     kept[f"longformer.{name}"] = kept.pop(name) * np.float32(1.01)
     results = testing.check_golden(golden, {case.name: kept}, cases=[case.name])
-    assert [failure.place for failure in results.failures] == [name]
+    assert [failure.first_divergence for failure in results.failures] == [name]
 
 
 def test_what_is_missing_fails(path, outputs):

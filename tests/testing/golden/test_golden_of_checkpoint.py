@@ -89,7 +89,7 @@ def test_of_large_tensors_some_places_are_kept(checkpoint, of_checkpoint):
     entry = by_name["two-windows"]
     [logits] = [tensor for tensor in entry["expected"] if tensor["name"] == "logits"]
     assert logits["shape"] == [3, 80, 67]
-    rows, tokens, columns = logits["kept"]
+    rows, tokens, columns = logits["indices"]
     assert rows is None
     assert tokens == entry["tokens"]
     assert {0, 19, 20, 39, 40, 59, 60, 79} <= set(tokens)
@@ -99,14 +99,14 @@ def test_of_large_tensors_some_places_are_kept(checkpoint, of_checkpoint):
     assert_close(array(page, "expected/two-windows/logits"), expected, FLOAT64, "logits")
     assert by_name["one-token"]["tokens"] is None
     [small] = [tensor for tensor in by_name["one-token"]["expected"] if tensor["name"] == "logits"]
-    assert small["kept"][:2] == [None, None]
+    assert small["indices"][:2] == [None, None]
 
 
 def test_candidates_of_large_models(checkpoint, of_checkpoint):
     outputs = output_arrays(checkpoint, of_checkpoint)
     assert testing.check_golden(of_checkpoint, outputs).passed
     kept = [t for entry in of_checkpoint.manifest["cases"] for t in entry["expected"] if entry["name"] == "two-windows"]
-    _, tokens, columns = next(tensor["kept"] for tensor in kept if tensor["name"] == "logits")
+    _, tokens, columns = next(tensor["indices"] for tensor in kept if tensor["name"] == "logits")
 
     def change(value):
         value[2, tokens[5], columns[7]] += 1

@@ -29,7 +29,7 @@ def test_outputs_are_those_of_the_model(class_name):
     assert list(trace.run.outputs) == list(record)
     for name, value in record.items():
         assert_identical(trace[name], value, name)
-    assert trace.places[-len(trace.run.outputs) :] == trace.run.outputs
+    assert trace.canonical_names[-len(trace.run.outputs) :] == trace.run.outputs
 
 
 @pytest.mark.parametrize("class_name", HEADS)
@@ -46,9 +46,9 @@ def test_every_place_is_there_once_in_order_of_computation(class_name):
         "LongformerForMultipleChoice": ["pooler.dense", "pooler.activation", "classifier"],
         "LongformerForQuestionAnswering": ["qa_outputs"],
     }
-    assert list(trace.places) == [*expected, *heads[class_name], *trace.run.outputs]
+    assert list(trace.canonical_names) == [*expected, *heads[class_name], *trace.run.outputs]
     assert len(trace) == len(list(trace)) == len(set(trace))
-    assert [name for name in trace if name in trace.places] == list(trace.places)
+    assert [name for name in trace if name in trace.canonical_names] == list(trace.canonical_names)
 
 
 def test_the_values_are_those_of_the_oracle():
@@ -123,7 +123,7 @@ def test_a_trace_knows_its_run():
         assert facts.inputs[name] is not values
     rows, seq = inputs["input_ids"].shape
     assert repr(trace) == (
-        f"<Trace of LongformerForQuestionAnswering, float64 by numpy: {len(trace.places)} tensors "
+        f"<Trace of LongformerForQuestionAnswering, float64 by numpy: {len(trace.canonical_names)} tensors "
         f"({len(trace)} names) of {rows} x {seq} tokens>"
     )
 
@@ -141,7 +141,7 @@ def test_an_alias_is_the_place_itself():
     assert trace["encoder.layer.1"] is trace["encoder.layer.1.output.LayerNorm"]
     assert trace["classifier"] is trace["classifier.out_proj"]
     assert trace["logits"] is trace["classifier"]
-    assert trace.place("encoder.layer.0.attention") == "encoder.layer.0.attention.output.LayerNorm"
+    assert trace.canonical_name("encoder.layer.0.attention") == "encoder.layer.0.attention.output.LayerNorm"
     assert "encoder.layer.2" not in trace
     with pytest.raises(KeyError, match=r"encoder\.layer\.7"):
         _ = trace["encoder.layer.7"]
@@ -150,12 +150,14 @@ def test_an_alias_is_the_place_itself():
 def test_names_choose():
     model, inputs = model_of(), case_of("LongformerForMaskedLM")[2]
     some = testing.trace(model, names=["encoder.layer.1.attention.self.*", "logits"], **inputs)
-    assert {name.rpartition(".")[0] for name in some.places if name != "logits"} == {"encoder.layer.1.attention.self"}
+    assert {name.rpartition(".")[0] for name in some.canonical_names if name != "logits"} == {
+        "encoder.layer.1.attention.self"
+    }
     whole = trace_of()
     for name in some:
         assert_identical(some[name], whole[name], name)
     by_alias = testing.trace(model, names="encoder.layer.0", **inputs)
-    assert by_alias.places == ("encoder.layer.0.output.LayerNorm",)
+    assert by_alias.canonical_names == ("encoder.layer.0.output.LayerNorm",)
     with pytest.raises(InputError, match=r"no tensor of this trace matches names='encoder\.layer\.9'"):
         testing.trace(model, names="encoder.layer.9", **inputs)
 
@@ -167,12 +169,12 @@ def test_the_kernels_tell_what_they_form(class_name, dtype):
     trace = testing.trace(model_of(class_name, dtype=dtype), backend="numba", output_attentions=True, **inputs)
     whole = trace_of(class_name)
     assert trace.run.dtype == dtype
-    assert {name.partition("encoder.layer.0.")[2] for name in trace.places} - {""} == {
+    assert {name.partition("encoder.layer.0.")[2] for name in trace.canonical_names} - {""} == {
         *(f"attention.self.{part}" for part in ("query", "key", "value", "context", "probabilities")),
         *("attention.self.probabilities_global", "attention.self", "attention.output.LayerNorm", "output.LayerNorm"),
     }
     assert trace.run.outputs == whole.run.outputs
-    for name in trace.places:
+    for name in trace.canonical_names:
         assert trace[name].dtype == np.dtype(dtype)
         assert_close(trace[name], whole[name], FLOAT64 if dtype == "float64" else 2e-5, name)
 
@@ -275,7 +277,7 @@ def test_the_file_is_plain_safetensors(tmp_path):
     path = tmp_path / "trace.safetensors"
     trace = testing.trace(model_of(dtype="float32"), stream=str(path), **case_of("LongformerForMaskedLM")[2])
     tensors = load_file(path)
-    for name in trace.places:
+    for name in trace.canonical_names:
         if name != "logits":  # the decoder's
             assert_identical(tensors[name], np.asarray(trace[name]), name)
     content = path.read_bytes()
@@ -297,7 +299,7 @@ def test_a_stream_keeps_one_layer_in_memory(tmp_path):
         trace = testing.trace(model, stream=stream, **inputs)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    total = sum(np.asarray(trace[name]).nbytes for name in trace.places)
+    total = sum(np.asarray(trace[name]).nbytes for name in trace.canonical_names)
     assert peaks[0] > total
     assert peaks[1] < total / 3
 
