@@ -1,4 +1,4 @@
-"""What can be asked of a side, and lf_ref's own; those of the peers are in `peer` and `engines`."""
+"""The interface of a side, and lf_ref's own side; those of the peers are in `peer` and `engines`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Model = TypeVar("Model", bound=LongformerPreTrainedModel)
 
 
 class Side(Protocol):
-    """One of the two that are compared: a checkpoint, loaded on first use, and what it answers, in float32.
+    """One side of a comparison: a checkpoint, loaded on first use, and its outputs in float32.
 
     ids, visible, is_global: int64 (rows, seq), 0 or 1 the latter two.
     """
@@ -40,7 +40,7 @@ class Side(Protocol):
         """The banded attention of one layer without its projections, ready to run.  # [seq, hidden] -> same"""
 
     def load(self, ids: Array, is_global: Array) -> None:
-        """Have the encoder in memory, all of its weights, ready for ids of this shape."""
+        """Load the encoder with all its weights into memory, ready for ids of this shape."""
 
 
 class Ours:
@@ -72,7 +72,7 @@ class Ours:
         return lambda: kernels.band_attention(query, key, value, [row], heads, window // 2, np.empty_like(query))
 
     def load(self, ids: Array, is_global: Array) -> None:
-        """As in `Side`: touched, what is mapped from the file is in memory."""
+        """As in `Side`: a read of each weight loads it from the mapped file."""
         for weight in self._encoder.weights.values():
             (weight.elements if isinstance(weight, ReducedWeight) else weight).max()
 

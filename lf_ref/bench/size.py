@@ -1,4 +1,4 @@
-"""The model and the texts that everything is measured on: random, from a seed, and as large as one asks for."""
+"""The model and the texts of the benchmarks: random, from a seed, of any size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..reference.ops import Array
 _SEED = 2004_05150
 _HEAD_DIM = 64
 _LABELS = 3
-# Of the texts in a batch, in tokens, where the longest text has 4096.
+# Lengths of the texts in a batch, in tokens, if the longest text has 4096.
 _BATCH = (50, 140, 300, 512, 800, 1100, 1500, 2000)
 _SHORT, _OF = 140, 4096
 
@@ -51,7 +51,7 @@ class Size:
 
     @property
     def config(self) -> LongformerConfig:
-        """Positions are there for four times the long text, so that longer ones can be measured too."""
+        """Positions for four times the long text, so that longer texts can be measured too."""
         hidden = self.heads * _HEAD_DIM
         return LongformerConfig(
             vocab_size=self.vocabulary,

@@ -51,7 +51,7 @@ def bind(
     """Give every parameter of a model its values.
 
     Prefixes, old names and ties are resolved; see `names`. Parts that the model does without (pooler, lm_head,
-    classifiers) may be left over. A `UserWarning` names other weights that are not used, and says if there are more
+    classifiers) may be left over. A `UserWarning` names other weights that are not used, and whether there are more
     layers than the config's `num_hidden_layers`. Values are not judged: a NaN is passed on.
 
     Args:
@@ -68,7 +68,7 @@ def bind(
     Raises:
         WeightsError: weights are missing or have another shape, or some are not used and strict is True.
         CheckpointError: a value is no array, or two names that mean the same parameter hold different values.
-        ConfigError: the config does not say which windows it has; see `read_config`.
+        ConfigError: the config does not determine the windows; see `read_config`.
     """
     origin = getattr(stored, "origin", "the state dict")
     fit = _fit(stored, config, head, origin, strict)
@@ -167,7 +167,7 @@ def _describe(fit: _Fit, stored: Mapping[str, Any], config: LongformerConfig, he
     if fitting and not fit.is_complete:
         lines.append(f"These weights do fit {', '.join(fitting)}.")
     if config.architectures:
-        lines.append(f"The config says that they were saved from {_some(map(_short, config.architectures))}.")
+        lines.append(f"According to the config, they were saved from {_some(map(_short, config.architectures))}.")
     return "\n".join(lines)
 
 
@@ -186,7 +186,7 @@ def _causes(fit: _Fit, stored: Mapping[str, Any]) -> list[str]:
             "give them with state_dict=."
         ]
     if all("_global." in name for name in fit.missing):
-        return ["Only global attention lacks its weights: this is a RoBERTa, say, that was not made a Longformer."]
+        return ["Only global attention lacks its weights: this may be a RoBERTa that was not converted to Longformer."]
     return []
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..bench.kinds import DTYPES, PEERS
-from .help import COUNT, Number, command
+from ..command_line import COUNT, Number, command, input_option, performance_option
 from .options import threads_option
 from .output import echo, print_json, table
 
@@ -19,7 +19,7 @@ from .output import echo, print_json, table
     type=click.Choice(PEERS),
     help="Compare with this library on the same weights and texts; float32 is lf_ref itself in float32.",
 )
-@click.option(
+@performance_option(
     "--dtype",
     type=click.Choice(DTYPES),
     default="float32",
@@ -40,12 +40,12 @@ from .output import echo, print_json, table
 )
 @click.option("--tokens", type=Number(min=64), default=4096, show_default=True, help="Tokens of the long text.")
 @click.option("--vocabulary", type=Number(min=8), default=50265, show_default=True, help="Size of the vocabulary.")
-@click.option(
+@input_option(
     "--roofline",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw a roofline plot into this file.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print all results, with every run, as JSON.")
+@input_option("--json", "as_json", is_flag=True, help="Print all results, with every run, as JSON.")
 def bench(
     against: str | None,
     dtype: str,
@@ -154,7 +154,7 @@ def _show_works(facts: dict[str, Any]) -> None:
 
 
 def _show_notes(facts: dict[str, Any]) -> None:
-    """What is not in the table, and what the peer's times do not hold."""
+    """The measurements that are left out, and the costs that the peer's times do not include."""
     notes = [f"{work['title']}: {facts['peer']}: {work['failure']}" for work in facts["works"] if "failure" in work]
     reasons: dict[str, list[str]] = {}
     for name, reason in facts["left_out"].items():

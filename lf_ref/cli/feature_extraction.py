@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from ..command_line import command, complete_file, input_option
 from ..errors import InputError
-from .help import command, complete_file, input_option
 from .options import length_options, load, model_options, text_options
 from .output import answer_lines, path_to_write, print_json, stream_lines, writing
 from .texts import TEXT, Lines, one_or_lines

@@ -96,7 +96,7 @@ def one_or_lines(text: str | None, file: str | None, lines: str | None, what: st
         raise InputError(f"{ways}, only one of them; got {len(given)}")
     if lines is not None:
         return Lines(lines)
-    return document(text, file, what) if given else _piped(ways)
+    return document(text, file, what) if given else piped(ways)
 
 
 def document(text: str | None, file: str | None, what: str = "a text") -> str:
@@ -111,12 +111,12 @@ def document(text: str | None, file: str | None, what: str = "a text") -> str:
     if text is not None:
         return argument(text)
     if file is None:
-        return _piped(ways)
+        return piped(ways)
     with _opened(file) as content:
         return _text(content.read(), _name(file))
 
 
-def _piped(ways: str) -> str:
+def piped(ways: str) -> str:
     """The text on standard input, where it comes from a file or another command; ways: to give one, for the error."""
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError(ways)

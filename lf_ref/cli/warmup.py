@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..command_line import command
 from ..compilation import cached_kernels
-from .help import command
 from .options import checkpoint_options, json_option, quietly
 from .output import echo, print_json, table
 
@@ -95,7 +95,7 @@ def _run_tiny_model(config: LongformerConfig, dtype: str) -> None:
 
 
 def compiled_kernels() -> tuple[list[dict[str, Any]], set[str]]:
-    """Every kernel that this process has machine code for, and the folders that keep it."""
+    """The kernels that this process has compiled or loaded, and the folders of their cache."""
     kernels, folders = {}, set()
     for kernel in cached_kernels():
         new = [getattr(key, "args", key) for key in kernel.stats.cache_misses]

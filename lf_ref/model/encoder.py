@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class Encoded:
-    """What the encoder computed, shaped as in `LongformerBaseModelOutput`; the lists are empty unless asked for."""
+    """The results of the encoder, in the shapes of `LongformerBaseModelOutput`; lists are empty unless requested."""
 
     last_hidden_state: Array
     hidden_states: list[Array] = field(default_factory=list)
     attentions: list[Array] = field(default_factory=list)
     global_attentions: list[Array] = field(default_factory=list)
 
-    def asked_for(self) -> dict[str, tuple[Array, ...] | None]:
-        """The lists as the fields of an output record: None where nobody asked, or where nothing is global."""
+    def optional_fields(self) -> dict[str, tuple[Array, ...] | None]:
+        """The lists as fields of an output record: None if not requested, or if no token is global."""
         some_global = bool(self.global_attentions) and self.global_attentions[0].shape[-1] > 0
         return {
             "hidden_states": tuple(self.hidden_states) or None,
@@ -53,19 +53,19 @@ def encode(
 ) -> Encoded:
     """Run the encoder on a batch; parameters by HF's names without the `longformer.` prefix.
 
-    keep_attentions: an observer gets them, a layer at a time, and they are not kept.
-    wanted: int64 [n], the places in the flat batch whose last hidden state is asked for: [n, hidden] comes back, and
-    what it does not depend on is left out. None: all of them.
+    keep_attentions: return the attention probabilities; with an observer, pass them to it instead, layer by layer.
+    wanted: int64 [n], flat indices into the batch: return the last hidden state of these tokens alone, [n, hidden], and
+    skip all that it does not depend on. None: all tokens.
     """
     shape = (*inputs.visible.shape, config.hidden_size)
     planned = plan(inputs, [window // 2 for window in config.windows], wanted)
 
-    def tell(name: str, packed: Array) -> Array:
+    def report(name: str, packed: Array) -> Array:
         if observer is not None:
             observer(name, planned.spread(packed).reshape(*inputs.visible.shape, -1))
         return packed
 
-    weights, note = under(parameters, "embeddings"), ignore if observer is None else tell
+    weights, note = under(parameters, "embeddings"), ignore if observer is None else report
     hidden = embeddings(inputs, planned.source, weights, kernels, config.layer_norm_eps, within(note, "embeddings"))
     hidden_states, local, global_ = [], [], []
     if keep_hidden_states:
@@ -88,14 +88,14 @@ def encode(
 
 
 def embeddings(
-    inputs: Inputs, places: Array, weights: Parameters, kernels: Kernels, eps: float, note: Note = ignore
+    inputs: Inputs, indices: Array, weights: Parameters, kernels: Kernels, eps: float, note: Note = ignore
 ) -> Array:
-    """Sum of word, position and token-type vectors, normalised, of some places.  # int [tokens] -> [tokens, hidden]"""
-    total = words(inputs, weights["word_embeddings.weight"], places)
+    """Sum of word, position and token-type embeddings, normalised, of some tokens.  # int [n] -> [n, hidden]"""
+    total = words(inputs, weights["word_embeddings.weight"], indices)
     if inputs.input_ids is not None:
         note("word_embeddings", total)
-    total += weights["position_embeddings.weight"][inputs.position_ids.ravel()[places]]
-    total += weights["token_type_embeddings.weight"][inputs.token_type_ids.ravel()[places]]
+    total += weights["position_embeddings.weight"][inputs.position_ids.ravel()[indices]]
+    total += weights["token_type_embeddings.weight"][inputs.token_type_ids.ravel()[indices]]
     note("sum", total)
     return note("LayerNorm", kernels.layer_norm(total, weights["LayerNorm.weight"], weights["LayerNorm.bias"], eps))
 

@@ -84,7 +84,7 @@ class LongformerModel(LongformerPreTrainedModel):
     @overload
     def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[EncoderInputs]) -> Values: ...
 
-    @call_with(EncoderInputs, places=3)
+    @call_with(EncoderInputs, positional=3)
     def __call__(
         self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[EncoderInputs]
     ) -> LongformerBaseModelOutputWithPooling | Values:
@@ -98,14 +98,14 @@ class LongformerModel(LongformerPreTrainedModel):
             token_type_ids: int (batch, seq), zeros by default.
             position_ids: int (batch, seq), counted from the input by default, padding left out.
             inputs_embeds: float (batch, seq, hidden), word vectors in place of input_ids.
-            output_attentions, output_hidden_states: keep those of every layer; as the config says by default.
-            return_dict: False for a tuple in place of the record; as the config says by default.
+            output_attentions, output_hidden_states: return those of every layer; by default as in the config.
+            return_dict: False for a tuple instead of the record; by default as in the config.
 
         Returns:
             The record of HF's class; float arrays of the model's dtype, last_hidden_state (batch, seq, hidden).
 
         Raises:
-            InputError: an argument does not fit; it is named with the value and its place.
+            InputError: an argument does not fit; the message names it, with the value and its position.
             ConfigError: the config was changed to what cannot be.
         """
         batch = self._check(inputs)
@@ -137,7 +137,7 @@ class LongformerForMaskedLM(_HeadModel):
     @overload
     def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[MaskedLMInputs]) -> Values: ...
 
-    @call_with(MaskedLMInputs, places=3)
+    @call_with(MaskedLMInputs, positional=3)
     def __call__(
         self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[MaskedLMInputs]
     ) -> LongformerMaskedLMOutput | Values:
@@ -174,7 +174,7 @@ class LongformerForSequenceClassification(_HeadModel):
     @overload
     def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[LabelledInputs]) -> Values: ...
 
-    @call_with(LabelledInputs, places=3)
+    @call_with(LabelledInputs, positional=3)
     def __call__(
         self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[LabelledInputs]
     ) -> LongformerSequenceClassifierOutput | Values:
@@ -214,7 +214,7 @@ class LongformerForTokenClassification(_HeadModel):
     @overload
     def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[LabelledInputs]) -> Values: ...
 
-    @call_with(LabelledInputs, places=3)
+    @call_with(LabelledInputs, positional=3)
     def __call__(
         self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[LabelledInputs]
     ) -> LongformerTokenClassifierOutput | Values:
@@ -247,7 +247,7 @@ class LongformerForQuestionAnswering(_HeadModel):
     @overload
     def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[AnswerInputs]) -> Values: ...
 
-    @call_with(AnswerInputs, places=3)
+    @call_with(AnswerInputs, positional=3)
     def __call__(
         self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[AnswerInputs]
     ) -> LongformerQuestionAnsweringModelOutput | Values:
@@ -294,7 +294,7 @@ class LongformerForMultipleChoice(_HeadModel):
     @overload
     def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[ChoiceInputs]) -> Values: ...
 
-    @call_with(ChoiceInputs, places=4)
+    @call_with(ChoiceInputs, positional=4)
     def __call__(
         self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[ChoiceInputs]
     ) -> LongformerMultipleChoiceModelOutput | Values:

@@ -25,7 +25,7 @@ class Inputs:
 
     shape: as it came, (batch, seq) or (batch, choices, seq). input_ids: int (rows, seq), or None where inputs_embeds,
     float (rows, seq, hidden), were given. position_ids, token_type_ids: int (rows, seq). visible, is_global: bool
-    (rows, seq); what is global is visible.
+    (rows, seq); a global token is visible.
     """
 
     shape: tuple[int, ...]
@@ -37,12 +37,12 @@ class Inputs:
     is_global: Array
 
 
-def words(inputs: Inputs, table: Array, places: Array) -> Array:
-    """The word vectors of some places of the flat batch, as a new array.  # [vocab, hidden], [n] -> [n, hidden]"""
+def words(inputs: Inputs, table: Array, indices: Array) -> Array:
+    """The word embeddings at flat indices into the batch, as a new array.  # [vocab, hidden], [n] -> [n, hidden]"""
     if inputs.inputs_embeds is not None:
-        return inputs.inputs_embeds.reshape(-1, table.shape[1])[places].astype(table.dtype, copy=False)
+        return inputs.inputs_embeds.reshape(-1, table.shape[1])[indices].astype(table.dtype, copy=False)
     assert inputs.input_ids is not None  # check_inputs lets only one of the two be missing
-    return table[inputs.input_ids.ravel()[places]]
+    return table[inputs.input_ids.ravel()[indices]]
 
 
 def check_inputs(
@@ -210,7 +210,7 @@ def as_array(name: str, value: Any) -> Array:
         InputError: it is ragged, or not numeric.
     """
     if isinstance(value, Mapping):
-        raise InputError(f"{name} is a mapping; pass what is in it: model(**inputs)")
+        raise InputError(f"{name} is a mapping; unpack it: model(**inputs)")
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:  # ragged nested lists; a tensor of torch on a GPU

@@ -70,7 +70,7 @@ class ZeroShotClassificationOptions(Options):
         return [] if given is None else check_texts("candidate_labels", given)
 
     def hypothesis(self, label: str) -> str:
-        """The sentence that says that `label` is right.
+        """The hypothesis that `label` is right.
 
         Raises:
             InputError: the template has another field than {}.
@@ -145,7 +145,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
         """Classify one text, or each text of a list.
 
         sequences: the text or texts; labels: candidate_labels, which may also be given by name; options: as for
-        `ZeroShotClassificationOptions`. Returns what the class says.
+        `ZeroShotClassificationOptions`. Returns the result that the class describes.
         """
         if labels:
             if len(labels) > 1 or "candidate_labels" in options:

@@ -49,7 +49,7 @@ def refuse_unordered(name: str, value: object) -> None:
     """Refuse mappings, sets and data frames, which hold texts under names or in no order.
 
     Raises:
-        InputError: the value is one of them; the message says what to write instead.
+        InputError: the value is one of them; the message has the way out.
     """
     if isinstance(value, Mapping):
         way_out = f"give list({name}.values()), or one of the values"
@@ -69,7 +69,7 @@ def has_columns(value: object) -> bool:
 
 
 def as_sequence(name: str, value: object) -> list[Any] | None:
-    """Return the entries of a sequence, an array or an iterator; None for a text, and for what is not iterable.
+    """Return the entries of a sequence, an array or an iterator; None for a text, and for values that are not iterable.
 
     Raises:
         InputError: the value is a mapping, a set or a data frame.

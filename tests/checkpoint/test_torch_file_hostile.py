@@ -133,7 +133,7 @@ def test_a_tensor_outside_its_storage_is_refused(tmp_path, form, offset, shape, 
         (w.storage("DoubleStorage", "0", 12), "48 bytes"),
     ],
 )
-def test_storages_that_are_not_there_as_said_are_refused(tmp_path, place, message):
+def test_missing_storages_are_refused(tmp_path, place, message):
     w.write_zip(
         tmp_path / "pytorch_model.bin", w.dictionary({"a": w.tensor(place, 0, (1,), (1,))}), {"0": VALUES.tobytes()}
     )

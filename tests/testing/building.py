@@ -44,7 +44,7 @@ def trace_of(class_name: str = "LongformerForMaskedLM") -> testing.Trace:
 
 
 def as_float32(trace: testing.Trace) -> dict[str, np.ndarray]:
-    """A candidate that is right: the trace rounded, places only."""
+    """A correct candidate: the trace rounded, without aliases."""
     return {name: trace[name].astype(np.float32) for name in trace.canonical_names}
 
 

@@ -1,4 +1,4 @@
-"""Arguments of the oracle that are of a wrong kind, and NumPy's numbers where a number is taken."""
+"""Arguments of the oracle that are of a wrong type, and NumPy scalars as numbers."""
 
 from __future__ import annotations
 

@@ -123,10 +123,10 @@ def _chosen(
 def _class_of(config: LongformerConfig, tensors: StoredTensors) -> str:
     """The class for a checkpoint: the one in its config, or the first with a head that its weights fit."""
     fitting = [HEADS[head] for head in fitting_heads(tensors, config)]
-    said = [str(name) for name in config.architectures or () if name in fitting]
+    named = [str(name) for name in config.architectures or () if name in fitting]
     if not fitting:
         raise CheckpointError(f"the weights in {tensors.origin} do not fit the config of the checkpoint")
-    return (said or [name for name in fitting if name != "LongformerModel"] or fitting)[0]
+    return (named or [name for name in fitting if name != "LongformerModel"] or fitting)[0]
 
 
 def _records(cases: Iterable[Case], tensors: StoredTensors | None) -> Iterator[CaseRecord]:

@@ -218,10 +218,10 @@ def _check_fit(record: CaseRecord) -> None:
 
 def _case(name: str, entry: Any, tensors: Mapping[str, Array]) -> tuple[Case, LongformerConfig]:
     """The case, and its config."""
-    class_name, said, seed = _field(entry, "class", str), _field(entry, "config", dict), entry.get("seed")
+    class_name, config_fields, seed = _field(entry, "class", str), _field(entry, "config", dict), entry.get("seed")
     if class_name not in HEAD_OF:
         raise CheckpointError(f"case {name}: class must be one of {', '.join(HEAD_OF)}, got {class_name[:100]!r}")
-    config = LongformerConfig.from_dict(said)
+    config = LongformerConfig.from_dict(config_fields)
     if seed is not None:
         if type(seed) is not int or not 0 <= seed < 2**64:
             raise CheckpointError(f"case {name}: seed must be an integer from 0 to 2^64 - 1, got {seed!r}")
@@ -240,7 +240,7 @@ def _case(name: str, entry: Any, tensors: Mapping[str, Array]) -> tuple[Case, Lo
     if not {"input_ids", "inputs_embeds"} & found["input"].keys():
         raise CheckpointError(f"case {name} has neither input_ids nor inputs_embeds")
     about = _field(entry, "about", str)
-    return Case(name, about, class_name, said, found["input"], seed, found["weight"]), config
+    return Case(name, about, class_name, config_fields, found["input"], seed, found["weight"]), config
 
 
 def _expected(facts: Any, values: Array, where: str) -> ExpectedTensor:

@@ -38,7 +38,7 @@ def test_expected_errors_are_those_of_the_precision(class_name, precision):
         assert error.proportional_std >= error.rms / math.sqrt(error.effective_count), name
 
 
-def test_errors_that_share_a_key_count_once():
+def test_errors_of_one_key_count_once():
     """The key of a global token is in the score of every query: 3 heads of 4 global tokens, 23 queries of each."""
     found = calibrate(trace_of(), "bfloat16")
     for kind in ("scores_global", "probabilities_global"):
@@ -62,7 +62,7 @@ def test_expected_errors_of_a_table_are_those_of_rounding_it():
 
 
 def test_the_errors_of_another_program_are_of_the_expected_size():
-    """The NumPy port in imitated bfloat16: its errors have the measured size, place by place."""
+    """The NumPy port in imitated bfloat16: its errors have the measured size, tensor by tensor."""
     fields, state, inputs = case("LongformerForMaskedLM", "ragged")
     trace = testing.trace(build("LongformerForMaskedLM", fields, state), **inputs)
     report = testing.compare(Port("LongformerForMaskedLM", fields, state, "bfloat16"), trace, precision="bfloat16")
@@ -72,7 +72,7 @@ def test_the_errors_of_another_program_are_of_the_expected_size():
             assert 0.7 < tensor.rmse / expected[tensor.canonical_name].rms < 1.4, name
 
 
-def test_calibration_is_measured_once_and_can_be_kept():
+def test_calibration_is_measured_once_and_can_be_stored():
     trace = testing.trace(model_of(), **case_of("LongformerForMaskedLM")[2])
     candidate = as_float32(trace)
     report = testing.compare(candidate, trace)

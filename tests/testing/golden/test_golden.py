@@ -1,4 +1,4 @@
-"""Golden files: what is in them, read in plain Python by their page alone; and what candidates are told."""
+"""Golden files: their contents, read in plain Python by their page alone; and the results of candidates."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_intermediates_are_those_of_a_trace(path):
         assert {"embeddings", *layers} <= set(golden.expected(case.name)), case.name
 
 
-def test_the_manifest_says_who_made_it_and_how(tmp_path):
+def test_the_manifest_has_author_and_command(tmp_path):
     golden = testing.make_golden(tmp_path / "g.safetensors", ["one-window"], command="a command")
     manifest = golden.manifest
     assert manifest["command"] == "a command"
@@ -166,7 +166,7 @@ SOME = ["many-windows", "scores-below-minus-10000", "large-scores", "question-an
 
 @pytest.mark.parametrize("processor", ["Haswell", "Prescott"])
 def test_other_processors_agree_within_the_stated_bound(processor, path, page, tmp_path):
-    """OpenBLAS is told to use the code of another processor; other BLAS libraries pay no attention, and pass."""
+    """OpenBLAS uses the code of another processor; other BLAS libraries ignore the setting, and pass."""
     other = tmp_path / "other.safetensors"
     environment = {**os.environ, "OPENBLAS_CORETYPE": processor}
     subprocess.run([sys.executable, "-c", MAKE, str(other), *SOME], check=True, env=environment)
@@ -228,7 +228,7 @@ def test_a_sound_candidate_passes_in_every_form(form, path, outputs, tmp_path):
     assert "46 passed" in str(results)
 
 
-def test_a_small_fault_is_found_in_its_case_at_its_place(path, outputs):
+def test_a_small_fault_is_found_in_its_case_and_tensor(path, outputs):
     def change(value):
         value[1, 3, 5] += 1e-4
 
@@ -288,7 +288,7 @@ def test_what_is_missing_fails(path, outputs):
     assert testing.check_golden(path, {k: v for k, v in outputs.items() if not k.endswith("pooler_output")}).passed
 
 
-def test_names_that_are_no_cases_are_a_mistake(path):
+def test_unknown_names_of_cases_are_errors(path):
     for candidate, message in (
         (
             {"last_hidden_state": np.zeros(3)},

@@ -1,4 +1,4 @@
-"""Golden files of a checkpoint: known by hashes, and of large tensors some places only."""
+"""Golden files of a checkpoint: identified by hashes, with samples of large tensors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WIDE = {
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A model whose tensors are too large to be kept whole."""
+    """A model whose tensors are too large to be stored whole."""
     folder = tmp_path_factory.mktemp("checkpoint")
     config = lf_ref.LongformerConfig(**WIDE)
     weights = generator.weights(config, "masked_lm", 3)
@@ -82,7 +82,7 @@ def test_every_file_of_a_sharded_checkpoint_is_hashed(checkpoint, tmp_path):
     ]  # fmt: skip
 
 
-def test_of_large_tensors_some_places_are_kept(checkpoint, of_checkpoint):
+def test_large_tensors_are_stored_as_samples(checkpoint, of_checkpoint):
     page = golden_page.read(of_checkpoint.path)
     full = lf_ref.LongformerForMaskedLM.from_pretrained(checkpoint, dtype="float64", backend="numpy")
     by_name = {entry["name"]: entry for entry in page.manifest["cases"]}

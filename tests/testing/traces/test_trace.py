@@ -33,7 +33,7 @@ def test_outputs_are_those_of_the_model(class_name):
 
 
 @pytest.mark.parametrize("class_name", HEADS)
-def test_every_place_is_there_once_in_order_of_computation(class_name):
+def test_every_tensor_occurs_once_in_order_of_computation(class_name):
     trace = trace_of(class_name)
     layers = range(trace.run.config.num_hidden_layers)
     expected = [place.name for place in tables.EMBEDDINGS]
@@ -90,13 +90,13 @@ def test_scores_and_contexts_belong_to_the_probabilities():
     for layer in range(2):
         name = f"encoder.layer.{layer}.attention.self"
         for kind, axis in (("", 3), ("_global", 2)):
-            scores, shares = trace[f"{name}.scores{kind}"], trace[f"{name}.probabilities{kind}"]
+            scores, probabilities = trace[f"{name}.scores{kind}"], trace[f"{name}.probabilities{kind}"]
             powers = np.exp(
                 scores - np.where(np.isinf(scores.max(axis, keepdims=True)), 0, scores.max(axis, keepdims=True))
             )
             total = powers.sum(axis, keepdims=True)
-            assert_close(powers / np.where(total == 0, 1, total), shares, FLOAT64, f"{name}{kind}")
-            assert ((scores == -np.inf) == (shares == 0)).all()
+            assert_close(powers / np.where(total == 0, 1, total), probabilities, FLOAT64, f"{name}{kind}")
+            assert ((scores == -np.inf) == (probabilities == 0)).all()
         local, wide = trace[f"{name}.context"], trace[f"{name}.context_global"]
         both = local.copy()
         for row, marks in enumerate(trace.run.is_global):
@@ -104,8 +104,8 @@ def test_scores_and_contexts_belong_to_the_probabilities():
             both[row, marks] = wide[row, : marks.sum()]
         assert_identical(trace[name], both, name)
         by_head = trace[f"{name}.value_global"].reshape(3, 23, heads, -1)
-        shares = trace[f"{name}.probabilities_global"]  # [B, H, S, x]
-        gathered = np.einsum("bhsx,bshd->bxhd", shares, by_head).reshape(wide.shape)
+        probabilities = trace[f"{name}.probabilities_global"]  # [B, H, S, x]
+        gathered = np.einsum("bhsx,bshd->bxhd", probabilities, by_head).reshape(wide.shape)
         assert_close(wide, gathered, FLOAT64, "context_global")
 
 
@@ -136,7 +136,7 @@ def test_choices_count_as_rows():
     assert trace["logits"].shape == (2, 3)
 
 
-def test_an_alias_is_the_place_itself():
+def test_an_alias_is_the_same_tensor():
     trace = trace_of("LongformerForSequenceClassification")
     assert trace["encoder.layer.1"] is trace["encoder.layer.1.output.LayerNorm"]
     assert trace["classifier"] is trace["classifier.out_proj"]
@@ -164,7 +164,7 @@ def test_names_choose():
 
 @pytest.mark.parametrize("class_name", HEADS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_the_kernels_tell_what_they_form(class_name, dtype):
+def test_the_kernels_report_the_tensors_that_they_compute(class_name, dtype):
     inputs = case_of(class_name)[2]
     trace = testing.trace(model_of(class_name, dtype=dtype), backend="numba", output_attentions=True, **inputs)
     whole = trace_of(class_name)
@@ -195,7 +195,7 @@ def test_kernels_without_local_or_global_tokens():
 
 
 def test_observing_changes_nothing():
-    """Neither the numbers nor the model; a classifier that would look at one token alone computes all when watched."""
+    """No effect on values and model; a classifier that needs one token alone computes all of them when observed."""
     class_name = "LongformerForSequenceClassification"
     model, inputs = model_of(class_name), case_of(class_name)[2]
     before = model(**inputs).logits
@@ -310,7 +310,7 @@ def test_a_failed_stream_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stream_to_a_folder_that_is_not_there(tmp_path):
+def test_a_stream_to_a_missing_folder(tmp_path):
     with pytest.raises(InputError, match=r"the folder .*nowhere does not exist; create it to write trace.safetensors"):
         testing.trace(model_of(), stream=tmp_path / "nowhere" / "trace.safetensors", input_ids=[[0, 2]])
 
