@@ -129,7 +129,7 @@ def test_unknown_arguments_name_the_nearest_and_all():
 
 
 def test_keyword_only_arguments_are_given_by_name():
-    with pytest.raises(InputError, match="a call of Paint takes by place only color, depth: give the other"):
+    with pytest.raises(InputError, match="a call of Paint takes by position only color, depth: give the other"):
         Paint()("red", 1, 2)
 
 
@@ -165,7 +165,7 @@ def test_messages_name_the_class_that_is_called():
         Lacquer()(colr="red")
     with pytest.raises(InputError, match=r"Lacquer\.build\(\): colour and color are the same"):
         Lacquer.build(colour="red", color="red")
-    with pytest.raises(InputError, match=r"Paint\.mix\(\) takes by place only one, other"):
+    with pytest.raises(InputError, match=r"Paint\.mix\(\) takes by position only one, other"):
         Lacquer.mix(1, 2, 3)
 
 

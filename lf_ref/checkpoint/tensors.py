@@ -87,7 +87,7 @@ def _read_shards(source: Source, index: Path, read: Reader) -> dict[str, StoredT
         tensors |= shard
         lacking = [name for name, where in files.items() if where == filename and name not in shard]
         if lacking:
-            raise CheckpointError(f"{index} lists {filename} for {', '.join(lacking)}, but it does not")
+            raise CheckpointError(f"{index} lists {', '.join(lacking)} in {filename}, which does not have them")
     return tensors
 
 

@@ -81,15 +81,15 @@ def bench(
             f"--tokens must be a multiple of --window for a comparison, since HF's banded attention alone takes only "
             f"such lengths; got {size['tokens']} and {size['window']}"
         )
-    facts = run(Size(**size), chosen, against, dtype, repeats, num_threads, _tell, roofline)
+    facts = run(Size(**size), chosen, against, dtype, repeats, num_threads, _report, roofline)
     if as_json:
         print_json(facts, indent=2)
     else:
         show(facts)
 
 
-def _tell(what: str) -> None:
-    """On standard error, so that standard output holds the figures alone."""
+def _report(what: str) -> None:
+    """Print on standard error; standard output has the results alone."""
     click.echo(f"{what} ...", err=True)
 
 
@@ -130,7 +130,7 @@ def _show_machine(facts: dict[str, Any]) -> None:
 
 
 def _dtypes(facts: dict[str, Any]) -> str:
-    """What each side computes in."""
+    """The dtype of each side."""
     dtype, peer, of_peer = facts["dtype"], facts["peer"], facts["peer_dtype"]
     if peer is None or dtype == of_peer or peer == of_peer:
         return dtype

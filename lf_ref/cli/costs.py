@@ -1,4 +1,4 @@
-"""What a checkpoint costs: parameters, memory, arithmetic, and an estimate of the time on this machine."""
+"""The cost of a checkpoint: parameters, memory, arithmetic, and an estimate of the time on this machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MEASURE, _TRIALS = 0.05, 5
 
 
 def tensor_facts(tensors: StoredTensors, config: LongformerConfig, dtype: str) -> dict[str, Any]:
-    """What the tensors are, which tasks they are enough for, and the memory that they take as `dtype`."""
+    """The tensors, the tasks that they fit, and their memory in `dtype`."""
     dtypes = sorted({tensor.dtype for tensor in tensors.values()})
     shapes = _parameters(tensors, config)
     parameters = sum(math.prod(shape) for shape in shapes.values())

@@ -80,7 +80,7 @@ def feature_extraction(
 
 
 def _check_path(out: str, ragged: bool) -> Path:
-    """The file to write; refused before the work begins, if it is clear that it cannot be written."""
+    """The file to write, checked before the work begins."""
     path = path_to_write(out, (".npy", ".npz"))
     if ragged and path.suffix == ".npy":
         raise InputError("with --pooling none, --lines needs --out NAME.npz, since texts differ in length")

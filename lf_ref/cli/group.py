@@ -83,7 +83,7 @@ class Commands(click.Group):
 
 
 def in_flags(message: str, command: click.Command | None) -> str:
-    """A message with the options of a command as the command line spells them, where it names them as Python does.
+    """Replace Python names of arguments in a message by the options of a command.
 
     >>> command = click.Command("cut", params=[click.Option(["--truncation"]), click.Option(["--word", "words"])])
     >>> in_flags("let truncation=True cut it, or words= name it (words='it', revision=)", command)

@@ -53,7 +53,7 @@ source_options = _together(
 
 
 def checkpoint_options_or(default: str) -> Callable[[Command], Command]:
-    """Where weights come from; without --model from what `default` calls."""
+    """Options for the source of the weights; default: its description without --model."""
     return _together(
         model_option(
             "--model",
@@ -120,7 +120,7 @@ def file_option(what: str = "the text") -> Callable[[Command], Command]:
 
 
 def input_options(lines: str, what: str = "the text") -> Callable[[Command], Command]:
-    """Where the input comes from, if not from the command line, and JSON in place of lines for people.
+    """Options for the input, if it is not an argument, and for output as JSON.
 
     lines: the format of each line of the file of --lines; what: the content of the file of --file.
     """

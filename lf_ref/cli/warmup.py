@@ -56,7 +56,7 @@ def warm(activation: str, dtypes: list[str]) -> dict[str, Any]:
         InputError: the compiled kernels cannot be cached.
     """
     start = time.perf_counter()
-    _check_place()
+    _check_cache()
     for dtype in dtypes:
         _run_tiny_model(_tiny_config(activation), dtype)
     kernels, folders = compiled_kernels()
@@ -79,7 +79,7 @@ def _tiny_config(activation: str) -> LongformerConfig:
 
 
 def _run_tiny_model(config: LongformerConfig, dtype: str) -> None:
-    """With local, global and masked tokens, all outputs, and the head that uses most kernels."""
+    """Run a tiny model with local, global and masked tokens, all outputs, and the head that uses most kernels."""
     import numpy as np
 
     from ..checkpoint import expected_shapes
@@ -107,8 +107,8 @@ def compiled_kernels() -> tuple[list[dict[str, Any]], set[str]]:
     return [kernels[key] for key in sorted(kernels)], folders
 
 
-def _check_place() -> None:
-    """Refuse to compile what no other process would find, before the wait for it."""
+def _check_cache() -> None:
+    """Check before the compilation that the cache can be written, so that other processes find the kernels."""
     from numba.core import config
 
     from ..errors import InputError

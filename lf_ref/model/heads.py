@@ -15,7 +15,7 @@ from .base import LongformerPreTrainedModel
 from .call import AnswerInputs, ChoiceInputs, EncoderInputs, Given, LabelledInputs, MaskedLMInputs, call_with
 from .global_attention import after_question, on_first_token, on_question
 from .hf_methods import CALL, check_state_dict
-from .inputs import check_places
+from .inputs import check_positions
 from .losses import answer_loss, classification_loss, token_loss
 from .outputs import (
     LongformerBaseModelOutputWithPooling,
@@ -49,7 +49,7 @@ class _HeadModel(LongformerPreTrainedModel):
 
 @accepts(call=CALL, forward=CALL)
 class LongformerModel(LongformerPreTrainedModel):
-    """The encoder, with a pooler on the first token where the checkpoint has one.
+    """The encoder, with a pooler on the first token if the checkpoint has one.
 
     add_pooling_layer: True demands the pooler's weights, False leaves the pooler out, None (default) uses it where
     its weights are there. `pooler_output` is None without it; it is never made up. options: as for
@@ -148,8 +148,8 @@ class LongformerForMaskedLM(_HeadModel):
             and the labels, if any, int (n,). At 4096 tokens and 50265 words all logits are 0.8 GB in float32.
         """
         batch = self._check(inputs)
-        places = inputs.get("logits_at")
-        chosen = None if places is None else check_places("logits_at", places, batch.visible.shape)
+        positions = inputs.get("logits_at")
+        chosen = None if positions is None else check_positions("logits_at", positions, batch.visible.shape)
         shape = batch.shape if chosen is None else chosen[0].shape
         loss_of = token_loss(inputs.get("labels"), shape, self.config.vocab_size)
         with self._hold_blas():
@@ -251,7 +251,7 @@ class LongformerForQuestionAnswering(_HeadModel):
     def __call__(
         self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[AnswerInputs]
     ) -> LongformerQuestionAnsweringModelOutput | Values:
-        """Score where the answer starts and ends; arguments and errors as `LongformerModel`.
+        """Score each token as start and as end of the answer; arguments and errors as `LongformerModel`.
 
         Global attention is on every token before the first separator by default, which needs input_ids with exactly
         three separators a row: `<s> question </s></s> document </s>`.

@@ -1,4 +1,4 @@
-"""What HF's models offer besides a call, as far as it means something here, and what to do about the rest."""
+"""HF's methods and attributes of models that have a meaning here, and the alternatives to the others."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ class HFMethods(metaclass=HFNamed):
 
     @property
     def device(self) -> Device:
-        """Where the model runs: "cpu"."""
+        """The device of the model: "cpu"."""
         return Device("cpu")
 
     @property
@@ -233,7 +233,7 @@ class HFMethods(metaclass=HFNamed):
         return self
 
     def float(self: Self) -> Self:
-        """The model itself, where it is float32, as in HF.
+        """The model itself, if it is float32, as in HF.
 
         Raises:
             InputError: it is not.

@@ -150,12 +150,12 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
 
     @property
     def device(self) -> Device:
-        """Where the model runs: "cpu"."""
+        """The device of the model: "cpu"."""
         return self.model.device
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The model's, of its results."""
+        """The dtype of the model and of its results."""
         return self.model.dtype
 
     torch_dtype = dtype

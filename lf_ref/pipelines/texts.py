@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
+from collections.abc import Iterable, Iterator, Sequence, Set, Sized
 from typing import Any
 
 from ..errors import InputError
-from ..tokenizer.arguments import has_columns, lone_surrogate
+from ..tokenizer.arguments import has_columns, lone_surrogate, way_out
 
 
 def ordered(given: Any) -> Sequence[Any] | Iterator[Any] | None:
@@ -28,13 +28,9 @@ def ordered(given: Any) -> Sequence[Any] | Iterator[Any] | None:
 
 def what_to_write(given: Any) -> str:
     """The type of a value that is not a list of texts, and how to make a list of it."""
-    kind = type(given).__name__
-    if isinstance(given, Mapping):
-        return f"{kind}: a list of its values is list(texts.values())"
-    if isinstance(given, Set):
-        return f"{kind}: give a list in an order of your own, such as sorted(texts)"
-    if has_columns(given):
-        return f'{kind}: give the texts of one column, list(frame["column"])'
+    kind, unordered = type(given).__name__, way_out("texts", given)
+    if unordered:
+        return f"{kind}: {unordered}"
     if hasattr(given, "to_pylist"):
         return f"{kind}: give texts.to_pylist()"
     if hasattr(given, "ndim") and hasattr(given, "tolist") and not isinstance(given, str):

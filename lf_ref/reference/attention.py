@@ -1,7 +1,7 @@
 """Longformer's self-attention of one sequence, by the set rule (Beltagy et al. 2020, sections 3.1 and 3.2).
 
-Two masks over the tokens say everything: `visible` (not padding) and `is_global` (attends to all, attended by all;
-always visible too). A query's keys are a set, and one softmax runs over that set:
+Two masks over the tokens define the attention: `visible` (not padding) and `is_global` (attends to all, attended by
+all; always visible too). A query's keys are a set, and one softmax runs over that set:
 
 - a local query sees the global tokens, and the local tokens at most `one_sided` positions away;
 - a global query sees every visible token, through projections of its own;
@@ -39,7 +39,7 @@ def attend(
 ) -> tuple[Array, Array]:
     """Average the values each query may see, weighted by the softmax of the scaled dot products.
 
-    query, key, value: float [S, D] of one head; keys: bool [S, S]; note: gets what is computed,
+    query, key, value: float [S, D] of one head; keys: bool [S, S]; note: receives intermediates,
     under names that end with kind. Returns the averages [S, D] and the weights [S, S], of the same dtype.
     """
     scale = np.sqrt(query.dtype.type(query.shape[1]))
@@ -81,7 +81,7 @@ def self_attention(
         )
         keys_of_global = global_keys(visible, is_global)
 
-    contexts, kept = [], []
+    contexts, maps = [], []
     for head in np.split(np.arange(hidden.shape[1]), heads):
         context, probabilities = attend(query[:, head], key[:, head], value[:, head], keys, note)
         if any_global:
@@ -92,5 +92,5 @@ def self_attention(
             context, probabilities = context + more_context, probabilities + more_probabilities
         contexts.append(context)
         if keep_probabilities:
-            kept.append(probabilities)
-    return np.concatenate(contexts, axis=1), np.stack(kept) if keep_probabilities else None
+            maps.append(probabilities)
+    return np.concatenate(contexts, axis=1), np.stack(maps) if keep_probabilities else None

@@ -69,7 +69,7 @@ def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:
 
 
 def masked(scores: Array, allowed: Array) -> Array:
-    """The scores where they are allowed, minus infinity elsewhere.
+    """The scores of allowed pairs; minus infinity for the others.
 
     scores: float [..., n]; allowed: bool [..., n], or what broadcasts to that. Returns [..., n].
     """

@@ -51,15 +51,17 @@ def refuse_unordered(name: str, value: object) -> None:
     Raises:
         InputError: the value is one of them; the message has the way out.
     """
+    if found := way_out(name, value):
+        raise InputError(f"{name} must be a text or a sequence of texts, got {type(value).__name__}: {found}")
+
+
+def way_out(name: str, value: object) -> str:
+    """What to pass instead of a mapping, a set or a data frame; "" for other values."""
     if isinstance(value, Mapping):
-        way_out = f"give list({name}.values()), or one of the values"
-    elif isinstance(value, Set):
-        way_out = f"a set has no order; give a list, such as sorted({name})"
-    elif has_columns(value):
-        way_out = f'give one column, such as {name}["text"]'
-    else:
-        return
-    raise InputError(f"{name} must be a text or a sequence of texts, got {type(value).__name__}: {way_out}")
+        return f"give list({name}.values()), or one of the values"
+    if isinstance(value, Set):
+        return f"a set has no order; give a list, such as sorted({name})"
+    return f'give one column, such as list({name}["text"])' if has_columns(value) else ""
 
 
 def has_columns(value: object) -> bool:

@@ -252,7 +252,7 @@ def test_force_download_needs_the_hub(hub, ask, how):
     offline: dict[str, Any] = (
         {"environment": {"HF_HUB_OFFLINE": "1"}} if how == "environment" else {"local_files_only": True}
     )
-    assert "force_download=True asks the Hub anew" in ask(force_download=True, **offline)["error"]
+    assert "force_download=True requests files anew" in ask(force_download=True, **offline)["error"]
     assert hub.requests == []
 
 

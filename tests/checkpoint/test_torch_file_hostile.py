@@ -69,7 +69,7 @@ def test_pickles_of_pythons_own_making_run_nothing(tmp_path):
         (b"2", "DUP"),
         (b"\x8b" + struct.pack("<i", 4) + b"\0\0\0\0", "LONG4"),
         (w.text("os") + w.text("system") + b"\x93", r"os\.system"),
-        (w.text("a") + b")R", "no function"),
+        (w.text("a") + b")R", "not a function"),
         (w.call(w.name("torch", "FloatStorage"), w.integer(1 << 40)), "FloatStorage with other arguments"),
         (w.call(w.name("collections", "OrderedDict"), w.list_of()), "OrderedDict with other arguments"),
         (w.call(w.name("torch._utils", "_rebuild_parameter"), w.integer(1), w.TRUE, w.NONE), "other arguments"),

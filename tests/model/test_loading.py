@@ -89,7 +89,7 @@ def test_only_the_first_three_arguments_are_positional():
     by_place = model(ids, mask, marked).last_hidden_state
     by_name = model(input_ids=ids, attention_mask=mask, global_attention_mask=marked).last_hidden_state
     assert_identical(by_place, by_name, "last_hidden_state")
-    only = "by place only input_ids, attention_mask, global_attention_mask: give the other arguments by name"
+    only = "by position only input_ids, attention_mask, global_attention_mask: give the other arguments by name"
     with pytest.raises(InputError, match=only):
         model(ids, mask, marked, None)
 

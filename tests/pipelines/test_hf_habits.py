@@ -285,7 +285,7 @@ def test_calls_and_options_name_what_is_wrong(task):
     kind = TASKS[task]
     with pytest.raises(InputError, match=rf"{kind.__name__}\(\): missing a required argument: 'model'"):
         kind()
-    with pytest.raises(InputError, match=rf"{kind.__name__}\(\) takes by place only model, tokenizer"):
+    with pytest.raises(InputError, match=rf"{kind.__name__}\(\) takes by position only model, tokenizer"):
         kind(1, 2, 3)
     with pytest.raises(InputError, match="takes no argument 'zzz'"):
         kind.options_class(zzz=1)

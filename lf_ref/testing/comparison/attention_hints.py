@@ -85,7 +85,7 @@ def _keys(canonical: str, wrong: Array, expected: Trace) -> Iterator[str]:
 
 
 def _columns(canonical: str, off: Array, seen: Array, expected: Trace) -> Iterator[str]:
-    """Where the keys are right and the values wrong: on global keys, or on neighbours at some offsets.
+    """Hints if the keys are right and the values wrong: on global keys, or on neighbours at some offsets.
 
     seen: the keys that queries have; a text may be too short for the farthest neighbours.
     """

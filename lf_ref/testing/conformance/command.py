@@ -22,7 +22,7 @@ def _tolerance(context: click.Context, option: click.Parameter, value: str | Non
 
 
 def complete_case(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The names of standard cases that begin as what was typed; after a comma, another one."""
+    """The names of standard cases that begin with the typed text; after a comma, another one."""
     from ..cases.standard_cases import standard_cases
 
     before, comma, start = incomplete.rpartition(",")

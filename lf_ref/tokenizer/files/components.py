@@ -20,7 +20,7 @@ _TEMPLATES = {"single": "<cls> $A <sep>", "pair": "<cls> $A <sep> <sep> $B <sep>
 
 @dataclass(frozen=True)
 class Components:
-    """What the components determine; None where they leave it to the tokenizer's arguments.
+    """The settings that the components determine; None if they leave it to the tokenizer's arguments.
 
     Args:
         template: the tokens that begin and end a text.
