@@ -45,7 +45,7 @@ class LongformerConfig(HFMethods):
             labels look like; selects the loss of `LongformerForSequenceClassification`.
         tie_word_embeddings: whether the masked-LM head's weights are those of the word embeddings.
         architectures: names of the classes that the checkpoint was saved from.
-        output_attentions, output_hidden_states, return_dict: what a call returns by default.
+        output_attentions, output_hidden_states, return_dict: defaults of a call.
         extra: keys that Longformer does not use; they are written back. HF's `max_length`, of generated texts, is one.
 
     Raises:

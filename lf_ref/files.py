@@ -263,16 +263,16 @@ def locate(
         name: None or the string "demo" for the bundled checkpoint (a folder of that name is "./demo"); a folder; or the
             id of a Hub repository. A folder goes before a repository. A `Path` is always a folder.
         revision: of a Hub repository: a branch, tag, commit hash or "refs/pr/N"; "main" by default.
-        cache_dir: huggingface_hub's cache, where it is not the usual one.
+        cache_dir: huggingface_hub's cache, if not the usual one.
         token: as in huggingface_hub.
-        local_files_only: never ask the Hub. `HF_HUB_OFFLINE=1` does the same.
+        local_files_only: send no request to the Hub. `HF_HUB_OFFLINE=1` does the same.
         subfolder: of the folder or repository, where the files are: "a" or "a/b".
-        force_download: ask the Hub also for what the cache holds.
+        force_download: download files again, also those in the cache.
 
     Raises:
         CheckpointError: the name is neither a text nor a path.
-        CheckpointFileError: it is that of a file or of nothing, or no valid repository id; there is no such subfolder.
-        InputError: subfolder leads elsewhere; force_download with local_files_only.
+        CheckpointFileError: the name is of a file, of nothing, or not a valid repository id; the subfolder does not
+        exist. InputError: subfolder leads elsewhere; force_download with local_files_only.
     """
     parts = _parts_of(subfolder)
     if name is not None and not isinstance(name, str | os.PathLike):
@@ -330,7 +330,7 @@ def quiet_downloads() -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary file beside `path` to write to, and rename it at the end, so that no reader sees half of it."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # less what the user's umask takes
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # minus the bits of the user's umask
     mode = temporary.stat().st_mode
     try:
         yield temporary

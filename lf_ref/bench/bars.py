@@ -1,10 +1,10 @@
-"""By how much lf_ref means to be ahead: that depends on the peer, on the dtype and on what the processor has."""
+"""The speed that lf_ref aims at, relative to a peer, by dtype and by features of the processor."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-# Times as fast as HF, or memory a part of HF's, in float32 where there are vectors of 512 bits.
+# Speed-ups over HF, and memory as a fraction of HF's, in float32 on processors with 512-bit vectors.
 _FLOAT32 = {
     "encoder": 2.6,
     "encoder-middle": 2.0,
@@ -25,9 +25,9 @@ _INT8_UNITS = {"avx512vnni", "avxvnni", "amx-int8"}
 
 
 def bars(peer: str | None, dtype: str, features: Collection[str]) -> dict[str, float]:
-    """The smallest ratio that is meant to be reached, by the name of a piece of work; no name where none is.
+    """The smallest ratio to reach, by the name of a workload; other workloads have no target.
 
-    features: what the processor has of `machine.features_used`.
+    features: those of `machine.features_used` that the processor has.
     """
     if peer == "transformers" and dtype == "float32":
         return _FLOAT32 if "avx512f" in features else _FLOAT32_NARROW

@@ -1,7 +1,7 @@
 """Figures that need a process of their own: peak memory, and the time from its start to its first answer.
 
 Run as a module this is such a process: `python -m lf_ref.bench.cells SIDE memory|answer|convert FOLDER NUM_THREADS
-DTYPE`, with what it is given as JSON on standard input; it prints what it found as a line of JSON.
+DTYPE`, with its arguments as JSON on standard input; it prints its results as a line of JSON.
 """
 
 from __future__ import annotations

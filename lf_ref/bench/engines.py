@@ -98,7 +98,7 @@ class Engine:
         self._ready(_graph("encoder", ids, is_global))
 
     def convert(self, **fields: Any) -> dict[str, Any]:
-        """Convert the graph with these fields, here and now, and run it once; the seconds it took and its bytes.
+        """Convert the graph with these fields, in this process, and run it once; returns the seconds and the bytes.
 
         Raises:
             SideError: it cannot be converted, or the result does not run.
@@ -170,7 +170,7 @@ class OpenVino(Engine):
         self._package.save_model(converted, path, compress_to_fp16=False)
 
     def _open(self, path: Path) -> Run:
-        # Left to itself it computes in bfloat16 wherever the processor can.
+        # By default it computes in bfloat16 if the processor can.
         precision = {"float32": "f32", "bfloat16": "bf16"}[self._setup.dtype]
         options = {
             "INFERENCE_PRECISION_HINT": precision,

@@ -76,7 +76,7 @@ class Setup:
 
 
 def setup(name: str, folder: Path, num_threads: int, dtype: str) -> Setup:
-    """A side in a dtype, or in float32 where it has no such; checkpoints lie in `folder`, one for each dtype."""
+    """A side in a dtype, or in float32 if it does not have it; checkpoints lie in `folder`, one for each dtype."""
     chosen = dtype if dtype in KINDS[name].dtypes else "float32"
     return Setup(name, folder / chosen, num_threads, chosen)
 

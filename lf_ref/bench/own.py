@@ -88,7 +88,7 @@ def linear_rate(own: Own) -> list[dict[str, Any]]:
 
 
 def growth(own: Own) -> list[dict[str, Any]]:
-    """How time and memory grow with the length."""
+    """The growth of time and memory with the length."""
     tokens, longer = own.size.tokens, _TIMES_AS_LONG * own.size.tokens
     short, long = in_turns([_encoder(own, tokens), _encoder(own, longer)], own.repeats)
     held = [cell(own.ours, "memory", own.size.text(length).tolist())["bytes"] for length in (tokens, longer)]

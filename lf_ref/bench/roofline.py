@@ -52,7 +52,7 @@ def check_place(path: Path) -> None:
 
 
 def measure_parts(size: Size, num_threads: int, repeats: int) -> dict[str, Any]:
-    """Rates of the parts of a layer for the long text, and the two ceilings; the figures as JSON values.
+    """Rates of the parts of a layer for the long text, and the two ceilings; the results as JSON values.
 
     The bytes of a part are the least that it moves: each input and each output once.
     """

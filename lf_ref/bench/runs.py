@@ -35,7 +35,7 @@ def run(
     progress: Callable[[str], None],
     roofline: Path | None = None,
 ) -> dict[str, Any]:
-    """Measure what was chosen (nothing: everything that can be), and return the figures as JSON values.
+    """Run the chosen measurements (by default all possible ones), and return the results as JSON values.
 
     against: one of `kinds.PEERS`, or None for lf_ref alone. dtype: one of `kinds.DTYPES`; a peer without it runs in
     float32. progress: called with what comes next. roofline: where to draw the plot, if wanted.

@@ -23,7 +23,7 @@ _SHORT, _OF = 140, 4096
 
 @dataclass(frozen=True)
 class Size:
-    """How large the model and the texts are; the defaults are the base size of the published checkpoints.
+    """The sizes of the model and of the texts; the defaults are those of the published base checkpoints.
 
     heads are 64 wide; window is two-sided, in tokens; tokens is the length of the long text.
     """
@@ -82,7 +82,7 @@ class Size:
     def write_checkpoint(self, folder: Path, dtype: str = "float32") -> None:
         """Save a model with the masked-LM and the sequence-classification head, which both sides can load.
 
-        dtype: what the weights are stored in; int8 as `lf-ref quantize` does it. The model is the same but for that.
+        dtype: of the stored weights; int8 as by `lf-ref quantize`. Else the model is the same.
 
         The scale of the weights keeps the values of every layer near 1, so that mistakes show.
         """

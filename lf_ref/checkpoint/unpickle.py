@@ -208,7 +208,7 @@ def _is_count(value: object) -> bool:
 def _stack_global(machine: _Machine, _: Any) -> None:
     name, module = machine.pop(), machine.pop()
     if not isinstance(name, str) or not isinstance(module, str):
-        raise CheckpointError("the pickle is broken: a name that is no text")
+        raise CheckpointError("the pickle is broken: a name is not a string")
     machine.push_name(f"{module} {name}")
 
 

@@ -94,7 +94,7 @@ def _report(what: str) -> None:
 
 
 def show(facts: dict[str, Any]) -> None:
-    """The figures as tables for people."""
+    """The results as tables."""
     _show_machine(facts)
     if facts["works"]:
         echo()

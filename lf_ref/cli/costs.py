@@ -78,7 +78,7 @@ def flop(config: LongformerConfig, length: int) -> int:
 
 
 def pairs(length: int, one_sided: int) -> int:
-    """How many pairs of places are at most `one_sided` apart.
+    """The number of pairs of positions at most `one_sided` apart.
 
     >>> pairs(4, 1), pairs(4, 9)
     (10, 16)

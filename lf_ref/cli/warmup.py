@@ -50,7 +50,7 @@ def warmup(
 def warm(activation: str, dtypes: list[str]) -> dict[str, Any]:
     """Run tiny models with every kind of token; return which kernels were compiled and which were loaded.
 
-    activation: HF's name of it. Kernels are compiled for types, not for sizes: what a tiny model needs, all need.
+    activation: HF's name of it. Kernels are compiled for dtypes, not for sizes, so a tiny model needs the same ones.
 
     Raises:
         InputError: the compiled kernels cannot be cached.

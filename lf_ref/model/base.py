@@ -69,7 +69,7 @@ class LongformerPreTrainedModel(HFMethods):
 
     head: str = "encoder"
     _observer: Observer | None = None
-    own_options: ClassVar[tuple[str, ...]] = ()  # what a class takes beyond the arguments of this one
+    own_options: ClassVar[tuple[str, ...]] = ()  # further arguments of a class
 
     def __init__(
         self,
@@ -118,20 +118,20 @@ class LongformerPreTrainedModel(HFMethods):
         Args:
             name: the folder or repository id. A folder, or a repository that is completely cached, is read without
                 any network call.
-            config: in place of the checkpoint's own `config.json`; or the name of a checkpoint that has it.
+            config: replaces the checkpoint's own `config.json`; or the name of a checkpoint whose config to use.
             dtype: as for the class; None for "int8" where `lf-ref quantize` made the checkpoint, else for "float32";
                 "auto" for that of the file, with float32 for float16.
             backend: as for the class.
             num_threads: as for the class, threads of a call.
             revision: of a Hub repository: a branch, tag, commit hash or "refs/pr/N"; "main" by default.
-            cache_dir: huggingface_hub's cache, where it is not the usual one.
+            cache_dir: huggingface_hub's cache, if not the usual one.
             token: the Hub's, for private repositories; by default that of the login.
-            local_files_only: never ask the Hub. `HF_HUB_OFFLINE=1` does the same.
+            local_files_only: send no request to the Hub. `HF_HUB_OFFLINE=1` does the same.
             subfolder: of the folder or repository, where the files are.
-            force_download: ask the Hub also for what the cache holds.
+            force_download: download files again, also those in the cache.
             use_safetensors: True for safetensors only, False for torch files only; by default safetensors go first.
             variant: such as "fp16" for `model.fp16.safetensors`, if a checkpoint has several files of weights.
-            state_dict: weights in place of the checkpoint's, which need not have any then.
+            state_dict: weights that replace the checkpoint's, which then needs none.
             strict: as for the class, whether weights that it does not use are an error.
             options: fields of the config to replace, such as `attention_window=64`; further arguments of the class.
 
@@ -180,7 +180,7 @@ class LongformerPreTrainedModel(HFMethods):
         Raises:
             ConfigError: the config was changed to what cannot be.
             CheckpointError: the weights of state_dict do not fit the model.
-            InputError: state_dict is no mapping.
+            InputError: state_dict is not a mapping.
         """
         weights = self.weights
         if state_dict is not None:

@@ -44,23 +44,23 @@ class _Places(TypedDict, total=False):
 
 
 class EncoderInputs(_Tokens, _Kept, total=False):
-    """What `LongformerModel` takes."""
+    """Arguments of `LongformerModel`."""
 
 
 class LabelledInputs(_Tokens, _Labels, _Kept, total=False):
-    """What the classifiers of texts and of tokens take."""
+    """Arguments of the classifiers of texts and of tokens."""
 
 
 class MaskedLMInputs(LabelledInputs, _Places, total=False):
-    """What `LongformerForMaskedLM` takes."""
+    """Arguments of `LongformerForMaskedLM`."""
 
 
 class AnswerInputs(_Tokens, _Answers, _Kept, total=False):
-    """What `LongformerForQuestionAnswering` takes."""
+    """Arguments of `LongformerForQuestionAnswering`."""
 
 
 class ChoiceInputs(TypedDict, total=False):
-    """What `LongformerForMultipleChoice` takes, in HF's order for this class."""
+    """Arguments of `LongformerForMultipleChoice`, in HF's order for this class."""
 
     input_ids: Given
     token_type_ids: Given

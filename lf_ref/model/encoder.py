@@ -130,7 +130,7 @@ def self_attention(
     one_sided: int,
     note: Note = ignore,
 ) -> Array:
-    """What each token gathers from its neighbours and from the global tokens.
+    """The attention of each token to its neighbours and to the global tokens.
 
     hidden: [entering tokens, hidden]. Returns the same shape; rows of tokens that do not leave the layer are undefined.
     """

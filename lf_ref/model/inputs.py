@@ -59,7 +59,7 @@ def check_inputs(
 ) -> Inputs:
     """Check the arguments of a call against the config and each other.
 
-    axes: what the dimensions of input_ids are called. default_global: gives the global attention mask, where none came,
+    axes: the names of the dimensions of input_ids. default_global: returns the global attention mask if none is given,
     for the shape and the checked ids (None with inputs_embeds).
 
     Raises:

@@ -327,7 +327,7 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
     # --- rows of tokens ---------------------------------------------------------------------------------------------
 
     def lengths(self, options: Options) -> Lengths:
-        """How long rows are, and how texts are cut, with these options."""
+        """The lengths of rows, and the truncation of texts, with these options."""
         return Lengths(options, self.tokenizer, self.model.config.max_tokens)
 
     def encode(self, name: str, options: Options, *texts: str) -> Array:

@@ -37,7 +37,7 @@ class Options:
         truncation: cut a text that is too long, at the tokenizer's truncation_side: True, or a strategy of HF's. By
             default only where max_length is given, as in HF; else it is an error if the model does not take it.
         max_length: the longest input in tokens, special tokens included. By default the smaller one of the tokenizer's
-            model_max_length and what the model takes.
+            model_max_length and the limit of the model.
         padding: as in HF. Results do not depend on it, but with padding max_length alone cuts nothing.
 
     Raises:

@@ -93,8 +93,8 @@ class Document:
 class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
     """Find the answer to a question in a document, in overlapping windows where it is longer than the model.
 
-    HF's windows have 384 tokens by default; these are as long as the model takes, which is what a Longformer
-    is for. Answers are aligned to whole words, also at the edge of a window.
+    HF's windows have 384 tokens by default; here they have the full length of the model.
+    Answers are aligned to whole words, also at the edge of a window.
 
     An answer is a dict with `score`, `start` and `end` (characters of the document as it was given) and `answer`. As in
     HF, answers with the same letters count as one, the scores added. `<s>` and the question have global attention.

@@ -88,7 +88,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
     """Rank labels for a text by the probability that the text entails "This example is LABEL.".
 
     Each result is a dict with `sequence` (the text), `labels`, the best first, and their `scores`. The entailment score
-    is that of the model's label that begins with "entail"; where there is none, of the last, with a warning, as in HF.
+    is that of the model's label that begins with "entail"; without one, of the last label, with a warning, as in HF.
     The first token has global attention.
     """
 

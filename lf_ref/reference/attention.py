@@ -19,7 +19,7 @@ from .ops import Array, Note, Parameters, ignore, linear, masked, matmul, softma
 
 
 def local_keys(visible: Array, is_global: Array, one_sided: int) -> Array:
-    """Which keys each local query may see.  # bool [S], [S] -> bool [S, S]
+    """The keys that each local query attends to.  # bool [S], [S] -> bool [S, S]
 
     one_sided: half of HF's attention_window, in tokens. Rows of global and of invisible queries are all False.
     """
@@ -30,7 +30,7 @@ def local_keys(visible: Array, is_global: Array, one_sided: int) -> Array:
 
 
 def global_keys(visible: Array, is_global: Array) -> Array:
-    """Which keys each global query may see: all that is visible.  # bool [S], [S] -> bool [S, S]"""
+    """The keys that each global query attends to: all visible tokens.  # bool [S], [S] -> bool [S, S]"""
     return is_global[:, None] & visible[None, :]
 
 
@@ -62,7 +62,7 @@ def self_attention(
 
     hidden: float [S, hidden]; weights: query, key, value and query_global, key_global, value_global, each with weight
     and bias; heads: how many; visible, is_global: bool [S]; one_sided: half of the window, in tokens; note: gets
-    what is computed, head by head behind the projections.
+    intermediates, after the projections head by head.
 
     Returns the context [S, hidden] and, with keep_probabilities, those of every query over every key, [H, S, S]: each
     row sums to 1, or is 0 throughout for a query that is not visible. Both have the dtype of hidden.

@@ -59,7 +59,7 @@ def multiple_choice(ops: Ops, first: Array, weights: Parameters, note: Note = ig
 
 
 def question_answering(ops: Ops, hidden: Array, weights: Parameters, note: Note = ignore) -> tuple[Array, Array]:
-    """How well each token starts and ends the answer.  # float [B, S, hidden] -> [B, S], [B, S]"""
+    """Scores of each token as start and as end of the answer.  # float [B, S, hidden] -> [B, S], [B, S]"""
     x = _linear(ops, hidden, weights, "qa_outputs", note)
     return x[..., 0], x[..., 1]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 PACKAGE = Path(__file__).parents[2]
 CHECKOUT = PACKAGE.parent
-# The page of each document, its title and what it is about. Those outside of the package are there in a checkout only.
+# The page of each document, its title and its topic. Those outside of the package exist in a checkout only.
 _PAGES = {
     CHECKOUT / "README.md": ("overview", "Overview", "Install it, run it, and what else there is: the README."),
     PACKAGE / "pipelines" / "README.md": ("tasks", "Tasks", "An example of each task; many and long inputs."),

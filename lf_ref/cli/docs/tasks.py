@@ -1,4 +1,4 @@
-"""A page of Markdown for each task: its section of the guide, its call, every option, and what it raises."""
+"""A page of Markdown for each task: its section of the guide, its call, every option, and its errors."""
 
 from __future__ import annotations
 
