@@ -18,35 +18,35 @@ from .other_models import as_longformer
 
 CONFIG_NAME = "config.json"
 
-# How the weights are stored, by HF's newer and older name; the file of the weights says it itself.
+# The dtype of the stored weights, by HF's newer and older name; the file of the weights has it too.
 _DTYPES = {"dtype", "torch_dtype"}
 _TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
 
 
 @accepts(checks_flags=False, **NAMES)  # the fields have rules of their own, whose breach is a ConfigError
 class LongformerConfig(HFMethods):
-    """What a Longformer is made of: sizes, windows, special token ids, labels.
+    """The configuration of a Longformer: sizes, windows, special token ids, labels.
 
     Fields and defaults are those of HF's `LongformerConfig`.
 
     Args:
-        attention_window: two-sided, in tokens (512 = 256 on each side), kept as it was given, one even positive number
+        attention_window: two-sided, in tokens (512 = 256 on each side), stored as given, one even positive number
             or one for each layer; `windows` is always a tuple with one for each layer.
         sep_token_id, pad_token_id, bos_token_id, eos_token_id: ids; positions count from pad_token_id + 1.
         vocab_size, type_vocab_size: rows of the word and of the token-type embeddings.
-        max_position_embeddings: rows of the position embeddings; `max_tokens` says how many tokens that makes.
+        max_position_embeddings: rows of the position embeddings; `max_tokens` is the number of usable ones.
         hidden_size: width of a token's vector, a multiple of num_attention_heads.
         num_hidden_layers, num_attention_heads: how many. intermediate_size: width of the feed-forward network.
         hidden_act: its activation, one of `ACTIVATIONS`. layer_norm_eps: added to the variance in every norm.
-        hidden_dropout_prob, attention_probs_dropout_prob, classifier_dropout, initializer_range: for training; kept.
-        num_labels: of a classification head; id2label, label2id: their names, of which id2label counts where the two
-            contradict each other.
+        hidden_dropout_prob, attention_probs_dropout_prob, classifier_dropout, initializer_range: for training; stored,
+        not used. num_labels: of a classification head; id2label, label2id: their names, of which id2label counts where
+            the two contradict each other.
         problem_type: "regression", "single_label_classification", "multi_label_classification", or None for what the
-            labels look like; says which loss `LongformerForSequenceClassification` computes.
+            labels look like; selects the loss of `LongformerForSequenceClassification`.
         tie_word_embeddings: whether the masked-LM head's weights are those of the word embeddings.
         architectures: names of the classes that the checkpoint was saved from.
-        output_attentions, output_hidden_states, return_dict: what a call returns by default.
-        extra: keys that Longformer does not use, kept and written back. HF's `max_length`, of generated texts, is one.
+        output_attentions, output_hidden_states, return_dict: defaults of a call.
+        extra: keys that Longformer does not use; they are written back. HF's `max_length`, of generated texts, is one.
 
     Raises:
         ConfigError: a field has the wrong type or value, or two fields contradict each other. The message names the
@@ -199,7 +199,7 @@ class LongformerConfig(HFMethods):
 
         Raises:
             ConfigError: the fields are no JSON object, break a rule, or are those of another model.
-            InputError: what is to be replaced is no field.
+            InputError: a replaced name is not a field.
         """
         if not isinstance(config_dict, Mapping):
             raise ConfigError(f"a configuration is a JSON object of fields, got {type(config_dict).__name__}")
@@ -217,7 +217,7 @@ class LongformerConfig(HFMethods):
 
         Raises:
             ConfigError: the file is not JSON, or its fields break a rule.
-            CheckpointFileError: it is not there, or cannot be read.
+            CheckpointFileError: the file does not exist, or cannot be read.
         """
         return config_of(path, read_fields(path), cls)
 
@@ -255,8 +255,8 @@ class LongformerConfig(HFMethods):
 
         Raises:
             ConfigError: a field breaks a rule.
-            InputError: what is to be replaced is no field.
-            CheckpointError: there is no config to be found.
+            InputError: a replaced name is not a field.
+            CheckpointError: there is no config.
         """
         source = locate(
             name,
@@ -284,7 +284,7 @@ class LongformerConfig(HFMethods):
 
         Raises:
             ConfigError: a field breaks a rule.
-            InputError: it is no field.
+            InputError: a name is not a field.
         """
         known = self.field_names()
         for name in fields.keys() - known:
@@ -319,7 +319,7 @@ class LongformerConfig(HFMethods):
         """The fields as the text of a `config.json`.
 
         Raises:
-            ConfigError: a field holds what JSON does not have.
+            ConfigError: JSON cannot represent the value of a field.
         """
         try:
             return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -330,15 +330,15 @@ class LongformerConfig(HFMethods):
         """Write the fields to a file, which appears whole or not at all; json_file_path: its name.
 
         Raises:
-            ConfigError: a field holds what JSON does not have.
+            ConfigError: JSON cannot represent the value of a field.
         """
         write_beside(Path(json_file_path), self.to_json_string().encode())
 
     def save_pretrained(self, save_directory: str | Path) -> None:
-        """Write `config.json` into `save_directory`, which is made where it is missing.
+        """Write `config.json` into `save_directory`, which is created if missing.
 
         Raises:
-            ConfigError: a field holds what JSON does not have.
+            ConfigError: JSON cannot represent the value of a field.
         """
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
@@ -363,7 +363,7 @@ class LongformerConfig(HFMethods):
 
 
 def config_of(path: str | Path, fields: Any, kind: type[LongformerConfig] = LongformerConfig) -> LongformerConfig:
-    """The config that the fields of a file mean; path: the file, which a `ConfigError` names."""
+    """The config of the fields of a file; path: the file, which a `ConfigError` names."""
     try:
         return kind.from_dict(fields)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""What HF's configs offer besides the fields of a Longformer, as far as it means something here."""
+"""The methods and attributes of HF's configs that have a meaning for a Longformer."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ NAMES: dict[str, HFNames] = {
 
 @accepts()
 class HFMethods(metaclass=HFNamed):
-    """The methods and attributes of HF's configs that mean something here. A base of `LongformerConfig`."""
+    """The methods and attributes of HF's configs that have a meaning here. A base of `LongformerConfig`."""
 
     return_dict: bool
 
@@ -71,7 +71,7 @@ class HFMethods(metaclass=HFNamed):
         """Set several attributes of this config, as in HF; config_dict: their values by name.
 
         Raises:
-            InputError: it is no mapping.
+            InputError: it is not a mapping.
         """
         if not isinstance(config_dict, Mapping):
             raise InputError(f"config_dict must be a mapping of values by name, got {type(config_dict).__name__}")

@@ -1,4 +1,4 @@
-"""The fields of a configuration: their rules, of which a breach is a ConfigError that names the field, and values."""
+"""The rules and values of configuration fields; a ConfigError names the field that breaks a rule."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _MOST_LABELS = 1_000_000
 _MOST_WINDOW = 2**30
 _TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
 _FLAGS = ("tie_word_embeddings", "output_attentions", "output_hidden_states", "return_dict")
-# A label is a word in most checkpoints; where it is a number, HF keeps it one.
+# A label is a word in most checkpoints; where it is a number, HF does not convert it.
 Label = str | int | float | None
 _PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 
 
 def check_sizes(fields: Mapping[str, Any]) -> None:
-    """Sizes and token ids are integers in range, and fit each other."""
+    """Check that sizes and token ids are integers in range, and fit each other."""
     for name in _SIZES:
         value = fields[name]
         if not _is_int(value) or value < 1:
@@ -73,7 +73,7 @@ def check_sizes(fields: Mapping[str, Any]) -> None:
 
 
 def check_windows(attention_window: Any, num_hidden_layers: int) -> None:
-    """One even window, or one for each layer."""
+    """Check the windows: one even number, or one for each layer."""
     if isinstance(attention_window, list):
         if len(attention_window) != num_hidden_layers:
             raise ConfigError(
@@ -91,7 +91,7 @@ def check_windows(attention_window: Any, num_hidden_layers: int) -> None:
 
 
 def check_values(fields: Mapping[str, Any]) -> None:
-    """The activation, the flags and all else that is no size are values that a Longformer has."""
+    """Check the activation, the flags and the other values of a Longformer that are not sizes."""
     if not isinstance(fields["hidden_act"], str) or fields["hidden_act"] not in ACTIVATIONS:
         raise ConfigError(f"hidden_act must be one of {', '.join(ACTIVATIONS)}, got {fields['hidden_act']!r}")
     for name in _FLAGS:
@@ -137,7 +137,7 @@ def id_to_label(
 
 
 def read_fields(path: str | Path) -> Any:
-    """The JSON value in a file; other content is a `ConfigError`, none that can be read a `CheckpointFileError`."""
+    """The JSON value in a file; other content is a `ConfigError`, an unreadable file a `CheckpointFileError`."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -147,7 +147,7 @@ def read_fields(path: str | Path) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value that JSON can write, of NumPy's scalars and arrays, also in a list."""
+    """NumPy scalars and arrays as values that JSON can write, also in a list."""
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
     if isinstance(value, dict):
@@ -156,7 +156,7 @@ def plain(value: Any) -> Any:
 
 
 def dtype_name(dtype: Any) -> str:
-    """The name of a dtype of torch's or NumPy's; of all else its text."""
+    """The name of a dtype of torch or NumPy; other values as text."""
     if isinstance(dtype, type) and hasattr(dtype, "dtype"):  # NumPy's scalars
         return dtype.__name__
     name = str(dtype).removeprefix("torch.")

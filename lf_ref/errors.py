@@ -23,7 +23,7 @@ class CheckpointFileError(CheckpointError, OSError):
 
 
 class DownloadError(CheckpointFileError):
-    """A file that the Hub did not give, or that could not be asked for; it may another time."""
+    """A file could not be downloaded from the Hub; a later attempt may succeed."""
 
 
 class WeightsError(CheckpointError):

@@ -1,4 +1,4 @@
-"""Where the files of a checkpoint are: the bundled demo, a folder, or a repository of the Hugging Face Hub."""
+"""The files of a checkpoint: the bundled demo, a folder, or a repository of the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
 class Source:
-    """A place that holds the files of one checkpoint; `name` is what the user called it."""
+    """A source of the files of one checkpoint; `name` is the argument that named it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -40,7 +40,7 @@ class Source:
 
         Raises:
             CheckpointError: `filename` is not a plain name.
-            CheckpointFileError: what bears it is not a file, or cannot be read.
+            CheckpointFileError: it is not a file, or cannot be read.
         """
         raise NotImplementedError
 
@@ -56,7 +56,7 @@ class Source:
         return path
 
     def missing(self, what: str) -> CheckpointFileError:
-        """The error to raise when `what`, a file or a choice of files, is not there: it says the way out."""
+        """The error to raise if `what`, a file or one of several files, is missing, with the way out."""
         raise NotImplementedError
 
 
@@ -86,7 +86,7 @@ class Folder(Source):
         return path
 
     def missing(self, what: str) -> CheckpointFileError:
-        """The error that names what the folder does hold."""
+        """The error, with the files that the folder has."""
         held = sorted(entry.name for entry in self.folder.iterdir())
         listing = ", ".join(held[:20]) + (", ..." if len(held) > 20 else "") if held else "nothing"
         return CheckpointFileError(
@@ -98,9 +98,9 @@ class Folder(Source):
 class Repository(Source):
     """A checkpoint on the Hugging Face Hub, read through huggingface_hub's cache.
 
-    What the cache knows is never asked again, so a complete cache means no request; a branch that has moved on since
-    is therefore not noticed. Every file comes from one commit, the one that the first file came from. With
-    force_download each file is asked for once more; subfolder: the parts of the path to the files.
+    Files in the cache are not requested again, so a complete cache needs no network; a branch that has moved since is
+    therefore not noticed. Every file comes from the commit of the first one. force_download: request each file once
+    more. subfolder: the parts of the path to the files.
     """
 
     def __init__(
@@ -121,15 +121,15 @@ class Repository(Source):
         self._local_files_only = local_files_only
         self._subfolder = subfolder
         self._force_download = force_download
-        self._asked_for: set[str] = set()  # the files that the Hub was asked for
+        self._requested: set[str] = set()  # the files that were requested from the Hub
         if force_download and self._offline():
             raise InputError(
-                "force_download=True asks the Hub anew, which local_files_only or HF_HUB_OFFLINE rules out; leave one"
+                "force_download=True requests files anew, which local_files_only or HF_HUB_OFFLINE rules out; leave one"
                 " out"
             )
 
     def find(self, filename: str, instead: Sequence[str] = ()) -> Path | None:
-        """The path of `filename` in the cache, downloaded where it is not there; None if it does not exist."""
+        """The path of `filename` in the cache, downloaded if missing; None if it does not exist."""
         _check_plain(self.name, filename)
         known, path = self._look_up(filename)
         if not known and not self._needless(filename, instead) and not self._offline():
@@ -159,17 +159,17 @@ class Repository(Source):
         return "/".join((*self._subfolder, filename))
 
     def _look_up(self, filename: str) -> tuple[bool, Path | None]:
-        """What the cache says of a file: (is anything known, its path or None where it does not exist)."""
+        """The state of a file in the cache: whether it is known, and its path, or None if it does not exist."""
         from huggingface_hub import try_to_load_from_cache
 
-        if self._force_download and filename not in self._asked_for:
+        if self._force_download and filename not in self._requested:
             return False, None
         path = self._path(filename)
         cached = try_to_load_from_cache(self.name, path, cache_dir=self._cache_dir, revision=self._revision)
         return cached is not None, Path(cached) if isinstance(cached, str) else None
 
     def _needless(self, filename: str, instead: Sequence[str]) -> bool:
-        """Whether the cache holds what does without a file that it knows nothing of."""
+        """Whether the cache has one of the files that make an unknown file unnecessary."""
         sets = (*((name,) for name in instead), *_NEEDLESS_WITH.get(filename, ()))
         return any(all(self._look_up(name)[1] is not None for name in whole) for whole in sets)
 
@@ -179,11 +179,11 @@ class Repository(Source):
         return self._local_files_only or bool(constants.HF_HUB_OFFLINE)
 
     def _download(self, filename: str) -> Path | None:
-        """Fetch one file into the cache; None where the Hub says that it does not exist."""
+        """Download one file into the cache; None if it does not exist on the Hub."""
         from huggingface_hub import errors
 
         outer = sys.exc_info()[1]
-        self._asked_for.add(filename)
+        self._requested.add(filename)
         answers = (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.LocalTokenNotFoundError)
         try:
             try:
@@ -214,7 +214,7 @@ class Repository(Source):
         return Path(path)
 
     def _explain(self, error: Exception, filename: str, outer: BaseException | None) -> CheckpointFileError:
-        """What went wrong with a request, and what to do about it; outer: as in `_first_cause`."""
+        """The reason why a request failed, and the way out; outer: as in `_first_cause`."""
         from huggingface_hub import constants, errors
 
         where = f"{constants.ENDPOINT}/{self.name}"
@@ -263,16 +263,16 @@ def locate(
         name: None or the string "demo" for the bundled checkpoint (a folder of that name is "./demo"); a folder; or the
             id of a Hub repository. A folder goes before a repository. A `Path` is always a folder.
         revision: of a Hub repository: a branch, tag, commit hash or "refs/pr/N"; "main" by default.
-        cache_dir: huggingface_hub's cache, where it is not the usual one.
+        cache_dir: huggingface_hub's cache, if not the usual one.
         token: as in huggingface_hub.
-        local_files_only: never ask the Hub. `HF_HUB_OFFLINE=1` does the same.
+        local_files_only: send no request to the Hub. `HF_HUB_OFFLINE=1` does the same.
         subfolder: of the folder or repository, where the files are: "a" or "a/b".
-        force_download: ask the Hub also for what the cache holds.
+        force_download: download files again, also those in the cache.
 
     Raises:
         CheckpointError: the name is neither a text nor a path.
-        CheckpointFileError: it is that of a file or of nothing, or no valid repository id; there is no such subfolder.
-        InputError: subfolder leads elsewhere; force_download with local_files_only.
+        CheckpointFileError: the name is of a file, of nothing, or not a valid repository id; the subfolder does not
+        exist. InputError: subfolder leads elsewhere; force_download with local_files_only.
     """
     parts = _parts_of(subfolder)
     if name is not None and not isinstance(name, str | os.PathLike):
@@ -307,7 +307,7 @@ def _folder(name: str, folder: Path, subfolder: tuple[str, ...]) -> Folder:
 
 
 def _parts_of(subfolder: str | None) -> tuple[str, ...]:
-    """The names of the folders on the way to a subfolder."""
+    """The names of the folders of a relative path."""
     parts = PurePosixPath(subfolder or "").parts if isinstance(subfolder, str | None) else ("/",)
     if any(part == ".." or any(letter in part for letter in _SEPARATORS) for part in parts):
         raise InputError(
@@ -318,7 +318,7 @@ def _parts_of(subfolder: str | None) -> tuple[str, ...]:
 
 @contextmanager
 def quiet_downloads() -> Iterator[None]:
-    """Show no progress bars of downloads within the block. Elsewhere they show where standard error is a terminal."""
+    """Hide the progress bars of downloads within the block. Elsewhere they appear if standard error is a terminal."""
     token = _quiet.set(True)
     try:
         yield
@@ -328,9 +328,9 @@ def quiet_downloads() -> Iterator[None]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside `path` to write to, and rename it at the end, so that no reader sees half of it."""
+    """Yield a temporary file beside `path` to write to, and rename it at the end, so that no reader sees half of it."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # less what the user's umask takes
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # minus the bits of the user's umask
     mode = temporary.stat().st_mode
     try:
         yield temporary
@@ -354,9 +354,9 @@ def _check_plain(name: str, filename: str) -> None:
 
 
 def _first_cause(error: BaseException, outer: BaseException | None) -> BaseException:
-    """What the operating system said: the errors of each layer of an HTTP library repeat it with their own words.
+    """The error of the operating system below those of an HTTP library, whose layers repeat it.
 
-    outer: what the caller was handling when all this began; it is no cause.
+    outer: the exception that the caller was handling before; it is not a cause.
     """
     cause, earlier = error.__cause__ or error, error.__cause__ or error.__context__
     while earlier is not None and earlier is not outer:
@@ -368,7 +368,7 @@ def _first_cause(error: BaseException, outer: BaseException | None) -> BaseExcep
 
 @contextmanager
 def _progress_bars() -> Iterator[None]:
-    """huggingface_hub's progress bars, off within `quiet_downloads`; its settings are put back as they were."""
+    """huggingface_hub's progress bars, off within `quiet_downloads`; its settings are restored afterwards."""
     from huggingface_hub import constants
     from huggingface_hub.utils.tqdm import disable_progress_bars, progress_bar_states
 

@@ -1,4 +1,4 @@
-"""HF's names: arguments that mean the same here, and clear errors for those, and for attributes, that cannot.
+"""HF's names: arguments with the same meaning here, and clear errors for arguments and attributes without one.
 
 Each class lists HF's arguments in one table, `@accepts(...)` above it; the guide `guides/coming_from_hf.md` has a row
 for each, which a test runs.
@@ -26,25 +26,25 @@ Class = TypeVar("Class", bound=type[Any])
 
 @dataclass(frozen=True)
 class Alias:
-    """HF's name of an argument that has another name here."""
+    """HF's name of an argument that has another name in this package."""
 
     argument: str
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """An argument of HF's that may have these values, which change nothing here; any other is refused.
+    """An argument of HF's with values that change nothing here; any other value is an error.
 
     Args:
-        values: the values. A string stands for whatever prints as it too, such as `torch.device("cpu")`.
-        otherwise: what to do in place of another value.
+        values: the valid ones. A string also stands for values that print like it, such as `torch.device("cpu")`.
+        otherwise: the alternative to other values, for the message.
     """
 
     values: tuple[bool | int | str | None, ...]
     otherwise: str
 
     def allows(self, value: Any) -> bool:
-        """Whether a value is among them; NumPy's scalars count as Python's."""
+        """Whether a value is one of them; NumPy scalars count as Python's."""
         if _is_scalar(value):
             value = value.item()
         return any(
@@ -59,7 +59,7 @@ class Fixed:
 class Ignored:
     """An argument of HF's that changes nothing here, whatever its value.
 
-    because: why not.
+    because: the reason.
     """
 
     because: str
@@ -67,7 +67,7 @@ class Ignored:
 
 HFNames = Mapping[str, Alias | Fixed | Ignored]
 
-# HF's arguments of every `from_pretrained` that say where files are and how they come.
+# HF's arguments of every `from_pretrained` that locate and download files.
 LOCATING: HFNames = {
     "pretrained_model_name_or_path": Alias("name"),
     "use_auth_token": Alias("token"),
@@ -82,17 +82,17 @@ LOCATING: HFNames = {
 
 
 class AttributeInputError(InputError, AttributeError):
-    """An attribute that there is not, such as one of torch's modules; `hasattr` is False for it."""
+    """An attribute does not exist, such as one of torch's modules; `hasattr` is False for it."""
 
 
 class KeyInputError(InputError, KeyError, IndexError):
-    """An entry that there is not, by name or by place; `in` and `get` are for entries that may be missing."""
+    """An entry does not exist, by name or by index; `in` and `get` are for entries that may be missing."""
 
     __str__ = Exception.__str__  # KeyError's puts quotes around the message
 
 
 class HFNamed(ABCMeta):
-    """The type of classes whose own attributes, `LongformerConfig.get_config_dict`, are refused as their instances'."""
+    """The metaclass that makes unknown attributes of a class the same errors as those of its instances."""
 
     if not TYPE_CHECKING:
 
@@ -100,15 +100,15 @@ class HFNamed(ABCMeta):
             _refuse_attribute(cls, name)
 
     def register(cls, *_: Any, **__: Any) -> NoReturn:
-        """Refuse HF's way of making an auto class know another."""
+        """HF's registration of a class with an auto class, which is an error here."""
         raise InputError(f"{cls.__name__}.register(): there are no auto classes; use the class by its name")
 
 
 def accepts(*, checks_flags: bool = True, **tables: HFNames) -> Callable[[Class], Class]:
-    """Let the public methods of a class take HF's arguments, and name the nearest argument where they know none.
+    """Let the public methods of a class take HF's arguments, and name the nearest argument for an unknown one.
 
-    Attributes that there are not are refused too, with what `_hf_hints` of the class, if it has some, says of them, and
-    so is setting those that follow from others.
+    Unknown attributes are errors too, with the hint in the `_hf_hints` of the class, if it has one, and so is setting
+    attributes that are computed from others.
 
     checks_flags: as for `accepts_names`; tables: by method, HF's names of arguments. "init" and "call" stand for the
     constructor and a call.
@@ -134,13 +134,13 @@ def accepts(*, checks_flags: bool = True, **tables: HFNames) -> Callable[[Class]
 
 _DUNDERS = ("__init__", "__call__")
 _OWNERS = ("self", "cls")
-_PLACES = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def accepts_names(
     table: HFNames = MappingProxyType({}), checks_flags: bool = True
 ) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
-    """Let a function take HF's arguments, and name the nearest argument where it knows none, or has no place for one.
+    """Let a function take HF's arguments, and name the nearest argument for an unknown one.
 
     table: HF's names of arguments. A function with `**options` checks the names among these itself.
     checks_flags: whether arguments annotated as bool must be True, False or None; one annotated as a path must be one.
@@ -155,30 +155,30 @@ def accepts_names(
             if kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         )
         is_open = inspect.Parameter.VAR_KEYWORD in kinds.values()
-        places = [name for name, kind in kinds.items() if kind in _PLACES]
-        most = len(places) if inspect.Parameter.VAR_POSITIONAL not in kinds.values() else sys.maxsize
+        positional = [name for name, kind in kinds.items() if kind in _POSITIONAL]
+        most = len(positional) if inspect.Parameter.VAR_POSITIONAL not in kinds.values() else sys.maxsize
         hf_names = frozenset(table)
         checks = {name: _CHECKS[p.annotation] for name, p in signature.parameters.items() if p.annotation in _CHECKS}
         if not checks_flags:
             checks = {name: check for name, check in checks.items() if check is not check_flag}
-        checked_places = [(place, name) for place, name in enumerate(places) if name in checks]
+        checked_positions = [(position, name) for position, name in enumerate(positional) if name in checks]
 
         @wraps(function)
         def checked(*args: Parameters.args, **given: Parameters.kwargs) -> Result:
-            __tracebackhide__ = True  # for pytest: a failure is told where the caller stands
+            __tracebackhide__ = True  # pytest then shows a failure at the line of the caller
             if len(args) > most:
-                named = ", ".join(name for name in places if name not in _OWNERS) or "none"
+                named = ", ".join(name for name in positional if name not in _OWNERS) or "none"
                 raise InputError(
-                    f"{_call_name(function, args)} takes by place only {named}: give the other arguments by name"
+                    f"{_call_name(function, args)} takes by position only {named}: give the other arguments by name"
                 )
             arguments: Any = given
             if given and not (given.keys() <= known or (is_open and given.keys().isdisjoint(hf_names))):
                 taken = signature.bind_partial(*args).arguments.keys() | given.keys()
                 arguments = translate(_call_name(function, args), given, taken, table, None if is_open else known)
             if checks:
-                for place, name in checked_places:
-                    if place < len(args):
-                        checks[name](name, args[place])
+                for position, name in checked_positions:
+                    if position < len(args):
+                        checks[name](name, args[position])
                 for name in arguments:
                     if name in checks:
                         checks[name](name, arguments[name])
@@ -199,7 +199,7 @@ def accepts_names(
 
 
 def check_flag(name: str, value: Any) -> None:
-    """Refuse what is neither True, False nor None; NumPy's count too.
+    """Check that a value is True, False or None; NumPy's booleans are valid too.
 
     Raises:
         InputError: it is something else.
@@ -211,7 +211,7 @@ def check_flag(name: str, value: Any) -> None:
 
 
 def check_path(name: str, value: object) -> None:
-    """Refuse what is no path.
+    """Check that a value is a path.
 
     Raises:
         InputError: it is something else.
@@ -220,7 +220,7 @@ def check_path(name: str, value: object) -> None:
         raise InputError(f"{name} must be a path, a string or a pathlib.Path, got {value!r:.80}")
 
 
-# What arguments must be, by how they are annotated.
+# The checks of arguments, by annotation.
 _CHECKS: dict[Any, Callable[[str, Any], None]] = {
     "bool": check_flag,
     "bool | None": check_flag,
@@ -230,20 +230,20 @@ _CHECKS: dict[Any, Callable[[str, Any], None]] = {
 
 
 def _is_scalar(value: Any) -> bool:
-    """Whether this is a scalar of NumPy's, or an array without dimensions."""
+    """Whether this is a NumPy scalar, or an array without dimensions."""
     return hasattr(value, "dtype") and getattr(value, "ndim", None) == 0
 
 
 def translate(
     call: str, given: Mapping[str, Any], taken: Collection[str], table: HFNames, known: Iterable[str] | None
 ) -> dict[str, Any]:
-    """The arguments by the names that they have here.
+    """The arguments by the names of this package.
 
-    call: how messages call the function; taken: the arguments that are given, also by place; known: those that there
-    are, None where others are allowed too.
+    call: names the function in messages; taken: the arguments that are given, also by position; known: the arguments of
+    the function, None if others are allowed too.
 
     Raises:
-        InputError: an argument is given twice, has a value that cannot be, or is not known.
+        InputError: an argument is given twice, has an invalid value, or is unknown.
     """
     arguments = {}
     for name, value in given.items():
@@ -267,7 +267,7 @@ def translate(
 
 
 def unknown_name(call: str, name: str, known: Iterable[str]) -> InputError:
-    """The error for an argument that there is not: it names the nearest, and all.
+    """The error for an unknown argument: it names the nearest, and all.
 
     >>> print(unknown_name("model()", "attention_masks", ["input_ids", "attention_mask"]))
     model() takes no argument 'attention_masks': the nearest is 'attention_mask'; all are attention_mask, input_ids
@@ -281,12 +281,12 @@ def unknown_name(call: str, name: str, known: Iterable[str]) -> InputError:
 
 
 def unknown_attribute(owner: object, name: str, hints: Mapping[str, str]) -> AttributeError:
-    """The error for an attribute that there is not.
+    """The error for an unknown attribute.
 
-    hints: HF's and torch's attributes that cannot be here, with what to do in their place.
+    hints: HF's and torch's attributes that do not exist here, with the alternative.
     """
     kind = owner.__name__ if isinstance(owner, type | ModuleType) else type(owner).__name__
-    if name.startswith("_"):  # asked for by the interpreter and by libraries, not by people
+    if name.startswith("_"):  # looked up by the interpreter and by libraries, not by people
         return AttributeError(f"{kind} has no attribute {name!r}")
     if name in hints:
         return AttributeInputError(f"{kind} has no {name}: {hints[name]}")
@@ -302,7 +302,7 @@ def _refuse_attribute(owner: Any, name: str) -> NoReturn:
 
 
 def _guarded(setter: Callable[[Any, str, Any], None]) -> Callable[[Any, str, Any], None]:
-    """A `__setattr__` that refuses what cannot be set: what follows from the rest, and the fields of frozen records."""
+    """A `__setattr__` that raises for computed attributes and for the fields of frozen records."""
 
     @wraps(setter)
     def checked(owner: Any, name: str, value: Any) -> None:
@@ -318,7 +318,7 @@ def _guarded(setter: Callable[[Any, str, Any], None]) -> Callable[[Any, str, Any
 
 
 def unknown_key(owner: object, key: object, known: Iterable[object]) -> KeyInputError:
-    """The error for an entry that there is not: it names those that there are.
+    """The error for an unknown entry: it names the existing ones.
 
     >>> print(unknown_key({}, "loss", ["logits"]))
     dict has no entry 'loss'; it has 'logits'
@@ -333,7 +333,7 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 
 def _call_name(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
-    """How messages call a function: a method by the class that it is called of, which may inherit it."""
+    """The name of a function in messages: of a method with the class of its object."""
     owner, _, name = function.__qualname__.rpartition(".")
     if args:
         kind = args[0] if isinstance(args[0], type) else type(args[0])

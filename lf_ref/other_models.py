@@ -1,4 +1,4 @@
-"""Which configurations are those of a Longformer, and what to do about those of other models."""
+"""Detect configurations of a Longformer, and name the way out for those of other models."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _DECODER_FIELDS = ("decoder_layers", "num_decoder_layers", "decoder")
 
 
 def as_longformer(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a `config.json` as HF's Longformer has them: with its `model_type` and two-sided windows.
+    """The fields of a `config.json` as HF's Longformer has them, with its `model_type` and two-sided windows.
 
     A RoBERTa whose self-attention was replaced by HF's of Longformer, as in AllenAI's `RobertaLongForMaskedLM`, is a
     Longformer: it has an `attention_window`, two-sided unless there are fields of AllenAI's own code.
 
     Raises:
-        ConfigError: they are those of another model, of an encoder-decoder before all else.
+        ConfigError: they are of another model, such as an encoder-decoder.
     """
     _refuse_encoder_decoders(fields)
     fields = allenai.two_sided(fields)
@@ -64,7 +64,7 @@ def _refuse_encoder_decoders(fields: Mapping[str, Any]) -> None:
 
 
 def encoder_decoder(what: str, wanted: str = _ANY) -> str:
-    """The message for a model that also generates text; what: the sign of it, wanted: HF's class that runs it."""
+    """The message for a model that generates text; what: the field that shows it, wanted: HF's class that runs it."""
     return (
         f"{what}: this is an encoder-decoder, which generates text, and lf_ref runs encoders only; use "
         f"{wanted:.80} of HF transformers"

@@ -25,10 +25,10 @@ class _Lines(tqdm):  # type: ignore[type-arg]  # generic for type checkers alone
 
 
 def progress(what: str, total: int | None, unit: str, *, quiet: bool = False) -> tqdm[Any]:
-    """Progress of some work, as a context whose `update` counts what is done.
+    """Progress of some work, as a context; its `update` counts the completed units.
 
-    what: the work. total: how much there is to do, in units; None if that is not known. unit: its name, such as
-    "tokens". quiet: show nothing.
+    what: the work. total: the number of units, None if unknown. unit: the name of a unit, such as "tokens". quiet: show
+    nothing.
     """
     settings: dict[str, Any] = {"desc": what, "total": total, "unit": f" {unit}", "leave": False}
     settings["unit_scale"] = unit == "tokens"  # there are many

@@ -65,7 +65,7 @@ def test_hf_ignores_the_fields_in_what_it_has_saved(extra, tmp_path):
     assert LongformerConfig.from_pretrained(tmp_path) == config
 
 
-def test_what_is_given_in_place_of_the_files_windows_counts_both_sides():
+def test_windows_that_replace_those_of_the_file_count_both_sides():
     assert LongformerConfig.from_dict({**SMALL, **ALLENAI, "model_type": "roberta"}, attention_window=10).windows == (
         10,
         10,

@@ -72,7 +72,7 @@ def test_windows_are_one_for_each_layer_and_the_field_stays_as_given():
         assert config.attention_window == (window if isinstance(window, int) else list(window))
 
 
-def test_window_list_of_the_caller_is_neither_kept_nor_changed():
+def test_window_list_of_the_caller_is_neither_stored_nor_changed():
     windows = [4, 6]
     config = LongformerConfig(**SMALL, attention_window=windows)
     windows[0] = 3
@@ -119,7 +119,7 @@ def test_labels_that_are_numbers_stay_numbers_as_in_hf(labels, tmp_path):
     assert LongformerConfig.from_pretrained(tmp_path / "again").id2label == theirs.id2label
 
 
-def test_numbers_of_numpy_are_numbers_everywhere():
+def test_numpy_scalars_are_numbers_everywhere():
     plain = LongformerConfig(**SMALL, attention_window=[4, 6], num_labels=3, layer_norm_eps=0.25, foo=[1, 2])
     numpy = LongformerConfig(
         **{name: np.int32(value) for name, value in SMALL.items()},
@@ -153,7 +153,7 @@ def test_labels_can_be_set_after():
     assert (config.hidden_act, config.num_labels) == ("relu", 5)
 
 
-def test_an_attribute_that_there_is_not_names_the_nearest():
+def test_an_unknown_attribute_names_the_nearest():
     with pytest.raises(InputError, match="'atention_window': the nearest is 'attention_window'") as error:
         LongformerConfig().atention_window  # noqa: B018
     assert isinstance(error.value, AttributeError)
@@ -275,7 +275,7 @@ def test_other_models_are_refused_by_name(kind):
         LongformerConfig.from_dict({"model_type": kind})
 
 
-def test_longcoder_is_refused_although_it_says_longformer():
+def test_longcoder_is_refused_although_its_model_type_is_longformer():
     with pytest.raises(ConfigError, match="LongCoder"):
         LongformerConfig.from_dict({"model_type": "longformer", "is_decoder_only": True})
     assert LongformerConfig.from_dict({"is_decoder_only": False}).extra == {"is_decoder_only": False}
@@ -300,7 +300,7 @@ UNKNOWN = {
 }
 
 
-def test_unknown_keys_are_kept_and_written_back():
+def test_unknown_keys_are_stored_and_written_back():
     config = LongformerConfig.from_dict({**SMALL, **UNKNOWN})
     for written in (config.to_dict(), json.loads(config.to_json_string())):
         for key, value in UNKNOWN.items():
@@ -399,7 +399,7 @@ def test_files_that_are_no_config_are_named(tmp_path, content, message):
     assert str(path) in str(raised.value)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     path = tmp_path / "config.json"
     with pytest.raises(OSError, match="cannot be read") as raised:
         LongformerConfig.from_json_file(path)
@@ -481,7 +481,7 @@ def test_a_subclass_stays_one(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.dtype("float32"), "torch.float32", "float", "float32"])
-def test_dtypes_are_kept_by_name(dtype):
+def test_dtypes_are_stored_by_name(dtype):
     assert LongformerConfig(dtype=dtype).dtype == LongformerConfig(torch_dtype=dtype).torch_dtype == "float32"
 
 

@@ -28,7 +28,7 @@ def names():
 
 
 @pytest.mark.parametrize(("code", "gives"), ROWS, ids=[code for code, _ in ROWS])
-def test_a_row_gives_what_it_says(code, gives, names, tmp_path, monkeypatch):
+def test_a_row_gives_the_stated_result(code, gives, names, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = code.replace(r"\|", "|")
     if gives.startswith("`InputError`"):

@@ -116,7 +116,7 @@ def test_other_values_say_what_to_do(value):
         Paint()("red", device=value)
 
 
-def test_an_argument_without_any_value_says_what_to_do():
+def test_an_argument_without_any_value_raises_with_the_way_out():
     with pytest.raises(InputError, match=r"Paint\(\) takes no size: there is one size"):
         Paint(size=None)
 
@@ -128,8 +128,8 @@ def test_unknown_arguments_name_the_nearest_and_all():
         Paint.mix(1, others=2)
 
 
-def test_arguments_without_a_place_are_given_by_name():
-    with pytest.raises(InputError, match="a call of Paint takes by place only color, depth: give the other"):
+def test_keyword_only_arguments_are_given_by_name():
+    with pytest.raises(InputError, match="a call of Paint takes by position only color, depth: give the other"):
         Paint()("red", 1, 2)
 
 
@@ -165,7 +165,7 @@ def test_messages_name_the_class_that_is_called():
         Lacquer()(colr="red")
     with pytest.raises(InputError, match=r"Lacquer\.build\(\): colour and color are the same"):
         Lacquer.build(colour="red", color="red")
-    with pytest.raises(InputError, match=r"Paint\.mix\(\) takes by place only one, other"):
+    with pytest.raises(InputError, match=r"Paint\.mix\(\) takes by position only one, other"):
         Lacquer.mix(1, 2, 3)
 
 
@@ -186,7 +186,7 @@ class Shelf(metaclass=HFNamed):
         return path, flat, wide
 
 
-def test_flags_and_paths_are_checked_by_place_and_by_name():
+def test_flags_and_paths_are_checked_by_position_and_by_name():
     shelf = Shelf()
     assert shelf.store("a", np.True_, np.array(False)) == ("a", True, False)
     assert shelf.store(Path("a"), wide=None) == (Path("a"), False, None)

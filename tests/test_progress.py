@@ -28,7 +28,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that moves when it is told to."""
+    """A clock that the test sets."""
     now = SimpleNamespace(seconds=1000.0)
     monkeypatch.setattr("tqdm.std.time", lambda: now.seconds)
     return now
@@ -75,7 +75,7 @@ def test_nothing_for_short_work(monkeypatch, clock, is_terminal, seconds):
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_nothing_where_that_is_asked_for(monkeypatch, clock, is_terminal):
+def test_quiet_shows_nothing(monkeypatch, clock, is_terminal):
     log = on(monkeypatch, is_terminal)
     work(clock, 10, 100, quiet=True)
     assert log.getvalue() == ""
@@ -117,3 +117,15 @@ def test_lines_done_of_all(monkeypatch, clock, tmp_path, command):
     assert not end.value.code
     assert "/7 [" in terminal.getvalue()
     assert "tokens" not in terminal.getvalue().replace("wrote", "")
+
+
+@pytest.mark.parametrize("options", [[], ["--quiet"]])
+def test_lines_of_tokenize_done_of_all(monkeypatch, tmp_path, options):
+    lines = tmp_path / "lines.txt"
+    lines.write_text("A text.\n" * 7)
+    monkeypatch.setattr("lf_ref.progress._PATIENCE", 0.0)
+    terminal = on(monkeypatch, True)
+    with pytest.raises(SystemExit) as end:
+        main(["tokenize", "--lines", str(lines), *options])
+    assert not end.value.code
+    assert ("tokenize: " in terminal.getvalue() and "/7 [" in terminal.getvalue()) == (not options)

@@ -14,7 +14,7 @@ TOP_LEVEL = {"pyproject.toml", "lf_ref", "tests", "notebooks", "README.md", "LIC
 LEFT_BEHIND = {"build", "dist", "__pycache__", "PKG-INFO"}
 
 
-def test_top_level_is_what_it_says():
+def test_the_top_level_is_as_documented():
     names = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
     assert names - LEFT_BEHIND - TOP_LEVEL == set()
 
@@ -23,7 +23,7 @@ def test_the_installed_package_is_this_one():
     assert lf_ref.__version__ == metadata.version("lf-ref")
 
 
-def test_every_dependency_says_why():
+def test_every_dependency_has_a_reason():
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     block = re.search(r"^dependencies = \[\n(.*?)^\]", text, re.S | re.M)
     extras = re.search(r"^\[project.optional-dependencies\]\n(.*?)^\[project", text, re.S | re.M)

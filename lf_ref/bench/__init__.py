@@ -1,5 +1,5 @@
-"""What `lf-ref bench` measures: lf_ref on a model of random weights, alone or side by side with HF transformers.
+"""The measurements of `lf-ref bench`: lf_ref on a model of random weights, alone or in turns with a peer.
 
-`size` makes the model and the texts; `sides` and `peer` run it, here and there; `works` lists what both are given;
-`timing` measures in turns, `cells` in processes of their own; `own` asks what needs no peer; `runs` puts it together.
+`size` makes the model and the texts; `sides`, `peer` and `engines` run them; `works` lists the workloads; `timing`
+measures in turns, `cells` in subprocesses; `own` has the measurements without a peer; `runs` is the whole run.
 """

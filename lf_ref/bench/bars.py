@@ -1,4 +1,4 @@
-"""What lf_ref means to reach beside a peer: how far ahead, by peer, dtype and processor, and with what results."""
+"""The speed that lf_ref aims at, relative to a peer, by dtype and by features of the processor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 # The largest difference from results of lf_ref that are near 1, where the less precise side has this dtype.
 TOLERANCES = {"float32": 1e-4, "bfloat16": 0.3, "int8": 0.5}
 
-# Times as fast as HF, or memory a part of HF's, in float32 where there are vectors of 512 bits.
+# Speed-ups over HF, and memory as a fraction of HF's, in float32 on processors with 512-bit vectors.
 _FLOAT32 = {
     "encoder": 2.7,
     "encoder-middle": 1.8,
@@ -34,9 +34,9 @@ _INT8_UNITS = {"avx512vnni", "avxvnni", "amx-int8"}
 
 
 def bars(peer: str | None, dtype: str, features: Collection[str]) -> dict[str, float]:
-    """The smallest ratio that is meant to be reached, by the name of a piece of work; no name where none is.
+    """The smallest ratio to reach, by the name of a workload; other workloads have no target.
 
-    features: what the processor has of `machine.features_used`.
+    features: those of `machine.features_used` that the processor has.
     """
     amx = "amx-bf16" in features
     found = {

@@ -1,7 +1,7 @@
 """Figures that need a process of their own: peak memory, and the time from its start to its first answer.
 
 Run as a module this is such a process: `python -m lf_ref.bench.cells SIDE memory|answer|convert FOLDER NUM_THREADS
-DTYPE`, with what it is given as JSON on standard input; it prints what it found as a line of JSON.
+DTYPE`, with its arguments as JSON on standard input; it prints its results as a line of JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LONGEST = 200  # letters of a reason
 
 
 def cell(setup: Setup, what: str, given: Any) -> dict[str, Any]:
-    """What a process of its own found, with `seconds` from its start to its answer.
+    """The results of a subprocess, with `seconds` from its start to its answer.
 
     given: ids of one text [1, seq] as lists for "memory" and "answer"; a `Graph`'s fields for "convert".
 
@@ -56,11 +56,11 @@ def _reason(code: int, last: str) -> str:
     if code >= 0:
         return last or f"its process ended with exit code {code}"
     name = signal.Signals(-code).name
-    return f"its process was ended by {name}" + (", probably for want of memory" if name == "SIGKILL" else "")
+    return f"its process was ended by {name}" + (", probably because memory ran out" if name == "SIGKILL" else "")
 
 
 def main(name: str, what: str, folder: str, num_threads: str, dtype: str) -> None:
-    """Be the process."""
+    """The main function of the subprocess."""
     side: Any = Setup(name, Path(folder), int(num_threads), dtype).open()
     tasks: dict[str, Callable[[Any, Any], dict[str, Any]]] = {"memory": _memory, "answer": _answer, "convert": _convert}
     print(json.dumps(tasks[what](side, json.load(sys.stdin))), flush=True)
@@ -100,7 +100,7 @@ def _one_text(given: list[list[int]]) -> tuple[Any, Any]:
 
 
 def _hold_to_memory() -> int | None:
-    """Let an allocation fail that the memory is not there for, rather than have the system end a process; the bytes."""
+    """Limit the memory of this process to what is available, so that allocations fail, not the process; in bytes."""
     if not _MEMORY.exists():
         return None
     import resource
@@ -113,14 +113,14 @@ def _hold_to_memory() -> int | None:
 
 
 def _reset_peak() -> int:
-    """Forget the peak so far, where the system can; the bytes that the process holds now, or held at most."""
+    """Reset the peak of memory, if the system can; returns the bytes in use, or the peak."""
     with suppress(OSError):
         _RESET.write_text("5", encoding="ascii")
     return _peak()
 
 
 def _peak() -> int:
-    """The most bytes of memory that this process held."""
+    """The peak memory of this process, in bytes."""
     if _STATUS.exists():  # ru_maxrss also knows of the process that started this one
         line = next(line for line in _STATUS.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024

@@ -2,8 +2,8 @@
 
 The model is HF's, or the encoder as `sdpa` rewrites it.
 
-Nothing of torch is loaded to run what was converted, as where such a model is deployed. A conversion takes minutes and
-much memory, so it is done in a process of its own, which also runs the result once: what fails, fails there.
+A converted model runs without torch, as in deployment. A conversion takes minutes and
+much memory, so a subprocess does it, and also runs the result once, so that failures occur there.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ Run = Callable[[list[Array]], Array]
 
 @dataclass(frozen=True)
 class Graph:
-    """What is converted: a head for one shape of input, with the first token global or none.
+    """A model to convert: a head for one shape of input, with the first token global or none.
 
-    A model asks its input how long it is and whether anything is global, and a conversion keeps the answers.
+    HF's model branches on the length of its input and on global attention, and a conversion fixes these branches.
     """
 
     head: str
@@ -93,7 +93,7 @@ class Engine:
         return self._answer("masked_lm", ids, is_global)[0, position]
 
     def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], Array]:
-        """Never asked for: see `kinds`."""
+        """Not supported: see `kinds`."""
         raise NotImplementedError
 
     def load(self, ids: Array, is_global: Array) -> None:
@@ -101,10 +101,10 @@ class Engine:
         self._ready(_graph("encoder", ids, is_global))
 
     def convert(self, **fields: Any) -> dict[str, Any]:
-        """Convert the graph with these fields, here and now, and run it once; the seconds it took and its bytes.
+        """Convert the graph with these fields, in this process, and run it once; returns the seconds and the bytes.
 
         Raises:
-            SideError: it cannot be converted, or what came of it does not run.
+            SideError: it cannot be converted, or the result does not run.
         """
         graph = Graph(**fields)
         path = self._path(graph)
@@ -128,7 +128,7 @@ class Engine:
         return self._ready(_graph(head, ids, is_global))([ids, np.ones_like(ids), is_global])
 
     def _ready(self, graph: Graph) -> Run:
-        """What runs a graph; of the graphs that were opened only the last is kept, so that it has the memory."""
+        """The session of a graph; only the last one stays open, to save memory."""
         if self._opened is None or self._opened[0] != graph:
             self._opened = None
             record = self._record(graph)
@@ -138,7 +138,7 @@ class Engine:
         return self._opened[1]
 
     def _record(self, graph: Graph) -> dict[str, Any]:
-        """How the conversion of a graph went; it is done once, by whoever asks first."""
+        """The result of the conversion of a graph, which is done on first use."""
         path = self._path(graph).parent.with_suffix(".json")
         if not path.exists():
             record: dict[str, Any] = asdict(graph)
@@ -162,7 +162,7 @@ class Engine:
         raise NotImplementedError
 
     def _open(self, path: Path) -> Run:
-        """Load what was saved."""
+        """Load a saved model."""
         raise NotImplementedError
 
 
@@ -177,13 +177,13 @@ class OpenVino(Engine):
         self._package.save_model(converted, path, compress_to_fp16=False)
 
     def _open(self, path: Path) -> Run:
-        # Left to itself it computes in bfloat16 wherever the processor can.
+        # By default it computes in bfloat16 if the processor can.
         precision = {"float32": "f32", "bfloat16": "bf16"}[self._setup.dtype]
         options = {
             "INFERENCE_PRECISION_HINT": precision,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": self._setup.num_threads,
-            "CACHE_DIR": str(path.parent / "compiled"),  # as lf_ref keeps its kernels: what compiled once is loaded
+            "CACHE_DIR": str(path.parent / "compiled"),  # as lf_ref caches its kernels: compiled once, then loaded
         }
         compiled = self._package.Core().compile_model(path, "CPU", options)
         return lambda inputs: compiled(inputs, share_inputs=True, share_outputs=True)[0]
@@ -222,12 +222,12 @@ class OnnxRuntime(Engine):
         options = self._package.SessionOptions()
         options.intra_op_num_threads = self._setup.num_threads
         session = self._package.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        kept = {given.name for given in session.get_inputs()}  # what a graph does not depend on is dropped
+        kept = {given.name for given in session.get_inputs()}  # a conversion drops unused inputs
         return lambda inputs: session.run(None, {n: a for n, a in zip(_INPUTS, inputs, strict=True) if n in kept})[0]
 
 
 def conversions(setup: Setup) -> list[dict[str, Any]]:
-    """How each conversion went that was done for a side: the graph's fields, the seconds and bytes, or the failure."""
+    """The conversions for a side: the fields of each graph, with seconds and bytes, or the failure."""
     records = sorted((setup.folder / setup.name).glob("*.json"))
     return [json.loads(record.read_text(encoding="utf-8")) for record in records]
 

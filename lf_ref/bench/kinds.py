@@ -1,4 +1,4 @@
-"""The sides that can be compared, and what is known of each before anything of it is loaded."""
+"""The sides that can be compared, and the facts about each that need no import."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _CONVERTED = {
 
 
 class SideError(LfRefError):
-    """A side cannot do what is asked of it; the message says why in one line."""
+    """A side cannot run a workload; the message is the reason in one line."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A side: where its class stands, the dtypes it can run in, the packages that make its speed, what it cannot do.
+    """A side: the module of its class, its dtypes, the packages that its speed depends on, and what it cannot run.
 
     cannot: the reason by the name of a piece of work.
     """
@@ -71,7 +71,7 @@ PEERS = tuple(name for name in KINDS if name != OURS)
 
 @dataclass(frozen=True)
 class Setup:
-    """How a side is made, in this process or in one of its own. folder: its checkpoint, in `dtype`."""
+    """The settings of a side, in this process or a subprocess. folder: its checkpoint, in `dtype`."""
 
     name: str
     folder: Path
@@ -91,13 +91,13 @@ class Setup:
 
 
 def setup(name: str, folder: Path, num_threads: int, dtype: str) -> Setup:
-    """A side in a dtype, or in its first where it has no such; checkpoints lie in `folder`, one for each dtype."""
+    """A side in a dtype, or in its first if it does not have it; checkpoints lie in `folder`, one for each dtype."""
     chosen = dtype if dtype in KINDS[name].dtypes else KINDS[name].dtypes[0]
     return Setup(name, folder / chosen, num_threads, chosen)
 
 
 def left_out(dtype: str, peer: str | None) -> dict[str, str]:
-    """What is not measured in a dtype or beside a peer, and why, by the name of a piece of work."""
+    """The workloads that are not measured in a dtype or with a peer: reasons by name."""
     reasons = {} if peer is None else dict(KINDS[peer].cannot)
     if dtype != "float32":
         reasons |= dict.fromkeys(_ATTENTION, "the band attention alone is measured in float32 only")

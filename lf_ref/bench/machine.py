@@ -1,4 +1,4 @@
-"""What figures were measured on: processor, versions, settings, load, date."""
+"""The machine of a measurement: processor, versions, settings, load, date."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FEATURES = (
     "avx2", "fma", "avx512f", "avx512vnni", "avx512bf16", "avxvnni", "amx-tile", "amx-bf16", "amx-int8",
     "neon", "dotprod", "i8mm", "bf16", "sve", "altivec", "vsx",
 )  # fmt: skip
-# Settings of either side's libraries that change what the processor is used for.
+# Environment variables that change how the libraries use the processor.
 _SETTINGS = (
     "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "OPENBLAS_CORETYPE",
     "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_ENABLE_INSTRUCTIONS", "ATEN_CPU_CAPABILITY",

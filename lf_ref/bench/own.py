@@ -1,4 +1,4 @@
-"""What is asked of lf_ref alone, or of a process of its own on each side."""
+"""Measurements of lf_ref alone, or of a subprocess of each side."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ..errors import LfRefError
 from .cells import cell
 from .kinds import Setup, SideError
 from .size import Size, first_token
-from .timing import Product, in_turns, largest_difference, ratios
+from .timing import Matmul, in_turns, largest_difference, ratios
 
 _TIMES_AS_LONG = 4
 
 
 @dataclass(frozen=True)
 class Own:
-    """What the figures below are measured on; `peer` where there is one."""
+    """The sides of the measurements below; `peer` may be None."""
 
     size: Size
     ours: Setup
@@ -36,7 +36,7 @@ class Own:
 
 
 def memory(own: Own) -> list[dict[str, Any]]:
-    """Memory of each side in a process of its own: all, and of it the loaded model and what the work needs on top."""
+    """Memory of a subprocess of each side: in all, of the loaded model, and of the computation."""
     found, failure = _cells(own, "memory", own.size.tokens, repeats=1)
     titles = {
         "process_bytes": ("memory-process", f"peak memory of the process, {own.size.tokens} tokens"),
@@ -65,21 +65,21 @@ def first_answer(own: Own) -> list[dict[str, Any]]:
     return [facts | times | _ratio(costs) | failure | _difference(found)]
 
 
-def linear_share(own: Own) -> list[dict[str, Any]]:
-    """How much of the machine's sgemm rate is left when the linear layers' arithmetic takes the encoder's time."""
+def linear_rate(own: Own) -> list[dict[str, Any]]:
+    """The rate of the linear layers over the encoder's time, relative to the machine's sgemm rate."""
     size = own.size
     hidden, inner = size.config.hidden_size, size.config.intermediate_size
-    product = Product(size.tokens, hidden, inner, own.ours.num_threads)
+    matmul = Matmul(size.tokens, hidden, inner, own.ours.num_threads)
     run = _encoder(own, size.tokens)
-    encoder, rate = in_turns([run, product], own.repeats)
+    encoder, rate = in_turns([run, matmul], own.repeats)
     linear = size.linear_flop_per_token * size.tokens
-    rates = [linear / whole / (product.flop / one) for whole, one in zip(encoder.seconds, rate.seconds, strict=True)]
-    gflops = product.flop / rate.median / 1e9
+    rates = [linear / whole / (matmul.flop / one) for whole, one in zip(encoder.seconds, rate.seconds, strict=True)]
+    gflops = matmul.flop / rate.median / 1e9
     return [
-        _figure("sgemm", f"rate of a product [{size.tokens}, {hidden}] x [{hidden}, {inner}]", gflops, "GFLOP/s"),
+        _figure("sgemm", f"rate of a matmul [{size.tokens}, {hidden}] x [{hidden}, {inner}]", gflops, "GFLOP/s"),
         _figure(
-            "linear-share",
-            f"linear layers' arithmetic over the encoder's time, {size.tokens} tokens, as a share of that rate",
+            "linear-rate",
+            f"linear layers' arithmetic over the encoder's time, {size.tokens} tokens, relative to that rate",
             median(rates),
             "",
             ("at least", 0.75) if own.ours.dtype == "float32" else None,
@@ -88,7 +88,7 @@ def linear_share(own: Own) -> list[dict[str, Any]]:
 
 
 def growth(own: Own) -> list[dict[str, Any]]:
-    """How time and memory grow with the length."""
+    """The growth of time and memory with the length."""
     tokens, longer = own.size.tokens, _TIMES_AS_LONG * own.size.tokens
     short, long = in_turns([_encoder(own, tokens), _encoder(own, longer)], own.repeats)
     held = [cell(own.ours, "memory", own.size.text(length).tolist())["bytes"] for length in (tokens, longer)]
@@ -106,13 +106,13 @@ def growth(own: Own) -> list[dict[str, Any]]:
 
 
 def first_compile(own: Own) -> list[dict[str, Any]]:
-    """Seconds of `lf-ref warmup` with an empty cache, and again with what it left there."""
+    """Seconds of `lf-ref warmup` with an empty cache, and again with the cache that it filled."""
     program, options = "from lf_ref.cli import main; main()", ["--json"]
-    asked = "lf-ref warmup"
+    command_name = "lf-ref warmup"
     if own.ours.dtype != "float32":
         options.append(f"--{own.ours.dtype}")
-        asked += f" {options[-1]}"
-    titles = {"first-compile": f"{asked} with an empty cache", "second-warmup": f"{asked} again"}
+        command_name += f" {options[-1]}"
+    titles = {"first-compile": f"{command_name} with an empty cache", "second-warmup": f"{command_name} again"}
     figures = []
     with tempfile.TemporaryDirectory() as folder:
         for name, title in titles.items():
@@ -132,7 +132,7 @@ def first_compile(own: Own) -> list[dict[str, Any]]:
 FIGURES: dict[str, Callable[[Own], list[dict[str, Any]]]] = {
     "memory": memory,
     "first-answer": first_answer,
-    "linear-share": linear_share,
+    "linear-rate": linear_rate,
     "growth": growth,
     "first-compile": first_compile,
 }
@@ -148,7 +148,7 @@ def _encoder(own: Own, length: int) -> Callable[[], Any]:
 
 
 def _cells(own: Own, what: str, length: int, repeats: int) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
-    """What processes of each side found, in turns, and why the peer's failed, where they did."""
+    """The results of subprocesses of each side, in turns, and the reason if the peer's failed."""
     ids = own.size.text(length).tolist()
     found: dict[str, list[dict[str, Any]]] = {own.ours.name: []}
     if own.peer is not None:
@@ -166,7 +166,7 @@ def _cells(own: Own, what: str, length: int, repeats: int) -> tuple[dict[str, li
 
 
 def _ratio(costs: dict[str, list[Any]]) -> dict[str, Any]:
-    """How many times as much as lf_ref the peer took, where there is one."""
+    """The ratios of the peer's values to lf_ref's, if there is a peer."""
     if len(costs) < 2:
         return {}
     pairs = [above / below for below, above in zip(*costs.values(), strict=True)]
@@ -174,7 +174,7 @@ def _ratio(costs: dict[str, list[Any]]) -> dict[str, Any]:
 
 
 def _difference(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Of the answers, where there are two."""
+    """The difference of the answers, if there are two."""
     if len(found) < 2:
         return {}
     return {"difference": largest_difference(*(np.array(cells[-1]["answer"]) for cells in found.values()))}

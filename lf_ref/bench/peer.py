@@ -1,6 +1,6 @@
-"""HF transformers on torch as the other side: called as its users call it, in float32 or bfloat16.
+"""HF transformers on torch as a peer, called as its users call it, in float32 or bfloat16.
 
-torch and transformers are loaded here and nowhere else in the package, and only when they are asked for.
+Only this module loads torch and transformers, on first use.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ class Transformers:
             return _array(self._classifier(**self._inputs(input_ids=ids)).logits)
 
     def masked_lm(self, ids: Array, is_global: Array, position: int) -> Array:
-        """As in `Side`; it has no way to ask for the scores of one token alone."""
+        """As in `Side`; HF's model always computes the scores of all tokens."""
         inputs = self._inputs(input_ids=ids, global_attention_mask=is_global if is_global.any() else None)
         with self._torch.inference_mode():
             return _array(self._masked_lm(**inputs).logits[0, position])
 
     def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], Array]:
-        """As in `Side`: HF's own module, whose projections give what is given; in float32."""
+        """As in `Side`: HF's own module with its projections replaced by their results; in float32."""
         torch = self._torch
         longformer = self._transformers.models.longformer.modeling_longformer
-        # The module divides the query in place: a copy, some thousandth of the work, keeps it.
+        # The module divides the query in place; the copy costs a thousandth of the time.
         given = {"query": query, "key": key, "value": value}
         config = self._transformers.LongformerConfig(
             hidden_size=query.shape[1], num_attention_heads=heads, num_hidden_layers=1, attention_window=[window]
@@ -115,7 +115,7 @@ def _array(tensor: Any) -> Array:
 
 
 def _give(torch: Any, tensor: Any, copied: bool) -> Any:
-    """A module that gives a tensor, whatever it is called with."""
+    """A module that returns a constant tensor."""
     module = torch.nn.Module()
     module.forward = lambda _: tensor.clone() if copied else tensor
     return module

@@ -1,4 +1,4 @@
-"""How near the parts of the encoder come to what the machine can do: rates over arithmetic intensity."""
+"""A roofline plot: rates of the parts of the encoder over their arithmetic intensity, below the machine's ceilings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..kernels.threads import Threads, limit_blas
 from ..model.plan import Row
 from ..reference.ops import Array
 from .size import Size
-from .timing import Product, in_turns
+from .timing import Matmul, in_turns
 
 _BYTES = 4  # of a float32
 # Operations on each number: additions, multiplications and divisions as the kernels write them, one for each.
@@ -39,10 +39,10 @@ def drawing() -> Any:
 
 
 def check_place(path: Path) -> None:
-    """Refuse a file that cannot be written, as far as that is known before the measurement.
+    """Check before the measurement that a file can be written.
 
     Raises:
-        InputError: matplotlib is not installed, the folder is not there, or no format has the ending.
+        InputError: matplotlib is not installed, the folder does not exist, or the ending is unknown.
     """
     kinds = drawing().Figure().canvas.get_supported_filetypes()
     if not path.parent.is_dir():
@@ -52,12 +52,12 @@ def check_place(path: Path) -> None:
 
 
 def measure_parts(size: Size, num_threads: int, repeats: int) -> dict[str, Any]:
-    """Rates of the parts of a layer for the long text, and the two ceilings; the figures as JSON values.
+    """Rates of the parts of a layer for the long text, and the two ceilings; the results as JSON values.
 
-    The bytes of a part are those it has to move at least: what it is given once, and what it gives once.
+    The bytes of a part are the least that it moves: each input and each output once.
     """
     hidden, inner = size.config.hidden_size, size.config.intermediate_size
-    product = Product(size.tokens, hidden, inner, num_threads)
+    matmul = Matmul(size.tokens, hidden, inner, num_threads)
     source, target = np.ones((_STREAM, 1024), np.float32), np.zeros((_STREAM, 1024), np.float32)
     threads = Threads(num_threads)
 
@@ -65,9 +65,9 @@ def measure_parts(size: Size, num_threads: int, repeats: int) -> dict[str, Any]:
         target[start:stop] = source[start:stop]
 
     parts = _parts(size, num_threads)
-    runs = in_turns([product, lambda: threads.rows(copy, target, source), *(part for _, _, _, part in parts)], repeats)
+    runs = in_turns([matmul, lambda: threads.rows(copy, target, source), *(part for _, _, _, part in parts)], repeats)
     return {
-        "sgemm_gflops": product.flop / runs[0].median / 1e9,
+        "sgemm_gflops": matmul.flop / runs[0].median / 1e9,
         "bandwidth_gbytes": 2 * source.nbytes / runs[1].median / 1e9,
         "parts": [
             {
@@ -82,7 +82,7 @@ def measure_parts(size: Size, num_threads: int, repeats: int) -> dict[str, Any]:
 
 
 def _parts(size: Size, num_threads: int) -> list[tuple[str, int, int, Callable[[], Any]]]:
-    """Of each part its name, its floating-point operations, the least number of values it moves, and how to run it."""
+    """For each part: name, floating-point operations, least number of values to move, and a function that runs it."""
     threads, rng = Threads(num_threads), np.random.default_rng(0)
     kernels = Kernels(threads)
     tokens, hidden, inner = size.tokens, size.config.hidden_size, size.config.intermediate_size
@@ -133,7 +133,7 @@ def _parts(size: Size, num_threads: int) -> list[tuple[str, int, int, Callable[[
 
 
 def draw(measured: dict[str, Any], machine: dict[str, Any], path: Path) -> None:
-    """Draw the parts under the two ceilings, into a file whose ending says the format."""
+    """Draw the parts below the two ceilings; the ending of the file sets the format."""
     figure = drawing().Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     peak, bandwidth = measured["sgemm_gflops"], measured["bandwidth_gbytes"]

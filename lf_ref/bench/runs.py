@@ -1,4 +1,4 @@
-"""A whole run: the checkpoints in a folder of their own, what was chosen measured one after another."""
+"""A whole run: checkpoints in a temporary folder, and the chosen measurements one after another."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .works import compare, works
 
 
 def names() -> list[str]:
-    """What can be chosen, in the order in which it is measured."""
+    """The names of all measurements, in order."""
     return [*(work.name for work in works(Size(1, 1, 2, 32, 8))), *FIGURES]
 
 
@@ -35,7 +35,7 @@ def run(
     progress: Callable[[str], None],
     roofline: Path | None = None,
 ) -> dict[str, Any]:
-    """Measure what was chosen (nothing: everything that can be), and return the figures as JSON values.
+    """Run the chosen measurements (by default all possible ones), and return the results as JSON values.
 
     against: one of `kinds.PEERS`, or None for lf_ref alone. dtype: one of `kinds.DTYPES`; a peer without it runs in
     another. progress: called with what comes next. roofline: where to draw the plot, if wanted.
@@ -88,7 +88,7 @@ def run(
 def _measure(
     wanted: Collection[str], sides: dict[str, Side], own: Own, tolerance: float, progress: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """What is wanted, one after another: rows of the table, and figures, which have a value."""
+    """The results of the chosen measurements: rows of the table, and single values."""
     rows: list[dict[str, Any]] = []
     for work in works(own.size):
         if work.name in wanted:
@@ -102,12 +102,12 @@ def _measure(
 
 
 def _check(chosen: Sequence[str], against: str | None, dtype: str, roofline: Path | None) -> dict[str, str]:
-    """Refuse what cannot be, before hours of measuring and not after; what is left out and why, by its name."""
+    """Check the choice before the measurements; returns the reasons for those left out, by name."""
     unknown = sorted(set(chosen) - set(names()))
     if unknown:
         raise InputError(f"no such work: {', '.join(unknown)}; there are {', '.join(names())}")
     if against == dtype:
-        raise InputError(f"lf_ref in {dtype} against itself says nothing; choose another dtype, or another peer")
+        raise InputError(f"lf_ref in {dtype} against itself has no meaning; choose another dtype, or another peer")
     not_measured = left_out(dtype, against)
     for name in chosen:
         if name in not_measured:

@@ -1,4 +1,4 @@
-"""What can be asked of a side, and lf_ref's own; those of the peers are in `peer` and `engines`."""
+"""The interface of a side, and lf_ref's own side; those of the peers are in `peer` and `engines`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Model = TypeVar("Model", bound=LongformerPreTrainedModel)
 
 
 class Side(Protocol):
-    """One of the two that are compared: a checkpoint, loaded on first use, and what it answers, in float32.
+    """One side of a comparison: a checkpoint, loaded on first use, and its outputs in float32.
 
     ids, visible, is_global: int64 (rows, seq), 0 or 1 the latter two.
     """
@@ -46,7 +46,7 @@ class Side(Protocol):
         """x W^T on one thread, ready to run; the result as the side has it.  # [n, a], [m, a] -> [n, m]"""
 
     def load(self, ids: Array, is_global: Array) -> None:
-        """Have the encoder in memory, all of its weights, ready for ids of this shape."""
+        """Load the encoder with all its weights into memory, ready for ids of this shape."""
 
 
 class Ours:
@@ -82,7 +82,7 @@ class Ours:
         return one_thread_matmul(x, weight, self._dtype)
 
     def load(self, ids: Array, is_global: Array) -> None:
-        """As in `Side`: touched, what is mapped from the file is in memory."""
+        """As in `Side`: a read of each weight loads it from the mapped file."""
         for weight in self._encoder.weights.values():
             (weight.elements if isinstance(weight, ReducedWeight) else weight).max()
 

@@ -1,4 +1,4 @@
-"""The model and the texts that everything is measured on: random, from a seed, and as large as one asks for."""
+"""The model and the texts of the benchmarks: random, from a seed, of any size."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..reference.ops import Array
 _SEED = 2004_05150
 _HEAD_DIM = 64
 _LABELS = 3
-# Of the texts in a batch, in tokens, where the longest text has 4096.
+# Lengths of the texts in a batch, in tokens, if the longest text has 4096.
 _BATCH = (50, 140, 300, 512, 800, 1100, 1500, 2000)
 _SHORT, _OF = 140, 4096
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large the model and the texts are; the defaults are the base size of the published checkpoints.
+    """The sizes of the model and of the texts; the defaults are those of the published base checkpoints.
 
     heads are 64 wide; window is two-sided, in tokens; tokens is the length of the long text.
     """
@@ -51,7 +51,7 @@ class Size:
 
     @property
     def config(self) -> LongformerConfig:
-        """Positions are there for four times the long text, so that longer ones can be measured too."""
+        """Positions for four times the long text, so that longer texts can be measured too."""
         hidden = self.heads * _HEAD_DIM
         return LongformerConfig(
             vocab_size=self.vocabulary,
@@ -82,7 +82,7 @@ class Size:
     def write_checkpoint(self, folder: Path, dtype: str = "float32") -> None:
         """Save a model with the masked-LM and the sequence-classification head, which both sides can load.
 
-        dtype: what the weights are stored in; int8 as `lf-ref quantize` does it. The model is the same but for that.
+        dtype: of the stored weights; int8 as by `lf-ref quantize`. Else the model is the same.
 
         The scale of the weights keeps the values of every layer near 1, so that mistakes show.
         """

@@ -1,4 +1,4 @@
-"""Times measured in turns: what moves the machine's speed moves both sides of a pair alike."""
+"""Times measured in turns, so that changes of the machine's speed affect both sides of a pair alike."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from threadpoolctl import threadpool_limits
 
 from ..reference.ops import Array
 
-# A side's threads go on spinning for a while after its last product and would take the CPUs from the other side.
-_QUIET, _LOOK, _PATIENCE = 0.1, 0.02, 1.0  # share of a CPU; seconds to look for it; seconds to wait at most
+# A side's threads spin for a while after its last matmul, and would take the CPUs from the other side.
+_QUIET, _LOOK, _PATIENCE = 0.1, 0.02, 1.0  # fraction of a CPU; seconds between samples; seconds to wait at most
 
 
 @dataclass
 class Runs:
-    """The runs of one thing, in seconds of the clock and of all CPUs together."""
+    """The runs of one function, in seconds of wall-clock time and of CPU time."""
 
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Runs:
 
     @property
     def median(self) -> float:
-        """Of the seconds by the clock."""
+        """The median of the wall-clock times."""
         return median(self.seconds)
 
     def facts(self) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class Runs:
 
 
 def in_turns(things: list[Callable[[], Any]], repeats: int) -> list[Runs]:
-    """Run each thing once to warm up, then all of them `repeats` times in turns, forth and back."""
+    """Run each function once to warm up, then all of them `repeats` times in turns, forward and backward."""
     runs = [Runs(result=thing()) for thing in things]
     order = list(zip(things, runs, strict=True))
     for _ in range(repeats):
@@ -61,7 +61,7 @@ def settle() -> None:
 
 
 def ratios(slow: Runs, fast: Runs) -> list[float]:
-    """How many times as long the slow thing took, pair by pair."""
+    """The ratios of the times, slow over fast, pair by pair."""
     return [above / below for above, below in zip(slow.seconds, fast.seconds, strict=True)]
 
 
@@ -71,8 +71,8 @@ def largest_difference(one: Array, other: Array) -> float:
     return float(np.max(np.abs(one.astype(np.float64) - other)))
 
 
-class Product:
-    """A matrix product like those of the feed-forward network: what the machine's sgemm rate is judged by."""
+class Matmul:
+    """A matmul of the shape of the feed-forward network, to measure the machine's sgemm rate."""
 
     def __init__(self, rows: int, hidden: int, inner: int, num_threads: int) -> None:
         rng = np.random.default_rng(0)

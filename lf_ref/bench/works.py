@@ -1,4 +1,4 @@
-"""The pieces of work that are timed on both sides."""
+"""The workloads that are timed on both sides."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _LOGITS = 10.0  # how large those of the masked LM are
 
 @dataclass(frozen=True)
 class Work:
-    """Something to compute: `prepare` gives, for a side, what is run and timed.
+    """A workload: `prepare` returns, for a side, the function to time.
 
-    select: what is compared of the result. scale: how large the numbers are that are compared, beside hidden states.
+    select: the part of the result to compare. scale: the size of its values, relative to hidden states.
     """
 
     name: str
@@ -51,7 +51,7 @@ def works(size: Size) -> list[Work]:
 
 
 def compare(work: Work, sides: Mapping[str, Side], repeats: int, tolerance: float) -> dict[str, Any]:
-    """Time a piece of work on lf_ref, and side by side with a peer where there is one; the figures as JSON values.
+    """Time a workload on lf_ref, and in turns with a peer, if there is one; the results as JSON values.
 
     sides: by their names, lf_ref's first. tolerance: the largest difference of results with numbers near 1. If the peer
     fails, `failure` is the reason, and lf_ref is timed alone; with results that differ by more it has failed too.
@@ -97,7 +97,7 @@ def _batch(size: Size) -> Work:
 
 
 def _one_by_one(size: Size) -> Work:
-    """The same texts one after another: for a peer that pays for padding the better way."""
+    """The same texts one after another, without padding."""
     texts = [size.text(length, salt=row) for row, length in enumerate(size.batch)]
     return Work(
         "one-by-one",

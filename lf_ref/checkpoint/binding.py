@@ -27,7 +27,7 @@ Groups = dict[str, dict[str, StoredTensor]]
 
 @dataclass(frozen=True)
 class _Fit:
-    """How tensors fit a model.
+    """The fit of tensors to a model.
 
     groups: the tensors of each parameter, by stored name. missing: parameters without one. unexpected: what stored
     names that the model does not use mean. misshapen: stored name, shape, the shape that is wanted, and its parameter.
@@ -51,7 +51,7 @@ def bind(
     """Give every parameter of a model its values.
 
     Prefixes, old names and ties are resolved; see `names`. Parts that the model does without (pooler, lm_head,
-    classifiers) may be left over. A `UserWarning` names other weights that are not used, and says if there are more
+    classifiers) may be left over. A `UserWarning` names other weights that are not used, and whether there are more
     layers than the config's `num_hidden_layers`. Values are not judged: a NaN is passed on.
 
     Args:
@@ -68,7 +68,7 @@ def bind(
     Raises:
         WeightsError: weights are missing or have another shape, or some are not used and strict is True.
         CheckpointError: a value is no array, or two names that mean the same parameter hold different values.
-        ConfigError: the config does not say which windows it has; see `read_config`.
+        ConfigError: the config does not determine the windows; see `read_config`.
     """
     origin = getattr(stored, "origin", "the state dict")
     fit = _fit(stored, config, head, origin, strict)
@@ -92,7 +92,7 @@ def bind(
 
 
 def _fit(stored: Mapping[str, Any], config: LongformerConfig, head: str, origin: str, strict: bool = False) -> _Fit:
-    """Compare the weights with what a model needs; if strict, the parts of other classes are unexpected too."""
+    """Compare the weights with those of a model; if strict, the parts of other classes are unexpected too."""
     by_parameter: dict[str, dict[str, Any]] = {}
     for name, parameter in names.parameters_of(stored).items():
         if parameter is not None:
@@ -132,7 +132,7 @@ def _tensor(origin: str, name: str, value: Any) -> StoredTensor:
 
 
 def _tie(groups: dict[str, dict[str, Any]], shapes: Shapes, config: LongformerConfig, head: str) -> None:
-    """Where the config ties them, let word embeddings and decoder stand for each other (changes its arguments)."""
+    """If the config ties word embeddings and decoder, use one for the other (changes its arguments)."""
     if not config.tie_word_embeddings:
         return
     if head == "masked_lm":
@@ -145,7 +145,7 @@ def _tie(groups: dict[str, dict[str, Any]], shapes: Shapes, config: LongformerCo
 
 
 def _describe(fit: _Fit, stored: Mapping[str, Any], config: LongformerConfig, head: str) -> str:
-    """What does not fit, with some of the names, and what the cause may be: the prefix, the class, the config."""
+    """The message for weights that do not fit: some of their names, and the likely cause: prefix, class or config."""
     lines = [f"the weights do not fit {HEADS[head]}"]
     if fit.missing:
         lines.append(f"  missing ({len(fit.missing)}): {_some(names.stored_name(name, head) for name in fit.missing)}")
@@ -167,7 +167,7 @@ def _describe(fit: _Fit, stored: Mapping[str, Any], config: LongformerConfig, he
     if fitting and not fit.is_complete:
         lines.append(f"These weights do fit {', '.join(fitting)}.")
     if config.architectures:
-        lines.append(f"The config says that they were saved from {_some(map(_short, config.architectures))}.")
+        lines.append(f"According to the config, they were saved from {_some(map(_short, config.architectures))}.")
     return "\n".join(lines)
 
 
@@ -186,12 +186,12 @@ def _causes(fit: _Fit, stored: Mapping[str, Any]) -> list[str]:
             "give them with state_dict=."
         ]
     if all("_global." in name for name in fit.missing):
-        return ["Only global attention lacks its weights: this is a RoBERTa, say, that was not made a Longformer."]
+        return ["Only global attention lacks its weights: this may be a RoBERTa that was not converted to Longformer."]
     return []
 
 
 def _unused(fit: _Fit, config: LongformerConfig, head: str) -> str:
-    """What of the weights a model does not use."""
+    """The message for weights that a model does not use."""
     others = [
         name
         for name, parameter in fit.unexpected.items()
@@ -244,7 +244,7 @@ def _resolve(origin: str, name: str, tensors: dict[str, StoredTensor], dtype: DT
         if kind not in REDUCED:
             return tensor.array(dtype)
         if names.is_reducible(name, tensor.shape):
-            return reduce(tensor, kind)  # type: ignore[return-value]  # it does what is done with weights
+            return reduce(tensor, kind)  # type: ignore[return-value]  # it supports the operations on weights
         return tensor.array(np.float32)
     except CheckpointError as error:
         raise CheckpointError(f"{origin}: {first}: {error}") from error

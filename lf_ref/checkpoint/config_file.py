@@ -31,7 +31,7 @@ def read_config(
 
     Raises:
         ConfigError: the config is not that of a Longformer, or breaks a rule.
-        CheckpointError: there is none, or a file of weights in doubt is damaged.
+        CheckpointError: there is no config, or a file of weights that decides its meaning is damaged.
     """
     path = source.require(CONFIG_NAME)
     fields = read_fields(path)

@@ -95,7 +95,7 @@ def expected_shapes(config: LongformerConfig, head: str) -> Shapes:
 
 
 def parameters_of(stored: Iterable[str]) -> dict[str, str | None]:
-    """The parameter that each stored name means, or None for what is no parameter: see `parameter_name`.
+    """The parameter that each stored name means, or None if it is not a parameter: see `parameter_name`.
 
     Prefixes that wrappers left are taken off where all names of the encoder have them; names of other things, such as
     losses, need not. Without them they mean `NOTHING`.
@@ -140,7 +140,7 @@ def likely_prefix(stored: Iterable[str], missing: Iterable[str]) -> tuple[str, i
 
 
 def parameter_name(stored: str) -> str | None:
-    """The parameter that a stored name means, or None for what is no parameter.
+    """The parameter that a stored name means, or None if it is not a parameter.
 
     The result is a name of the tables, or the stored name itself where it means nothing to any Longformer.
     """

@@ -32,8 +32,8 @@ def quantize(source: Source, folder: str | os.PathLike[str]) -> None:
     """Write a checkpoint with the weights of linear maps and the word embeddings in 8 bits, and its tokenizer.
 
     A weight `x.weight` becomes `x.weight_int8`, int8 [rows, columns] from -127 to 127, and `x.weight_scale`, float32
-    [rows]: their product is the weight. All else stays as it is stored. The config gets a `quantization_config` with
-    the `quant_method` "lf_ref_int8". What is loaded from it with dtype "int8" equals what the original gives so.
+    [rows]: the weight is integer times scale. All else is copied unchanged. The config gets a `quantization_config`
+    with the `quant_method` "lf_ref_int8". Loaded with dtype "int8", it equals the original loaded with dtype "int8".
 
     Raises:
         CheckpointError: the checkpoint cannot be read, fits no class or is quantized already.
@@ -64,7 +64,7 @@ def quantize(source: Source, folder: str | os.PathLike[str]) -> None:
 
 
 def is_quantized(config: LongformerConfig) -> bool:
-    """Whether a config says that `quantize` made its checkpoint."""
+    """Whether a config is of a checkpoint that `quantize` made."""
     return config.extra.get(QUANTIZATION) == METHOD
 
 

@@ -1,7 +1,7 @@
 """Weights of reduced precision: bfloat16, and int8 with a scale for each row.
 
-Both stay matrices to their readers: rows that are asked for, and `numpy.asarray` of the whole, come as float32.
-Products with them are the kernels' work; these want each row in whole 32-bit words.
+Both read as matrices: indexed rows, and `numpy.asarray` of the whole, are float32. The kernels multiply by them; they
+need each row in whole 32-bit words.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _LONGEST = (2**31 - 1) // _LARGEST**2  # elements of a row whose dot product fit
 class ReducedWeight:
     """A matrix [n, m] of reduced precision that reads as float32; read-only.
 
-    kind: "bfloat16" or "int8". words: [n, d], its rows as 32-bit words, filled up with zeros; they pass for float32,
-    which they are not. scales, row_sums: [n], what the integers of a row are multiplied by, and their sum.
+    kind: "bfloat16" or "int8". words: [n, d], its rows as 32-bit words, padded with zeros; their dtype is float32,
+    though they are not such values. scales, row_sums: [n], the scale of the integers of each row, and their sum.
     """
 
     kind: str
@@ -36,7 +36,7 @@ class ReducedWeight:
     _stored: np.dtype[Any]
 
     def __init__(self, elements: Array) -> None:
-        """elements: [n, m] as they are stored; not copied where their rows are whole, aligned words."""
+        """elements: [n, m] as they are stored; not copied if their rows are whole, aligned words."""
         self.shape: tuple[int, ...] = elements.shape
         per_word = 4 // self._stored.itemsize
         if elements.shape[1] % per_word or not elements.flags.c_contiguous or elements.ctypes.data % 4:
@@ -53,7 +53,7 @@ class ReducedWeight:
 
     @property
     def nbytes(self) -> int:
-        """The memory they take."""
+        """The size in memory, in bytes."""
         return self.words.nbytes + self.scales.nbytes + self.row_sums.nbytes
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ class ReducedWeight:
         raise NotImplementedError
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        """All values, float32 unless another dtype is asked for, as a new array."""
+        """All values as a new array, float32 by default."""
         if copy is False:
             raise ValueError("a reduced weight has no float32 array that could be shared; copy it")
         return self[:].astype(dtype or self.dtype, copy=False)
@@ -107,9 +107,9 @@ class Int8Weight(ReducedWeight):
 
 
 def reduce(tensor: StoredTensor, kind: str) -> ReducedWeight:
-    """A matrix as "bfloat16", rounded to nearest, ties to even, or as "int8", scaled by the largest number of each row.
+    """A matrix as "bfloat16", rounded to nearest, ties to even, or as "int8", scaled by each row's largest magnitude.
 
-    What is stored in that form already is used as it is, as a view of the file where it can be.
+    A matrix that is stored in that form is used unchanged, as a view of the file if possible.
 
     Raises:
         CheckpointError: a finite value is too large for bfloat16.
@@ -146,7 +146,7 @@ REDUCED = {"bfloat16": _bfloat16, "int8": _int8}
 
 
 def _some_rows(tensor: StoredTensor) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """The values of a matrix, some rows at a time; what was read of a file is let go."""
+    """The values of a matrix, some rows at a time; the pages of the file are released after each."""
     step = max(1, _STEP // max(1, tensor.shape[1]))
     for start in range(0, tensor.shape[0], step):
         rows = slice(start, start + step)

@@ -1,9 +1,9 @@
 """Reading a safetensors file as views of the mapped file, and writing one.
 
 The safetensors library checks the header: its length, its JSON, that every tensor's bytes match dtype and shape, and
-that together they cover the rest of the file without overlap or hole. Its NumPy door copies, and knows no bfloat16, so
-the views are made here, and files are written here. Format: https://huggingface.co/docs/safetensors: 8 bytes with the
-header's length, the header, then the bytes of the tensors.
+that together they cover the rest of the file without overlap or hole. Its NumPy interface copies, and does not support
+bfloat16, so this module makes the views and writes files. Format: https://huggingface.co/docs/safetensors: 8 bytes with
+the header's length, the header, then the bytes of the tensors.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _DTYPES = {
 
 
 def read_safetensors(path: Path) -> dict[str, StoredTensor]:
-    """All tensors of a file, by name; nothing but the header is read.
+    """All tensors of a file, by name; only the header is read.
 
     Raises:
-        CheckpointError: the file is damaged, hostile or something else, or holds a dtype that is not in the table.
+        CheckpointError: the file is damaged, hostile or of another format, or has a dtype that is not in the table.
     """
     mapped = map_file(path)
     if bytes(mapped[:4]) == b"PK\x03\x04" or bytes(mapped[:2]) == b"\x80\x02":
@@ -74,7 +74,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
     return tensors
 
 
-_PLAIN = {"format": "pt"}  # HF refuses a checkpoint that does not say so
+_PLAIN = {"format": "pt"}  # HF refuses a checkpoint without it
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, StoredTensor], metadata: Mapping[str, str] = _PLAIN) -> None:

@@ -20,14 +20,14 @@ QUANTIZATION, METHOD = "quantization_config", {"quant_method": "lf_ref_int8"}
 
 
 def save(folder: str | os.PathLike[str], parameters: Mapping[str, Any], config: LongformerConfig, head: str) -> None:
-    """Write `config.json` and `model.safetensors` into `folder`, which is made where it is missing.
+    """Write `config.json` and `model.safetensors` into `folder`, which is created if missing.
 
     Each file is written beside its place and renamed: the files that the parameters are views of may be replaced.
     A tied decoder is stored once, under the name of the word embeddings, as HF does.
 
     Args:
-        parameters: by the names of `expected_shapes`; their dtype is kept. Integers are stored as by `quantize`.
-        config: is written with `architectures` naming the class of `head`, and `dtype` that of the weights.
+        parameters: by the names of `expected_shapes`; their dtype does not change. Integers are stored as by
+        `quantize`. config: is written with `architectures` naming the class of `head`, and `dtype` that of the weights.
 
     Raises:
         OSError: the folder cannot be written.
@@ -43,7 +43,7 @@ def save(folder: str | os.PathLike[str], parameters: Mapping[str, Any], config: 
 
 
 def stored_form(name: str, values: Any) -> dict[str, StoredTensor]:
-    """What a parameter is stored as: one tensor, or integers and their scales."""
+    """The stored form of a parameter: one tensor, or integers and their scales."""
     if isinstance(values, Bfloat16Weight):
         return {name: StoredTensor("bfloat16", values.elements)}
     if isinstance(values, Int8Weight):
@@ -55,7 +55,7 @@ def stored_form(name: str, values: Any) -> dict[str, StoredTensor]:
 
 
 def write_checkpoint(folder: Path, stored: Mapping[str, StoredTensor], fields: Mapping[str, Any]) -> None:
-    """Write tensors and config; the config says whether there are integers among the tensors."""
+    """Write tensors and config, which has a `quantization_config` if tensors are quantized."""
     with replacing(folder / SAFETENSORS) as temporary:
         write_safetensors(temporary, stored)
     dtype = next(tensor.dtype for name, tensor in stored.items() if name.endswith((WORDS, WORDS + INT8)))

@@ -1,4 +1,4 @@
-"""One tensor as it lies in a file, and how it becomes an array of the dtype that is wanted."""
+"""A tensor as stored in a file, and its conversion to an array of another dtype."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ LAYOUT: dict[str, np.dtype[Any]] = {
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor as stored: `data` holds its bits, not to be changed; `dtype`, a key of `LAYOUT`, says what they mean.
+    """A tensor as stored: `data` has its bits, read-only; `dtype`, a key of `LAYOUT`, is their format.
 
-    scales: what the integers of each row are multiplied by, float32 [rows]; None where they stand for themselves.
+    scales: float32 [rows], the factors of the integers of each row; None if there are none.
     """
 
     dtype: str
@@ -58,7 +58,7 @@ class StoredTensor:
 
     @classmethod
     def of(cls, value: Any) -> StoredTensor:
-        """Take an array of the caller's (or what NumPy makes one of), without a copy.
+        """A tensor from an array of the caller (or anything that NumPy converts to one), without a copy.
 
         Raises:
             CheckpointError: it is not numeric.
@@ -74,10 +74,10 @@ class StoredTensor:
         return cls("array", array)
 
     def with_scales(self, scales: StoredTensor) -> StoredTensor:
-        """Take these integers times a scale for each row.
+        """The tensor of these integers times a scale for each row.
 
         Raises:
-            CheckpointError: they are not int8 in rows, or there is not one float32 for each.
+            CheckpointError: they are not an int8 matrix, or the scales are not one float32 for each row.
         """
         if self.dtype != "int8" or self.data.ndim != 2:
             raise CheckpointError(f"must be int8 (rows, columns), got {self.dtype} of shape {self.shape}")
@@ -88,7 +88,7 @@ class StoredTensor:
         return StoredTensor(self.dtype, self.data, scales.array(np.float32))
 
     def array(self, dtype: DTypeLike) -> Array:
-        """The values, read-only, contiguous, aligned and in native byte order; a view of the file where that fits.
+        """The values, read-only, contiguous, aligned and in native byte order; a view of the file if possible.
 
         float16 and bfloat16 widen exactly.
 
@@ -117,7 +117,7 @@ class StoredTensor:
 
 
 class StoredTensors(dict[str, StoredTensor]):
-    """The tensors of a checkpoint by the names they are stored under; `origin` says where they come from."""
+    """The tensors of a checkpoint by the names they are stored under; `origin` is the path of their file."""
 
     def __init__(self, origin: str, tensors: dict[str, StoredTensor]) -> None:
         super().__init__(tensors)
@@ -125,7 +125,7 @@ class StoredTensors(dict[str, StoredTensor]):
 
 
 def stored_dtype(tensors: Mapping[str, Any]) -> str:
-    """The dtype to load weights in so that they stay as they are stored: that of the largest.
+    """The dtype that loads weights unchanged: that of the largest tensor.
 
     float16, which no CPU computes in, widens to float32, and integers with scales are int8.
     """
@@ -138,15 +138,15 @@ def stored_dtype(tensors: Mapping[str, Any]) -> str:
 
 
 class _MappedFile(mmap.mmap):
-    """A mapping that is ours alone, so that its pages may be let go."""
+    """A private mapping of a file, whose pages can be released."""
 
 
 def map_file(path: Path) -> mmap.mmap:
-    """Map a file into memory, read-only: nothing is read until it is used. The file must not shrink meanwhile.
+    """Map a file into memory, read-only: pages are read on first use. The file must not shrink meanwhile.
 
     Raises:
         CheckpointFileError: the file cannot be read.
-        CheckpointError: it is empty, or plainly something else than tensors.
+        CheckpointError: it is empty, or clearly not a file of tensors.
     """
     try:
         with open(path, "rb") as file:
@@ -181,7 +181,7 @@ def view(
 
 
 def release(data: Array) -> None:
-    """Let go of the pages of a mapped file that `data` lies in, once copied; who needs them again gets them back."""
+    """Release the pages of a mapped file that hold `data`; a later access reads them again."""
     owner: object = data
     while isinstance(owner, np.ndarray | memoryview):
         owner = owner.base if isinstance(owner, np.ndarray) else owner.obj

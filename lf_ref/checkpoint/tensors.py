@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint, whichever file form it comes in."""
+"""The tensors of a checkpoint, in any of the file formats."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _join_scales(origin: str, tensors: dict[str, StoredTensor]) -> dict[str, Sto
 
 
 def _read_shards(source: Source, index: Path, read: Reader) -> dict[str, StoredTensor]:
-    """All tensors of the files that an index names; each must lie where the index says."""
+    """All tensors of the files that an index lists; each must be in its listed file."""
     files = _read_index(index)
     tensors: dict[str, StoredTensor] = {}
     for filename in dict.fromkeys(files.values()):
@@ -87,7 +87,7 @@ def _read_shards(source: Source, index: Path, read: Reader) -> dict[str, StoredT
         tensors |= shard
         lacking = [name for name, where in files.items() if where == filename and name not in shard]
         if lacking:
-            raise CheckpointError(f"{index} says that {filename} holds {', '.join(lacking)}, but it does not")
+            raise CheckpointError(f"{index} lists {', '.join(lacking)} in {filename}, which does not have them")
     return tensors
 
 

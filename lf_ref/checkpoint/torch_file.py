@@ -30,14 +30,14 @@ _LENGTH = struct.Struct("<q")
 _ENTRY_LIMIT = 100_000
 _BIG_ENDIAN = "was saved on a big-endian machine, which is not supported; save it again on this one"
 
-# Where training scripts keep the state dict inside a larger dictionary.
+# Keys under which training scripts store the state dict in a larger dictionary.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 Starts = dict[str, int]
 
 
 def read_torch(path: Path) -> dict[str, StoredTensor]:
-    """All tensors of a saved state dict, by name; nothing but the pickle is read, and nothing it names is run.
+    """All tensors of a saved state dict, by name; only the pickle is read, and nothing that it names is run.
 
     Raises:
         CheckpointError: the file is damaged, hostile or something else, or holds more than plain tensors.
@@ -60,7 +60,7 @@ def read_torch(path: Path) -> dict[str, StoredTensor]:
 
 
 def _read_zip(path: Path, mapped: mmap.mmap) -> tuple[Any, Starts]:
-    """The pickled value, and the byte where each storage starts."""
+    """The pickled value, and the byte offset of each storage."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     names = {entry.filename: entry for entry in entries}
@@ -84,7 +84,7 @@ def _read_zip(path: Path, mapped: mmap.mmap) -> tuple[Any, Starts]:
 
 
 def _extent(mapped: mmap.mmap, entry: zipfile.ZipInfo) -> tuple[int, int]:
-    """Where the bytes of a zip entry lie: start and size."""
+    """The offset and size of a zip entry, in bytes."""
     if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 or entry.file_size != entry.compress_size:
         raise CheckpointError(f"{entry.filename!r:.100} is compressed or encrypted, which torch.save never does")
     signature, name, extra = _LOCAL_HEADER.unpack_from(mapped, entry.header_offset)
@@ -106,7 +106,7 @@ def _content(mapped: mmap.mmap, entry: zipfile.ZipInfo) -> bytes:
 
 
 def _read_stream(mapped: mmap.mmap) -> tuple[Any, Starts]:
-    """The pickled value, and the byte where each storage starts."""
+    """The pickled value, and the byte offset of each storage."""
     stream = io.BytesIO(mapped[:PICKLE_LIMIT])
     magic, protocol, system = (unpickle(stream)[0] for _ in range(3))
     if magic != _MAGIC_NUMBER or protocol != _PROTOCOL:
@@ -146,7 +146,7 @@ def _state_dict(value: Any) -> dict[str, Tensor]:
 
 
 def _locate(mapped: mmap.mmap, tensor: Tensor, starts: Starts) -> StoredTensor:
-    """The view of the file that a tensor is."""
+    """A tensor as a view of the file."""
     dtype = tensor.storage.dtype
     start = starts[tensor.storage.key] + tensor.offset * LAYOUT[dtype].itemsize
     strides = tuple(stride * LAYOUT[dtype].itemsize for stride in tensor.strides)

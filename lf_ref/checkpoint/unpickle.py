@@ -65,7 +65,7 @@ class Tensor:
 
 
 class _Mark:
-    """The place on the stack where a tuple, list or dictionary begins."""
+    """A mark on the stack, at the start of a tuple, list or dictionary."""
 
 
 _MARK = _Mark()
@@ -74,11 +74,11 @@ _MARK = _Mark()
 def unpickle(stream: io.BytesIO) -> tuple[Any, dict[str, Storage]]:
     """The next pickle in `stream`: its value and all storages by key.
 
-    The value consists of integers, floats, texts, containers, `Name`, `Storage` and `Tensor`. It may hold one list in
-    so many places that walking through all of it would never end.
+    The value consists of integers, floats, texts, containers, `Name`, `Storage` and `Tensor`. It may contain one list
+    so many times that a walk through all of it would never end.
 
     Raises:
-        CheckpointError: it is broken, or needs what a dictionary of tensors does not.
+        CheckpointError: it is broken, or has opcodes or names that a dictionary of tensors does not need.
     """
     machine = _Machine()
     try:
@@ -147,7 +147,7 @@ class _Machine:
     def reduce(self) -> None:
         arguments, function = self.pop(), self.pop()
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
-            raise CheckpointError("the pickle is broken: it calls what is no function")
+            raise CheckpointError("the pickle is broken: it calls something that is not a function")
         if function.name == _ORDERED_DICT and not arguments:
             self.stack.append({})
         elif function.name == _TENSOR and len(arguments) in (6, 7):
@@ -163,7 +163,7 @@ class _Machine:
 
 
 def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> Tensor:
-    """A view of `storage`, once it is certain to lie inside."""
+    """A view of `storage`, checked to lie inside it."""
     if not isinstance(storage, Storage) or not isinstance(shape, tuple) or not isinstance(strides, tuple):
         raise CheckpointError("the pickle is broken: a tensor without storage, shape or strides")
     if len(shape) != len(strides) or len(shape) > _MOST_AXES:
@@ -185,7 +185,7 @@ def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> Tens
 
 
 def _storage(machine: _Machine, _: Any) -> None:
-    """What a persistent id stands for: ("storage", class, key, device, length) and, in old files, None."""
+    """The storage of a persistent id: ("storage", class, key, device, length) and, in old files, None."""
     pid = machine.pop()
     if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] != "storage":
         raise CheckpointError("the pickle is broken: a persistent id that is no storage")
@@ -208,7 +208,7 @@ def _is_count(value: object) -> bool:
 def _stack_global(machine: _Machine, _: Any) -> None:
     name, module = machine.pop(), machine.pop()
     if not isinstance(name, str) or not isinstance(module, str):
-        raise CheckpointError("the pickle is broken: a name that is no text")
+        raise CheckpointError("the pickle is broken: a name is not a string")
     machine.push_name(f"{module} {name}")
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from ..command_line import SETTINGS
 from ..version import __version__
 from .attention import attention
 from .bench import bench
 from .docs import docs
 from .feature_extraction import feature_extraction
 from .fill_mask import fill_mask
-from .group import SETTINGS, Commands
+from .group import Commands
 from .info import info
 from .multiple_choice import multiple_choice
 from .oracle import oracle

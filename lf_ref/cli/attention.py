@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from ..command_line import Number, command, input_option
 from ..errors import InputError
-from .help import Number, command
 from .options import checkpoint_options, engine_options, file_option, length_options, load, tokenizer_option
 from .output import path_to_write, writing
 from .texts import document
@@ -29,7 +29,7 @@ _FORMATS = (".png", ".svg", ".pdf")
     help="Position of a token with global attention, from 0, or from -1 backwards; repeatable (default: 0, the <s>).",
 )
 @click.option("--no-global", is_flag=True, help="Use sliding-window attention alone, without global tokens.")
-@click.option("--out", metavar="PATH", required=True, help="Write the picture to a .png, .svg or .pdf file.")
+@input_option("--out", metavar="PATH", required=True, help="Write the picture to a .png, .svg or .pdf file.")
 @length_options
 @checkpoint_options
 @tokenizer_option
@@ -57,9 +57,9 @@ def attention(
       lf-ref attention --out map.png "The leaf moved towards the light."
       lf-ref attention --layer 0 --head 1 --global 0 --global 4 --out map.svg "The leaf moved towards the light."
     """
+    from ..attention_map import attention_map, draw
     from ..bench.roofline import drawing
     from ..pipelines.options import Options
-    from .attention_map import draw, measure
 
     if positions and no_global:
         raise InputError("give either --global or --no-global, not both")
@@ -67,19 +67,10 @@ def attention(
     path = path_to_write(out, _FORMATS)
     drawing()  # before the work, which would be for nothing without it
     pipe = load("feature-extraction", source)
-    config = pipe.model.config
-    layer = _number("layer", layer, config.num_hidden_layers, config.num_hidden_layers - 1)
-    head = _number("head", head, config.num_attention_heads, None)
     ids = pipe.encode("the text", Options(truncation, max_length), given).tolist()
-    found = measure(pipe.model, ids, [] if no_global else list(positions) or [0], layer, head)
+    globals_ = [] if no_global else list(positions) or [0]
+    found = attention_map(pipe.model, ids, globals_, -1 if layer is None else layer, head)
     with writing(path) as temporary:
         draw(found, pipe.tokenizer.convert_ids_to_tokens(ids), temporary, path.suffix[1:])
     if not source["quiet"]:
         click.echo(f"wrote {path}: {found.title}", err=True)
-
-
-def _number(what: str, given: int | None, count: int, default: Any) -> Any:
-    """The layer or head that was asked for."""
-    if given is not None and given >= count:
-        raise InputError(f"this model has no --{what} {given}: it has {count}, from 0 to {count - 1}")
-    return default if given is None else given

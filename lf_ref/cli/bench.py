@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..bench.kinds import DTYPES, PEERS
-from .help import COUNT, Number, command
+from ..command_line import COUNT, Number, command, input_option, performance_option
 from .options import threads_option
 from .output import echo, print_json, table
 
@@ -19,7 +19,7 @@ from .output import echo, print_json, table
     type=click.Choice(PEERS),
     help="Compare with this on the same weights and texts; float32 and bfloat16 are lf_ref itself.",
 )
-@click.option(
+@performance_option(
     "--dtype",
     type=click.Choice(DTYPES),
     default="float32",
@@ -40,12 +40,12 @@ from .output import echo, print_json, table
 )
 @click.option("--tokens", type=Number(min=64), default=4096, show_default=True, help="Tokens of the long text.")
 @click.option("--vocabulary", type=Number(min=8), default=50265, show_default=True, help="Size of the vocabulary.")
-@click.option(
+@input_option(
     "--roofline",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw a roofline plot into this file.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print all results, with every run, as JSON.")
+@input_option("--json", "as_json", is_flag=True, help="Print all results, with every run, as JSON.")
 def bench(
     against: str | None,
     dtype: str,
@@ -85,20 +85,20 @@ def bench(
             f"--tokens must be a multiple of --window for a comparison, since HF's banded attention alone takes only "
             f"such lengths; got {size['tokens']} and {size['window']}"
         )
-    facts = run(Size(**size), chosen, against, dtype, repeats, num_threads, _tell, roofline)
+    facts = run(Size(**size), chosen, against, dtype, repeats, num_threads, _report, roofline)
     if as_json:
         print_json(facts, indent=2)
     else:
         show(facts)
 
 
-def _tell(what: str) -> None:
-    """On standard error, so that standard output holds the figures alone."""
+def _report(what: str) -> None:
+    """Print on standard error; standard output has the results alone."""
     click.echo(f"{what} ...", err=True)
 
 
 def show(facts: dict[str, Any]) -> None:
-    """The figures as tables for people."""
+    """The results as tables."""
     _show_machine(facts)
     if facts["works"]:
         echo()
@@ -135,7 +135,7 @@ def _show_machine(facts: dict[str, Any]) -> None:
 
 
 def _dtypes(facts: dict[str, Any]) -> str:
-    """What each side computes in."""
+    """The dtype of each side."""
     dtype, peer, of_peer = facts["dtype"], facts["peer"], facts["peer_dtype"]
     if peer is None or dtype == of_peer or peer == of_peer:
         return dtype
@@ -173,7 +173,7 @@ def _show_bars(facts: dict[str, Any]) -> None:
 
 
 def _show_notes(facts: dict[str, Any]) -> None:
-    """What is not in the table, and what the peer's times do not hold."""
+    """The measurements that are left out, and the costs that the peer's times do not include."""
     notes = [f"{work['title']}: {facts['peer']}: {work['failure']}" for work in facts["works"] if "failure" in work]
     reasons: dict[str, list[str]] = {}
     for name, reason in facts["left_out"].items():

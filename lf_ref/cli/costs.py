@@ -1,4 +1,4 @@
-"""What a checkpoint costs: parameters, memory, arithmetic, and an estimate of the time on this machine."""
+"""The cost of a checkpoint: parameters, memory, arithmetic, and an estimate of the time on this machine."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 # Arrays of the size of the hidden states that are in memory at a time: two of them; query, key and value.
 _ARRAYS = 5
-# A measured product takes about this long, in seconds; the best of some.
+# Seconds for each measurement of the matmul; the best of several counts.
 _MEASURE, _TRIALS = 0.05, 5
 
 
 def tensor_facts(tensors: StoredTensors, config: LongformerConfig, dtype: str) -> dict[str, Any]:
-    """What the tensors are, which tasks they are enough for, and the memory that they take as `dtype`."""
+    """The tensors, the tasks that they fit, and their memory in `dtype`."""
     dtypes = sorted({tensor.dtype for tensor in tensors.values()})
     shapes = _parameters(tensors, config)
     parameters = sum(math.prod(shape) for shape in shapes.values())
@@ -78,7 +78,7 @@ def flop(config: LongformerConfig, length: int) -> int:
 
 
 def pairs(length: int, one_sided: int) -> int:
-    """How many pairs of places are at most `one_sided` apart.
+    """The number of pairs of positions at most `one_sided` apart.
 
     >>> pairs(4, 1), pairs(4, 9)
     (10, 16)
@@ -118,18 +118,18 @@ def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_t
 
 def measured_rate(config: LongformerConfig, dtype: str, threads: Threads, rows: int) -> float:
     """Operations in a second of a matmul like those of the feed-forward network, with so many rows."""
-    product = _product(config, dtype, threads, rows)
+    matmul = _matmul(config, dtype, threads, rows)
     operations = 2 * rows * config.hidden_size * config.intermediate_size
-    product()  # may compile
+    matmul()  # may compile
     repeats = 1
-    best = _timed(product, repeats)
+    best = _timed(matmul, repeats)
     while best * repeats < _MEASURE:
         repeats *= 2
-        best = _timed(product, repeats)
-    return operations / min(best, *(_timed(product, repeats) for _ in range(_TRIALS - 1)))
+        best = _timed(matmul, repeats)
+    return operations / min(best, *(_timed(matmul, repeats) for _ in range(_TRIALS - 1)))
 
 
-def _product(config: LongformerConfig, dtype: str, threads: Threads, rows: int) -> Callable[[], Any]:
+def _matmul(config: LongformerConfig, dtype: str, threads: Threads, rows: int) -> Callable[[], Any]:
     from ..kernels.products import linear_product
     from ..kernels.reduced import reduced_product
 
@@ -141,9 +141,9 @@ def _product(config: LongformerConfig, dtype: str, threads: Threads, rows: int) 
     return partial(linear_product, x.astype(dtype), weight.astype(dtype), threads)
 
 
-def _timed(product: Callable[[], Any], repeats: int) -> float:
-    """Seconds that one product takes."""
+def _timed(matmul: Callable[[], Any], repeats: int) -> float:
+    """Seconds for one matmul."""
     start = time.perf_counter()
     for _ in range(repeats):
-        product()
+        matmul()
     return (time.perf_counter() - start) / repeats

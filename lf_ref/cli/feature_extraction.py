@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from ..command_line import command, complete_file, input_option
 from ..errors import InputError
-from .help import command, complete_file, input_option
 from .options import length_options, load, model_options, text_options
 from .output import answer_lines, path_to_write, print_json, stream_lines, writing
 from .texts import TEXT, Lines, one_or_lines
@@ -80,7 +80,7 @@ def feature_extraction(
 
 
 def _check_path(out: str, ragged: bool) -> Path:
-    """The file to write; refused before the work begins, if it is clear that it cannot be written."""
+    """The file to write, checked before the work begins."""
     path = path_to_write(out, (".npy", ".npz"))
     if ragged and path.suffix == ".npy":
         raise InputError("with --pooling none, --lines needs --out NAME.npz, since texts differ in length")

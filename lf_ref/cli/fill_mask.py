@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .help import COUNT, command
+from ..command_line import COUNT, command
 from .options import length_options, load, model_options, text_options
 from .output import answer, answer_lines, echo, table, visible
 from .texts import TEXT, Lines, one_or_lines
@@ -60,6 +60,6 @@ def _show(answers: Any) -> None:
 
 
 def _word(token: str) -> str:
-    """The word without the space before it; what is nothing but white space in quotation marks."""
+    """The word without its leading space; white space alone in quotation marks."""
     word = token.strip()
     return visible(word) if word else repr(token)

@@ -1,4 +1,4 @@
-"""How every command ends: errors as one line on standard error, interruptions and closed pipes quietly."""
+"""Groups of commands that report errors in one line, and end quietly on interruptions and closed pipes."""
 
 from __future__ import annotations
 
@@ -10,23 +10,14 @@ from typing import Any
 
 import click
 
-from ..errors import DownloadError, LfRefError
-from .help import Command
+from ..command_line import BAD_INPUT, IMPOSSIBLE, INTERRUPTED, Command, exit_code, one_line
+from ..errors import LfRefError
 
-IMPOSSIBLE = 1  # what was asked could not be done: the same command may succeed another time
-BAD_INPUT = 2
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
-# Of every command; the help is as wide as the terminal.
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": sys.maxsize}
-# Errors of the operating system that mean a wrong argument.
-_WRONG_PATH = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
-
-
 class _Ended(Exception):  # noqa: N818 - no error
-    """The command is over early. (click would print an empty line for an interruption.)
+    """The command ended early. (click would print an empty line for an interruption.)
 
     code: its exit code. message: of the error that ended it, if one did.
     """
@@ -91,24 +82,8 @@ class Commands(click.Group):
         return code if isinstance(code, int) else 0
 
 
-def exit_code(error: BaseException) -> int:
-    """The exit code of an error: 1 if a download, the disk or the system failed, 2 if what was given is wrong.
-
-    >>> from lf_ref import InputError
-    >>> exit_code(InputError("no mask")), exit_code(DownloadError("no network")), exit_code(OSError(28, "disk full"))
-    (2, 1, 1)
-    """
-    if isinstance(error, DownloadError):
-        return IMPOSSIBLE
-    if isinstance(error, LfRefError):
-        return BAD_INPUT if error.__cause__ is None else exit_code(error.__cause__)
-    # What HTTP libraries raise may be an OSError too, without a number of the system's.
-    of_system = isinstance(error, OSError) and error.errno is not None
-    return IMPOSSIBLE if of_system and not isinstance(error, _WRONG_PATH) else BAD_INPUT
-
-
 def in_flags(message: str, command: click.Command | None) -> str:
-    """A message with the options of a command as the command line spells them, where it names them as Python does.
+    """Replace Python names of arguments in a message by the options of a command.
 
     >>> command = click.Command("cut", params=[click.Option(["--truncation"]), click.Option(["--word", "words"])])
     >>> in_flags("let truncation=True cut it, or words= name it (words='it', revision=)", command)
@@ -133,25 +108,14 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     click.echo(f"Warning: {one_line(str(message))}", err=True)
 
 
-def one_line(message: str) -> str:
-    """A message on one line, with a sign where one of its lines ended without.
-
-    >>> one_line("the weights do not fit\\nmissing (1): a\\nNothing is made up.\\nThey fit  another.")
-    'the weights do not fit; missing (1): a; Nothing is made up. They fit another.'
-    """
-    lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
-    ended = [line if line[-1] in ".:;,!?" else f"{line};" for line in lines[:-1]]
-    return " ".join([*ended, *lines[-1:]])
-
-
 def _flush() -> None:
-    """Write out what is left now, so that a failure is met here and not when the interpreter ends."""
+    """Flush standard output now, so that a failure occurs here and not at exit."""
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
 def _drop_output() -> None:
-    """Let what standard output still holds go nowhere: the interpreter would try again to write it at its end."""
+    """Discard the buffer of standard output, which the interpreter would try to write again at exit."""
     try:
         descriptor = sys.stdout.fileno()
     except (AttributeError, OSError, ValueError):

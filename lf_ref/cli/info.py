@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .help import COUNT, command, complete_folder, performance_option
+from ..command_line import COUNT, command, complete_folder, performance_option
 from .options import DTYPES, checkpoint_options, json_option, quietly, threads_option
 from .output import echo, print_json, table, visible
 

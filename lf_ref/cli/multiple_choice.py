@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
+from ..command_line import COUNT, command
 from ..errors import InputError
-from .help import COUNT, command
 from .options import input_options, length_options, load, model_options
 from .output import answer, answer_lines, table, visible
-from .texts import Lines, argument, document
+from .texts import Lines, argument, document, piped
+
+_WAYS = "give a question (or --file PATH) and at least one choice, or --lines PATH"
 
 
 @command("multiple-choice", short_help="Rank answers to a question.")
@@ -31,6 +33,8 @@ def multiple_choice(
 ) -> None:
     """Rank the CHOICEs by how well they answer or continue QUESTION. With --file all arguments are choices.
 
+    If nothing is given, standard input is read: the question on its first line, a choice on each further line.
+
     \b
     Example:
       lf-ref multiple-choice --model FOLDER "The sky is" "blue." "made of bread."
@@ -42,9 +46,11 @@ def multiple_choice(
         given = Lines(lines)
         answer_lines(load("multiple-choice", source), given.records("question", "choices"), given, **options)
         return
-    first, choices = (None, texts) if file is not None else (next(iter(texts), None), texts[1:])
+    if not texts and file is None:
+        texts = tuple(piped(_WAYS).splitlines())
+    first, choices = (None, texts) if file is not None else (texts[0], texts[1:])
     if not choices:
-        raise InputError("give a question (or --file PATH) and at least one choice, or --lines PATH")
+        raise InputError(_WAYS)
     item = {"question": document(first, file, "the question"), "choices": [argument(choice) for choice in choices]}
     answer(load("multiple-choice", source), item, as_json, _show, **options)
 

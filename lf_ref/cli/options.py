@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .help import (
+from ..command_line import (
     COUNT,
     complete_file,
     complete_folder,
@@ -53,7 +53,7 @@ source_options = _together(
 
 
 def checkpoint_options_or(default: str) -> Callable[[Command], Command]:
-    """Where weights come from; without --model from what `default` calls."""
+    """Options for the source of the weights; default: its description without --model."""
     return _together(
         model_option(
             "--model",
@@ -113,7 +113,7 @@ json_option = input_option("--json", "as_json", is_flag=True, help="Print the wh
 
 
 def file_option(what: str = "the text") -> Callable[[Command], Command]:
-    """A file to read; what: what it holds."""
+    """The option for a file to read; what: its content."""
     option: Callable[[Command], Command] = input_option(
         "--file",
         metavar="PATH|-",
@@ -124,9 +124,9 @@ def file_option(what: str = "the text") -> Callable[[Command], Command]:
 
 
 def input_options(lines: str, what: str = "the text") -> Callable[[Command], Command]:
-    """Where the input comes from, if not from the command line, and JSON in place of lines for people.
+    """Options for the input, if it is not an argument, and for output as JSON.
 
-    lines: what stands on each line of the file that --lines names; what: what the file holds that --file names.
+    lines: the format of each line of the file of --lines; what: the content of the file of --file.
     """
     return _together(
         file_option(what),
@@ -149,7 +149,7 @@ length_options = _together(
         "--truncation",
         is_flag=True,
         default=None,
-        help="Truncate a text that is too long, at the end or where the tokenizer's settings say.",
+        help="Truncate a text that is too long, at the end, or as the tokenizer's settings choose.",
     ),
     input_option(
         "--max-length", type=COUNT, help="Truncate texts to N tokens (default: the limit of tokenizer and model)."
@@ -158,14 +158,14 @@ length_options = _together(
 
 
 def quietly(quiet: bool) -> AbstractContextManager[None]:
-    """A block without progress bars of downloads, if that is what is wanted."""
+    """A context without progress bars of downloads, if `quiet`."""
     from ..files import quiet_downloads
 
     return quiet_downloads() if quiet else nullcontext()
 
 
 def load(task: str, source: dict[str, Any]) -> Pipeline[Any]:
-    """The pipeline of a task, from what `model_options` gave."""
+    """The pipeline of a task, from the values of `model_options`."""
     from ..pipelines import pipeline
 
     with quietly(source["quiet"]):

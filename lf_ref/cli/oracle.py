@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from ..command_line import complete_file, complete_folder, input_option
 from ..testing.conformance.command import comparison_options, complete_case, run, show
 from .group import Commands
-from .help import complete_file, complete_folder
 from .options import checkpoint_options_or, quietly
 from .output import echo, print_json, table
 
@@ -38,7 +38,7 @@ def oracle(context: click.Context) -> None:
     shell_complete=complete_case,
     help="All standard cases, or some by name; repeatable.",
 )
-@click.option(
+@input_option(
     "--out",
     required=True,
     metavar="PATH.safetensors",
@@ -82,7 +82,7 @@ def _command(cases: str, model: str | None, where: dict[str, Any]) -> str:
 
 @oracle.command("check", short_help="Compare outputs with a golden file.")
 @click.argument("golden", metavar="GOLDEN.safetensors", shell_complete=complete_file)
-@click.option(
+@input_option(
     "--candidate",
     required=True,
     metavar="PATH",
@@ -107,7 +107,8 @@ def check(
 
     NAME is an output, as in one-window/last_hidden_state, or an intermediate in the file, by HF's module names.
 
-    Exit code 0: all outputs agree. 1: a tensor diverges or is missing. 2: usage error, or an invalid file.
+    Exit code 0: all outputs agree. 1: a tensor diverges or is missing, or the disk or the system failed. 2: the
+    command, an argument or a file is wrong. 130: interrupted.
 
     \b
     Example:
@@ -132,7 +133,7 @@ def check(
 
 @oracle.command("cases", short_help="List the standard cases, or those of a golden file.")
 @click.argument("golden", metavar="[GOLDEN.safetensors]", required=False, shell_complete=complete_file)
-@click.option("--json", "as_json", is_flag=True, help="Print all their fields as JSON.")
+@input_option("--json", "as_json", is_flag=True, help="Print all their fields as JSON.")
 def cases(golden: str | None, as_json: bool) -> None:
     """List the standard cases, or those of a golden file: name, class, and the fault that each detects.
 
@@ -152,7 +153,7 @@ def cases(golden: str | None, as_json: bool) -> None:
 
 @oracle.command("export", short_help="Export models and inputs of a golden file.")
 @click.argument("golden", metavar="GOLDEN.safetensors", shell_complete=complete_file)
-@click.option(
+@input_option(
     "--out",
     required=True,
     metavar="FOLDER",

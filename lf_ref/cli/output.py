@@ -1,4 +1,4 @@
-"""How results are printed, as JSON or for people to read, and how files of results are written."""
+"""Print results as JSON or as text, and write files of results."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,15 +49,19 @@ def answer_lines(pipe: Pipeline[Any], records: Iterable[Record], lines: Lines, *
 
 def stream_lines(pipe: Pipeline[Any], inputs: Iterable[Any], lines: Lines, **options: Any) -> Iterator[Any]:
     """Yield the result of each line, and show how many of all lines are done."""
-    from ..progress import progress
-
-    # On a terminal the results themselves show the progress, and a bar would stand between them.
-    shown = sys.stdout is not None and sys.stdout.isatty()
-    with progress(pipe.task, lines.count(), "lines", quiet=pipe.quiet or shown) as bar:
+    with line_progress(pipe.task, lines, pipe.quiet) as bar:
         pipe.quiet = True  # one bar is enough
         for result in pipe.stream(inputs, name=lines.name, **options):
             yield result
             bar.update()
+
+
+def line_progress(what: str, lines: Lines, quiet: bool) -> AbstractContextManager[Any]:
+    """Progress that counts lines. On a terminal the results themselves show it, and a bar would stand between them."""
+    from ..progress import progress
+
+    shown = sys.stdout is not None and sys.stdout.isatty()
+    return progress(what, lines.count(), "lines", quiet=quiet or shown)
 
 
 def print_line(result: Any, rest: dict[str, Any]) -> None:
@@ -66,12 +70,12 @@ def print_line(result: Any, rest: dict[str, Any]) -> None:
 
 
 def print_json(value: Any, indent: int | None = None) -> None:
-    """Print a value as JSON, in letters that standard output can write."""
+    """Print a value as JSON; characters that standard output cannot encode are escaped."""
     echo(json.dumps(value, ensure_ascii=not _writes_unicode(), indent=indent))
 
 
 def echo(text: str = "") -> None:
-    """Print a line; what standard output cannot write becomes a backslash and its number."""
+    """Print a line; characters that standard output cannot encode are escaped."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
 
@@ -81,19 +85,19 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [
-            cell.rjust(width) if place in right else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         echo("  ".join(cells).rstrip())
 
 
 def visible(text: str) -> str:
-    """A text on one line: white space but the space, and what cannot be seen, as escapes."""
+    """A text on one line: other white space than the space, and invisible characters, are escaped."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def path_to_write(out: str, endings: Sequence[str]) -> Path:
-    """The file of --out; refused before the work begins, if it is clear that it cannot be written."""
+    """The file of --out, checked before the work begins."""
     path = Path(out)
     if path.suffix not in endings:
         raise InputError(f"--out must end in {', '.join(endings[:-1])} or {endings[-1]}, got {out}")
@@ -106,7 +110,7 @@ def path_to_write(out: str, endings: Sequence[str]) -> Path:
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """Give a file to write beside the one that --out names, and put it in its place at the end."""
+    """Yield a temporary file beside that of --out, and rename it at the end."""
     from ..files import replacing
 
     try:

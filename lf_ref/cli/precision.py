@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .help import command, complete_file, input_option
+from ..command_line import command, complete_file, input_option
 from .options import checkpoint_options, json_option, quietly, threads_option, tokenizer_option
 from .output import echo, print_json, table
 from .texts import document

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .help import command, complete_folder
+from ..command_line import command, complete_folder
 from .options import quietly, source_options
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from ..command_line import COUNT, Number, command
 from ..errors import InputError
-from .help import COUNT, Number, command
 from .options import input_options, length_options, load, model_options
 from .output import answer, answer_lines, echo, table, visible
 from .texts import Lines, argument, document

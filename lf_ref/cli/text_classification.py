@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .help import COUNT, command, input_option
+from ..command_line import COUNT, command, input_option
 from .options import PAIRS, input_options, length_options, load, model_options
 from .output import answer, answer_lines, table, visible
 from .texts import Lines, argument, one_or_lines
@@ -19,7 +19,7 @@ from .texts import Lines, argument, one_or_lines
 @click.option(
     "--function-to-apply",
     type=click.Choice(["sigmoid", "softmax", "none"]),
-    help="Function of the logits (default: as the config of the model says).",
+    help="Function of the logits (default: as in the config of the model).",
 )
 @input_options(PAIRS)
 @length_options

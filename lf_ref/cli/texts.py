@@ -1,4 +1,4 @@
-"""Where the texts of a command come from: its arguments, a file, or the lines of a file."""
+"""The texts of a command: from its arguments, a file, or the lines of a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from ..errors import InputError
 
-# An input, and what else its JSON object holds, which is copied to the output with the answer under this key.
+# An input, and the other keys of its JSON object, which are copied to the output beside the answer under `RESULT`.
 Record = tuple[Any, dict[str, Any]]
 RESULT = "result"
 TEXT = "text"
@@ -20,16 +20,16 @@ TEXT = "text"
 
 @dataclass(frozen=True)
 class Lines:
-    """A file with one text, or one JSON object, on each line; it is read as it is used up."""
+    """A file with one text, or one JSON object, on each line; it is read line by line."""
 
     path: str
 
-    def name(self, place: int) -> str:
-        """How messages call a line, by its place from 0."""
-        return f"line {place + 1} of {_name(self.path)}"
+    def name(self, index: int) -> str:
+        """The name of a line in messages, by its index from 0."""
+        return f"line {index + 1} of {_name(self.path)}"
 
     def count(self) -> int | None:
-        """How many lines there are; None where that is not known before they are read."""
+        """The number of lines; None for standard input, which can be read only once."""
         if not os.path.isfile(self.path):
             return None
         with _opened(self.path) as file:
@@ -42,21 +42,21 @@ class Lines:
             InputError: a line is empty or not UTF-8, or the file cannot be read.
         """
         with _opened(self.path) as file:
-            for place, line in enumerate(file):
-                yield _text(line, self.name(place))
+            for index, line in enumerate(file):
+                yield _text(line, self.name(index))
 
     def records(self, *keys: str) -> Iterator[Record]:
-        """The inputs on the lines, each with what else its JSON object holds.
+        """The inputs of the lines, each with the other keys of its JSON object.
 
-        A line that starts with "{" is a JSON object, whose input is what stands under `keys`; any other line is a text,
-        if one of the keys is "text". Where that is the only key, the input is the text itself.
+        A line that starts with "{" is a JSON object, whose input are the values of `keys`; any other line is a text, if
+        one of the keys is "text". If that is the only key, the input is the text itself.
 
         Raises:
             InputError: a line is empty, not UTF-8 or not JSON, or the file cannot be read; an object has no text; the
                 rest has the key that the answer goes under.
         """
-        for place, line in enumerate(self.texts()):
-            name = self.name(place)
+        for index, line in enumerate(self.texts()):
+            name = self.name(index)
             if TEXT in keys and not line.lstrip().startswith("{"):
                 yield (line if len(keys) == 1 else {TEXT: line}), {}
                 continue
@@ -78,9 +78,9 @@ class Lines:
         Raises:
             InputError: as for `records`; or a line has a second text already.
         """
-        for place, (given, rest) in enumerate(self.records(TEXT, "text_pair")):
+        for index, (given, rest) in enumerate(self.records(TEXT, "text_pair")):
             if second is not None and given.get("text_pair") is not None:
-                raise InputError(f"{self.name(place)} has a text_pair, so there is nothing for --pair to do")
+                raise InputError(f"{self.name(index)} has a text_pair, so there is nothing for --pair to do")
             yield ({**given, "text_pair": second} if second is not None else given), rest
 
 
@@ -96,7 +96,7 @@ def one_or_lines(text: str | None, file: str | None, lines: str | None, what: st
         raise InputError(f"{ways}, only one of them; got {len(given)}")
     if lines is not None:
         return Lines(lines)
-    return document(text, file, what) if given else _piped(ways)
+    return document(text, file, what) if given else piped(ways)
 
 
 def document(text: str | None, file: str | None, what: str = "a text") -> str:
@@ -111,13 +111,13 @@ def document(text: str | None, file: str | None, what: str = "a text") -> str:
     if text is not None:
         return argument(text)
     if file is None:
-        return _piped(ways)
+        return piped(ways)
     with _opened(file) as content:
         return _text(content.read(), _name(file))
 
 
-def _piped(ways: str) -> str:
-    """The text on standard input, where it comes from a file or another command; ways: to give one, for the error."""
+def piped(ways: str) -> str:
+    """The text of standard input, if that is a file or a pipe; ways: the ways to give a text, for the error."""
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError(ways)
     with _opened("-") as content:
@@ -170,7 +170,7 @@ def _text(content: bytes, name: str) -> str:
 
 @contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
-    """The bytes of a file, or of standard input; what goes wrong with them is an InputError."""
+    """The bytes of a file, or of standard input; a failure is an InputError."""
     try:
         if path == "-":
             if sys.stdin is None:

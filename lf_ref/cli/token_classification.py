@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .help import Number, command
+from ..command_line import Number, command
 from .options import length_options, load, model_options, text_options
 from .output import answer, answer_lines, echo, table, visible
 from .texts import TEXT, Lines, one_or_lines

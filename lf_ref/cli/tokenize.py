@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from .help import command, input_option
+from ..command_line import command, input_option
 from .options import PAIRS, checkpoint_options, input_options, quietly, tokenizer_option
-from .output import echo, print_json, print_line, table, visible
+from .output import echo, line_progress, print_json, print_line, table, visible
 from .texts import Lines, argument, one_or_lines
 
 
@@ -51,13 +51,12 @@ def tokenize(
         return {"ids": ids, "tokens": tokenizer.convert_ids_to_tokens(ids), "offsets": offsets}
 
     if isinstance(given, Lines):
-        for place, (item, rest) in enumerate(given.pairs(second)):
-            texts = [
-                check_text(f"the {key} of {given.name(place)}", value)
-                for key, value in item.items()
-                if value is not None
-            ]
-            print_line(encode(*texts), rest)
+        with line_progress("tokenize", given, quiet) as bar:
+            for index, (item, rest) in enumerate(given.pairs(second)):
+                line = given.name(index)
+                texts = [check_text(f"the {key} of {line}", text) for key, text in item.items() if text is not None]
+                print_line(encode(*texts), rest)
+                bar.update()
     elif as_json:
         print_json(encode(given, second))
     else:

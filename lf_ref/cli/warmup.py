@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..command_line import command
 from ..compilation import cached_kernels
-from .help import command
 from .options import checkpoint_options, json_option, quietly
 from .output import echo, print_json, table
 
@@ -50,13 +50,13 @@ def warmup(
 def warm(activation: str, dtypes: list[str]) -> dict[str, Any]:
     """Run tiny models with every kind of token; return which kernels were compiled and which were loaded.
 
-    activation: HF's name of it. Kernels are compiled for types, not for sizes: what a tiny model needs, all need.
+    activation: HF's name of it. Kernels are compiled for dtypes, not for sizes, so a tiny model needs the same ones.
 
     Raises:
         InputError: the compiled kernels cannot be cached.
     """
     start = time.perf_counter()
-    _check_place()
+    _check_cache()
     for dtype in dtypes:
         _run_tiny_model(_tiny_config(activation), dtype)
     kernels, folders = compiled_kernels()
@@ -79,7 +79,7 @@ def _tiny_config(activation: str) -> LongformerConfig:
 
 
 def _run_tiny_model(config: LongformerConfig, dtype: str) -> None:
-    """With local, global and masked tokens, all outputs, and the head that uses most kernels."""
+    """Run a tiny model with local, global and masked tokens, all outputs, and the head that uses most kernels."""
     import numpy as np
 
     from ..checkpoint import expected_shapes
@@ -95,7 +95,7 @@ def _run_tiny_model(config: LongformerConfig, dtype: str) -> None:
 
 
 def compiled_kernels() -> tuple[list[dict[str, Any]], set[str]]:
-    """Every kernel that this process has machine code for, and the folders that keep it."""
+    """The kernels that this process has compiled or loaded, and the folders of their cache."""
     kernels, folders = {}, set()
     for kernel in cached_kernels():
         new = [getattr(key, "args", key) for key in kernel.stats.cache_misses]
@@ -107,8 +107,8 @@ def compiled_kernels() -> tuple[list[dict[str, Any]], set[str]]:
     return [kernels[key] for key in sorted(kernels)], folders
 
 
-def _check_place() -> None:
-    """Refuse to compile what no other process would find, before the wait for it."""
+def _check_cache() -> None:
+    """Check before the compilation that the cache can be written, so that other processes find the kernels."""
     from numba.core import config
 
     from ..errors import InputError

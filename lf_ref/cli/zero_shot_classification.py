@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .help import command
+from ..command_line import command
 from .options import length_options, load, model_options, text_options
 from .output import answer, answer_lines, table, visible
 from .texts import TEXT, Lines, argument, one_or_lines

@@ -1,4 +1,4 @@
-"""What every model class shares: config and weights, loading and saving, the choice of engine."""
+"""The base of all model classes: config and weights, loading and saving, the choice of engine."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class LongformerPreTrainedModel(HFMethods):
 
     head: str = "encoder"
     _observer: Observer | None = None
-    own_options: ClassVar[tuple[str, ...]] = ()  # what a class takes beyond the arguments of this one
+    own_options: ClassVar[tuple[str, ...]] = ()  # further arguments of a class
 
     def __init__(
         self,
@@ -119,20 +119,20 @@ class LongformerPreTrainedModel(HFMethods):
         Args:
             name: the folder or repository id. A folder, or a repository that is completely cached, is read without
                 any network call.
-            config: in place of the checkpoint's own `config.json`; or the name of a checkpoint that has it.
+            config: replaces the checkpoint's own `config.json`; or the name of a checkpoint whose config to use.
             dtype: as for the class; None for "int8" where `lf-ref quantize` made the checkpoint, else for "float32";
                 "auto" for that of the file, with float32 for float16.
             backend: as for the class.
             num_threads: as for the class, threads of a call.
             revision: of a Hub repository: a branch, tag, commit hash or "refs/pr/N"; "main" by default.
-            cache_dir: huggingface_hub's cache, where it is not the usual one.
+            cache_dir: huggingface_hub's cache, if not the usual one.
             token: the Hub's, for private repositories; by default that of the login.
-            local_files_only: never ask the Hub. `HF_HUB_OFFLINE=1` does the same.
+            local_files_only: send no request to the Hub. `HF_HUB_OFFLINE=1` does the same.
             subfolder: of the folder or repository, where the files are.
-            force_download: ask the Hub also for what the cache holds.
+            force_download: download files again, also those in the cache.
             use_safetensors: True for safetensors only, False for torch files only; by default safetensors go first.
-            variant: "fp16", say, for `model.fp16.safetensors`, where a checkpoint holds its weights more than once.
-            state_dict: weights in place of the checkpoint's, which need not have any then.
+            variant: such as "fp16" for `model.fp16.safetensors`, if a checkpoint has several files of weights.
+            state_dict: weights that replace the checkpoint's, which then needs none.
             strict: as for the class, whether weights that it does not use are an error.
             options: fields of the config to replace, such as `attention_window=64`; further arguments of the class.
 
@@ -181,7 +181,7 @@ class LongformerPreTrainedModel(HFMethods):
         Raises:
             ConfigError: the config was changed to what cannot be.
             CheckpointError: the weights of state_dict do not fit the model.
-            InputError: state_dict is no mapping.
+            InputError: state_dict is not a mapping.
         """
         weights = self.weights
         if state_dict is not None:
@@ -237,11 +237,11 @@ class LongformerPreTrainedModel(HFMethods):
     def _encode(
         self, inputs: Inputs, given: Mapping[str, Any], wanted: tuple[Array, Array] | None = None
     ) -> tuple[Array, Encoded]:
-        """Run the encoder on the engine that was chosen.
+        """Run the encoder on the chosen backend.
 
-        given: the arguments of the call, which say what to keep. wanted: rows and positions of the tokens whose last
-        hidden state is asked for; None for all.
-        Returns these, [n, hidden] or [rows, seq, hidden], and what else was asked for.
+        given: the arguments of the call, which select the optional outputs. wanted: rows and positions of the tokens
+        whose last hidden state is needed; None for all.
+        Returns these states, [n, hidden] or [rows, seq, hidden], and the optional outputs.
         """
         config, weights, observer = self.config, self.weights, self._observer
         if observer is not None:
@@ -254,11 +254,11 @@ class LongformerPreTrainedModel(HFMethods):
             encoded = encode_with_reference(inputs, weights, config, keep_hidden, keep_attentions, observer)
         else:
             # Outputs of every layer, and an observer, need every token.
-            places = None
+            indices = None
             if wanted is not None and not keep_hidden and not keep_attentions and observer is None:
-                places = wanted[0] * inputs.visible.shape[1] + wanted[1]
-            encoded = encode(inputs, weights, config, self._kernels, places, keep_hidden, keep_attentions, observer)
-            if places is not None:
+                indices = wanted[0] * inputs.visible.shape[1] + wanted[1]
+            encoded = encode(inputs, weights, config, self._kernels, indices, keep_hidden, keep_attentions, observer)
+            if indices is not None:
                 return encoded.last_hidden_state, encoded
         hidden = encoded.last_hidden_state
         return hidden if wanted is None else hidden[wanted], encoded
@@ -272,7 +272,7 @@ class LongformerPreTrainedModel(HFMethods):
         self, kind: type[Output], encoded: Encoded, return_dict: bool | None, **fields: Any
     ) -> Output | tuple[Any, ...]:
         """The output record, or its tuple where `return_dict` (by default the config's) is False."""
-        output = kind(**fields, **encoded.asked_for())
+        output = kind(**fields, **encoded.optional_fields())
         wanted = self.config.return_dict if return_dict is None else return_dict
         return output if wanted else output.to_tuple()
 

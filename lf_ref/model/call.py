@@ -1,4 +1,4 @@
-"""The arguments of a model's call, each named once: what the classes share, and what each takes besides."""
+"""The arguments of a model's call, each named once: those of all classes, and those of single ones."""
 
 from __future__ import annotations
 
@@ -44,23 +44,23 @@ class _Places(TypedDict, total=False):
 
 
 class EncoderInputs(_Tokens, _Kept, total=False):
-    """What `LongformerModel` takes."""
+    """Arguments of `LongformerModel`."""
 
 
 class LabelledInputs(_Tokens, _Labels, _Kept, total=False):
-    """What the classifiers of texts and of tokens take."""
+    """Arguments of the classifiers of texts and of tokens."""
 
 
 class MaskedLMInputs(LabelledInputs, _Places, total=False):
-    """What `LongformerForMaskedLM` takes."""
+    """Arguments of `LongformerForMaskedLM`."""
 
 
 class AnswerInputs(_Tokens, _Answers, _Kept, total=False):
-    """What `LongformerForQuestionAnswering` takes."""
+    """Arguments of `LongformerForQuestionAnswering`."""
 
 
 class ChoiceInputs(TypedDict, total=False):
-    """What `LongformerForMultipleChoice` takes, in HF's order for this class."""
+    """Arguments of `LongformerForMultipleChoice`, in HF's order for this class."""
 
     input_ids: Given
     token_type_ids: Given
@@ -73,18 +73,20 @@ class ChoiceInputs(TypedDict, total=False):
     output_hidden_states: bool | None
 
 
-def call_with(inputs: type[Any], places: int) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
-    """Write out the signature of a call, `(self, *args, return_dict, **inputs)`, and hand it all inputs by name.
+def call_with(
+    inputs: type[Any], positional: int
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """Give a call `(self, *args, return_dict, **inputs)` an explicit signature, and pass it all inputs by name.
 
-    inputs: the typed dictionary of what the call takes; the first `places` also by place.
+    inputs: the typed dictionary of the arguments; the first `positional` of them may be passed by position.
     """
     names = list(inputs.__annotations__)
     order = [*names[: names.index("output_hidden_states") + 1], "return_dict"]
     order += [name for name in names if name not in order]
-    by_place = names[:places]
+    by_position = names[:positional]
 
     def parameter(name: str) -> inspect.Parameter:
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if name in by_place else inspect.Parameter.KEYWORD_ONLY
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if name in by_position else inspect.Parameter.KEYWORD_ONLY
         flag = name.startswith(("output_", "return_"))
         return inspect.Parameter(name, kind, default=None, annotation="bool | None" if flag else "ArrayLike | None")
 
@@ -93,10 +95,10 @@ def call_with(inputs: type[Any], places: int) -> Callable[[Callable[Parameters, 
 
         @wraps(function)
         def call(*args: Parameters.args, **given: Parameters.kwargs) -> Result:
-            named: dict[str, Any] = dict(zip(by_place, args[1:], strict=False))
+            named: dict[str, Any] = dict(zip(by_position, args[1:], strict=False))
             twice = named.keys() & given.keys()
             if twice:
-                raise InputError(f"{', '.join(sorted(twice))} is given twice, by place and by name")
+                raise InputError(f"{', '.join(sorted(twice))} is given twice, by position and by name")
             return function(args[0], **{**named, **given})  # type: ignore[arg-type]
 
         self_ = own.parameters["self"]

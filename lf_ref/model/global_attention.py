@@ -1,6 +1,6 @@
-"""Where global attention goes: masks to pass as `global_attention_mask`, and the default of each of HF's heads.
+"""Masks of global attention, to pass as `global_attention_mask`, and the default of each of HF's heads.
 
-Beltagy et al. 2020, section 3.1, says which tokens a task makes global.
+Beltagy et al. 2020, section 3.1, defines which tokens a task makes global.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def after_question(input_ids: ArrayLike, sep_token_id: int = 2) -> Array:
 
 @accepts_names()
 def on_token_ids(input_ids: ArrayLike, token_ids: ArrayLike) -> Array:
-    """Global attention wherever one of `token_ids` stands.  # int (..., seq), int (n,) -> int64 (..., seq)
+    """Global attention on every token whose id is in `token_ids`.  # int (..., seq), int (n,) -> int64 (..., seq)
 
     Raises:
         InputError: the rows are not of one length, or have no token; token_ids are no integers.
@@ -70,7 +70,7 @@ def on_token_ids(input_ids: ArrayLike, token_ids: ArrayLike) -> Array:
 
 @accepts_names()
 def on_positions(input_ids: ArrayLike, positions: ArrayLike) -> Array:
-    """Global attention at these places of every row, counted from 0; negative ones count from the end.
+    """Global attention at these positions of every row, from 0; negative ones count from the end.
 
     input_ids: int (..., seq); positions: int (n,), or a scalar. Returns int64 (..., seq).
 
@@ -78,16 +78,16 @@ def on_positions(input_ids: ArrayLike, positions: ArrayLike) -> Array:
         InputError: the rows are not of one length, or have no token; a position lies outside the sequence.
     """
     mask: Array = np.zeros(_ids(input_ids).shape, np.int64)
-    places = np.atleast_1d(as_array("positions", positions))
+    indices = np.atleast_1d(as_array("positions", positions))
     length = mask.shape[-1]
-    if len(places) == 0:
+    if len(indices) == 0:
         return mask
-    if places.dtype.kind not in "iu" or places.ndim != 1:
-        raise InputError(f"positions must be integers (n,), got {places.dtype} of shape {places.shape}")
-    outside = places[(places < -length) | (places >= length)]
+    if indices.dtype.kind not in "iu" or indices.ndim != 1:
+        raise InputError(f"positions must be integers (n,), got {indices.dtype} of shape {indices.shape}")
+    outside = indices[(indices < -length) | (indices >= length)]
     if len(outside):
         raise InputError(f"position {outside[0]} lies outside the sequence of {length} tokens")
-    mask[..., places] = 1
+    mask[..., indices] = 1
     return mask
 
 

@@ -15,7 +15,7 @@ from .base import LongformerPreTrainedModel
 from .call import AnswerInputs, ChoiceInputs, EncoderInputs, Given, LabelledInputs, MaskedLMInputs, call_with
 from .global_attention import after_question, on_first_token, on_question
 from .hf_methods import CALL, check_state_dict
-from .inputs import check_places
+from .inputs import check_positions
 from .losses import answer_loss, classification_loss, token_loss
 from .outputs import (
     LongformerBaseModelOutputWithPooling,
@@ -49,7 +49,7 @@ class _HeadModel(LongformerPreTrainedModel):
 
 @accepts(call=CALL, forward=CALL)
 class LongformerModel(LongformerPreTrainedModel):
-    """The encoder, with a pooler on the first token where the checkpoint has one.
+    """The encoder, with a pooler on the first token if the checkpoint has one.
 
     add_pooling_layer: True demands the pooler's weights, False leaves the pooler out, None (default) uses it where
     its weights are there. `pooler_output` is None without it; it is never made up. options: as for
@@ -84,7 +84,7 @@ class LongformerModel(LongformerPreTrainedModel):
     @overload
     def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[EncoderInputs]) -> Values: ...
 
-    @call_with(EncoderInputs, places=3)
+    @call_with(EncoderInputs, positional=3)
     def __call__(
         self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[EncoderInputs]
     ) -> LongformerBaseModelOutputWithPooling | Values:
@@ -98,14 +98,14 @@ class LongformerModel(LongformerPreTrainedModel):
             token_type_ids: int (batch, seq), zeros by default.
             position_ids: int (batch, seq), counted from the input by default, padding left out.
             inputs_embeds: float (batch, seq, hidden), word vectors in place of input_ids.
-            output_attentions, output_hidden_states: keep those of every layer; as the config says by default.
-            return_dict: False for a tuple in place of the record; as the config says by default.
+            output_attentions, output_hidden_states: return those of every layer; by default as in the config.
+            return_dict: False for a tuple instead of the record; by default as in the config.
 
         Returns:
             The record of HF's class; float arrays of the model's dtype, last_hidden_state (batch, seq, hidden).
 
         Raises:
-            InputError: an argument does not fit; it is named with the value and its place.
+            InputError: an argument does not fit; the message names it, with the value and its position.
             ConfigError: the config was changed to what cannot be.
         """
         batch = self._check(inputs)
@@ -137,7 +137,7 @@ class LongformerForMaskedLM(_HeadModel):
     @overload
     def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[MaskedLMInputs]) -> Values: ...
 
-    @call_with(MaskedLMInputs, places=3)
+    @call_with(MaskedLMInputs, positional=3)
     def __call__(
         self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[MaskedLMInputs]
     ) -> LongformerMaskedLMOutput | Values:
@@ -148,8 +148,8 @@ class LongformerForMaskedLM(_HeadModel):
             and the labels, if any, int (n,). At 4096 tokens and 50265 words all logits are 0.8 GB in float32.
         """
         batch = self._check(inputs)
-        places = inputs.get("logits_at")
-        chosen = None if places is None else check_places("logits_at", places, batch.visible.shape)
+        positions = inputs.get("logits_at")
+        chosen = None if positions is None else check_positions("logits_at", positions, batch.visible.shape)
         shape = batch.shape if chosen is None else chosen[0].shape
         loss_of = token_loss(inputs.get("labels"), shape, self.config.vocab_size)
         with self._hold_blas():
@@ -174,7 +174,7 @@ class LongformerForSequenceClassification(_HeadModel):
     @overload
     def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[LabelledInputs]) -> Values: ...
 
-    @call_with(LabelledInputs, places=3)
+    @call_with(LabelledInputs, positional=3)
     def __call__(
         self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[LabelledInputs]
     ) -> LongformerSequenceClassifierOutput | Values:
@@ -214,7 +214,7 @@ class LongformerForTokenClassification(_HeadModel):
     @overload
     def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[LabelledInputs]) -> Values: ...
 
-    @call_with(LabelledInputs, places=3)
+    @call_with(LabelledInputs, positional=3)
     def __call__(
         self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[LabelledInputs]
     ) -> LongformerTokenClassifierOutput | Values:
@@ -247,11 +247,11 @@ class LongformerForQuestionAnswering(_HeadModel):
     @overload
     def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[AnswerInputs]) -> Values: ...
 
-    @call_with(AnswerInputs, places=3)
+    @call_with(AnswerInputs, positional=3)
     def __call__(
         self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[AnswerInputs]
     ) -> LongformerQuestionAnsweringModelOutput | Values:
-        """Score where the answer starts and ends; arguments and errors as `LongformerModel`.
+        """Score each token as start and as end of the answer; arguments and errors as `LongformerModel`.
 
         Global attention is on every token before the first separator by default, which needs input_ids with exactly
         three separators a row: `<s> question </s></s> document </s>`.
@@ -294,7 +294,7 @@ class LongformerForMultipleChoice(_HeadModel):
     @overload
     def __call__(self, *args: Given, return_dict: Literal[False], **inputs: Unpack[ChoiceInputs]) -> Values: ...
 
-    @call_with(ChoiceInputs, places=4)
+    @call_with(ChoiceInputs, positional=4)
     def __call__(
         self, *args: Given, return_dict: bool | None = None, **inputs: Unpack[ChoiceInputs]
     ) -> LongformerMultipleChoiceModelOutput | Values:

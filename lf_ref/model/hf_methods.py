@@ -1,4 +1,4 @@
-"""What HF's models offer besides a call, as far as it means something here, and what to do about the rest."""
+"""HF's methods and attributes of models that have a meaning here, and the alternatives to the others."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FROM_PRETRAINED: HFNames = {
     "quantization_config": Fixed((None,), _INT8),
     "load_in_8bit": Fixed((False, None), _INT8),
     "load_in_4bit": Fixed((False, None), _INT8),
-    "output_loading_info": Fixed((False,), "in a model that loads nothing is missing; a warning names what is unused"),
+    "output_loading_info": Fixed((False,), "a loaded model has no missing weights; a warning names unused ones"),
     "low_cpu_mem_usage": Ignored("weights are mapped into memory, and read when they are used"),
     "_fast_init": Ignored("nothing is initialized"),
     "use_flash_attention_2": Fixed((False, None), "there is one attention, the paper's, computed by kernels"),
@@ -197,7 +197,7 @@ class HFMethods(metaclass=HFNamed):
 
     @property
     def device(self) -> Device:
-        """Where the model runs: "cpu"."""
+        """The device of the model: "cpu"."""
         return Device("cpu")
 
     @property
@@ -233,7 +233,7 @@ class HFMethods(metaclass=HFNamed):
         return self
 
     def float(self: Self) -> Self:
-        """The model itself, where it is float32, as in HF.
+        """The model itself, if it is float32, as in HF.
 
         Raises:
             InputError: it is not.
@@ -241,7 +241,7 @@ class HFMethods(metaclass=HFNamed):
         return self.to(dtype="float32")
 
     def to(self: Self, device: Any = None, dtype: Any = None, non_blocking: bool = False, copy: bool = False) -> Self:
-        """The model itself, where that is what is asked for, as in HF.
+        """The model itself, if the argument matches it, as in HF.
 
         device: "cpu", or a dtype; dtype: that of the model; non_blocking, copy: change nothing.
 

@@ -1,4 +1,4 @@
-"""The door of the model: every argument of a call is checked here, once, and turned into what the engines take."""
+"""Check every argument of a call once, and convert it to the inputs of the backends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Inputs:
 
     shape: as it came, (batch, seq) or (batch, choices, seq). input_ids: int (rows, seq), or None where inputs_embeds,
     float (rows, seq, hidden), were given. position_ids, token_type_ids: int (rows, seq). visible, is_global: bool
-    (rows, seq); what is global is visible.
+    (rows, seq); a global token is visible.
     """
 
     shape: tuple[int, ...]
@@ -37,12 +37,12 @@ class Inputs:
     is_global: Array
 
 
-def words(inputs: Inputs, table: Array, places: Array) -> Array:
-    """The word vectors of some places of the flat batch, as a new array.  # [vocab, hidden], [n] -> [n, hidden]"""
+def words(inputs: Inputs, table: Array, indices: Array) -> Array:
+    """The word embeddings at flat indices into the batch, as a new array.  # [vocab, hidden], [n] -> [n, hidden]"""
     if inputs.inputs_embeds is not None:
-        return inputs.inputs_embeds.reshape(-1, table.shape[1])[places].astype(table.dtype, copy=False)
+        return inputs.inputs_embeds.reshape(-1, table.shape[1])[indices].astype(table.dtype, copy=False)
     assert inputs.input_ids is not None  # check_inputs lets only one of the two be missing
-    return table[inputs.input_ids.ravel()[places]]
+    return table[inputs.input_ids.ravel()[indices]]
 
 
 def check_inputs(
@@ -59,7 +59,7 @@ def check_inputs(
 ) -> Inputs:
     """Check the arguments of a call against the config and each other.
 
-    axes: what the dimensions of input_ids are called. default_global: gives the global attention mask, where none came,
+    axes: the names of the dimensions of input_ids. default_global: returns the global attention mask if none is given,
     for the shape and the checked ids (None with inputs_embeds).
 
     Raises:
@@ -138,7 +138,7 @@ def _for_each_row(name: str, array: Array, shape: tuple[int, ...], axes: tuple[s
 
 
 def _count_positions(config: LongformerConfig, ids: Array | None, shape: tuple[int, ...]) -> Array:
-    """Positions start at pad + 1, and padding stays at pad: fairseq, where RoBERTa comes from, reserves 0 ... pad."""
+    """Positions start at pad + 1, and padding stays at pad: fairseq, the origin of RoBERTa, reserves 0 ... pad."""
     pad = config.pad_token_id
     if ids is None:
         positions = np.broadcast_to(np.arange(pad + 1, pad + 1 + shape[-1]), shape)
@@ -157,30 +157,30 @@ def _count_positions(config: LongformerConfig, ids: Array | None, shape: tuple[i
     return positions
 
 
-def check_places(name: str, value: ArrayLike, shape: tuple[int, ...]) -> tuple[Array, Array]:
+def check_positions(name: str, value: ArrayLike, shape: tuple[int, ...]) -> tuple[Array, Array]:
     """Pairs of row and position as two index arrays.  # int (n, 2) -> int64 (n,), int64 (n,)
 
     Raises:
         InputError: it is not of pairs, or one lies outside the batch.
     """
-    places = as_array(name, value)
-    if places.dtype.kind not in "iu" or places.ndim != 2 or places.shape[1] != 2:
+    positions = as_array(name, value)
+    if positions.dtype.kind not in "iu" or positions.ndim != 2 or positions.shape[1] != 2:
         raise InputError(
-            f"{name} must be integers (n, 2), row and position, got {places.dtype} of shape {places.shape}"
+            f"{name} must be integers (n, 2), row and position, got {positions.dtype} of shape {positions.shape}"
         )
-    outside = (places < 0) | (places >= np.array(shape))
+    outside = (positions < 0) | (positions >= np.array(shape))
     if outside.any():
         index = int(np.argwhere(outside)[0, 0])
         raise InputError(
-            f"{name}[{index}] is {places[index].tolist()}, outside the batch of shape {shape} (batch, seq)"
+            f"{name}[{index}] is {positions[index].tolist()}, outside the batch of shape {shape} (batch, seq)"
         )
-    places = places.astype(np.int64, copy=False)
-    return places[:, 0], places[:, 1]
+    positions = positions.astype(np.int64, copy=False)
+    return positions[:, 0], positions[:, 1]
 
 
-def row_name(place: Sequence[int]) -> str:
-    """How a message calls a row: "row 3", or "row 3 (choice 1)" where the batch has choices."""
-    row, *choice = place
+def row_name(at: Sequence[int]) -> str:
+    """The name of a row in messages: "row 3", or "row 3 (choice 1)" if the batch has choices."""
+    row, *choice = at
     return f"row {row}" + (f" (choice {choice[0]})" if choice else "")
 
 
@@ -210,7 +210,7 @@ def as_array(name: str, value: Any) -> Array:
         InputError: it is ragged, or not numeric.
     """
     if isinstance(value, Mapping):
-        raise InputError(f"{name} is a mapping; pass what is in it: model(**inputs)")
+        raise InputError(f"{name} is a mapping; unpack it: model(**inputs)")
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:  # ragged nested lists; a tensor of torch on a GPU
@@ -234,11 +234,11 @@ def _mask(name: str, value: Any, shape: tuple[int, ...], axes: tuple[str, ...]) 
         raise InputError(f"{name} must hold 0 and 1, got dtype {array.dtype}")
     wrong = (array != 0) & (array != 1)
     if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
         hint = ""
-        if name == "attention_mask" and array[place] == 2:
+        if name == "attention_mask" and array[at] == 2:
             hint = "; AllenAI's 2 for a global token is a 1 in global_attention_mask here"
-        raise InputError(f"{name}[{', '.join(map(str, place))}] is {array[place]}, must be 0 or 1{hint}")
+        raise InputError(f"{name}[{', '.join(map(str, at))}] is {array[at]}, must be 0 or 1{hint}")
     return array.astype(bool)
 
 

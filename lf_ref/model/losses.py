@@ -1,4 +1,4 @@
-"""The losses that a call computes where labels are given, chosen and averaged as HF does."""
+"""The losses of calls with labels, selected and averaged as in HF."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ IGNORED = -100  # torch's ignore_index
 
 
 def cross_entropy(logits: Array, labels: Array, ignored: int = IGNORED) -> Array:
-    """Mean of -log softmax(logits)[label] over the labels that are not ignored; NaN where all are, as in torch.
+    """Mean of -log softmax(logits)[label] over the labels that are not ignored; NaN if all are, as in torch.
 
     logits: float (n, classes); labels: int (n,). Returns a scalar of the dtype of logits.
     """
-    kept = labels != ignored
-    if not kept.any():
+    used = labels != ignored
+    if not used.any():
         return np.asarray(np.nan, logits.dtype)
-    chosen, labels = logits[kept], labels[kept]
+    chosen, labels = logits[used], labels[used]
     shifted = chosen - chosen.max(axis=1, keepdims=True)
     log_total = np.log(np.exp(shifted).sum(axis=1))
     return np.asarray((log_total - shifted[np.arange(len(labels)), labels]).mean(), logits.dtype)
 
 
 def no_loss(logits: Any) -> None:
-    """What there is without labels."""
+    """No loss: there are no labels."""
 
 
 def token_loss(labels: ArrayLike | None, shape: tuple[int, ...], classes: int) -> Loss:
@@ -107,7 +107,7 @@ def _squared_error(logits: Array, target: Array) -> Array:
 
 
 def _binary_cross_entropy(logits: Array, target: Array) -> Array:
-    """Of a logit, in the form that cannot overflow."""
+    """The binary cross-entropy of logits, in a form that cannot overflow."""
     return np.maximum(logits, 0) - logits * target + np.log1p(np.exp(-np.abs(logits)))
 
 

@@ -18,6 +18,6 @@ class Observer(Protocol):
         """One intermediate by HF's module name: of one row of the batch, [seq, ...], or [batch, ...] of all.
 
         The reference implementation reports scores, probabilities and context head by head, in order, and continues
-        with what is returned: the array itself, or one of its shape and dtype. The fast kernels ignore what is
-        returned, and may overwrite the array afterwards.
+        with the returned array: the same one, or another of its shape and dtype. The fast kernels ignore the returned
+        array, and may overwrite the given one afterwards.
         """

@@ -1,4 +1,4 @@
-"""What a forward returns: HF's output classes with NumPy arrays in them."""
+"""The outputs of a forward pass: HF's output classes, with NumPy arrays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Arrays = tuple[Array, ...]
 class ModelOutput(dict[str, Any]):
     """A record that also answers as HF's does: `output.logits`, `output["logits"]`, `output[0]`, `output[:2]`.
 
-    Fields that are None do not count: they have no index, no key and no place in `to_tuple()`. It is a dict, so
+    Fields that are None do not count: they have no index and no key, and are not in `to_tuple()`. It is a dict, so
     iterating yields the names of the fields, as HF's does; `loss, logits = output.to_tuple()` unpacks the values.
     """
 
@@ -131,7 +131,7 @@ class LongformerMultipleChoiceModelOutput(_LogitsOutput):
 @accepts()
 @dataclass(eq=False)
 class LongformerQuestionAnsweringModelOutput(ModelOutput):
-    """Scores of where an answer starts and ends, and the rest as `LongformerBaseModelOutput`.
+    """Scores of the start and the end of an answer, and the rest as `LongformerBaseModelOutput`.
 
     loss: float scalar, where both positions were given. start_logits, end_logits: float (batch, seq).
     """

@@ -229,7 +229,7 @@ def pipeline(
             loading["config"] = config
     if isinstance(model, LongformerPreTrainedModel):
         if loading:
-            raise InputError(f"{', '.join(loading)}: the model is loaded already; say this when loading it")
+            raise InputError(f"{', '.join(loading)}: the model is loaded already; pass this when loading it")
     elif model is None or model == DEMO:
         check_demo(kind)
     elif config is None:

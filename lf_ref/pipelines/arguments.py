@@ -1,4 +1,4 @@
-"""The types of what the pipelines take, for type checkers: the options of each task, and what `pipeline` takes besides.
+"""Types of the arguments of pipelines, for type checkers: the options of each task, and the arguments of `pipeline`.
 
 Names and types are those of the options' own classes and of `pipeline`, which a test compares.
 """
@@ -13,7 +13,7 @@ from ..config_rules import Label
 
 
 class Building(TypedDict, total=False):
-    """What `pipeline` takes for every task, by name."""
+    """Arguments of `pipeline` for every task, by name."""
 
     revision: str | None
     cache_dir: str | os.PathLike[str] | None
@@ -43,7 +43,7 @@ class FillMaskArguments(Arguments, total=False):
 
 
 class PoolingArguments(Arguments, total=False):
-    """The options of feature-extraction, but for return_tensors, which decides what comes back."""
+    """The options of feature-extraction, but for return_tensors, which decides the type of the result."""
 
     pooling: str
 
@@ -111,28 +111,28 @@ class MultipleChoiceArguments(Arguments, total=False):
 
 
 class FillMaskBuilding(Building, FillMaskArguments, total=False):
-    """What `pipeline` takes for fill-mask."""
+    """Arguments of `pipeline` for fill-mask."""
 
 
 class FeatureExtractionBuilding(Building, FeatureExtractionArguments, total=False):
-    """What `pipeline` takes for feature-extraction."""
+    """Arguments of `pipeline` for feature-extraction."""
 
 
 class TextClassificationBuilding(Building, TextClassificationArguments, total=False):
-    """What `pipeline` takes for text-classification."""
+    """Arguments of `pipeline` for text-classification."""
 
 
 class ZeroShotClassificationBuilding(Building, ZeroShotClassificationArguments, total=False):
-    """What `pipeline` takes for zero-shot-classification."""
+    """Arguments of `pipeline` for zero-shot-classification."""
 
 
 class TokenClassificationBuilding(Building, TokenClassificationArguments, total=False):
-    """What `pipeline` takes for token-classification."""
+    """Arguments of `pipeline` for token-classification."""
 
 
 class QuestionAnsweringBuilding(Building, QuestionAnsweringArguments, total=False):
-    """What `pipeline` takes for question-answering."""
+    """Arguments of `pipeline` for question-answering."""
 
 
 class MultipleChoiceBuilding(Building, MultipleChoiceArguments, total=False):
-    """What `pipeline` takes for multiple-choice."""
+    """Arguments of `pipeline` for multiple-choice."""

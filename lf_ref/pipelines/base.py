@@ -1,6 +1,6 @@
-"""What every pipeline shares: one input or many, rows in batches by length, results in the order of the inputs.
+"""The base of all pipelines: one input or many, rows in batches by length, results in the order of the inputs.
 
-How they are called, and what they give, is as in HF's pipelines; what differs is said at each.
+Calls and results are those of HF's pipelines; each class describes its differences.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .texts import check_text, ordered, what_to_write
 Chosen = TypeVar("Chosen", bound=Options)
 Name = Callable[[int], str]
 
-# What is read ahead from an iterator, so that texts of one length can go together: so many batches, or so many inputs.
+# Inputs to read ahead from an iterator, so that texts of similar length share a batch: in batches, and in inputs.
 _BATCHES_AHEAD, _INPUTS_AHEAD = 16, 1024
 
 _ONE_DEVICE = Fixed((None, -1, "cpu", "cpu:0"), "there is only the CPU here, so leave it out")
@@ -45,7 +45,7 @@ BUILDING: HFNames = {
     "processor": _TEXTS_ONLY,
     "modelcard": Fixed((None,), "leave it out: lf_ref writes no model cards"),
     "binary_output": Fixed((False,), "leave it out: results are plain Python values"),
-    "args_parser": Fixed((), "leave it out: inputs are given as the task's call says"),
+    "args_parser": Fixed((), "leave it out: pass inputs as the call of the task takes them"),
 }
 _STEPS = "call the pipeline, or for the steps by themselves pipe.tokenizer(...) and pipe.model(...)"
 _HINTS = {
@@ -70,9 +70,9 @@ _HINTS = {
 
 @dataclass
 class Prepared:
-    """One input on its way to an answer: its rows for the model, and what each row gave once it has run.
+    """One input in progress: its rows for the model, and the output of each row once it has run.
 
-    item: what the answer is made from besides. name: how messages call the input.
+    item: the checked input. name: names it in messages.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Prepared:
 
 
 @accepts(
-    init={**BUILDING, **{name: Fixed((None,), "say it when loading the model") for name in ("dtype", "torch_dtype")}},
+    init={**BUILDING, **{name: Fixed((None,), "pass it when loading the model") for name in ("dtype", "torch_dtype")}},
     save_pretrained=SAVE_PRETRAINED,
     predict={"X": Alias("inputs")},
     transform={"X": Alias("inputs")},
@@ -150,12 +150,12 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
 
     @property
     def device(self) -> Device:
-        """Where the model runs: "cpu"."""
+        """The device of the model: "cpu"."""
         return self.model.device
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The model's, of its results."""
+        """The dtype of the model and of its results."""
         return self.model.dtype
 
     torch_dtype = dtype
@@ -167,7 +167,7 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         """Write the model and the tokenizer into the folder save_directory, for HF to read too.
 
         Raises:
-            ConfigError: the config was changed to what cannot be.
+            ConfigError: the config was changed to invalid values.
             CheckpointError: the folder cannot be written.
         """
         self.model.save_pretrained(save_directory)
@@ -187,7 +187,7 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         inputs: as the task has them; options: of the task, for this call.
 
         Raises:
-            InputError: an input or an option does not fit; inputs of a list are named by their place, from 0.
+            InputError: an input or an option does not fit; inputs of a list are named by their index, from 0.
             CheckpointError: the model's weights are such that it gives NaN or infinity.
         """
         raise NotImplementedError
@@ -197,7 +197,7 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
 
         Args:
             inputs: may be endless.
-            name: how a message calls an input, by its place from 0.
+            name: names an input in messages, by its index from 0.
             options: of the task.
 
         Raises:
@@ -206,7 +206,7 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         several = self._several(inputs, "a list or an iterator of inputs")
         return self._stream(iter(several), self._choose(options), name or self._name)
 
-    # --- what a task says about itself ------------------------------------------------------------------------------
+    # --- to be defined by each task ----------------------------------------------------------------------------------
 
     def _is_one(self, inputs: Any) -> bool:
         """Whether this is a single input, and not a collection of them."""
@@ -221,19 +221,19 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         raise NotImplementedError
 
     def _run(self, batch: Batch, options: Chosen) -> Iterable[Any]:
-        """Run the model: what is found for each row, no larger than the answer needs."""
+        """Run the model, and return for each row the part of its output that the answer needs."""
         raise NotImplementedError
 
     def _finish(self, prepared: Prepared, options: Chosen) -> Any:
-        """The result for one input, from what was found for its rows."""
+        """The result for one input, from the outputs of its rows."""
         raise NotImplementedError
 
     def _call(self, **inputs: Any) -> Any:
-        """The output record of the model, with nothing in it that its config may ask for besides.
+        """The output record of the model, without the optional outputs that its config may request.
 
         Raises:
-            CheckpointError: a value is NaN or infinity, of which no answer can be made. (One of -infinity can: a bias
-                that rules something out.)
+            CheckpointError: a value is NaN or infinity, so there is no answer. (-infinity is valid: a bias that
+                excludes a label.)
         """
         model: Any = self.model  # each class has a call of its own
         output = model(**inputs, output_attentions=False, output_hidden_states=False, return_dict=True)
@@ -249,8 +249,8 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
     def _choose(self, given: Mapping[str, Any]) -> Chosen:
         return self.options_class(**{**self.defaults, **read(self.options_class, self.task, given)})
 
-    def _name(self, place: int) -> str:
-        return f"text {place}"
+    def _name(self, index: int) -> str:
+        return f"text {index}"
 
     def _answer(self, inputs: Any, options: Chosen) -> Any:
         if self._is_one(inputs):
@@ -259,7 +259,7 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         if isinstance(several, Iterator):
             return self._stream(several, options, self._name)
         return self._answer_all(
-            [self._prepare(self._name(place), given, options) for place, given in enumerate(several)], options
+            [self._prepare(self._name(position), given, options) for position, given in enumerate(several)], options
         )
 
     def _several(self, inputs: Any, wanted: str) -> Sequence[Any] | Iterator[Any]:
@@ -278,19 +278,19 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
             return self._run_all(prepared, options, bar)
 
     def _run_all(self, prepared: list[Prepared], options: Chosen, bar: Any) -> list[Any]:
-        """Run all rows of all inputs, those of one length together, and finish each input when its last row is in."""
-        owners = [(place, index) for place, one in enumerate(prepared) for index in range(len(one.rows))]
+        """Run all rows of all inputs, similar lengths together, and finish each input after its last row."""
+        owners = [(position, index) for position, one in enumerate(prepared) for index in range(len(one.rows))]
         left = [len(one.rows) for one in prepared]
         results: list[Any] = [None] * len(prepared)
-        rows = [prepared[place].rows[index] for place, index in owners]
+        rows = [prepared[position].rows[index] for position, index in owners]
         for batch in batches(rows, self.batch_tokens, self.model.config.pad_token_id):
-            for number, found in zip(batch.places, self._run(batch, options), strict=True):
-                place, index = owners[number]
-                prepared[place].findings[index] = found
-                left[place] -= 1
-                if not left[place]:
-                    results[place] = self._finish(prepared[place], options)
-                    prepared[place] = replace(prepared[place], findings=[])
+            for number, found in zip(batch.indices, self._run(batch, options), strict=True):
+                position, index = owners[number]
+                prepared[position].findings[index] = found
+                left[position] -= 1
+                if not left[position]:
+                    results[position] = self._finish(prepared[position], options)
+                    prepared[position] = replace(prepared[position], findings=[])
             bar.update(int(batch.attention_mask.sum()))
         return results
 
@@ -304,12 +304,12 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
     def _read_ahead(
         self, inputs: Iterator[Any], options: Chosen, name: Name
     ) -> Iterator[tuple[list[Prepared], InputError | None]]:
-        """The inputs some at a time, with the error that ends them early, of an input or of the iterator itself."""
+        """Groups of inputs, each with the error that ends the inputs early: of one input, or of the iterator."""
         waiting: list[Prepared] = []
         tokens = 0
         try:
-            for place, given in enumerate(inputs):
-                waiting.append(self._prepare(name(place), given, options))
+            for position, given in enumerate(inputs):
+                waiting.append(self._prepare(name(position), given, options))
                 tokens += sum(map(len, waiting[-1].rows))
                 if tokens >= _BATCHES_AHEAD * self.batch_tokens or len(waiting) == _INPUTS_AHEAD:
                     yield waiting, None
@@ -327,13 +327,13 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
     # --- rows of tokens ---------------------------------------------------------------------------------------------
 
     def lengths(self, options: Options) -> Lengths:
-        """How long rows are, and how texts are cut, with these options."""
+        """The lengths of rows, and the truncation of texts, with these options."""
         return Lengths(options, self.tokenizer, self.model.config.max_tokens)
 
     def encode(self, name: str, options: Options, *texts: str) -> Array:
-        """The token ids of a text or a pair, cut if it is too long and that is asked for.  # -> int64 [S]
+        """The token ids of a text or a pair, truncated if it is too long and the options allow it.  # -> int64 [S]
 
-        name: how messages call it; options: `truncation` and `max_length`; texts: one or two.
+        name: names it in messages; options: `truncation` and `max_length`; texts: one or two.
 
         Raises:
             InputError: too long; the message names the text, both lengths and the ways out.

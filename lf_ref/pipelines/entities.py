@@ -1,4 +1,4 @@
-"""From the scores of tokens to entities: words, groups of words, and one account of overlapping windows."""
+"""Named entities from the scores of tokens: words, groups of words, and the entities of overlapping windows merged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Piece:
     """A token, a word or a group of words with a label.
 
     tokens: as in the vocabulary. scores: float64 [labels], of a token or word. start, end: characters of the text.
-    index: of a token among those of its row. continues: a token goes on with the word of the one before it.
+    index: of a token among those of its row. continues: whether a token belongs to the word of the one before it.
     """
 
     tokens: tuple[str, ...]
@@ -57,7 +57,7 @@ def continues_word(text: str, start: int, before: tuple[int, int] | None) -> boo
 
 
 def words(pieces: Iterable[Piece], strategy: str, labels: dict[int, Label]) -> Iterator[Piece]:
-    """Put the tokens of each word together under one label: that of its first token, its surest, or the mean scores."""
+    """Join the tokens of each word under one label: of its first token, of its surest one, or of the mean scores."""
     for group in _runs(pieces, lambda before, after: after.continues):
         scores = [piece.scores for piece in group]
         if strategy == "first":
@@ -70,9 +70,9 @@ def words(pieces: Iterable[Piece], strategy: str, labels: dict[int, Label]) -> I
 
 
 def groups(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """Put neighbours of one label together: B-X begins, I-X goes on, and a label without B- or I- goes on too.
+    """Join neighbours of one label: B-X begins an entity; I-X, and a label without B- or I-, continue it.
 
-    The score is the mean of theirs.
+    The score is the mean of their scores.
     """
     for group in _runs(pieces, lambda before, after: _kind(after) == _kind(before) and not _begins(after)):
         label = group[0].label
@@ -81,7 +81,7 @@ def groups(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
 
 def merge_windows(entities: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of entities that overlap, found by different windows, keep the longest, of equally long ones the surest."""
+    """Of overlapping entities of different windows take the longest; of equally long ones the surest."""
     kept: list[dict[str, Any]] = []
     for entity in sorted(entities, key=lambda entity: entity["start"]):
         if not kept or not _overlap(kept[-1], entity):

@@ -1,4 +1,4 @@
-"""The words that fit where the text says `<mask>`."""
+"""Fill-mask: the most likely tokens for each `<mask>` of a text."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
     def __call__(self, inputs: str | Iterable[str], **options: Unpack[FillMaskArguments]) -> Any:
         """Fill the masks of one text, or of each text of a list.
 
-        inputs: the text or texts; options: as for `FillMaskOptions`. Returns what the class says.
+        inputs: the text or texts; options: as for `FillMaskOptions`. Returns the result that the class describes.
         """
         results = self._answer(inputs, self._choose(options))
         return (
@@ -112,11 +112,11 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         return [Row(ids)]
 
     def _run(self, batch: Batch, options: FillMaskOptions) -> Iterable[list[tuple[int, Array, Array]]]:
-        """For each row its masks: place, the best tokens and their probabilities."""
+        """For each mask of each row: its position, the best tokens and their probabilities."""
         candidates = self._candidates(options)
         row_of, place_of = np.nonzero(batch.input_ids == self.tokenizer.mask_token_id)
         output = self._call(**batch.inputs, logits_at=np.stack([row_of, place_of], axis=1))
-        found: list[list[tuple[int, Array, Array]]] = [[] for _ in batch.places]
+        found: list[list[tuple[int, Array, Array]]] = [[] for _ in batch.indices]
         for row, place, logits in zip(row_of, place_of, output.logits, strict=True):
             probabilities = softmax(logits)[candidates]
             chosen = best(probabilities, options.top_k)
@@ -155,7 +155,7 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         return options
 
     def _candidates(self, options: FillMaskOptions) -> Array:
-        """The ids of the tokens that may be an answer, in order.  # int64 [n]"""
+        """The ids of the candidate tokens, in order.  # int64 [n]"""
         if options.targets is not None:
             return np.array(sorted({self._token_of(word) for word in options.words}), np.int64)
         # The ids that there are: they may have holes, the model may have rows for more, and tokens may be added later.
@@ -178,7 +178,7 @@ class FillMaskPipeline(Pipeline[FillMaskOptions]):
         return token
 
     def _way_out(self, word: str) -> str:
-        """What to ask for in place of a word that is not one token; nothing where there is no word."""
+        """A target to suggest instead of a word that is not one token; "" if there is none."""
         pieces = self.tokenizer.encode(word, add_special_tokens=False)
         if not pieces:
             return ""

@@ -1,4 +1,4 @@
-"""How long the rows of a call are, and how texts that are too long are cut: one place for every task."""
+"""The length of the rows of a call, and the truncation of texts that are too long, for every task."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Lengths:
 
     Args:
         options: of the call.
-        tokenizer: its truncation_side says which end of a text is cut off, its model_max_length where, unless the
-            options say so.
-        most: what the model takes.
+        tokenizer: its truncation_side is the end of a text to cut off, its model_max_length the limit, unless the
+            options set one.
+        most: the limit of the model.
     """
 
     options: Options
@@ -30,16 +30,16 @@ class Lengths:
 
     @property
     def size(self) -> int:
-        """Of a row that is cut, and of a window."""
+        """The length of a truncated row, and of a window."""
         return self.options.max_length or min(self.most, self.tokenizer.model_max_length)
 
     def parts(self, name: str, tokens: Sequence[int], ways_out: str = "") -> Parts:
-        """Which tokens of a text, or of each text of a pair, a row holds.
+        """The tokens of a text, or of each text of a pair, that a row holds.
 
-        name: of the text; tokens: of each text, without special ones; ways_out: what a message offers besides.
+        name: of the text; tokens: of each text, without special ones; ways_out: further ways out, for the message.
 
         Raises:
-            InputError: too long, with both lengths and the ways out.
+            InputError: the text is too long; the message has both lengths and the ways out.
         """
         total, cut = sum(tokens) + 2 * len(tokens), self.options.cut
         if cut is not None and total > self.size:
@@ -58,10 +58,10 @@ class Lengths:
     def windows(self, tokens: Sequence[int], size: int, cut: str, stride: int | None) -> list[Parts]:
         """The rows of `size` tokens that together hold all of a text or pair; without a stride the first of them.
 
-        cut: which text is in windows, one of HF's strategies of truncation; stride: tokens that neighbours share.
+        cut: the text to split, as one of HF's strategies of truncation; stride: overlap of neighbours, in tokens.
 
         Raises:
-            InputError: there is no room, or the windows would not move on.
+            InputError: there is no room, or the stride is as long as the window.
         """
         room = size - 2 * len(tokens)
         if room < 0:
@@ -70,18 +70,18 @@ class Lengths:
         found = row_windows(tokens, cut, room, stride or 0, self.tokenizer.truncation_side, overflow=overflow)
         return [tuple(slice(*window) for window in windows) for windows in found]
 
-    def check_window(self, tokens: int, told_by: str) -> None:
-        """Refuse a window of so many tokens, which the option `told_by` asked for, if the model does not take it.
+    def check_window(self, tokens: int, option: str) -> None:
+        """Check that the model takes a window of so many tokens, which the option `option` requested.
 
         Raises:
             InputError: names the option and both lengths.
         """
         if tokens > self.most:
-            size = getattr(self.options, told_by)
-            raise InputError(f"{told_by}={size} is too much: this model takes at most {self.most} tokens")
+            size = getattr(self.options, option)
+            raise InputError(f"{option}={size} is too much: this model takes at most {self.most} tokens")
 
     def check(self, name: str, tokens: int, ways_out: str = "") -> None:
-        """Refuse a row of so many tokens if it is too long for the model, or for what was asked.
+        """Check that a row of so many tokens is not too long for the model, or for max_length.
 
         Raises:
             InputError: names the text, both lengths and the ways out.

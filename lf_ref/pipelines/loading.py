@@ -1,4 +1,4 @@
-"""Models, tokenizers and configs for `pipeline`: those that were given, or loaded by name."""
+"""Models, tokenizers and configs for `pipeline`: the given ones, or loaded by name."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SOURCE = ("revision", "cache_dir", "token", "local_files_only", "subfolder", "fo
 def split_arguments(
     source: Mapping[str, Any], loading: Mapping[str, Any], model_kwargs: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments that pick files, and the others that load a model, with those of model_kwargs among them.
+    """The arguments that select files, and the other arguments that load a model; both include model_kwargs.
 
     Raises:
-        InputError: model_kwargs is no dict, or has an argument that is also given by itself.
+        InputError: model_kwargs is not a dict, or repeats an argument.
     """
     given = {} if model_kwargs is None else model_kwargs
     if not isinstance(given, Mapping):
@@ -43,10 +43,10 @@ def is_name(given: object) -> bool:
 
 
 def load_config(config: Any, source: Mapping[str, Any]) -> LongformerConfig:
-    """The config that was given, or that of a name.
+    """The given config, or that of a name.
 
     Raises:
-        InputError: neither of them.
+        InputError: it is neither.
         CheckpointError, ConfigError: it cannot be loaded.
     """
     if isinstance(config, LongformerConfig):
@@ -60,10 +60,10 @@ def load_config(config: Any, source: Mapping[str, Any]) -> LongformerConfig:
 
 
 def load_tokenizer(model: Any, tokenizer: Any, source: Mapping[str, Any]) -> LongformerTokenizer:
-    """The tokenizer that was given, that of a name, or by default that of the model.
+    """The given tokenizer, that of a name, or by default that of the model.
 
     Raises:
-        InputError: the tokenizer is of another library, or the model does not say which it goes with.
+        InputError: the tokenizer is of another library, or a loaded model has none.
         CheckpointError: it cannot be loaded, with the way out.
     """
     if isinstance(tokenizer, LongformerTokenizer):
@@ -75,7 +75,7 @@ def load_tokenizer(model: Any, tokenizer: Any, source: Mapping[str, Any]) -> Lon
     if tokenizer is not None:
         return LongformerTokenizer.from_pretrained(tokenizer, **source)
     if not is_name(model):
-        raise InputError("a loaded model does not say which tokenizer it goes with: pass tokenizer= too")
+        raise InputError("a loaded model has no tokenizer: pass tokenizer= too")
     return LongformerTokenizer.from_pretrained(model, **source)
 
 
@@ -103,7 +103,7 @@ def check_demo(kind: type[Pipeline[Any]]) -> None:
     """Refuse a task that the bundled model has no head for; the encoder every model has.
 
     Raises:
-        CheckpointError: says what the model is and the way out.
+        CheckpointError: the message describes the model and the way out.
     """
     held = LongformerConfig.from_json_file(locate(DEMO).require(CONFIG_NAME)).architectures or []
     wanted = kind.model_class.__name__

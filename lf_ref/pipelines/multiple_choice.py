@@ -107,8 +107,8 @@ class MultipleChoicePipeline(Pipeline[MultipleChoiceOptions]):
             raise InputError("choices goes with a single question; dicts have theirs in them, under 'choices'")
         return self._answer(inputs, self._choose(options))
 
-    def _name(self, place: int) -> str:
-        return f"item {place}"
+    def _name(self, index: int) -> str:
+        return f"item {index}"
 
     def _item(self, name: str, given: Any, options: MultipleChoiceOptions) -> tuple[str, list[str]]:
         if not isinstance(given, Mapping):

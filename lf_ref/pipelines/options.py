@@ -1,4 +1,4 @@
-"""The options of a task: checked once, when they are given, and refused by name where there is none of that name."""
+"""The options of a task: checked once, at the call; unknown names are errors."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Chosen = TypeVar("Chosen", bound="Options")
 
 
 SPEED: HFNames = {
-    "batch_size": Ignored("batch_tokens= of pipeline() says how much is run at once, and results do not depend on it"),
-    "num_workers": Ignored("num_threads= of pipeline() says how many threads compute"),
+    "batch_size": Ignored("batch_tokens= of pipeline() sets the size of batches, and results do not depend on it"),
+    "num_workers": Ignored("num_threads= of pipeline() sets the number of threads"),
 }
 _BUILDING = (
     "batch_tokens", "quiet", "dtype", "torch_dtype", "backend", "num_threads", "model", "config", "tokenizer",
@@ -37,7 +37,7 @@ class Options:
         truncation: cut a text that is too long, at the tokenizer's truncation_side: True, or a strategy of HF's. By
             default only where max_length is given, as in HF; else it is an error if the model does not take it.
         max_length: the longest input in tokens, special tokens included. By default the smaller one of the tokenizer's
-            model_max_length and what the model takes.
+            model_max_length and the limit of the model.
         padding: as in HF. Results do not depend on it, but with padding max_length alone cuts nothing.
 
     Raises:
@@ -53,7 +53,7 @@ class Options:
     hf_names: ClassVar[HFNames] = {
         **SPEED,
         **{
-            name: Fixed((), f"say it when building the pipeline, pipeline(task, model, {name}=...)")
+            name: Fixed((), f"pass it when building the pipeline, pipeline(task, model, {name}=...)")
             for name in _BUILDING
         },
         "add_special_tokens": Fixed((True,), "the model needs them"),
@@ -61,7 +61,7 @@ class Options:
     }
     none_counts: ClassVar[tuple[str, ...]] = ("truncation", "max_length")
     strategies: ClassVar[tuple[str, ...]] = STRATEGIES
-    is_cut_by_hf: ClassVar[bool] = False  # whether HF cuts without being asked
+    is_cut_by_hf: ClassVar[bool] = False  # whether HF truncates by default
 
     def __post_init__(self) -> None:
         cut = self.cut
@@ -72,23 +72,23 @@ class Options:
 
     @property
     def cut(self) -> str | None:
-        """How a text that is too long is cut, one of `strategies`; None for not at all."""
+        """The strategy that truncates a text that is too long, one of `strategies`; None for an error."""
         # The length is of no interest yet, but there must be one.
         cut = check_limits(self.padding, self.truncation, self.max_length, None, model_max_length=1).truncation
         return cut if cut is None or isinstance(self.truncation, str) else self.strategies[0]
 
     def _set(self, name: str, value: Any) -> None:
-        """Put a checked value in the place of what was given."""
+        """Replace a field by its checked value."""
         object.__setattr__(self, name, value)
 
 
 def read(kind: type[Options], call: str, given: Mapping[str, Any], others: Iterable[str] = ()) -> dict[str, Any]:
-    """Options under the names that they have here, as plain Python values, without those left at their default.
+    """Options by the names of this package, as plain Python values, without those left at their default.
 
-    call: what they were given to; others: what else that takes.
+    call: names the call in messages; others: the other arguments of that call.
 
     Raises:
-        InputError: a name that is none of them, with the nearest one; or a name of HF's with a value that cannot be.
+        InputError: a name is unknown, and the message has the nearest one; or a name of HF's has an invalid value.
     """
     known = [field.name for field in fields(kind)]
     arguments = _unpacked(call, given)
@@ -118,7 +118,7 @@ def _unpacked(call: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
-    """The word among these, in any case; refuse what is none of them."""
+    """The one of these words that the value is, in upper or lower case; other values are errors."""
     word = value.lower() if isinstance(value, str) else None
     if word not in choices:
         raise InputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

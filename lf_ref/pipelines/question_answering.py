@@ -85,7 +85,7 @@ class Document:
 
     @property
     def before(self) -> int:
-        """How many tokens a row has before those of the document: <s> question </s></s>."""
+        """The number of tokens in a row before the document: <s> question </s></s>."""
         return len(self.question) + 3
 
 
@@ -93,8 +93,8 @@ class Document:
 class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
     """Find the answer to a question in a document, in overlapping windows where it is longer than the model.
 
-    HF's windows have 384 tokens by default; these are as long as the model takes, which is what a Longformer
-    is for. Answers are aligned to whole words also where the edge of a window cuts through one.
+    HF's windows have 384 tokens by default; here they have the full length of the model.
+    Answers are aligned to whole words, also at the edge of a window.
 
     An answer is a dict with `score`, `start` and `end` (characters of the document as it was given) and `answer`. As in
     HF, answers with the same letters count as one, the scores added. `<s>` and the question have global attention.
@@ -172,8 +172,8 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         alone = isinstance(results, list) and not self._is_one(inputs) and len(results) == 1
         return results[0] if alone else results
 
-    def _name(self, place: int) -> str:
-        return f"item {place}"
+    def _name(self, index: int) -> str:
+        return f"item {index}"
 
     def _item(self, name: str, given: Any, options: QuestionAnsweringOptions) -> Document:
         if not isinstance(given, Mapping):
@@ -185,15 +185,17 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         for key in _KEYS:
             if not given[key]:
                 raise InputError(f"the {key} of {name} is empty")
-        asked = self.tokenizer(question, add_special_tokens=False)["input_ids"]
+        question_ids = self.tokenizer(question, add_special_tokens=False)["input_ids"]
         if options.max_question_len is not None:
-            [kept] = self.lengths(options).windows([len(asked)], options.max_question_len + 2, "longest_first", None)
-            asked = asked[kept[0]]
+            [kept] = self.lengths(options).windows(
+                [len(question_ids)], options.max_question_len + 2, "longest_first", None
+            )
+            question_ids = question_ids[kept[0]]
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         starts, ends = _edges(encoded, options.align_to_words)
-        parts = self._parts(name, len(asked), len(encoded["input_ids"]), options)
+        parts = self._parts(name, len(question_ids), len(encoded["input_ids"]), options)
         return Document(
-            text, np.asarray(asked, np.int64), np.asarray(encoded["input_ids"], np.int64), starts, ends, parts
+            text, np.asarray(question_ids, np.int64), np.asarray(encoded["input_ids"], np.int64), starts, ends, parts
         )
 
     def _parts(self, name: str, question: int, tokens: int, options: QuestionAnsweringOptions) -> list[slice]:
@@ -220,9 +222,9 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
         return [part for _, part in windows]
 
     def _rows(self, name: str, item: Document, options: QuestionAnsweringOptions) -> list[Row]:
-        asked = (0, 1 + len(item.question))
+        question_ids = (0, 1 + len(item.question))
         question = item.question.tolist()
-        return [self._row(question, item.ids[part].tolist(), global_at=asked) for part in item.parts]
+        return [self._row(question, item.ids[part].tolist(), global_at=question_ids) for part in item.parts]
 
     def _run(self, batch: Batch, options: QuestionAnsweringOptions) -> Iterable[tuple[Array, Array]]:
         output = self._call(**batch.inputs)

@@ -1,4 +1,4 @@
-"""What the pipelines return, as typed dictionaries with the keys that HF has."""
+"""The results of the pipelines, as typed dictionaries with HF's keys."""
 
 from __future__ import annotations
 

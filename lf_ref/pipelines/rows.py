@@ -1,4 +1,4 @@
-"""Rows of token ids: how they are grouped into batches."""
+"""Rows of token ids, grouped into batches."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of about the same length, padded: which rows of the list they are, and the model's three arguments."""
+    """Rows of about the same length, padded: their indices in the list, and the model's three arguments."""
 
-    places: list[int]
+    indices: list[int]
     input_ids: Ids
     attention_mask: Ids
     global_attention_mask: Ids
@@ -46,18 +46,18 @@ def batches(rows: Sequence[Row], budget: int, pad_token_id: int) -> Iterator[Bat
 
     A row longer than the budget is a batch of its own.
     """
-    order = sorted(range(len(rows)), key=lambda place: len(rows[place]), reverse=True)
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index]), reverse=True)
     start = 0
     while start < len(order):
         longest = len(rows[order[start]])
-        places = order[start : start + max(1, budget // longest)]
-        start += len(places)
-        yield _pad([rows[place] for place in places], places, longest, pad_token_id)
+        indices = order[start : start + max(1, budget // longest)]
+        start += len(indices)
+        yield _pad([rows[index] for index in indices], indices, longest, pad_token_id)
 
 
-def _pad(rows: Sequence[Row], places: list[int], length: int, pad_token_id: int) -> Batch:
+def _pad(rows: Sequence[Row], indices: list[int], length: int, pad_token_id: int) -> Batch:
     shape = (len(rows), length)
-    batch = Batch(places, np.full(shape, pad_token_id, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64))
+    batch = Batch(indices, np.full(shape, pad_token_id, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64))
     for index, one in enumerate(rows):
         batch.input_ids[index, : len(one)] = one.ids
         batch.attention_mask[index, : len(one)] = 1

@@ -1,4 +1,4 @@
-"""The best spans of a window, from the scores for where an answer starts and where it ends."""
+"""The best answer spans of a window, from the scores of their start and end tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Spans:
     """The best spans, the best first.
 
     starts, ends: int64 [n], first and last token, counted from the first of the document's. scores: float64 [n].
-    null_score: the score that there is no answer.
+    null_score: the score of no answer.
     """
 
     starts: Array
@@ -33,7 +33,7 @@ def best_spans(start_logits: Array, end_logits: Array, document: slice, most: in
     The probabilities are over the document's tokens and the first token of the row, which stands for no answer. Equal
     scores go to the shorter span, then to the earlier one.
 
-    start_logits, end_logits: float [S]; document: where its tokens lie in the row; most: how many spans at most;
+    start_logits, end_logits: float [S]; document: the slice of its tokens in the row; most: number of spans;
     max_answer_len: of a span, in tokens.
     """
     start, end = (softmax(np.concatenate([logits[:1], logits[document]])) for logits in (start_logits, end_logits))

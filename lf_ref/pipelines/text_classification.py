@@ -35,9 +35,9 @@ class TextClassificationOptions(Options):
     """The options of text-classification, besides those of every task.
 
     Args:
-        top_k: how many labels, the best first, in a list; None for all. "best" (the default) is the best one alone, as
-            if it were not said: as in HF, 1 is a list of one.
-        function_to_apply: from the model's scores to those of the result: "sigmoid", "softmax" or "none". By default
+        top_k: how many labels, the best first, in a list; None for all. "best" (the default) is the best one alone; as
+            in HF, 1 is a list of one.
+        function_to_apply: maps the logits to scores: "sigmoid", "softmax" or "none". By default
             (None) the config decides: none for regression, sigmoid for several labels at a time or a single one, else
             softmax.
         return_all_scores: without top_k all labels, in the order that the model has them; HF's older option.
@@ -110,7 +110,8 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
     ) -> Any:
         """Classify one text or pair, or each of a list.
 
-        inputs: the texts and pairs; options: as for `TextClassificationOptions`. Returns what the class says.
+        inputs: the texts and pairs; options: as for `TextClassificationOptions`.
+        Returns the result that the class describes.
         """
         results = self._answer(inputs, self._choose(options))
         return [results] if isinstance(inputs, str) and options.get("top_k", BEST) == BEST else results
@@ -153,7 +154,7 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
 
 
 def apply(function: str, logits: Array) -> Array:
-    """The scores that a function makes of a model's, in float64.  # [labels] -> [labels]"""
+    """Scores from logits by a function, in float64.  # [labels] -> [labels]"""
     if function == "none":
         return logits.astype(np.float64)
     return softmax(logits) if function == "softmax" else sigmoid(logits)

@@ -1,12 +1,12 @@
-"""Texts as callers give them: one, or several in an order; what has no order, or is not of texts, is refused."""
+"""Check the texts of callers: one, or several in order. Unordered collections and other types are errors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
+from collections.abc import Iterable, Iterator, Sequence, Set, Sized
 from typing import Any
 
 from ..errors import InputError
-from ..tokenizer.arguments import has_columns, lone_surrogate
+from ..tokenizer.arguments import has_columns, lone_surrogate, way_out
 
 
 def ordered(given: Any) -> Sequence[Any] | Iterator[Any] | None:
@@ -27,14 +27,10 @@ def ordered(given: Any) -> Sequence[Any] | Iterator[Any] | None:
 
 
 def what_to_write(given: Any) -> str:
-    """The type of what is not a list of texts, and how to make one of it."""
-    kind = type(given).__name__
-    if isinstance(given, Mapping):
-        return f"{kind}: a list of its values is list(texts.values())"
-    if isinstance(given, Set):
-        return f"{kind}: give a list in an order of your own, such as sorted(texts)"
-    if has_columns(given):
-        return f'{kind}: give the texts of one column, list(frame["column"])'
+    """The type of a value that is not a list of texts, and how to make a list of it."""
+    kind, unordered = type(given).__name__, way_out("texts", given)
+    if unordered:
+        return f"{kind}: {unordered}"
     if hasattr(given, "to_pylist"):
         return f"{kind}: give texts.to_pylist()"
     if hasattr(given, "ndim") and hasattr(given, "tolist") and not isinstance(given, str):
@@ -44,9 +40,9 @@ def what_to_write(given: Any) -> str:
 
 
 def entries(name: str, value: object, *, in_any_order: bool = False) -> list[Any]:
-    """What is in a sequence or in an array or Series of one dimension; in_any_order: in a set too.
+    """The entries of a sequence, or of an array or Series of one dimension; in_any_order: of a set too.
 
-    An iterator, which can be read only once, is none.
+    An iterator, which can be read only once, is an error.
     """
     found = value if in_any_order and isinstance(value, Set) else ordered(value)
     if not isinstance(found, Sequence | Set):
@@ -55,12 +51,12 @@ def entries(name: str, value: object, *, in_any_order: bool = False) -> list[Any
 
 
 def check_texts(name: str, value: object, *, in_any_order: bool = False) -> list[str]:
-    """The texts among `entries`, which must all be such."""
+    """The `entries`, all of which must be texts."""
     return [check_text(f"each of {name}", text) for text in entries(name, value, in_any_order=in_any_order)]
 
 
 def check_text(which: str, value: object) -> str:
-    """The value, which must be a text, and one that the tokenizer can take: its errors do not know `which`."""
+    """The value, which must be a text without lone surrogates; the tokenizer's own errors do not have `which`."""
     if not isinstance(value, str):
         raise InputError(f"{which} must be a text (str), got {what_to_write(value)}")
     try:

@@ -37,7 +37,7 @@ class TokenClassificationOptions(Options):
         aggregation_strategy: "none" for every token; "simple" for neighbours of one label put together; "first", "max"
             and "average" for the same with whole words, labelled by their first token, their surest, or the mean of the
             scores.
-        ignore_labels: what is left out of the result.
+        ignore_labels: labels to leave out of the result.
         stride: take a text that is too long in windows that overlap by so many tokens; of names that overlap the
             longest counts. Needs a strategy other than "none".
         is_split_into_words: each input is a list of words.
@@ -130,7 +130,8 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
     ) -> Any:
         """Label one text, or each text of a list.
 
-        inputs: the text or texts; options: as for `TokenClassificationOptions`. Returns what the class says.
+        inputs: the text or texts; options: as for `TokenClassificationOptions`.
+        Returns the result that the class describes.
         """
         chosen = self._choose(options)
         words = ordered(inputs) if chosen.is_split_into_words else None

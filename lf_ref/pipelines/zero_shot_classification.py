@@ -70,7 +70,7 @@ class ZeroShotClassificationOptions(Options):
         return [] if given is None else check_texts("candidate_labels", given)
 
     def hypothesis(self, label: str) -> str:
-        """The sentence that says that `label` is right.
+        """The hypothesis that `label` is right.
 
         Raises:
             InputError: the template has another field than {}.
@@ -88,7 +88,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
     """Rank labels for a text by the probability that the text entails "This example is LABEL.".
 
     Each result is a dict with `sequence` (the text), `labels`, the best first, and their `scores`. The entailment score
-    is that of the model's label that begins with "entail"; where there is none, of the last, with a warning, as in HF.
+    is that of the model's label that begins with "entail"; without one, of the last label, with a warning, as in HF.
     The first token has global attention.
     """
 
@@ -145,7 +145,7 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
         """Classify one text, or each text of a list.
 
         sequences: the text or texts; labels: candidate_labels, which may also be given by name; options: as for
-        `ZeroShotClassificationOptions`. Returns what the class says.
+        `ZeroShotClassificationOptions`. Returns the result that the class describes.
         """
         if labels:
             if len(labels) > 1 or "candidate_labels" in options:

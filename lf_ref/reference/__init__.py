@@ -1,1 +1,1 @@
-"""The reference implementation of Longformer in plain NumPy: any float dtype, written to be read, not to be fast."""
+"""The reference implementation of Longformer in plain NumPy: in any float dtype; clear code, not fast code."""

@@ -1,7 +1,7 @@
 """Longformer's self-attention of one sequence, by the set rule (Beltagy et al. 2020, sections 3.1 and 3.2).
 
-Two masks over the tokens say everything: `visible` (not padding) and `is_global` (attends to all, attended by all;
-always visible too). A query's keys are a set, and one softmax runs over that set:
+Two masks over the tokens define the attention: `visible` (not padding) and `is_global` (attends to all, attended by
+all; always visible too). A query's keys are a set, and one softmax runs over that set:
 
 - a local query sees the global tokens, and the local tokens at most `one_sided` positions away;
 - a global query sees every visible token, through projections of its own;
@@ -19,7 +19,7 @@ from .ops import Array, Note, Parameters, ignore, linear, masked, matmul, softma
 
 
 def local_keys(visible: Array, is_global: Array, one_sided: int) -> Array:
-    """Which keys each local query may see.  # bool [S], [S] -> bool [S, S]
+    """The keys that each local query attends to.  # bool [S], [S] -> bool [S, S]
 
     one_sided: half of HF's attention_window, in tokens. Rows of global and of invisible queries are all False.
     """
@@ -30,7 +30,7 @@ def local_keys(visible: Array, is_global: Array, one_sided: int) -> Array:
 
 
 def global_keys(visible: Array, is_global: Array) -> Array:
-    """Which keys each global query may see: all that is visible.  # bool [S], [S] -> bool [S, S]"""
+    """The keys that each global query attends to: all visible tokens.  # bool [S], [S] -> bool [S, S]"""
     return is_global[:, None] & visible[None, :]
 
 
@@ -39,7 +39,7 @@ def attend(
 ) -> tuple[Array, Array]:
     """Average the values each query may see, weighted by the softmax of the scaled dot products.
 
-    query, key, value: float [S, D] of one head; keys: bool [S, S]; note: gets what is computed,
+    query, key, value: float [S, D] of one head; keys: bool [S, S]; note: receives intermediates,
     under names that end with kind. Returns the averages [S, D] and the weights [S, S], of the same dtype.
     """
     scale = np.sqrt(query.dtype.type(query.shape[1]))
@@ -62,7 +62,7 @@ def self_attention(
 
     hidden: float [S, hidden]; weights: query, key, value and query_global, key_global, value_global, each with weight
     and bias; heads: how many; visible, is_global: bool [S]; one_sided: half of the window, in tokens; note: gets
-    what is computed, head by head behind the projections.
+    intermediates, after the projections head by head.
 
     Returns the context [S, hidden] and, with keep_probabilities, those of every query over every key, [H, S, S]: each
     row sums to 1, or is 0 throughout for a query that is not visible. Both have the dtype of hidden.
@@ -81,7 +81,7 @@ def self_attention(
         )
         keys_of_global = global_keys(visible, is_global)
 
-    contexts, kept = [], []
+    contexts, maps = [], []
     for head in np.split(np.arange(hidden.shape[1]), heads):
         context, probabilities = attend(query[:, head], key[:, head], value[:, head], keys, note)
         if any_global:
@@ -92,5 +92,5 @@ def self_attention(
             context, probabilities = context + more_context, probabilities + more_probabilities
         contexts.append(context)
         if keep_probabilities:
-            kept.append(probabilities)
-    return np.concatenate(contexts, axis=1), np.stack(kept) if keep_probabilities else None
+            maps.append(probabilities)
+    return np.concatenate(contexts, axis=1), np.stack(maps) if keep_probabilities else None

@@ -77,7 +77,7 @@ def encode(
     keep_probabilities: bool = False,
     note: Note = ignore,
 ) -> Iterator[tuple[Array, Array | None]]:
-    """Run the encoder on one sequence: yield the embeddings, then what each layer makes of them.
+    """Run the encoder on one sequence: yield the embeddings, then the output of each layer.
 
     words: float [S, hidden], the word vectors; position_ids, token_type_ids: int [S]; visible, is_global: bool [S];
     parameters: by HF's names without the `longformer.` prefix, in the dtype of words; config: for windows and sizes;

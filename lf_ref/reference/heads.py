@@ -13,7 +13,7 @@ from .ops import Array, Note, Parameters, ignore
 
 
 class Ops(Protocol):
-    """The operations that a head needs; see `lf_ref.reference.ops` for what each computes."""
+    """The operations that a head needs; `lf_ref.reference.ops` defines them."""
 
     def linear(self, x: Array, weight: Array, bias: Array, /) -> Array:
         """x W^T + bias, W being the weight.  # float [..., m], [n, m], [n] -> [..., n]"""
@@ -36,7 +36,7 @@ def pooler(ops: Ops, first: Array, weights: Parameters, note: Note = ignore) -> 
 def masked_lm(ops: Ops, hidden: Array, weights: Parameters, eps: float, note: Note = ignore) -> Array:
     """A score for every word of the vocabulary; eps: of the norm.  # float [..., hidden] -> [..., vocab]"""
     x = _linear(ops, hidden, weights, "lm_head.dense", note)
-    x = note("lm_head.activation", ops.activation(x, "gelu"))  # whatever hidden_act says
+    x = note("lm_head.activation", ops.activation(x, "gelu"))  # whatever hidden_act is
     x = ops.layer_norm(x, weights["lm_head.layer_norm.weight"], weights["lm_head.layer_norm.bias"], eps)
     x = note("lm_head.layer_norm", x)
     return note("lm_head.decoder", ops.linear(x, weights["lm_head.decoder.weight"], weights["lm_head.bias"]))
@@ -59,7 +59,7 @@ def multiple_choice(ops: Ops, first: Array, weights: Parameters, note: Note = ig
 
 
 def question_answering(ops: Ops, hidden: Array, weights: Parameters, note: Note = ignore) -> tuple[Array, Array]:
-    """How well each token starts and ends the answer.  # float [B, S, hidden] -> [B, S], [B, S]"""
+    """Scores of each token as start and as end of the answer.  # float [B, S, hidden] -> [B, S], [B, S]"""
     x = _linear(ops, hidden, weights, "qa_outputs", note)
     return x[..., 0], x[..., 1]
 

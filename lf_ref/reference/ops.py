@@ -1,4 +1,4 @@
-"""The operations a Longformer is built from, each as its formula says. Every array keeps the dtype it came with.
+"""The operations a Longformer is built from, each by its formula. Every array keeps the dtype it came with.
 
 Weights lie as torch stores them, and activations have HF's names. Nothing is checked here: that is done at the door of
 `lf_ref.model`.
@@ -19,10 +19,10 @@ Note = Callable[[str, Array], Array]
 
 
 def ignore(name: str, array: Array) -> Array:
-    """What stands for an observer where nobody watches: our own idea, HF has hooks.
+    """The observer that does nothing; HF has hooks instead of observers.
 
-    An observer, a `Note`, gets the name of each intermediate and its values as soon as they are computed, and gives
-    back those to go on with: the same, or rounded ones, as the arithmetic of another dtype would have them.
+    An observer, a `Note`, receives the name and the values of each intermediate as soon as they are computed, and
+    returns the values to continue with: the same, or values rounded to another dtype.
 
     name: HF's, of the module; array: float [...]. Returns the array, [...].
     """
@@ -30,7 +30,7 @@ def ignore(name: str, array: Array) -> Array:
 
 
 def within(note: Note, module: str) -> Note:
-    """The observer for the inside of a module of HF's: what it gives `note` begins with the module's name."""
+    """An observer for the inside of a module of HF's: it calls `note` with the module's name before each name."""
     return lambda name, array: note(f"{module}.{name}", array)
 
 
@@ -69,7 +69,7 @@ def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:
 
 
 def masked(scores: Array, allowed: Array) -> Array:
-    """The scores where they are allowed, minus infinity elsewhere.
+    """The scores of allowed pairs; minus infinity for the others.
 
     scores: float [..., n]; allowed: bool [..., n], or what broadcasts to that. Returns [..., n].
     """
@@ -114,7 +114,7 @@ def gelu_fast(x: Array) -> Array:
 
 
 def relu(x: Array) -> Array:
-    """What is positive, else 0.  # float [...] -> [...]"""
+    """The larger of each value and 0.  # float [...] -> [...]"""
     return np.maximum(x, x.dtype.type(0))
 
 

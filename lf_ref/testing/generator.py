@@ -22,13 +22,16 @@ shape, see `rule`.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoint.names import DECODER, expected_shapes, stored_name
+from ..checkpoint.names import DECODER, HEADS, expected_shapes, stored_name
 from ..config import LongformerConfig
 from ..errors import InputError
 from ..hf_names import accepts_names
+from ..tokenizer.arguments import as_sequence, check_count, shown
 
 NAME, VERSION = "splitmix64-fnv1a-m16", 1
 
@@ -42,10 +45,11 @@ def words(seed: int, name: str, count: int, first: int = 0) -> NDArray[np.uint64
     """The words `first`, `first + 1`, ... of the stream of a seed and a name.  # -> uint64 [count]
 
     Raises:
-        InputError: the seed is not an integer from 0 to 2^64 - 1.
+        InputError: the seed is not an integer from 0 to 2^64 - 1, the name not a string, or count or first not an
+            integer of at least 0.
     """
-    start = _start(seed, name)
-    out = np.empty(count, np.uint64)
+    start, first = _start(seed, name), check_count("first", first, least=0)
+    out = np.empty(check_count("count", count, least=0), np.uint64)
     for begin in range(0, count, _BLOCK):
         block = out[begin : begin + _BLOCK]
         counter = (start + (first + begin + 1) * _GAMMA) & _MASK
@@ -62,6 +66,8 @@ def integers(seed: int, name: str, count: int, below: int) -> NDArray[np.int64]:
 
     below: at most 2^31. seed, name and errors as `words`.
     """
+    if check_count("below", below) > 1 << 31:
+        raise InputError(f"below must be at most 2^31, got {below}")
     return ((words(seed, name, count) >> np.uint64(32)) * np.uint64(below) >> np.uint64(32)).astype(np.int64)
 
 
@@ -77,7 +83,14 @@ def rule(parameter: str, shape: tuple[int, ...]) -> tuple[float, int]:
     - biases, and other tensors of one axis: 0 and 16, so from -0.5 to 0.5.
 
     parameter: HF's name without the `longformer.` prefix; shape: of the tensor.
+
+    Raises:
+        InputError: the parameter is not a string, or the shape not of one or two axes.
     """
+    _check_name("parameter", parameter)
+    shape = _shape(shape)
+    if len(shape) not in (1, 2):
+        raise InputError(f"shape must have 1 or 2 axes, got {shape}")
     if len(shape) == 1:
         norm = parameter.endswith(("LayerNorm.weight", "layer_norm.weight"))
         return (1.0 if norm else 0.0), 16
@@ -88,17 +101,25 @@ def rule(parameter: str, shape: tuple[int, ...]) -> tuple[float, int]:
 
 @accepts_names()
 def tensor(seed: int, parameter: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """One parameter, by its `rule`; seed and errors as `words`.  # -> float32 [shape]"""
-    return numbers(seed, parameter, shape, *rule(parameter, shape))
+    """One parameter, by its `rule`; seed and errors as `words` and `rule`.  # -> float32 [shape]"""
+    return values(seed, parameter, shape, *rule(parameter, shape))
 
 
 @accepts_names()
-def numbers(seed: int, name: str, shape: tuple[int, ...], centre: float = 0.0, shift: int = 15) -> NDArray[np.float32]:
+def values(seed: int, name: str, shape: tuple[int, ...], centre: float = 0.0, shift: int = 15) -> NDArray[np.float32]:
     """centre + m * 2^-shift; element i in C order comes from word i of the stream.  # -> float32 [shape]
 
-    seed, name and errors as `words`.
+    seed and name as for `words`; shape: any number of axes.
+
+    Raises:
+        InputError: the seed or the name does not fit, the shape is not a sequence of integers of at least 0, the centre
+            not a finite number, or the shift not an integer of at least 0.
     """
-    out = np.empty(int(np.prod(shape, dtype=np.int64)), np.float32)
+    shape, shift = _shape(shape), check_count("shift", shift, least=0)
+    if isinstance(centre, bool) or not isinstance(centre, int | float | np.number) or not math.isfinite(centre):
+        raise InputError(f"centre must be a finite number, got {shown(centre)}")
+    out = np.empty(math.prod(shape), np.float32)
+    _start(seed, name)  # checks them where there is no block
     for begin in range(0, len(out), _BLOCK):
         block = out[begin : begin + _BLOCK]
         drawn = words(seed, name, len(block), begin) >> np.uint64(48)
@@ -114,8 +135,15 @@ def weights(config: LongformerConfig, head: str, seed: int) -> dict[str, NDArray
 
     A tied decoder is left out, as in HF. The weights of the encoder do not depend on the head.
 
-    config: for the sizes; head: a key of `lf_ref.checkpoint.HEADS`; seed and errors as `words`.
+    config: for the sizes; head: a key of `lf_ref.checkpoint.HEADS`; seed as for `words`.
+
+    Raises:
+        InputError: an argument does not fit.
     """
+    if not isinstance(config, LongformerConfig):
+        raise InputError(f"config must be a LongformerConfig, got {shown(config)}")
+    if not isinstance(head, str) or head not in HEADS:
+        raise InputError(f"head must be one of {', '.join(map(repr, HEADS))}, got {shown(head)}")
     shapes = expected_shapes(config, head)
     if config.tie_word_embeddings:
         shapes.pop(DECODER, None)
@@ -125,13 +153,27 @@ def weights(config: LongformerConfig, head: str, seed: int) -> dict[str, NDArray
 def _start(seed: int, name: str) -> int:
     """The start of the counter of a stream."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= int(seed) <= _MASK:
-        raise InputError(f"a seed must be an integer from 0 to 2^64 - 1, got {seed!r}")
+        raise InputError(f"a seed must be an integer from 0 to 2^64 - 1, got {shown(seed)}")
+    _check_name("name", name)
     hashed = 0xCBF29CE484222325
     for byte in name.encode():
         hashed = (hashed ^ byte) * 0x100000001B3 & _MASK
     single = np.array([((int(seed) ^ hashed) + _GAMMA) & _MASK], np.uint64)
     _mix(single)
     return int(single[0])
+
+
+def _check_name(which: str, name: object) -> None:
+    if not isinstance(name, str):
+        raise InputError(f"{which} must be a string, got {shown(name)}")
+
+
+def _shape(shape: object) -> tuple[int, ...]:
+    """A shape as a tuple of integers."""
+    lengths = as_sequence("shape", shape)
+    if lengths is None:
+        raise InputError(f"shape must be a sequence of integers, got {shown(shape)}")
+    return tuple(check_count("each axis of shape", length, least=0) for length in lengths)
 
 
 def _mix(z: NDArray[np.uint64]) -> None:

@@ -49,17 +49,19 @@ def refuse_unordered(name: str, value: object) -> None:
     """Refuse mappings, sets and data frames, which hold texts under names or in no order.
 
     Raises:
-        InputError: the value is one of them; the message says what to write instead.
+        InputError: the value is one of them; the message has the way out.
     """
+    if found := way_out(name, value):
+        raise InputError(f"{name} must be a text or a sequence of texts, got {type(value).__name__}: {found}")
+
+
+def way_out(name: str, value: object) -> str:
+    """What to pass instead of a mapping, a set or a data frame; "" for other values."""
     if isinstance(value, Mapping):
-        way_out = f"give list({name}.values()), or one of the values"
-    elif isinstance(value, Set):
-        way_out = f"a set has no order; give a list, such as sorted({name})"
-    elif has_columns(value):
-        way_out = f'give one column, such as {name}["text"]'
-    else:
-        return
-    raise InputError(f"{name} must be a text or a sequence of texts, got {type(value).__name__}: {way_out}")
+        return f"give list({name}.values()), or one of the values"
+    if isinstance(value, Set):
+        return f"a set has no order; give a list, such as sorted({name})"
+    return f'give one column, such as list({name}["text"])' if has_columns(value) else ""
 
 
 def has_columns(value: object) -> bool:
@@ -69,7 +71,7 @@ def has_columns(value: object) -> bool:
 
 
 def as_sequence(name: str, value: object) -> list[Any] | None:
-    """Return the entries of a sequence, an array or an iterator; None for a text, and for what is not iterable.
+    """Return the entries of a sequence, an array or an iterator; None for a text, and for values that are not iterable.
 
     Raises:
         InputError: the value is a mapping, a set or a data frame.

@@ -176,7 +176,7 @@ class IdRows(Vocabulary):
             return_overflowing_tokens: return the removed ids, and `stride` ids before them, in `overflowing_tokens`,
                 and the number of ids beyond `max_length` in `num_truncated_tokens`, as in HF. Not for a pair of which
                 both are truncated.
-            stride: number of tokens, see above.
+            stride: number of ids before the removed ones that `overflowing_tokens` repeats.
             prepend_batch_axis: return arrays (1, tokens) instead of (tokens,).
             add_special_tokens, padding, truncation, max_length, pad_to_multiple_of, padding_side, return_tensors,
                 return_token_type_ids, return_attention_mask, return_special_tokens_mask, return_length: as for a call

@@ -14,7 +14,7 @@ from .encoding.sequence import TextEncoder
 
 
 class Tokens(Protocol):
-    """What the attributes need of the class that they belong to."""
+    """The interface that the attributes need from their class."""
 
     roles: dict[str, AddedToken | None]
     _encoder: TextEncoder
@@ -30,7 +30,7 @@ class Tokens(Protocol):
 
 
 class Role:
-    """The token of a role as a string, or None where no token has the role."""
+    """The token of a role as a string, or None if no token has the role."""
 
     def __set_name__(self, owner: type[Tokens], name: str) -> None:
         self._name = name
@@ -87,7 +87,7 @@ class Names:
 
 
 class RoleId:
-    """The id of the token of a role, or None where no token has the role."""
+    """The id of the token of a role, or None if no token has the role."""
 
     def __set_name__(self, owner: type[Tokens], name: str) -> None:
         self._name = name.removesuffix("_id")

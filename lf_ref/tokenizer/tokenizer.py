@@ -225,7 +225,7 @@ class LongformerTokenizer(HFMethods):
         Args:
             text: a text, or a list of texts; with `is_split_into_words` a list of words, or a list of such lists. In a
                 list without `text_pair`, a tuple of two texts is a pair. Tuples, arrays, columns and iterators count as
-                lists; mappings, sets and data frames are refused.
+                lists; mappings, sets and data frames are errors.
             text_pair: the second text, or one for each text of the batch. In a single call an empty one counts as none,
                 as in HF.
             text_target, text_pair_target: the same for labels, whose ids are returned as "labels". Without `text`, all

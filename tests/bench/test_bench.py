@@ -20,7 +20,7 @@ TINY = [
     "--repeats", "2", "--num-threads", "1",
 ]  # fmt: skip
 QUICK = [name for name in names() if name != "first-compile"]  # which compiles everything anew: see test_warmup
-DIFFERENCE = 1e-4  # of float32 numbers near 1, some ten for logits, after two layers
+DIFFERENCE = 1e-4  # of float32 values near 1, some ten for logits, after two layers
 
 
 def run(*arguments: str, code: int = 0) -> str:
@@ -62,7 +62,7 @@ def test_figures_are_times_and_sizes(alone):
         assert figure["value"] > 0
 
 
-def test_the_machine_is_told(alone):
+def test_the_machine_is_reported(alone):
     machine = alone["machine"]
     assert machine["cpu"]
     assert machine["cores"] >= 1
@@ -74,7 +74,7 @@ def test_the_machine_is_told(alone):
 
 
 def test_one_work_alone_as_a_table():
-    printed = run(*chosen("encoder-short", "linear-share"))
+    printed = run(*chosen("encoder-short", "linear-rate"))
     assert "encoder, 3 tokens" in printed
     assert "sgemm" not in printed.split("linear layers")[1]
     assert "at least 0.75" in printed

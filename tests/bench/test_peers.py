@@ -24,7 +24,7 @@ TINY = [
 ALL = [name for name in runs.names() if name != "first-compile"]  # which compiles everything anew: see test_warmup
 ATTENTION = ["attention", "attention-half", "attention-quarter"]
 RAGGED = ["batch", "one-by-one"]
-# Largest differences after two layers of numbers near 1: of float32, and of two ways to round to bfloat16 or int8, the
+# Largest differences after two layers of values near 1: of float32, and of two ways to round to bfloat16 or int8, the
 # latter for logits too, which are some ten.
 SAME, ROUNDED, ROUNDED_LOGITS = 1e-4, 0.5, 2.0
 SMALL = Size(layers=1, heads=1, window=8, tokens=64, vocabulary=61)
@@ -73,7 +73,7 @@ def test_loaded_models_of_reduced_precision_take_less_memory(tmp_path):
     assert loaded["bfloat16"] - loaded["int8"] > weights // 8
 
 
-def test_the_table_says_which_dtypes_it_is_of():
+def test_the_table_names_its_dtypes():
     printed = run("--against", "float32", "--dtype", "int8", *chosen("encoder-short", "memory"))
     assert header(printed) == ["work", "lf_ref", "int8", "float32", "ratio", "at", "least", "difference"]
     assert "dtype      int8" in printed
@@ -82,14 +82,14 @@ def test_the_table_says_which_dtypes_it_is_of():
 
 
 def test_a_whole_run_in_reduced_precision_leaves_out_what_is_measured_in_float32():
-    facts = json.loads(run("--json", "--dtype", "bfloat16", *chosen("linear-share", "growth")))
+    facts = json.loads(run("--json", "--dtype", "bfloat16", *chosen("linear-rate", "growth")))
     assert [figure["wanted"] for figure in facts["figures"]] == [None] * 5
     assert list(kinds.left_out("bfloat16", None)) == ATTENTION
     message = run("--dtype", "bfloat16", *chosen("attention-half"), code=2)
     assert "attention-half cannot be measured in bfloat16: the band attention alone is measured in float32" in message
 
 
-def test_what_is_left_out_of_a_whole_run_is_said(monkeypatch):
+def test_workloads_that_are_left_out_are_listed(monkeypatch):
     monkeypatch.setattr(runs, "works", lambda size: [])
     monkeypatch.setattr(runs, "FIGURES", {})
     printed = run("--dtype", "int8")
@@ -103,7 +103,7 @@ def test_what_is_left_out_of_a_whole_run_is_said(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        (["--against", "float32"], "lf_ref in float32 against itself says nothing"),
+        (["--against", "float32"], "lf_ref in float32 against itself has no meaning"),
         (["--dtype", "int8", "--roofline", "plot.png"], "the roofline is that of the float32 kernels"),
         (["--dtype", "float16"], "'float16' is not one of"),
         (["--against", "jax"], "'jax' is not one of"),
@@ -175,7 +175,7 @@ def test_a_processor_that_is_only_named_counts_as_having_nothing(monkeypatch):
 
 
 def test_a_processor_that_the_system_has_no_name_for(monkeypatch):
-    """The lines of Linux on ARM, which tells numbers."""
+    """The lines of Linux on ARM, which has numbers instead of names."""
     lines = "processor\t: 0\nFeatures\t: fp asimd crc32\nCPU implementer\t: 0x41\nCPU part\t: 0xd08\n"
     read = Path.read_text
     monkeypatch.setattr(Path, "read_text", lambda at, **how: lines if at == Path("/proc/cpuinfo") else read(at, **how))
@@ -270,7 +270,7 @@ def test_the_matmul_of_one_thread(dtype):
     assert np.array_equal(found, whole) == (dtype == "float32")
 
 
-def test_a_process_that_fails_tells_why_in_one_line(tmp_path):
+def test_a_process_that_fails_reports_the_reason_in_one_line(tmp_path):
     with pytest.raises(SideError) as caught:
         cells.cell(Setup("lf_ref", tmp_path / "none", 1, "float32"), "answer", [[0, 5, 2]])
     assert str(caught.value) == f"there is no folder {tmp_path / 'none'}"
@@ -279,16 +279,16 @@ def test_a_process_that_fails_tells_why_in_one_line(tmp_path):
     assert str(caught.value) == "KeyError: 'nobody'"
 
 
-def test_a_process_that_is_ended_is_told_from_one_that_fails():
+def test_a_killed_process_differs_from_one_that_fails():
     assert cells._reason(0, "") == "its process ended with exit code 0"
-    assert cells._reason(-9, "") == "its process was ended by SIGKILL, probably for want of memory"
+    assert cells._reason(-9, "") == "its process was ended by SIGKILL, probably because memory ran out"
     assert cells._reason(1, "no such op") == "no such op"
 
 
 @pytest.mark.parametrize(
     ("limits", "wanted"), [((-1, -1), 3 << 20), ((1 << 20, -1), 1 << 20), ((2 << 20, 2 << 20), 2 << 20)]
 )
-def test_a_conversion_gets_the_memory_that_there_is(limits, wanted, tmp_path, monkeypatch):
+def test_a_conversion_gets_the_available_memory(limits, wanted, tmp_path, monkeypatch):
     resource = pytest.importorskip("resource", reason="this system has no limits of processes")
     monkeypatch.setattr(cells, "_MEMORY", tmp_path / "meminfo")
     assert cells._hold_to_memory() is None
@@ -365,7 +365,7 @@ def test_each_shape_is_converted_once(fake):
         ("open_fails", "it converts but does not run: MemoryError: bad allocation"),
     ],
 )
-def test_what_fails_is_told_in_the_table_and_not_tried_again(fails, wanted, fake, monkeypatch, tmp_path):
+def test_failures_are_in_the_table_and_not_tried_again(fails, wanted, fake, monkeypatch, tmp_path):
     monkeypatch.setattr(Fake, fails, True)
     monkeypatch.setattr(runs, "setup", lambda name, folder, threads, dtype: kinds.setup(name, tmp_path, 1, dtype))
     monkeypatch.setattr(own, "cell", lambda setup, what, given: {"bytes": 1, "process_bytes": 2, "loaded_bytes": 3})

@@ -14,7 +14,7 @@ from lf_ref.kernels.vectors import dots_here
 pytestmark = pytest.mark.jit
 
 WARMUP = "from lf_ref.cli import main; main()"
-# What a user's process does after it: its kernels and where they come from, as `lf-ref warmup --json` tells them.
+# What a user's process does after it: its kernels and where they come from, as `lf-ref warmup --json` reports them.
 FORWARDS = """
 import json
 import numpy as np
@@ -54,7 +54,7 @@ def first(cache):
     return kernels_of(WARMUP, cache, "warmup", "--json")
 
 
-def test_kernels_compile_are_kept_and_reload(cache, first):
+def test_kernels_compile_are_cached_and_reload(cache, first):
     assert {kernel["state"] for kernel in first} == {"compiled"}
     assert {"band_block", "bias_gelu", "bias_residual_layer_norm"} <= {kernel["name"] for kernel in first}
     assert {kernel["dtype"] for kernel in first} == {"float32"}
@@ -79,7 +79,7 @@ def test_float64_is_compiled_on_request(cache, first):
     assert [kernel for kernel in found if kernel not in wide] == [{**kernel, "state": "loaded"} for kernel in first]
 
 
-def test_what_could_not_be_kept_is_not_compiled():
+def test_kernels_that_cannot_be_cached_are_not_compiled():
     """As in a read-only image: the user hears of it at once, and not that the JIT is off."""
     nowhere = "from numba.core import caching; caching.CacheImpl._locator_classes = []; "
     done = subprocess.run(

@@ -82,7 +82,7 @@ def test_the_callers_arrays_are_used_as_they_are_and_stay_the_callers():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", np.float64, np.dtype("float32")])
-def test_all_parameters_have_the_dtype_asked_for(dtype):
+def test_all_parameters_have_the_requested_dtype(dtype):
     weights = {name: array.astype(np.float16) for name, array in state("question_answering").items()}
     bound = bind(weights, CONFIG, "question_answering", dtype)
     assert {array.dtype for array in bound.values()} == {np.dtype(dtype)}
@@ -101,7 +101,7 @@ def test_arrays_of_other_layouts_are_made_contiguous():
 
 
 @pytest.mark.parametrize("value", ["text", None, [[1, 2], [3]], np.array(["a"]), np.ones(3, np.complex64), object()])
-def test_what_is_no_array_of_numbers_is_named(value):
+def test_values_that_are_not_numeric_arrays_are_named(value):
     weights = {**state("encoder"), "embeddings.LayerNorm.bias": value}
     assert "embeddings.LayerNorm.bias: got" in error_of(weights, "encoder")
     assert "names of weights are strings, got int" in error_of({**state("encoder"), 3: np.ones(2)}, "encoder")
@@ -248,7 +248,7 @@ def test_parts_that_a_class_does_without_may_be_left_over(head):
         assert bound.keys() == expected_shapes(CONFIG, head).keys()
 
 
-def test_a_checkpoint_without_the_heads_weights_says_which_classes_it_fits():
+def test_an_error_for_missing_head_weights_names_the_classes_that_fit():
     config = LongformerConfig(**FIELDS, architectures=["LongformerForMaskedLM"])
     message = error_of(StoredTensors("folder/model.safetensors", state("masked_lm")), "question_answering", config)
     assert message.startswith("folder/model.safetensors: ")

@@ -74,7 +74,7 @@ def test_other_names_are_refused_with_what_to_do(here, name, message):
     assert isinstance(caught.value, OSError)
 
 
-def test_what_a_folder_lacks_is_told_with_what_it_holds(here):
+def test_an_error_names_the_missing_file_and_those_of_the_folder(here):
     for index in range(25):
         (here / f"file{index:02}").touch()
     source = locate(here)

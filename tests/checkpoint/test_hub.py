@@ -72,7 +72,7 @@ print(json.dumps(found))
 
 
 def files(folder: Path, mark: float) -> dict[str, bytes]:
-    """A whole checkpoint as the Hub would hold it; `mark` is in its weights and its config, to tell commits apart."""
+    """A whole checkpoint as the Hub would hold it; `mark` is in its weights and its config, to distinguish commits."""
     config = LongformerConfig(**SMALL, mark=mark)
     weights = state_of("LongformerModel", SMALL, 5)
     weights["embeddings.LayerNorm.bias"][0] = mark
@@ -123,7 +123,7 @@ def commits_of(found: dict[str, Any]) -> set[str]:
 # --- what is asked for -----------------------------------------------------------------------------------------------
 
 
-def test_only_needed_files_are_asked_for_and_the_second_time_none(hub, ask):
+def test_only_needed_files_are_requested_and_the_second_time_none(hub, ask):
     first = ask()
     assert "error" not in first
     assert (commits_of(first), first["weights"]) == ({OLD}, "1.0")
@@ -252,12 +252,12 @@ def test_force_download_needs_the_hub(hub, ask, how):
     offline: dict[str, Any] = (
         {"environment": {"HF_HUB_OFFLINE": "1"}} if how == "environment" else {"local_files_only": True}
     )
-    assert "force_download=True asks the Hub anew" in ask(force_download=True, **offline)["error"]
+    assert "force_download=True requests files anew" in ask(force_download=True, **offline)["error"]
     assert hub.requests == []
 
 
 @pytest.mark.parametrize(("first", "then"), [("in safetensors", "of torch"), ("of torch", "in safetensors")])
-def test_one_form_of_the_weights_is_asked_for_although_the_cache_holds_another(hub, ask, tmp_path, first, then):
+def test_one_form_of_the_weights_is_requested_although_the_cache_has_another(hub, ask, tmp_path, first, then):
     path = write_state(tmp_path / "made.bin", {"embeddings.LayerNorm.bias": np.array([9], np.float32)})
     hub.repositories[REPO].commits[OLD]["pytorch_model.bin"] = path.read_bytes()
     values = {"weights in safetensors": "1.0", "weights of torch": "9.0"}
@@ -282,7 +282,7 @@ def test_an_interrupted_download_resumes(hub, ask, tmp_path):
     assert ranges == [f"bytes={10 << 20}-"]
 
 
-def test_a_file_of_the_wrong_size_is_refused_and_not_kept(hub, ask):
+def test_a_file_of_the_wrong_size_is_refused_and_not_cached(hub, ask):
     true_size = len(hub.repositories[REPO].commits[OLD]["model.safetensors"])
     hub.lie_about_size["model.safetensors"] = true_size + 1000
     error = ask("config.json", "weights")["error"]

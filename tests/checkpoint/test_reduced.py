@@ -187,7 +187,7 @@ def test_loading_holds_neither_the_file_nor_its_float32_form(tmp_path, kind, sha
     values = np.ones((12000, 2000), np.float32)
     save_file({"x": values}, tmp_path / "file")
     grown = peak_growth(SETUP, "weight = reduce(tensor, sys.argv[2])", tmp_path / "file", kind)
-    assert grown < share * values.nbytes / 2**20 + 40  # MB for the million numbers in work
+    assert grown < share * values.nbytes / 2**20 + 40  # MB for the million values in progress
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

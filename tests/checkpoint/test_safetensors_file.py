@@ -266,7 +266,7 @@ def test_a_shard_name_that_leads_elsewhere_is_refused(tmp_path, name):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"a": "model-1.safetensors", "b": "model-1.safetensors"}, "says that model-1.safetensors holds b"),
+        ({"a": "model-1.safetensors", "b": "model-1.safetensors"}, "lists b in model-1.safetensors"),
         ({"a": "model-1.safetensors", "b": "model-9.safetensors"}, "has no model-9.safetensors"),
         ({"a": "model-1.safetensors", "b": "again.safetensors"}, "a is in again.safetensors and in another"),
         ({"a": 3}, "weight_map"),

@@ -83,7 +83,7 @@ def test_offsets_and_strides_select_the_same_elements_as_loops(data, form, tmp_p
 
 
 @pytest.mark.parametrize("form", ["zip", "stream"])
-def test_shared_storage_is_shared_and_zip_storages_are_not_copied(tmp_path, form):
+def test_tensors_of_one_storage_use_one_mapping_and_zip_storages_are_not_copied(tmp_path, form):
     write(
         tmp_path,
         form,

@@ -98,7 +98,7 @@ def test_a_damaged_pickle_is_found_by_its_checksum(tmp_path):
     refuses(tmp_path, "data.pkl' is damaged")
 
 
-def test_an_entry_that_only_says_it_is_compressed_is_refused(tmp_path):
+def test_an_entry_marked_as_compressed_is_refused(tmp_path):
     body = w.dictionary({"a": w.tensor(floats(), 0, (12,), (1,))})
     path = w.write_zip(tmp_path / "pytorch_model.bin", body, {"0": VALUES.tobytes()})
     content = bytearray(path.read_bytes())
@@ -112,7 +112,7 @@ def test_a_pickle_beyond_all_measure_is_not_read(tmp_path):
     refuses(tmp_path, "too many for names and shapes")
 
 
-def test_a_stream_cut_off_in_its_last_storage_says_so(tmp_path):
+def test_a_stream_cut_off_in_its_last_storage_is_named(tmp_path):
     body = w.dictionary({"a": w.tensor(floats(legacy=True), 0, (12,), (1,))})
     path = w.write_stream(tmp_path / "pytorch_model.bin", body, {"0": (12, VALUES.tobytes())})
     path.write_bytes(path.read_bytes()[:-4])
@@ -159,6 +159,6 @@ def test_a_value_that_is_no_state_dict_is_refused(tmp_path, body, message):
         (b"\x80\x02}.", "torch.save|broken"),
     ],
 )
-def test_other_files_are_told_apart(tmp_path, content, message):
+def test_other_file_formats_are_named(tmp_path, content, message):
     (tmp_path / "pytorch_model.bin").write_bytes(content)
     refuses(tmp_path, message)

@@ -69,7 +69,7 @@ def test_pickles_of_pythons_own_making_run_nothing(tmp_path):
         (b"2", "DUP"),
         (b"\x8b" + struct.pack("<i", 4) + b"\0\0\0\0", "LONG4"),
         (w.text("os") + w.text("system") + b"\x93", r"os\.system"),
-        (w.text("a") + b")R", "no function"),
+        (w.text("a") + b")R", "not a function"),
         (w.call(w.name("torch", "FloatStorage"), w.integer(1 << 40)), "FloatStorage with other arguments"),
         (w.call(w.name("collections", "OrderedDict"), w.list_of()), "OrderedDict with other arguments"),
         (w.call(w.name("torch._utils", "_rebuild_parameter"), w.integer(1), w.TRUE, w.NONE), "other arguments"),
@@ -133,7 +133,7 @@ def test_a_tensor_outside_its_storage_is_refused(tmp_path, form, offset, shape, 
         (w.storage("DoubleStorage", "0", 12), "48 bytes"),
     ],
 )
-def test_storages_that_are_not_there_as_said_are_refused(tmp_path, place, message):
+def test_missing_storages_are_refused(tmp_path, place, message):
     w.write_zip(
         tmp_path / "pytorch_model.bin", w.dictionary({"a": w.tensor(place, 0, (1,), (1,))}), {"0": VALUES.tobytes()}
     )

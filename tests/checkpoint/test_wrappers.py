@@ -148,7 +148,7 @@ def test_strict_refuses_the_heads_of_other_classes_too(head):
     assert error_of(weights, "encoder", strict=True).unexpected == left_over
 
 
-def test_strict_may_be_said_while_loading(tmp_path):
+def test_strict_is_an_argument_of_from_pretrained(tmp_path):
     write(tmp_path, {**state("masked_lm"), "loss_fct.weight": np.ones(3, np.float32)})
     with pytest.warns(UserWarning, match=r"model\.safetensors: .*\(loss_fct\.weight\)"):
         lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from pipelines.building import LIMIT, demo_tokenizer, model_for, save_checkpoint
 
-from lf_ref import InputError
+from lf_ref import InputError, attention_map
 from lf_ref.bench import roofline
-from lf_ref.cli import attention_map, main
+from lf_ref.cli import main
 from model.building import build
 from oracles.attention import keys_seen
 from oracles.weights import fields_of, state_of
@@ -77,7 +77,7 @@ def test_a_cell_is_in_reach_if_any_of_its_queries_sees_any_of_its_keys(data):
 @pytest.mark.parametrize(("layer", "head"), [(0, 2), (1, None)])
 def test_the_map_is_the_models_attention(layer, head, positions):
     model, ids = model_for("feature-extraction"), ids_of(TEXT)
-    found = attention_map.measure(model, ids, positions, layer, head)
+    found = attention_map.attention_map(model, ids, positions, layer, head)
     mask = [[int(place in positions or place - len(ids) in positions) for place in range(len(ids))]]
     output = model([ids], global_attention_mask=mask, output_attentions=True)
     heads = range(3) if head is None else [head]
@@ -140,7 +140,7 @@ def on(folder):
 )
 def test_options_choose_layer_head_and_global_tokens(arguments, positions, layer, head, folder, drawn, tmp_path):
     said = run(TEXT, *arguments, *on(folder), "--dtype", "float64", "--out", tmp_path / "map.png")
-    expected = attention_map.measure(model_for("feature-extraction"), ids_of(TEXT), positions, layer, head)
+    expected = attention_map.attention_map(model_for("feature-extraction"), ids_of(TEXT), positions, layer, head)
     [(found, tokens)] = drawn
     np.testing.assert_allclose(found.weights, expected.weights, rtol=0, atol=1e-12)
     assert (found.globals, found.title) == (expected.globals, expected.title)
@@ -148,7 +148,7 @@ def test_options_choose_layer_head_and_global_tokens(arguments, positions, layer
     assert said == f"wrote {tmp_path / 'map.png'}: {expected.title}\n"
 
 
-def test_texts_from_files_are_cut_only_if_asked(folder, drawn, tmp_path):
+def test_texts_from_files_are_truncated_only_on_request(folder, drawn, tmp_path):
     (tmp_path / "long.txt").write_text(f"{TEXT} " * 9, encoding="utf-8")
     arguments = ["--file", tmp_path / "long.txt", *on(folder), "--quiet", "--out", tmp_path / "map.png"]
     assert f"this model takes at most {LIMIT}: shorten it or split it into pieces, or let --trunc" in fails(*arguments)
@@ -170,16 +170,16 @@ def test_a_long_text_has_several_tokens_in_a_cell(folder, drawn, tmp_path, monke
 
 
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.jit)])
-def test_of_many_layers_one_is_kept(backend):
-    """A layer holds tokens x (window + 1) numbers for each head, in the definition tokens x tokens."""
+def test_of_many_layers_one_is_recorded(backend):
+    """A layer holds tokens x (window + 1) elements for each head, in the reference implementation tokens x tokens."""
     layers, window = 11, 130
     fields = fields_of(num_hidden_layers=layers, attention_window=window, max_position_embeddings=300, vocab_size=20)
     state = state_of("LongformerModel", fields, seed=5)
     model = build("LongformerModel", fields, state, backend, "float64")
     ids = [3] * 257
-    attention_map.measure(model, ids, [0], 0, None)  # compiles
+    attention_map.attention_map(model, ids, [0], 0, None)  # compiles
     tracemalloc.start()
-    attention_map.measure(model, ids, [0], layers - 1, None)
+    attention_map.attention_map(model, ids, [0], layers - 1, None)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     of_a_layer = 8 * fields["num_attention_heads"] * len(ids) * (window + 2 if backend == "numba" else len(ids))
@@ -199,11 +199,11 @@ def test_of_many_layers_one_is_kept(backend):
         (["A text.", "--out", "/proc/map.png"], "--out /proc/map.png cannot be written"),
         (
             ["A text.", "--out", "map.png", "--layer", "4"],
-            "this model has no --layer 4: it has 4, from 0 to 3",
+            "--layer 4 does not exist: this model has 4, from 0 to 3",
         ),
         (
             ["A text.", "--out", "map.png", "--head", "4"],
-            "this model has no --head 4: it has 4, from 0 to 3",
+            "--head 4 does not exist: this model has 4, from 0 to 3",
         ),
         (["A text.", "--out", "map.png", "--layer", "-1"], "--layer"),
         (["A text.", "--out", "map.png", "--global", "6"], "position 6 lies outside the sequence of 5 tokens"),
@@ -211,7 +211,7 @@ def test_of_many_layers_one_is_kept(backend):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_mistakes_end_in_one_line(arguments, message, tmp_path, monkeypatch):
+def test_usage_errors_are_one_line(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert message in fails(*arguments, "--backend", "numpy")
     assert list(tmp_path.iterdir()) == []
@@ -270,7 +270,7 @@ def test_few_tokens_are_named_along_both_axes_and_many_counted(folder, tmp_path)
 
 def test_dollars_in_tokens_are_no_formula(tmp_path):
     ids = [0, 5, 2]
-    found = attention_map.measure(model_for("feature-extraction"), ids, [0], 0, None)
+    found = attention_map.attention_map(model_for("feature-extraction"), ids, [0], 0, None)
     attention_map.draw(found, ["<s>", "$\\frac$", "</s>"], tmp_path / "map.svg", "svg")
     assert words_of(tmp_path / "map.svg").count("$\\frac$") == 2
 
@@ -282,7 +282,7 @@ def test_a_token_is_drawn_in_letters_that_the_font_has():
 
 def test_a_map_shows_itself_in_a_notebook():
     model = model_for("feature-extraction")
-    found = attention_map.measure(model, [0, 5, 6, 7, 2], [0], 1, None)
+    found = attention_map.attention_map(model, [0, 5, 6, 7, 2], [0], 1, None)
     assert repr(found) == f"<AttentionMap: {found.title}>"
     data = re.search("src='data:image/png;base64,(.*?)'", found._repr_html_())[1]
     assert base64.b64decode(data).startswith(b"\x89PNG")

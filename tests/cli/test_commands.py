@@ -258,6 +258,8 @@ def test_multiple_choice_for_people(folders):
     shown = run(*arguments, "The sky is", *choices)
     assert shown == "".join(f"{one['score']:.4f}  {one['choice']}  {one['text']}\n" for one in answers)
     assert_alike(json.loads(run(*arguments, "--json", "--file", "-", *choices, stdin="The sky is\n")), answers, 1e-6)
+    piped = "\n".join(["The sky is", *choices])
+    assert_alike(json.loads(run(*arguments, "--json", stdin=piped)), answers, 1e-6)
     assert run(*arguments, "--top-k", "1", "The sky is", *choices) == shown.splitlines(keepends=True)[0]
     line = json.dumps({"question": "The sky is", "choices": choices})
     assert_alike(json.loads(run(*arguments, "--lines", "-", stdin=line)), answers, 1e-6)
@@ -328,7 +330,7 @@ def test_features_of_no_texts_in_a_file(folders, tmp_path):
     assert np.load(tmp_path / "out.npy").shape[0] == 0
 
 
-def test_a_mistake_leaves_the_old_file(folders, tmp_path):
+def test_an_error_leaves_the_old_file(folders, tmp_path):
     path = tmp_path / "out.npy"
     path.write_bytes(b"something old")
     run(*on("feature-extraction", folders), "--out", path, "--lines", "-", stdin="good\n\nafter an empty line", code=2)
@@ -336,7 +338,7 @@ def test_a_mistake_leaves_the_old_file(folders, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
-def test_quiet_says_nothing(folders, tmp_path):
+def test_quiet_prints_nothing(folders, tmp_path):
     arguments = [*on("feature-extraction", folders), "--out", tmp_path / "out.npy", "x"]
     assert CliRunner().invoke(main, [*map(str, arguments), "--quiet"]).stderr == ""
     assert f"wrote {tmp_path / 'out.npy'}: float32 (21,)" in CliRunner().invoke(main, [*map(str, arguments)]).stderr

@@ -67,7 +67,7 @@ class Docstrings(HTMLParser):
         self.depth -= self.depth > 0 and tag == "div"
 
 
-def test_every_public_name_has_its_place(pages):
+def test_every_public_name_has_an_entry(pages):
     for name in lf_ref.__all__:
         if name not in ("__version__", "global_attention") and name not in lf_ref._SAME and "Fast" not in name:
             assert f'<section id="{name}">' in pages["lf_ref.html"], name
@@ -150,7 +150,7 @@ def test_links_lead_to_pages_and_their_headings(pages):
             assert not anchor or target not in pages or f'id="{anchor}"' in pages[target], (path, link)
 
 
-def test_a_place_that_cannot_be_written(tmp_path):
+def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "lf_ref").write_text("a file where a folder of pages is to be")
     line = run(tmp_path, code=2)
     assert line.startswith(f"Error: OUT {tmp_path} cannot be written: ")

@@ -17,7 +17,8 @@ from click.testing import CliRunner
 from pipelines.building import CLASSES, DEMO, save_checkpoint
 
 from lf_ref.cli import main
-from lf_ref.cli.group import exit_code, in_flags
+from lf_ref.cli.group import in_flags
+from lf_ref.command_line import exit_code
 from lf_ref.errors import CheckpointError, CheckpointFileError, ConfigError, DownloadError, InputError
 
 LONG = "word " * 5000
@@ -287,7 +288,7 @@ def test_options_as_the_command_line_spells_them(message, expected):
     ("name", "message"),
     [("lines.txt", "line 2 of lines.txt is empty"), ("nomask.txt", "line 2 of nomask.txt has no <mask>")],
 )
-def test_lines_before_a_mistake_are_answered(name, message, place):
+def test_lines_before_an_error_are_answered(name, message, place):
     done = CliRunner().invoke(main, ["fill-mask", "--backend", "numpy", "--lines", name])
     assert done.exit_code == 2
     assert done.stderr == f"Error: {message}" + (

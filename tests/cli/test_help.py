@@ -89,13 +89,21 @@ def test_options_stand_in_sections(command):
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_options_stand_outside_of_a_section(command):
+    text = run(*command, "--help")
+    titles = re.findall(r"^(.*[Oo]ptions):$", text, re.M)
+    assert titles[-1:] == (["Options"] if "Commands:" in text else ["Other options"])
+    assert len(titles) == 1 or set(titles) <= set(SECTIONS)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_whole_numbers_are_called_n(command):
     text = run(*command, "--help")
     assert "INTEGER" not in text
 
 
 def completions(*words):
-    """What a shell is told when the last of these words is to be completed."""
+    """The completions of the last of these words."""
     environment = {
         "_LF_REF_COMPLETE": "bash_complete",
         "COMP_WORDS": " ".join(["lf-ref", *words]),
@@ -118,7 +126,7 @@ def test_shells_complete_commands_folders_files_and_cases():
     assert completions("oracle", "make", "--cases", "a,one-w") == [["plain", f"a,{name}"] for name in cases]
 
 
-def test_the_help_says_how_to_switch_completion_on():
+def test_the_help_explains_shell_completion():
     lines = re.findall(r"^ +(?:bash|zsh|fish) +(.*)$", run("--help"), re.M)
     assert len(lines) == 3
     for line in lines:

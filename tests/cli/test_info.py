@@ -27,7 +27,7 @@ import lf_ref
         ),
     ],
 )
-def test_info_says_what_the_weights_are_enough_for(task, tasks, folders):
+def test_info_lists_the_tasks_that_the_weights_fit(task, tasks, folders):
     assert json.loads(run("info", "--json", folders[task]))["tasks"] == tasks
 
 
@@ -76,7 +76,7 @@ def test_the_summary_fits_a_screen(folders):
         assert [line for line in lines if len(line) > 80 and not line.startswith(("checkpoint", "file", "tasks"))] == []
 
 
-def test_tensors_where_they_are_asked_for(folders):
+def test_tensors_on_request(folders):
     row = re.compile(r"qa_outputs\.weight +float32 +\(2, 21\) +168 B$", re.M)
     assert row.search(run("info", "--tensors", folders["question-answering"]))
     assert not row.search(run("info", folders["question-answering"]))

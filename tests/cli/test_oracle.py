@@ -1,4 +1,4 @@
-"""`lf-ref oracle` and `python -m lf_ref.testing`: golden files, cases and the conformance kit from the command line."""
+"""`lf-ref oracle` and `python -m lf_ref.testing`: golden files, cases, conformance suite on the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import lf_ref
-from lf_ref import testing
+from lf_ref import InputError, testing
 from lf_ref.cli import main
 from lf_ref.testing.__main__ import main as kit
 from lf_ref.testing.conformance import suite
@@ -156,7 +156,7 @@ def test_check_leaves_padding_out(golden, candidate, outputs):
     run("check", golden, "--candidate", path, "--ignore-padding")
 
 
-def test_mistakes_end_in_one_line(golden, candidate, place):
+def test_usage_errors_are_one_line(golden, candidate, place):
     path = candidate()
     np.savez(place / "other.npz", x=np.zeros(3))
     (place / "text.safetensors").write_text("text")
@@ -249,7 +249,7 @@ def test_export_of_a_checkpoints_golden_file_has_inputs_only(tmp_path):
 # --- the kit ----------------------------------------------------------------------------------------------------------
 
 
-def test_run_says_which_cases_fail_and_where(place):
+def test_run_reports_which_cases_fail_and_where(place):
     out, err = run("run", "port:target", "--draws", "2")
     assert (out, err) == ("PASSED: port:target in float32: 48 passed\n", "")
     out, _ = run("run", "port:without_epsilon", "--draws", "0", code=1)
@@ -257,7 +257,7 @@ def test_run_says_which_cases_fail_and_where(place):
         "FAILED: port:without_epsilon in float32: 45 passed, 1 failed\nFAILED  layer-norm-eps: last_hid"
     )
     facts = json.loads(run("run", "port:without_epsilon", "--case", "layer-norm-eps", "--json", code=1)[0])
-    assert facts["cases"][0]["place"] == "last_hidden_state"
+    assert facts["cases"][0]["first_divergence"] == "last_hidden_state"
     out, _ = run("run", "port:target", "--class", "LongformerForMaskedLM", "--class", "LongformerForQuestionAnswering")
     assert out == "PASSED: port:target in float32: 3 passed\n"
     run("run", "port:target", "--case", "drawn-7-1", "--seed", "7", "--precision", "bfloat16")
@@ -304,6 +304,19 @@ def test_interruption_of_the_module(place, monkeypatch):
 
     monkeypatch.setattr(suite, "check_target", interrupted)
     assert kit(["port:target"]) == 130
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(OSError(28, "No space left on device"), 1), (FileNotFoundError(2, "no such file"), 2), (InputError("no"), 2)],
+)
+def test_exit_codes_of_the_module(error, code, place, monkeypatch, capsys):
+    def failing(*_, **__):
+        raise error
+
+    monkeypatch.setattr(suite, "check_target", failing)
+    assert kit(["port:target"]) == code
+    assert capsys.readouterr().err == f"Error: {error}\n"
 
 
 def test_the_module_in_a_process_of_its_own(place):

@@ -59,7 +59,7 @@ def measured(tmp_path_factory):
     return json.loads(run("precision", "--json", "--file", path)[0])
 
 
-def test_precision_measures_what_it_says(measured):
+def test_precision_measures_the_errors_that_it_prints(measured):
     """Loss, answers and errors of one dtype again, round by round, from whole logits."""
     tokenizer = lf_ref.LongformerTokenizer.from_pretrained()
     ids = np.array(tokenizer(TEXT)["input_ids"])
@@ -95,7 +95,7 @@ def test_precision_measures_what_it_says(measured):
         assert facts["relative_error"][layer] == pytest.approx(np.linalg.norm(error) / np.linalg.norm(size), rel=1e-6)
 
 
-def test_fewer_bits_make_larger_errors(measured):
+def test_reduced_precision_makes_larger_errors(measured):
     facts = measured["dtypes"]
     assert list(facts) == ["float64", "float32", "bfloat16", "int8"]
     assert facts["float64"]["agreement"] == 1

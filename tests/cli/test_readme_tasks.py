@@ -23,7 +23,7 @@ ROWS = re.findall(r"^\| ([a-z-]+) \| `(lf-ref .+?)` \| `(.+?)` \| .+ \|$", SECTI
 each_row = pytest.mark.parametrize(("task", "shell", "call"), ROWS, ids=[row[0] for row in ROWS])
 
 
-def test_every_task_is_there():
+def test_every_task_has_an_example():
     assert list(BLOCKS) == [row[0] for row in ROWS] == list(CLASSES)
     assert re.findall(r"^    (lf-ref .+)$", PAGE, re.M) == [row[1] for row in ROWS]
 

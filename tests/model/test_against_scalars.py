@@ -49,7 +49,7 @@ def test_any_small_model_on_any_batch(data):
     check(fields, data.draw(batches(fields, longest=13, most=2)))
 
 
-def test_products_do_not_tell_what_blas_flags():
+def test_matmuls_do_not_warn_of_what_blas_flags():
     """As those of the kernels do not, in `tests/kernels/test_products.py`."""
     with np.errstate(all="raise"):
         assert np.isnan(ops.matmul(np.full((1, 5), np.inf), np.zeros((5, 6)))).all()

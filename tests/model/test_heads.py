@@ -52,7 +52,7 @@ def test_no_global_attention_by_default(class_name):
     assert_identical(first_values(output), first_values(none), "by hand")
 
 
-def test_default_places_by_hand():
+def test_default_global_attention_by_hand():
     ids = np.array([[0, 7, 2, 2, 8, 9, 2, 1]])
     assert default_global("LongformerForQuestionAnswering", ids, 2).tolist() == [[1, 1, 0, 0, 0, 0, 0, 0]]
     assert default_global("LongformerForMultipleChoice", ids, 2).tolist() == [[0, 0, 0, 0, 1, 1, 1, 1]]

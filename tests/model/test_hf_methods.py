@@ -66,7 +66,7 @@ def test_the_model_is_itself_wherever_torch_would_give_itself(made):
         (lambda model: model.nun_parameters(), "the nearest is 'num_parameters'"),
     ],
 )
-def test_what_has_no_meaning_says_what_to_do(ask, says):
+def test_attributes_without_meaning_raise_with_the_way_out(ask, says):
     fields = fields_of()
     model = build("LongformerModel", fields, state_of("LongformerModel", fields, seed=802), backend="numpy")
     with pytest.raises(InputError, match=says):

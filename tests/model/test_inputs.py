@@ -110,7 +110,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_refused_by_name_value_and_place(model, case):
+def test_errors_name_argument_value_and_position(model, case):
     arguments, message = WRONG[case]
     with pytest.raises(InputError, match=message) as raised:
         model(**arguments)
@@ -160,7 +160,7 @@ def choosing():
         ({"input_ids": [IDS] * 3, "labels": [1, 0]}, r"labels.*\(3,\).*\(2,\)"),
     ],
 )
-def test_multiple_choice_names_places_as_the_caller_sees_them(choosing, arguments, message):
+def test_multiple_choice_names_positions_as_the_caller_sees_them(choosing, arguments, message):
     with pytest.raises(InputError, match=message):
         choosing(**arguments)
 

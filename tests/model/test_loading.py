@@ -80,8 +80,8 @@ def test_weights_are_never_made_up():
         lf_ref.LongformerModel(lf_ref.LongformerConfig())
 
 
-def test_only_the_first_three_arguments_have_places():
-    """HF 4 has head_mask fourth and HF 5 has not: a fourth by place would be misread by one of them."""
+def test_only_the_first_three_arguments_are_positional():
+    """HF 4 has head_mask fourth and HF 5 has not: a fourth by position would be misread by one of them."""
     fields = fields_of()
     model = build("LongformerModel", fields, state_of("LongformerModel", fields, seed=305))
     inputs = ragged_batch(fields, seed=306)
@@ -89,7 +89,7 @@ def test_only_the_first_three_arguments_have_places():
     by_place = model(ids, mask, marked).last_hidden_state
     by_name = model(input_ids=ids, attention_mask=mask, global_attention_mask=marked).last_hidden_state
     assert_identical(by_place, by_name, "last_hidden_state")
-    only = "by place only input_ids, attention_mask, global_attention_mask: give the other arguments by name"
+    only = "by position only input_ids, attention_mask, global_attention_mask: give the other arguments by name"
     with pytest.raises(InputError, match=only):
         model(ids, mask, marked, None)
 
@@ -109,7 +109,7 @@ def test_auto_classes_are_the_longformer_classes(name):
     }.get(name, name.replace("AutoModel", "Longformer") if name != "AutoModel" else "LongformerModel")
 
 
-def test_weights_may_be_given_in_place_of_the_files(tmp_path):
+def test_weights_may_replace_those_of_the_files(tmp_path):
     fields = fields_of()
     state = state_of("LongformerForMaskedLM", fields, seed=307)
     config = lf_ref.LongformerConfig(**fields)

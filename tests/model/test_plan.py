@@ -22,22 +22,22 @@ from oracles.weights import batch_of, fields_of, state_of
 
 @FEW
 @given(data=st.data())
-def test_logits_at_chosen_places_equal_those_of_all(data: Any) -> None:
+def test_logits_at_chosen_positions_equal_those_of_all(data: Any) -> None:
     fields = data.draw(configurations(), label="config")
     inputs = data.draw(batches(fields), label="inputs")
     state = state_of("LongformerForMaskedLM", fields, data.draw(SEEDS, label="seed of the weights"))
     model = build("LongformerForMaskedLM", fields, state)
     rows, length = inputs["input_ids"].shape
     place = st.tuples(st.integers(0, rows - 1), st.integers(0, length - 1))
-    places = np.array(data.draw(st.lists(place, min_size=1, max_size=4), label="places"))
-    chosen = model(**inputs, logits_at=places).logits
-    assert_close(chosen, model(**inputs).logits[tuple(places.T)], FLOAT64, "logits")
+    positions = np.array(data.draw(st.lists(place, min_size=1, max_size=4), label="positions"))
+    chosen = model(**inputs, logits_at=positions).logits
+    assert_close(chosen, model(**inputs).logits[tuple(positions.T)], FLOAT64, "logits")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.uint64])
-def test_places_may_be_of_any_integers(backend, dtype):
-    """A place in the flat batch, here 161, need not fit the type that its row and its position fit."""
+def test_positions_may_have_any_integer_dtype(backend, dtype):
+    """The flat index, here 161, may overflow the dtype of row and position."""
     fields = fields_of()
     model = build("LongformerForMaskedLM", fields, state_of("LongformerForMaskedLM", fields, seed=203), backend)
     inputs = batch_of(fields, [[1] * 7] * 47, seed=204)
@@ -46,7 +46,7 @@ def test_places_may_be_of_any_integers(backend, dtype):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_labels_go_with_the_chosen_places(backend):
+def test_labels_go_with_the_chosen_positions(backend):
     fields = fields_of()
     model = build("LongformerForMaskedLM", fields, state_of("LongformerForMaskedLM", fields, seed=201), backend)
     inputs = batch_of(fields, [[2, 1, 1, 1, 1, 0, 1], [1, 1, 1, 1, 0, 0, 0]], seed=202)
@@ -57,7 +57,7 @@ def test_labels_go_with_the_chosen_places(backend):
 
 
 @pytest.mark.parametrize(
-    ("places", "message"),
+    ("positions", "message"),
     [
         ([[0, 7]], r"logits_at\[0\] is \[0, 7\].*\(2, 7\)"),
         ([[0, 1], [-1, 0]], r"logits_at\[1\] is \[-1, 0\]"),
@@ -65,11 +65,11 @@ def test_labels_go_with_the_chosen_places(backend):
         ([[0.0, 3.0]], r"logits_at.*integers.*float64"),
     ],
 )
-def test_places_outside_the_batch_are_refused(places, message):
+def test_positions_outside_the_batch_are_refused(positions, message):
     fields = fields_of()
     model = build("LongformerForMaskedLM", fields, state_of("LongformerForMaskedLM", fields, seed=203), "numpy")
     with pytest.raises(InputError, match=message):
-        model(np.full((2, 7), 5), logits_at=places)
+        model(np.full((2, 7), 5), logits_at=positions)
 
 
 def tokens_of_layers(inputs: dict[str, Any], one_sided: list[int], wanted: list[int]) -> list[int]:

@@ -83,7 +83,7 @@ def test_one_thread_equals_many(kind):
 
 @pytest.mark.parametrize("dtype", ["float32", *KINDS])
 def test_attention_uses_reduced_precision(dtype, monkeypatch):
-    """It multiplies bfloat16 numbers then, which no bound on the results could tell from products of float32."""
+    """It multiplies bfloat16 values then; no bound on the results could distinguish that from a float32 matmul."""
     told = []
     monkeypatch.setattr(
         engine, "_band_block", lambda *given, choose=engine._band_block: told.append(given) or choose(*given)
@@ -94,7 +94,7 @@ def test_attention_uses_reduced_precision(dtype, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_vectors_in_place_of_words(kind):
+def test_embeddings_instead_of_ids(kind):
     state = state_of("LongformerModel", WIDE, seed=29)
     inputs = ragged_batch(WIDE, seed=30)
     model = build("LongformerModel", WIDE, state, dtype=kind)

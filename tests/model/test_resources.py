@@ -147,7 +147,7 @@ def test_one_thread_equals_many(dtype):
 
 @pytest.mark.jit
 def test_one_thread_equals_many_at_the_width_of_a_real_model():
-    """Wide enough that the matrix products themselves run on several threads."""
+    """Wide enough that the matmuls themselves run on several threads."""
     fields = fields_of(
         hidden_size=384,
         num_attention_heads=6,
@@ -198,7 +198,7 @@ def test_two_python_threads_leave_the_thread_counts_as_they_were(backend):
 
 
 def test_any_thread_may_limit_and_restore_the_blas():
-    """Also after another one did, and in place of another one."""
+    """Also after another one did, and instead of another one."""
 
     def in_thread(what):
         with ThreadPoolExecutor(1) as pool:
@@ -241,7 +241,7 @@ def test_a_number_of_threads_that_is_none_is_refused(backend, count):
         build("LongformerModel", fields, state_of("LongformerModel", fields, seed=148), backend, num_threads=count)
 
 
-def test_nothing_is_kept_between_calls():
+def test_no_state_is_cached_between_calls():
     """A long text and then a short one: no buffer of the first shows in the second."""
     fields = fields_of(max_position_embeddings=400)
     model = build("LongformerModel", fields, state_of("LongformerModel", fields, seed=148))

@@ -26,7 +26,7 @@ def shown(**data):
     ("one", "other"),
     [("3", "3"), ("0.25", "0.26"), ("0.25", "0.2"), ("2.460", "2.459"), ("-1.5", "-1.4"), ("1.2e-5", "1.3e-05")],
 )
-def test_numbers_that_rounding_can_explain_are_the_same(one, other):
+def test_values_that_differ_by_rounding_are_the_same(one, other):
     assert close(one, other)
     assert close(other, one)
 
@@ -35,7 +35,7 @@ def test_numbers_that_rounding_can_explain_are_the_same(one, other):
     ("one", "other"),
     [("3", "4"), ("0.25", "0.27"), ("1.5", "-1.5"), ("1.2e-5", "1.2e-4"), ("3", "3.4"), ("99", "100")],
 )
-def test_other_numbers_are_not(one, other):
+def test_other_values_are_not(one, other):
     assert not close(one, other)
     assert not close(other, one)
 
@@ -64,7 +64,7 @@ def test_other_texts_differ(old, new):
     assert differences(notebook(printed(old)), notebook(printed(new)))
 
 
-def test_measured_numbers_may_be_any_but_the_words_not():
+def test_measured_values_may_differ_but_words_may_not():
     stored = notebook(printed("loops 12.5 ms\nkernel 3 ms"), tags=[MEASURED])
     assert not differences(stored, notebook(printed("loops 840.1 ms\nkernel 7 ms"), tags=[MEASURED]))
     assert differences(stored, notebook(printed("loops 12.5 s\nkernel 3 ms"), tags=[MEASURED]))

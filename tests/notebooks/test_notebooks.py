@@ -27,7 +27,7 @@ EXPECTED = [
     "07_official_checkpoints",
     "08_long_documents",
 ]
-# Those with numbers that are of a machine: times and rates, rounding errors.
+# Those with results that depend on the machine: times and rates, rounding errors.
 MEASURING = ["05_fast_kernels", "06_oracle"]
 _SECONDS = 2 * 60  # of processor time, so that what else the machine does is not counted: a minute on two cores
 
@@ -77,7 +77,7 @@ def test_has_pictures_and_is_small(path):
 
 
 @each
-def test_tells_nothing_of_the_machine(path):
+def test_outputs_do_not_depend_on_the_machine(path):
     notebook = nbformat.read(path, as_version=4)
     assert notebook.metadata == METADATA
     for cell in notebook.cells:
@@ -88,13 +88,13 @@ def test_tells_nothing_of_the_machine(path):
 
 
 @each
-def test_only_what_is_measured_is_exempt_from_the_comparison_of_numbers(path):
+def test_only_measurements_are_exempt_from_the_comparison_of_values(path):
     tags = [tag for cell in nbformat.read(path, as_version=4).cells for tag in cell.metadata.get("tags", [])]
     assert set(tags) == ({MEASURED} if path.stem in MEASURING else set())
 
 
 @each
-def test_links_lead_to_files_that_are_there(path):
+def test_links_lead_to_existing_files(path):
     text = "".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
     for target in re.findall(r"\]\(([^)]+)\)", text):
         if not target.startswith("https://"):

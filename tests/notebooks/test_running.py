@@ -41,7 +41,7 @@ def test_the_python_the_folder_and_the_settings(folder):
     assert shown[3].endswith("inline")
 
 
-def test_outputs_are_replaced_and_only_tags_are_kept(folder):
+def test_outputs_are_replaced_and_only_tags_stay(folder):
     fresh = rerun(written(folder, "print('new')", "1 + 1"), folder / "rerun")
     assert fresh.metadata == METADATA
     assert [dict(cell.metadata) for cell in fresh.cells] == [{"tags": ["measured"]}] * 2

@@ -1,6 +1,6 @@
-"""The published numbers of the official weights, through the public API; downloads 1.2 GB once (`pytest -m official`).
+"""The published values of the official weights, through the public API; downloads 1.2 GB once (`pytest -m official`).
 
-The numbers are those that AllenAI and HF published for `allenai/longformer-base-4096`, in float32 on other machines, so
+The values are those that AllenAI and HF published for `allenai/longformer-base-4096`, in float32 on other machines, so
 they hold to the digits that were printed.
 """
 

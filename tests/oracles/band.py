@@ -42,7 +42,7 @@ def shares_of(
 
 
 def averages_of(shares: Sequence[dict[int, float]], value: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The values each token sees, weighted by their shares.  # (seq, head_dim) -> (seq, head_dim)"""
+    """The values each token sees, weighted by their attention probabilities.  # (seq, head_dim) -> (seq, head_dim)"""
     out = np.zeros(value.shape, np.float64)
     for i, row in enumerate(shares):
         for d in range(value.shape[1]):

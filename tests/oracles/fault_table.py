@@ -15,26 +15,26 @@ SELF = f"{LAYER}.attention.self"
 
 @dataclass(frozen=True)
 class Fault:
-    """plant: what plants it. place: where it first shows.
+    """plant: the function that makes it. tensor: the first tensor that diverges.
 
     precisions: those in which it can be seen; in the others it is smaller than their rounding. class_name, batch: the
     model and the inputs that show it, as in `oracles.fault_cases.case`.
     """
 
     plant: Any
-    place: str
+    tensor: str
     class_name: str = "LongformerForMaskedLM"
     precisions: tuple[str, ...] = BOTH
     batch: str = "ragged"
 
 
 class FaultTable(dict[str, Fault]):
-    """Faults by name. As a decorator, `@table(place, ...)`, it takes one up under the name of what it decorates."""
+    """Faults by name. As a decorator, `@table(tensor, ...)`, it adds a fault under the name of the function."""
 
-    def __call__(self, place: str, **facts: Any) -> Callable[[Planted], Planted]:
+    def __call__(self, tensor: str, **facts: Any) -> Callable[[Planted], Planted]:
         def enter(plant: Planted) -> Planted:
             assert plant.__name__ not in self
-            self[plant.__name__] = Fault(plant, place, **facts)
+            self[plant.__name__] = Fault(plant, tensor, **facts)
             return plant
 
         return enter

@@ -74,8 +74,8 @@ class ResultsCutOff(Port):
 
     def linear(self, x, name):
         exact = self.product(x, self.weight(name)) + self.bias(name)
-        self.kept[name] = truncated(exact)
-        return self.kept[name]
+        self.recorded[name] = truncated(exact)
+        return self.recorded[name]
 
 
 @FAULTS(f"{SELF}.scores")

@@ -82,14 +82,14 @@ class ResidualOfFeedForwardMissing(Port):
 class NormsSwapped(Port):
     def norm(self, x, name):
         done = super().norm(x, name.replace(f"{LAYER}.output", f"{LAYER}.attention.output"))
-        self.kept[name] = done
+        self.recorded[name] = done
         return done
 
     def add_and_norm(self, residual, x, name):
-        before = self.kept.get(f"{LAYER}.attention.output.LayerNorm")
+        before = self.recorded.get(f"{LAYER}.attention.output.LayerNorm")
         done = super().add_and_norm(residual, x, name)
         if name == f"{LAYER}.output":
-            self.kept[f"{LAYER}.attention.output.LayerNorm"] = before
+            self.recorded[f"{LAYER}.attention.output.LayerNorm"] = before
         return done
 
 

@@ -52,7 +52,7 @@ def weight(seed: int, name: str, shape: Sequence[int]) -> list[float]:
 
 @dataclass
 class File:
-    """A golden file: the manifest, and each tensor's (dtype, shape, numbers in C order)."""
+    """A golden file: the manifest, and each tensor's (dtype, shape, values in C order)."""
 
     manifest: dict[str, Any]
     tensors: dict[str, tuple[str, list[int], list[float]]]
@@ -69,6 +69,6 @@ def read(path: Any) -> File:
     for name, entry in header.items():
         start, stop = (8 + length + offset for offset in entry["data_offsets"])
         letter = FORMATS[entry["dtype"]]
-        numbers = struct.unpack(f"<{prod(entry['shape'])}{letter}", content[start:stop])
-        tensors[name] = (entry["dtype"], entry["shape"], list(numbers))
+        values = struct.unpack(f"<{prod(entry['shape'])}{letter}", content[start:stop])
+        tensors[name] = (entry["dtype"], entry["shape"], list(values))
     return File(manifest, tensors)

@@ -98,8 +98,8 @@ def attention(weights: Weights, hidden: Array, visible: Array, is_global: Array,
         highest = np.where(seen.any(-1, keepdims=True), scores.max(-1, keepdims=True), 0.0)
         powers = np.exp(scores - highest)
         total = powers.sum(-1, keepdims=True)
-        shares = powers / np.where(total == 0.0, 1.0, total)  # a query that sees nothing keeps zeros
-        return shares, shares @ split(f"value{suffix}")
+        normalised = powers / np.where(total == 0.0, 1.0, total)  # a query that sees nothing keeps zeros
+        return normalised, normalised @ split(f"value{suffix}")
 
     local, from_local = softmax("")
     wide, from_wide = softmax("_global")

@@ -1,4 +1,4 @@
-"""Intel's matrix unit, AMX, by its definition: what each instruction does, as functions that machine code can call.
+"""Intel's AMX tile unit, emulated: each instruction as a function that machine code can call.
 
 After "Intel 64 and IA-32 Architectures Software Developer's Manual", volume 2: LDTILECFG, TILELOADD, TDPBF16PS, ...
 """
@@ -28,15 +28,15 @@ _OPERANDS: dict[str, list[Any]] = {
 
 
 class MatrixUnit(threading.local):
-    """The tiles of each thread. `faults` is where all threads tell what a processor would not have done."""
+    """The tiles of each thread. `faults` lists, for all threads, operations that a processor would reject."""
 
     def __init__(self, faults: list[str], loads: list[tuple[int, int]]) -> None:
-        """faults: see above; loads: where each load tells its first byte and the one after its last."""
+        """faults: see above; loads: for each load, the address of its first byte and of the one after its last."""
         self.faults, self.loads = faults, loads
         self.tiles: list[Array] | None = None
 
     def functions(self) -> dict[str, Any]:
-        """One for each instruction, to be kept as long as machine code calls them."""
+        """One for each instruction, to be referenced as long as machine code calls them."""
         return {
             name: ctypes.CFUNCTYPE(None, *operands)(self._told(getattr(self, f"_{name}")))
             for name, operands in _OPERANDS.items()
@@ -45,7 +45,7 @@ class MatrixUnit(threading.local):
     def _told(self, instruction: Any) -> Any:
         def call(*operands: int) -> None:
             try:
-                with np.errstate(all="ignore"):  # a processor's products raise nothing
+                with np.errstate(all="ignore"):  # a processor's arithmetic raises no warning
                     instruction(*operands)
             except Exception as error:
                 self.faults.append(f"{instruction.__name__}{operands}: {error!r}")
@@ -76,7 +76,7 @@ class MatrixUnit(threading.local):
         _memory(place, *self._tile(tile).shape, distance)[:] = self._tile(tile)
 
     def _tdpbf16ps(self, sums: int, left: int, right: int) -> None:
-        """The even and the odd terms are added up by themselves; numbers below the normal ones count as zero."""
+        """The even and the odd terms are summed separately; subnormal values count as zero."""
         c, a, b = self._operands(sums, left, right, np.float32, np.uint16, np.uint16)
         a, b = (_normal((bits.astype(np.uint32) << 16).view(np.float32)) for bits in (a, b))
         # a: [rows, words x 2] -> [words, 2, rows, 1], b: [words, columns x 2] -> [words, 2, 1, columns]

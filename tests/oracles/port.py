@@ -1,8 +1,8 @@
 """A port of Longformer as people write them: whole batches, gathered neighbours, float32 or imitated bfloat16.
 
 It imports nothing that is to be judged, and its steps are methods, so that a fault can be put into each of them alone.
-What it computes is kept in `kept`, under HF's module names where it has such a module. Letters: B rows, S tokens,
-H heads, D numbers per head, x slots for global tokens, w the one-sided window.
+`recorded` has what it computes, under HF's module names where it has such a module. Letters: B rows, S tokens,
+H heads, D elements per head, x slots for global tokens, w the one-sided window.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Port:
             name.removeprefix("longformer."): self.stored(np.asarray(values, np.float32))
             for name, values in state.items()
         }
-        self.kept: dict[str, Array] = {}
+        self.recorded: dict[str, Array] = {}
 
     # --- arithmetic -----------------------------------------------------------------------------------------------
 
@@ -49,8 +49,8 @@ class Port:
 
     def keep(self, name: str, x: Array) -> Array:
         """Round the result of an operation, and keep it."""
-        self.kept[name] = self.rounded(x)
-        return self.kept[name]
+        self.recorded[name] = self.rounded(x)
+        return self.recorded[name]
 
     def weight(self, name: str) -> Array:
         return self.state[f"{name}.weight"]
@@ -124,7 +124,7 @@ class Port:
         token_type_ids: Array | None = None,
     ) -> dict[str, Array]:
         """Everything that was computed, the outputs of the class included."""
-        self.kept = {}
+        self.recorded = {}
         ids = np.asarray(input_ids)
         mask = np.ones_like(ids) if attention_mask is None else np.asarray(attention_mask)
         marked = self.default_global(ids) if global_attention_mask is None else np.asarray(global_attention_mask)
@@ -134,7 +134,7 @@ class Port:
         for index in range(self.depth()):
             x = self.layer(f"encoder.layer.{index}", x, self.one_sided(index))
         outputs = self.head(x)
-        return {**self.kept, **outputs}
+        return {**self.recorded, **outputs}
 
     def depth(self) -> int:
         return int(self.fields["num_hidden_layers"])
@@ -209,7 +209,7 @@ class Port:
         return self.visible & ~self.is_global
 
     def answering(self) -> Array:
-        """bool [B, 1, S, 1]: the queries whose shares are not 0."""
+        """bool [B, 1, S, 1]: the queries whose attention weights are not 0."""
         return (self.visible & ~self.is_global)[:, None, :, None]
 
     def gathered(self, shares: Array, value: Array, near: Array) -> Array:
@@ -237,7 +237,7 @@ class Port:
         return self.visible[:, None, None]
 
     def replace(self, context: Array, wide: Array) -> None:
-        """Put what global queries gathered in the place of what the band gave them."""
+        """Replace the band's context of global queries by their own."""
         for row, places in enumerate(self.places):
             for slot in np.flatnonzero(self.in_use[row]):
                 context[row, :, places[slot]] = wide[row, :, slot]

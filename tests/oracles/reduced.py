@@ -11,7 +11,7 @@ Array = NDArray[Any]
 
 
 def bfloat16(x: Any) -> Array:
-    """The nearest numbers of 8 binary digits and an exponent of at least -126, ties to even, as float64."""
+    """The nearest values of 8 significand bits and an exponent of at least -126, ties to even, as float64."""
     x = np.asarray(x, np.float64)
     _, exponent = np.frexp(x)  # x = m 2**exponent with 0.5 <= |m| < 1
     unit = np.ldexp(1.0, np.maximum(exponent - 8, -126 - 7))

@@ -4,7 +4,7 @@ All are relative to the largest magnitude of the expected array (see `oracles.co
 from cancellation and have no relative accuracy of their own.
 """
 
-# float64 results of two independent programs: sums of at most a few hundred products in another order, a few layers
+# float64 results of two independent programs: sums of at most a few hundred terms in another order, a few layers
 # deep. Rounding is 1.1e-16; measured differences stay below 1e-14.
 FLOAT64 = 1e-12
 
@@ -14,7 +14,7 @@ FLOAT32 = 1e-5
 # A float32 run judged by a float64 one; every layer adds its own rounding, nothing cancels it as with an equal program.
 FLOAT32_AGAINST_FLOAT64 = 2e-5
 
-# A float64 batch against its rows alone, or padded against unpadded: matrix products of other shapes sum in another
+# A float64 batch against its rows alone, or padded against unpadded: matmuls of other shapes sum in another
 # order, the mathematics is the same.
 FLOAT64_OTHER_SHAPE = 1e-13
 
@@ -31,5 +31,5 @@ BFLOAT16 = 0.04
 # int8 rounds to 1/254 of the largest number of a row, which is often the larger part of a small one.
 INT8 = 0.2
 
-# The definition in float64 against scalar loops whose sums are exact: only the definition's own sums differ.
+# The reference implementation in float64 against scalar loops with exact sums: only its own sums round.
 SCALARS = 1e-13

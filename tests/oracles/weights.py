@@ -129,10 +129,12 @@ def ragged_batch(fields: Mapping[str, Any], seed: int) -> dict[str, Array]:
     return batch_of(fields, marks, seed)
 
 
-def with_separators(inputs: Mapping[str, Array], separator: int, places: Sequence[Sequence[int]]) -> dict[str, Array]:
-    """The same inputs with separator tokens at `places[row]`, and without a global mask: the head chooses it."""
+def with_separators(
+    inputs: Mapping[str, Array], separator: int, positions: Sequence[Sequence[int]]
+) -> dict[str, Array]:
+    """The same inputs with separator tokens at `positions[row]`, and without a global mask: the head chooses it."""
     ids = inputs["input_ids"].copy()
-    for row, columns in enumerate(places):
+    for row, columns in enumerate(positions):
         ids[row, list(columns)] = separator
     return {name: value for name, value in inputs.items() if name != "global_attention_mask"} | {"input_ids": ids}
 
@@ -140,7 +142,7 @@ def with_separators(inputs: Mapping[str, Array], separator: int, places: Sequenc
 def labelled_batch(class_name: str, fields: Mapping[str, Any], seed: int) -> dict[str, Array]:
     """A ragged batch as the head's users give it, with labels; the heads with a default global attention choose it.
 
-    The labels of tokens have -100 in places, one answer's end lies past its text, as happens with windows over a
+    The labels of tokens have -100 in positions, one answer's end lies past its text, as happens with windows over a
     document.
     """
     inputs = ragged_batch(fields, seed)
@@ -158,8 +160,8 @@ def labelled_batch(class_name: str, fields: Mapping[str, Any], seed: int) -> dic
         return separated | {"start_positions": np.array([9, 5, 3]), "end_positions": np.array([12, 41, 3])}
     if class_name == "LongformerForMultipleChoice":
         marks = ragged_marks((19, 13, 11, 17, 7, 19), ({3: 0, 15: 0}, {}, {5: 0}, {}, {}, {8: 3}))
-        places = ((9, 10, 18), (7, 8, 12), (2, 3, 10), (11, 12, 16), (1, 2, 6), (14, 15, 18))
-        flat = with_separators(batch_of(fields, marks, seed), fields["sep_token_id"], places)
+        positions = ((9, 10, 18), (7, 8, 12), (2, 3, 10), (11, 12, 16), (1, 2, 6), (14, 15, 18))
+        flat = with_separators(batch_of(fields, marks, seed), fields["sep_token_id"], positions)
         choices = {name: value.reshape(2, 3, -1) for name, value in flat.items()}
         return choices | {"labels": np.array([2, 0])}
     return inputs

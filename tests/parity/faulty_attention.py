@@ -304,10 +304,10 @@ def local_row_stays_for_global_queries(model, patch):
 
     def make(original):
         def wide(**kwargs):
-            output, shares = original(**kwargs)  # [batch, heads, slots, head_dim]
+            output, weights = original(**kwargs)  # [batch, heads, slots, head_dim]
             rows, slots = kwargs["is_local_index_global_attn_nonzero"]
             output[rows, :, slots] = kept["local"][kwargs["is_index_global_attn_nonzero"]]
-            return output, shares
+            return output, weights
 
         return wide
 
@@ -334,5 +334,5 @@ def neighbours_of_values_off_by_one(model, patch):
         wrap(
             attention,
             "_sliding_chunks_matmul_attn_probs_value",
-            lambda original: lambda shares, value, w: original(shares, value.roll(1, 1), w),
+            lambda original: lambda weights, value, w: original(weights, value.roll(1, 1), w),
         )

@@ -35,7 +35,7 @@ def agrees(candidate, trace, precision="float64"):
 
 
 @pytest.mark.parametrize("class_name", HEADS)
-def test_every_module_of_hf_has_its_place(class_name):
+def test_every_module_of_hf_has_a_tensor_name(class_name):
     fields, state, inputs = case(class_name)
     trace = testing.trace(build(class_name, fields, state), **inputs)
     with exact_softmax():

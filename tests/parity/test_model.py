@@ -298,7 +298,7 @@ def test_torch_names_of_dtype_and_device_are_understood(class_name):
         getattr(lf_ref, class_name)(lf_ref.LongformerConfig(**fields), state, dtype=torch.float16)
 
 
-def test_every_attribute_of_hf_models_is_there_or_says_what_to_do():
+def test_every_attribute_of_hf_models_exists_or_raises_with_the_way_out():
     """Whatever a user of HF's models asks ours for: a value, or an error of ours, never a bare one."""
     import lf_ref
 
@@ -311,7 +311,7 @@ def test_every_attribute_of_hf_models_is_there_or_says_what_to_do():
                 getattr(owner, name)
 
 
-def test_oddities_of_hf_that_we_do_not_share():
+def test_oddities_of_hf_that_lf_ref_does_not_have():
     """What `as_documented` removes is really there, and a window of 2 is beyond HF; here we learn if that changes."""
     fields = fields_of(attention_window=WINDOWS)
     state = state_of("LongformerModel", fields, seed=227)

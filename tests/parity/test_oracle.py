@@ -58,7 +58,7 @@ def test_a_fault_is_found_where_it_is(name, precision):
         fault.plant(model, patch)
         report = report_on(model, fault.class_name, fault.batch, precision)
     assert report.first_divergence is not None, f"{name} went unnoticed"
-    assert report.first_divergence.name == fault.place, str(report)
+    assert report.first_divergence.name == fault.tensor, str(report)
 
 
 def test_weights_cut_off_to_bfloat16():

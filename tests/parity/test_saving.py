@@ -160,7 +160,7 @@ def test_settings_of_the_tokenizer_survive_both_ways(add_prefix_space, trim_offs
     theirs = transformers.LongformerTokenizerFast.from_pretrained(DEMO, **settings)
     for tokenizer, name in ((ours, "ours"), (theirs, "theirs")):
         tokenizer.add_tokens(["slowly", "<more>"])
-        # The model's config.json is what tells AutoTokenizer whose tokenizer it is, where nothing else does.
+        # The model's config.json determines the class for AutoTokenizer, if nothing else does.
         lf_ref.LongformerConfig().save_pretrained(tmp_path / name)
         tokenizer.save_pretrained(tmp_path / name)
         with silence():
@@ -187,7 +187,7 @@ def test_both_write_the_same_tensor_names(class_name, tmp_path):
     assert names[0] == names[1]
 
 
-def test_silence_hears_what_is_said(tmp_path):
+def test_a_quiet_block_passes_warnings_on(tmp_path):
     """A checkpoint that lacks the head makes HF say so, which the tests above would take for a failure."""
     _, transformers = peer_modules()
     fields, state = parts_of("LongformerModel", "plain")

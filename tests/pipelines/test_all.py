@@ -29,7 +29,7 @@ from lf_ref.pipelines import TASKS
 FEW = settings(
     max_examples=10, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
-TOLERANCE = 1e-10  # float64: products of another shape may round differently
+TOLERANCE = 1e-10  # float64: matmuls of another shape may round differently
 LONG = "The old gardener walked along the river. " * 20
 
 
@@ -161,7 +161,7 @@ def too_long(task):
 
 
 @pytest.mark.parametrize("task", [task for task in CLASSES if task != "question-answering"])
-def test_too_long_is_an_error_that_says_what_to_do(task):
+def test_a_text_that_is_too_long_raises_with_the_way_out(task):
     pipe, options = pipe_for(task), options_for(task)
     short = inputs_for(task)[0]
     with pytest.raises(
@@ -204,7 +204,7 @@ def test_a_stream_reads_ahead_but_not_all():
 
 
 @pytest.mark.parametrize("last", [3, LONG])
-def test_a_stream_gives_what_came_before_a_mistake(last):
+def test_a_stream_yields_the_results_before_an_error(last):
     stream = pipe_for("feature-extraction", pooling="cls").stream(
         [*TEXTS[:2], last, TEXTS[0]], name=lambda place: f"line {place + 1}"
     )
@@ -221,7 +221,7 @@ def test_inputs_of_a_list_are_all_checked_before_any_is_run(monkeypatch):
 
 
 @pytest.mark.parametrize("task", CLASSES)
-def test_half_a_character_is_told_with_its_input(task):
+def test_an_error_names_the_input_with_a_lone_surrogate(task):
     sound, other = inputs_for(task)[:2]
     broken = {**other, "question": "\ud800"} if isinstance(other, dict) else f"{other}\ud800"
     with pytest.raises(InputError, match=r"(text|item) 1 has a lone surrogate, U\+D800, at position"):
@@ -230,7 +230,7 @@ def test_half_a_character_is_told_with_its_input(task):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("task", CLASSES)
-def test_a_model_whose_weights_are_no_numbers_gives_no_answers(task, value):
+def test_a_model_with_nan_or_infinite_weights_raises(task, value):
     sound = model_for(task)
     weights = {name: array.copy() for name, array in sound.weights.items()}
     weights["encoder.layer.1.output.dense.bias"][3] = value

@@ -142,7 +142,7 @@ CANNOT = {
 
 
 @pytest.mark.parametrize("name", CANNOT)
-def test_what_cannot_mean_anything_says_what_to_do(name):
+def test_options_without_meaning_raise_with_the_way_out(name):
     value, message = CANNOT[name]
     with pytest.raises(InputError, match=message):
         lf_ref.pipeline("question-answering", "a/repository-that-is-never-asked-for", **{name: value})
@@ -151,8 +151,8 @@ def test_what_cannot_mean_anything_says_what_to_do(name):
 @pytest.mark.parametrize(
     "name", ["batch_tokens", "quiet", "dtype", "backend", "num_threads", "tokenizer", "token", "device", "model_kwargs"]
 )
-def test_what_is_said_when_building_is_refused_in_a_call(name):
-    with pytest.raises(InputError, match=rf"takes no {name}: say it when building the pipeline.*{name}=\.\.\."):
+def test_arguments_of_pipeline_are_refused_in_a_call(name):
+    with pytest.raises(InputError, match=rf"takes no {name}: pass it when building the pipeline.*{name}=\.\.\."):
         pipe_for("fill-mask")("A <mask>.", **{name: 1})
 
 
@@ -285,7 +285,7 @@ def test_calls_and_options_name_what_is_wrong(task):
     kind = TASKS[task]
     with pytest.raises(InputError, match=rf"{kind.__name__}\(\): missing a required argument: 'model'"):
         kind()
-    with pytest.raises(InputError, match=rf"{kind.__name__}\(\) takes by place only model, tokenizer"):
+    with pytest.raises(InputError, match=rf"{kind.__name__}\(\) takes by position only model, tokenizer"):
         kind(1, 2, 3)
     with pytest.raises(InputError, match="takes no argument 'zzz'"):
         kind.options_class(zzz=1)
@@ -321,7 +321,7 @@ def test_neither_task_nor_model():
         lf_ref.pipeline()
 
 
-def test_the_third_place_is_the_config(tmp_path):
+def test_the_third_argument_is_the_config(tmp_path):
     folder = save_checkpoint("text-classification", tmp_path)
     config = lf_ref.LongformerConfig.from_pretrained(folder)
     named = config.replaced(id2label={0: "x", 1: "y", 2: "z"})

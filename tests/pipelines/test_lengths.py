@@ -1,4 +1,4 @@
-"""Where texts are cut: by the tokenizer's side and length, in every task, and told by the definition."""
+"""Where texts are cut: by the tokenizer's side and length, in every task, compared with an oracle."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_max_length_alone_cuts_and_with_padding_does_not(task):
 
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("length", [19, 40])
-def test_windows_begin_at_the_side_that_is_kept(length, side):
+def test_windows_begin_at_the_side_that_stays(length, side):
     text = demo_tokenizer().encode(LONG, add_special_tokens=False)
     settings = {"model_max_length": length, "truncation_side": side}
     pipe = pipe_with("token-classification", **settings)
@@ -126,7 +126,7 @@ def test_a_question_is_cut_at_the_same_side():
 
 
 @pytest.mark.parametrize("task", CLASSES)
-def test_a_text_longer_than_the_tokenizer_says_but_not_than_the_model(task):
+def test_a_text_longer_than_the_limit_of_the_tokenizer_but_not_of_the_model(task):
     """HF runs it whole, but for the two tasks where it cuts in silence: there the caller says which."""
     short = {"question": LONG[:90], "choices": ["by"]} if task == "multiple-choice" else LONG[:90] + " <mask>"
     if task == "question-answering":

@@ -1,4 +1,4 @@
-"""Answers and their places in the document, in one window and in many."""
+"""Answers and their offsets in the document, in one window and in many."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_scores_by_hand():
 
 @pytest.mark.parametrize("context", [SHORT, LONG])
 @pytest.mark.parametrize("align", [True, False])
-def test_answers_lie_in_the_document_where_they_say(align, context):
+def test_offsets_of_answers_match_the_document(align, context):
     answers = pipe(top_k=9, align_to_words=align)(QUESTION, context)
     assert 5 < len(answers) <= 9  # fewer where spans begin or end with pieces of one character
     for answer in answers:
@@ -165,7 +165,7 @@ def test_what_is_refused(arguments, named, message):
         pipe()(*arguments, **named)
 
 
-def test_a_long_question_is_cut_when_told():
+def test_a_long_question_is_truncated_on_request():
     assert pipe(max_question_len=9)(LONG, SHORT)["answer"] in SHORT
     tokens = demo_tokenizer()(QUESTION, add_special_tokens=False)["input_ids"]
     kept = demo_tokenizer().decode(tokens[:3])

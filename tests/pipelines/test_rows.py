@@ -18,12 +18,12 @@ def test_batches_hold_every_row_once_and_keep_to_the_budget(lengths, budget):
     rows = [Row(np.arange(100, 100 + length), (0, min(2, length))) for length in lengths]
     seen = []
     for batch in batches(rows, budget, PAD):
-        seen += batch.places
+        seen += batch.indices
         count, width = batch.input_ids.shape
-        assert count == len(batch.places)
+        assert count == len(batch.indices)
         assert count * width <= budget or count == 1
-        assert width == max(lengths[place] for place in batch.places)
-        for index, place in enumerate(batch.places):
+        assert width == max(lengths[place] for place in batch.indices)
+        for index, place in enumerate(batch.indices):
             length = lengths[place]
             assert batch.input_ids[index].tolist() == [*range(100, 100 + length), *[PAD] * (width - length)]
             assert batch.attention_mask[index].tolist() == [1] * length + [0] * (width - length)
@@ -34,4 +34,4 @@ def test_batches_hold_every_row_once_and_keep_to_the_budget(lengths, budget):
 
 def test_rows_of_one_length_go_together():
     rows = [Row(np.arange(length)) for length in (3, 11, 3, 11, 3)]
-    assert [batch.places for batch in batches(rows, 22, PAD)] == [[1, 3], [0, 2, 4]]
+    assert [batch.indices for batch in batches(rows, 22, PAD)] == [[1, 3], [0, 2, 4]]

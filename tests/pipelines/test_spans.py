@@ -14,7 +14,7 @@ MANY = settings(max_examples=150, deadline=None, derandomize=True, database=None
 
 
 def all_spans(start, end, document, most, longest):
-    """Every span by the definition: loops and Python floats."""
+    """The oracle: every span, by loops and Python floats."""
     kept = [0, *range(len(start))[document]]
     starts, ends = {}, {}
     for logits, probabilities in ((start, starts), (end, ends)):

@@ -127,7 +127,7 @@ def test_features_and_their_poolings():
         (None, 1, lambda logits: 1 / (1 + np.exp(-logits))),
     ],
 )
-def test_the_config_says_what_scores_are(problem, labels, function):
+def test_the_config_decides_the_function_of_scores(problem, labels, function):
     base = model_for("text-classification")
     config = lf_ref.LongformerConfig.from_dict({**base.config.to_dict(), "problem_type": problem})
     config.id2label = {index: f"label {index}" for index in range(labels)}

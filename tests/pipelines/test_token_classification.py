@@ -1,4 +1,4 @@
-"""Tokens and names with their places in the text, in one piece and in windows."""
+"""Tokens and entities with their offsets in the text, in one piece and in windows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pipe(**options):
     return pipe_for("token-classification", SEED, **{"ignore_labels": [], **options})
 
 
-def test_every_token_with_its_score_and_place():
+def test_every_token_with_its_score_and_offsets():
     text = TEXTS[0]
     encoded = demo_tokenizer()(text, return_offsets_mapping=True)
     ids = encoded["input_ids"]
@@ -42,7 +42,7 @@ def test_every_token_with_its_score_and_place():
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_names_lie_in_the_text_where_they_say(strategy):
+def test_offsets_of_entities_match_the_text(strategy):
     for text in TEXTS[:3]:
         entities = pipe(aggregation_strategy=strategy)(text)
         assert entities

@@ -44,8 +44,8 @@ def trace_of(class_name: str = "LongformerForMaskedLM") -> testing.Trace:
 
 
 def as_float32(trace: testing.Trace) -> dict[str, np.ndarray]:
-    """A candidate that is right: the trace rounded, places only."""
-    return {name: trace[name].astype(np.float32) for name in trace.places}
+    """A correct candidate: the trace rounded, without aliases."""
+    return {name: trace[name].astype(np.float32) for name in trace.canonical_names}
 
 
 def answer(

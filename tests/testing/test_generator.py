@@ -39,7 +39,7 @@ def test_fnv_has_the_published_values():
 
 @FEW
 @given(st.integers(0, 2**64 - 1), st.text(max_size=20), st.integers(0, 50), st.integers(0, 2**40))
-def test_words_are_those_of_the_definition(seed, name, count, first):
+def test_words_are_those_of_the_oracle(seed, name, count, first):
     got = generator.words(seed, name, count, first)
     assert got.dtype == np.uint64
     assert got.tolist() == [golden_page.word(seed, name, first + i) for i in range(count)]
@@ -48,12 +48,12 @@ def test_words_are_those_of_the_definition(seed, name, count, first):
 def test_a_long_stream_is_made_of_its_parts():
     whole = generator.words(3, "name", 200_003)
     np.testing.assert_array_equal(whole[131_000:131_100], generator.words(3, "name", 100, 131_000))
-    long = generator.numbers(3, "name", (200_003,))
+    long = generator.values(3, "name", (200_003,))
     np.testing.assert_array_equal(long, ((whole >> np.uint64(48)).astype(float) - 32768) / 2**15)
 
 
 @pytest.mark.parametrize("head", ["model", "masked_lm", "sequence_classification", "question_answering"])
-def test_weights_are_those_of_the_definition_to_the_bit(head):
+def test_weights_are_those_of_the_oracle_to_the_bit(head):
     made = generator.weights(CONFIG, head, 2**63 + 7)
     shapes = expected_shapes(CONFIG, head)
     for name, array in made.items():

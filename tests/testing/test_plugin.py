@@ -101,7 +101,7 @@ def test_cases_of_the_tests_own(suite):
         ),
     ],
 )
-def test_careless_mistakes_are_explained(text, message, suite):
+def test_usage_errors_are_explained(text, message, suite):
     result = suite(text)
     assert result.ret != 0
     result.stdout.fnmatch_lines([message])
@@ -133,7 +133,7 @@ GOLDEN = (
 )
 
 
-def test_golden_files_are_made_on_request_and_kept(suite, pytester, monkeypatch):
+def test_golden_files_are_made_on_request_and_reused(suite, pytester, monkeypatch):
     path = pytester.path / "golden" / "port.safetensors"
     suite(GOLDEN).assert_outcomes(failed=2)
     assert not path.exists()

@@ -138,7 +138,7 @@ def test_arguments_are_checked_at_once():
             call()
 
 
-def test_without_hypothesis_the_error_says_what_to_install(monkeypatch):
+def test_without_hypothesis_the_error_names_the_extra_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     monkeypatch.delitem(sys.modules, "lf_ref.testing.strategies")
     with pytest.raises(ImportError, match=r"lf_ref\.testing\.strategies needs hypothesis: pip install hypothesis"):

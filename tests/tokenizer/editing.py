@@ -17,7 +17,7 @@ def edit(path: Path, change: Any) -> None:
 
 
 def put(*path: Any, value: Any) -> Any:
-    """A change that puts a value in the place of keys and indices."""
+    """A change that sets the value at a path of keys and indices."""
 
     def change(content: dict[str, Any]) -> None:
         place: Any = content

@@ -113,7 +113,7 @@ def test_an_unknown_argument_is_an_error_that_names_the_nearest(tokenizer, call,
         (lambda t: t("a")[0].offset, "the nearest is 'offsets'"),
     ],
 )
-def test_an_attribute_that_there_is_not(tokenizer, get, message):
+def test_an_unknown_attribute(tokenizer, get, message):
     with pytest.raises(InputError, match=message) as caught:
         get(tokenizer)
     assert isinstance(caught.value, AttributeError)
@@ -314,7 +314,7 @@ def test_what_is_no_text_at_all(demo, value):
 
 
 @pytest.mark.parametrize("value", [[5, 6], np.array([5, 6]), [[5, 6]]])
-def test_ids_in_place_of_texts(demo, value):
+def test_ids_instead_of_texts(demo, value):
     with pytest.raises(InputError, match="must be a string, got 5; for ids call prepare_for_model"):
         demo(value)
 

@@ -47,7 +47,7 @@ NASTY = [
     *("\x00", "\x01", "\x1b", "\x1c", "\x1d", "\x1e", "\x1f", "\x7f", "\x80", "\x9f", "\xad"),
     *("Ġ", "Ċ", "Ġthe", "Hello", " world", " the", "THE", "aaaaaaaa", "-" * 20, "=" * 33),
 ]
-# Letters and numbers that Unicode got after version 16, and places that it has not filled yet.
+# Letters and numbers that Unicode got after version 16, and code points that it has not assigned yet.
 NEW = ["\U0001e6c0", "\U0003d000", "\U00011de1", "\u0378", "\U000e0fff", "\U0010ffff"]
 
 texts = st.lists(st.one_of(st.sampled_from(NASTY + NEW), st.text(max_size=7)), max_size=13).map("".join)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ...command_line import command, other_option
 from ...errors import InputError
 from ...files import write_beside
 
@@ -19,14 +20,15 @@ PAGES = (
     "lf_ref.pipelines",
     "lf_ref.tokenizer",
     "lf_ref.model.global_attention",
+    "lf_ref.attention_map",
     "lf_ref.testing",
     "lf_ref.reference",
 )
 
 
-@click.command("docs", short_help="Build the documentation as HTML pages.")
+@command("docs", short_help="Build the documentation as HTML pages.")
 @click.argument("out", metavar="OUT", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--quiet", is_flag=True, help="Do not print what was written.")
+@other_option("--quiet", is_flag=True, help="Do not print what was written.")
 @click.pass_context
 def docs(context: click.Context, out: Path, quiet: bool) -> None:
     """Write the documentation into the folder OUT as HTML pages: guides, tasks, Python interface, commands.

@@ -21,7 +21,7 @@ class HtmlFormatter(click.HelpFormatter):
         self.write(f"<h2>{html.escape(heading)}</h2>")
 
     def write_paragraph(self) -> None:
-        """Write nothing: paragraphs end where they are written."""
+        """Write nothing: each paragraph closes itself."""
 
     def write_text(self, text: str) -> None:
         """Write paragraphs; one that begins with click's mark for it keeps its lines."""
@@ -31,7 +31,7 @@ class HtmlFormatter(click.HelpFormatter):
             self.write(f"<pre><code>{body}</code></pre>" if kept else f"<p>{body}</p>")
 
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
-        """Write options, or commands, with what they do."""
+        """Write options, or commands, with their descriptions."""
         entries = (f"<dt><code>{html.escape(name)}</code></dt><dd>{html.escape(text)}</dd>" for name, text in rows)
         self.write(f"<dl>{''.join(entries)}</dl>")
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 PACKAGE = Path(__file__).parents[2]
 CHECKOUT = PACKAGE.parent
-# The page of each document, its title and what it is about. Those outside of the package are there in a checkout only.
+# The page of each document, its title and its topic. Those outside of the package exist in a checkout only.
 _PAGES = {
     CHECKOUT / "README.md": ("overview", "Overview", "Install it, run it, and what else there is: the README."),
     PACKAGE / "pipelines" / "README.md": ("tasks", "Tasks", "An example of each task; many and long inputs."),
@@ -32,7 +32,7 @@ _LINK = re.compile(r'(?P<image><img src=")(?P<source>[^"]+)|(?P<text>\[[^\]]*\])
 
 
 class Guide(NamedTuple):
-    """A document: its file, the name of its page, its title, what it is about, and its Markdown."""
+    """A document: its file, the name of its page, its title, its topic, and its Markdown."""
 
     path: Path
     name: str
@@ -42,11 +42,11 @@ class Guide(NamedTuple):
 
     @property
     def page(self) -> str:
-        """Where its page is, within the site."""
+        """The path of its page within the site."""
         return f"guides/{self.name}.html"
 
     def section(self, title: str) -> str:
-        """What the document says under a heading of the second level."""
+        """The section of the document under a heading of the second level."""
         return f"{self.text}\n## ".partition(f"\n## {title}\n")[2].partition("\n## ")[0].strip()
 
 

@@ -1,4 +1,4 @@
-"""A page of Markdown for each task: its section of the guide, its call, every option, and what it raises."""
+"""A page of Markdown for each task: its section of the guide, its call, every option, and its errors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _table(options: type[Options]) -> str:
 
 
 def _meanings(options: type[Options]) -> dict[str, str]:
-    """What the docstring of a class says of each argument."""
+    """The description of each argument in the docstring of a class."""
     arguments = cleandoc(options.__doc__ or "").partition("Args:\n")[2].partition("\nRaises:")[0]
     return {
         name: " ".join(meaning.split()) for names, meaning in _ARGUMENT.findall(arguments) for name in names.split(", ")

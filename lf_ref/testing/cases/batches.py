@@ -1,4 +1,4 @@
-"""Batches written as text: a letter says what each token is.
+"""Batches written as text: a letter for the kind of each token.
 
 >>> batch({"vocab_size": 7, "pad_token_id": 1, "sep_token_id": 2}, ["glm", "lpp"], seed=0, stream="")["attention_mask"]
 array([[1, 1, 0],

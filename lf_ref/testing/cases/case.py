@@ -13,6 +13,7 @@ from ...checkpoint.names import HEADS
 from ...config import LongformerConfig
 from ...errors import InputError
 from ...hf_names import accepts
+from ...tokenizer.arguments import as_strings
 from .. import generator
 
 Array = NDArray[Any]
@@ -103,13 +104,14 @@ def cases_of_classes(cases: Sequence[Case], class_names: Sequence[str]) -> tuple
     return found
 
 
-def select_cases(cases: Sequence[Case], names: Sequence[str]) -> tuple[Case, ...]:
+def select_cases(cases: Sequence[Case], names: str | Sequence[str]) -> tuple[Case, ...]:
     """The cases of these names, in their order; all cases for "standard".
 
     Raises:
-        InputError: a name is unknown, or repeated.
+        InputError: a name is unknown, or repeated, or not a string.
     """
-    if list(names) == ["standard"]:
+    names = [names] if isinstance(names, str) else as_strings("cases", names)
+    if names == ["standard"]:
         return tuple(cases)
     known = {case.name: case for case in cases}
     for name in names:

@@ -137,7 +137,7 @@ def draw_inputs(choose: Choose, config: LongformerConfig, class_name: str, bound
         inputs["position_ids"] = integers("position_ids", config.max_position_embeddings)
     if choose("embeddings instead of ids", [False, False, False, True]):
         del inputs["input_ids"]
-        inputs["inputs_embeds"] = generator.numbers(seed, "inputs_embeds", (*shape, config.hidden_size))
+        inputs["inputs_embeds"] = generator.values(seed, "inputs_embeds", (*shape, config.hidden_size))
     if choose("no attention mask", [False, False, False, True]):
         del inputs["attention_mask"]
     if class_name == "LongformerForMultipleChoice":

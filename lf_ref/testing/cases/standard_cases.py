@@ -80,7 +80,7 @@ def make_inputs(recipe: Recipe, fields: Mapping[str, Any], class_name: str) -> d
         inputs[name] = generator.integers(SEED, stream + name, int(np.prod(shape)), number).reshape(shape)
     if recipe.embeds:
         vectors = (*shape, int(fields["hidden_size"]))
-        inputs["inputs_embeds"] = generator.numbers(SEED, f"{stream}inputs_embeds", vectors)
+        inputs["inputs_embeds"] = generator.values(SEED, f"{stream}inputs_embeds", vectors)
         del inputs["input_ids"]
     for name in recipe.without:
         del inputs[name]

@@ -26,7 +26,7 @@ def format_ranges(integers: Array) -> str:
 
 
 def attention_hints(
-    place: str, got: Array, wanted: Array, mask: Array, off: Array, allowed: float, expected: Trace
+    canonical: str, got: Array, wanted: Array, mask: Array, off: Array, allowed: float, expected: Trace
 ) -> list[str]:
     """Hints on scores or probabilities, all arrays [B, H, S, columns]; those at `off` are wrong.
 
@@ -36,25 +36,25 @@ def attention_hints(
     heads = np.flatnonzero(off.any(axis=(0, 2, 3)))
     if 0 < len(heads) < off.shape[1]:
         found.append(f"only in head {format_ranges(heads)} of {off.shape[1]}")
-    if ".scores" in place:
+    if ".scores" in canonical:
         sees, should = got > MASKED_SCORE, wanted > MASKED_SCORE
     else:
         sees, should = got > allowed, wanted > allowed
         should, sees = should | (sees & (wanted > 0)), sees | (should & (got > 0))
     for verb, wrong in (("wrongly attends to", sees & ~should), ("does not attend to", should & ~sees)):
-        keys = "; ".join(_keys(place, np.asarray((wrong & mask).any(axis=1)), expected))
+        keys = "; ".join(_keys(canonical, np.asarray((wrong & mask).any(axis=1)), expected))
         if keys:
             found.append(f"it {verb}: {keys}")
-    if layout_of(place, expected.run) == BAND and not found:
-        found += _columns(place, off, mask & (wanted > (MASKED_SCORE if ".scores" in place else 0)), expected)
+    if layout_of(canonical, expected.run) == BAND and not found:
+        found += _columns(canonical, off, mask & (wanted > (MASKED_SCORE if ".scores" in canonical else 0)), expected)
     return found
 
 
-def _keys(place: str, wrong: Array, expected: Trace) -> Iterator[str]:
+def _keys(canonical: str, wrong: Array, expected: Trace) -> Iterator[str]:
     """The kinds of keys that some queries wrongly attend to or ignore.  # bool [B, S, columns]"""
     visible, is_global = expected.run.visible, expected.run.is_global
     slots = int(is_global.sum(axis=1).max())
-    if layout_of(place, expected.run) != BAND:  # rows are keys, columns global queries
+    if layout_of(canonical, expected.run) != BAND:  # rows are keys, columns global queries
         masked = int((wrong.any(axis=2) & ~visible).sum())
         if masked:
             yield f"{masked} masked tokens"
@@ -84,13 +84,13 @@ def _keys(place: str, wrong: Array, expected: Trace) -> Iterator[str]:
         yield f"neighbours at offset {format_ranges(offsets)}"
 
 
-def _columns(place: str, off: Array, seen: Array, expected: Trace) -> Iterator[str]:
-    """Where the keys are right and the values wrong: on global keys, or on neighbours at some offsets.
+def _columns(canonical: str, off: Array, seen: Array, expected: Trace) -> Iterator[str]:
+    """Hints if the keys are right and the values wrong: on global keys, or on neighbours at some offsets.
 
     seen: the keys that queries have; a text may be too short for the farthest neighbours.
     """
     slots = int(expected.run.is_global.sum(axis=1).max())
-    one_sided = expected.run.config.windows[split_layer(place)[0] or 0] // 2
+    one_sided = expected.run.config.windows[split_layer(canonical)[0] or 0] // 2
     wrong: Array = np.asarray(off.any(axis=(0, 1, 2)))
     right: Array = np.asarray(seen.any(axis=(0, 1, 2))) & ~wrong
     offsets = np.flatnonzero(wrong[slots:]) - one_sided

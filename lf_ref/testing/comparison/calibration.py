@@ -29,17 +29,17 @@ from .precisions import PRECISIONS, Precision, Rounder, check_precision
 class ExpectedError:
     """The expected rounding error of one tensor, and its spread.
 
-    rms: root mean square of the error. largest: its largest magnitude. numbers: the effective number of independent
-    errors, (sum e^2)^2 / sum e^4; for a peaked softmax or a saturated tanh far smaller than the number of elements.
-    gained: root mean square of the part of the error that is proportional to the values, negative where it shrinks
-    them. wobble: the standard deviation of `gained` for independent errors.
+    rms: root mean square of the error. largest: its largest magnitude. effective_count: the effective number of
+    independent errors, (sum e^2)^2 / sum e^4; for a peaked softmax or a saturated tanh far smaller than the number of
+    elements. proportional: root mean square of the part of the error that is proportional to the values, negative where
+    it shrinks them. proportional_std: the standard deviation of `proportional` for independent errors.
     """
 
     rms: float
     largest: float
-    numbers: float
-    gained: float
-    wobble: float
+    effective_count: float
+    proportional: float
+    proportional_std: float
 
 
 @accepts()
@@ -90,7 +90,7 @@ def calibrate(expected: Trace, precision: str, ignore_padding: bool = False) -> 
     """
     precision = check_precision(precision)
     if not isinstance(expected, Trace):
-        raise InputError(f"expected must be what trace() gave, got {type(expected).__name__}")
+        raise InputError(f"expected must be a trace, as trace() returns it, got {type(expected).__name__}")
     if expected.model is None:
         raise ValueError("the trace has no model: load it with Trace.load(path, model=...)")
     target = PRECISIONS[precision]
@@ -98,7 +98,7 @@ def calibrate(expected: Trace, precision: str, ignore_padding: bool = False) -> 
     truth = expected
     if expected.run.dtype != "float64":
         given: dict[str, Any] = expected.run.inputs
-        truth = trace(in_dtype(expected.model, "float64"), names=list(expected.places), **given)
+        truth = trace(in_dtype(expected.model, "float64"), names=list(expected.canonical_names), **given)
     recorder = _ErrorRecorder(truth, expected, ignore_padding)
     rounder = simulated.round
     model: Any = in_dtype(expected.model, "float32", rounder).observed(_RoundingObserver(recorder, rounder), "numpy")
@@ -108,17 +108,19 @@ def calibrate(expected: Trace, precision: str, ignore_padding: bool = False) -> 
     }
     with np.errstate(all="ignore"):  # an overflow is a result like any other
         for name, value in output_arrays(model(**inputs, return_dict=True)).items():
-            if name in expected.run.outputs and expected.place(name) == name:
+            if name in expected.run.outputs and expected.canonical_name(name) == name:
                 recorder.put(name, value.shape, (), value)
     both = math.sqrt(2.0) if precision == expected.run.dtype else 1.0  # the candidate's errors and those of the trace
     scale = both * target.unit_roundoff / simulated.unit_roundoff
-    errors = {name: recorder.sums[expected.place(name)].error(scale, target) for name in expected.places}
+    errors = {
+        name: recorder.sums[expected.canonical_name(name)].error(scale, target) for name in expected.canonical_names
+    }
     return Calibration(errors, precision, ignore_padding)
 
 
 def scaled(calibration: Calibration, factor: float) -> Calibration:
-    """The calibration with all errors times a factor; the numbers of independent errors stay."""
-    sizes = ("rms", "largest", "gained", "wobble")
+    """The calibration with all errors times a factor; their effective counts do not change."""
+    sizes = ("rms", "largest", "proportional", "proportional_std")
     errors = {
         name: replace(error, **{field: factor * getattr(error, field) for field in sizes})
         for name, error in calibration.items()
@@ -190,20 +192,21 @@ class _ErrorSums:
             max(scale * self.largest, precision.unit_roundoff * self.top),
         )
         if rms <= floor:
-            rms, wobble = floor, 0.0
-            numbers = min(most, self.x2**2 / self.x4) if self.x4 else most
+            rms, proportional_std = floor, 0.0
+            effective_count = min(most, self.x2**2 / self.x4) if self.x4 else most
         else:
-            wobble = scale * math.sqrt(self.e2x2) / self.x2 * size if self.x2 else 0.0
-            numbers = min(most, self.e2**2 / self.e4, self.e2**2 / self.groups4 if self.groups4 else most)
-        gained = scale * self.ex / self.x2 * size if self.x2 else 0.0
-        return ExpectedError(rms, largest, numbers, gained, max(wobble, rms / math.sqrt(numbers)))
+            proportional_std = scale * math.sqrt(self.e2x2) / self.x2 * size if self.x2 else 0.0
+            effective_count = min(most, self.e2**2 / self.e4, self.e2**2 / self.groups4 if self.groups4 else most)
+        proportional = scale * self.ex / self.x2 * size if self.x2 else 0.0
+        proportional_std = max(proportional_std, rms / math.sqrt(effective_count))
+        return ExpectedError(rms, largest, effective_count, proportional, proportional_std)
 
 
 class _ErrorRecorder(Recorder):
     """Sums the errors of a forward pass against the true values, piece by piece, without storing tensors."""
 
     def __init__(self, truth: Trace, expected: Trace, ignore_padding: bool) -> None:
-        known = {expected.place(name) for name in expected.places}
+        known = {expected.canonical_name(name) for name in expected.canonical_names}
         super().__init__(expected.run.config, known.__contains__)
         self._truth, self._run, self._ignore_padding = truth, expected.run, ignore_padding
         self.sums = {name: _ErrorSums() for name in known}

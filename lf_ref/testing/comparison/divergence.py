@@ -73,10 +73,10 @@ def compare(
     tensors = {name: judge(name, source) for name, source in common.items()}
     if not any(tensor.judged for tensor in tensors.values()):
         raise InputError(f"no pattern of the tolerance matches a tensor of the candidate: {_some(list(common))}")
-    offered = {expected.place(name) for name in common}
+    offered = {expected.canonical_name(name) for name in common}
     return Report(
         tensors=tensors,
-        missing=tuple(name for name in expected.places if expected.place(name) not in offered),
+        missing=tuple(name for name in expected.canonical_names if expected.canonical_name(name) not in offered),
         unknown=tuple(name for name in given if name not in expected and name not in common.values()),
         precision=precision,
         tolerance=allowance.title,
@@ -126,34 +126,34 @@ class _TensorComparison:
     def __call__(self, name: str, source: str) -> Tensor:
         """The tensor `name` of the trace, which the candidate has as `source`."""
         expected, wanted = self.expected, self.expected[name]
-        place = expected.place(name)
+        canonical = expected.canonical_name(name)
         try:
             got, dtype = self.given.convert(source)
         except InputError as error:
-            return Tensor(name, place, False, str(error).removeprefix(f"{source} "), expected_shape=wanted.shape)
+            return Tensor(name, canonical, False, str(error).removeprefix(f"{source} "), expected_shape=wanted.shape)
         facts: dict[str, Any] = {"shape": got.shape, "expected_shape": wanted.shape, "dtype": dtype}
         found = in_trace_layout(name, got, expected)
         if not found:
-            return Tensor(name, place, False, f"has shape {got.shape}, expected {wanted.shape}", **facts)
-        mask = valid_elements(place, wanted.ndim, expected.run, self.ignore_padding)
+            return Tensor(name, canonical, False, f"has shape {got.shape}, expected {wanted.shape}", **facts)
+        mask = valid_elements(canonical, wanted.ndim, expected.run, self.ignore_padding)
         measured = [(difference(array, wanted, mask), how, array) for how, array in found]
         best, how, array = min(measured, key=lambda entry: (entry[0].largest, entry[0].rmse))
         allowed = self.tolerance.limits(name, wanted)
         reason = _reason(best, allowed)
-        if not reason and allowed is not None and how == DENSE_TO_BAND and layout_of(place, expected.run) == BAND:
-            least = MASKED_SCORE if ".scores" in place else allowed.largest
+        if not reason and allowed is not None and how == DENSE_TO_BAND and layout_of(canonical, expected.run) == BAND:
+            least = MASKED_SCORE if ".scores" in canonical else allowed.largest
             offsets, where = attention_outside_window(name, got, expected, self.ignore_padding, least)
             if where:
                 reason = f"attends to neighbours outside of its window, at offset {format_ranges(offsets)}"
-                value, nothing = float(got[where]), masked_value(place)
+                value, nothing = float(got[where]), masked_value(canonical)
                 best = replace(best, largest=value - nothing, index=where, got=value, wanted=nothing)
-        units, notes = _units(best, allowed), list[str]()
+        error_ratio, notes = _error_ratio(best, allowed), list[str]()
         if reason and allowed is not None and not self._has_hints:
             self._has_hints = True
-            notes = hints(name, array, allowed.largest, self.ignore_padding, expected, self.precision, units)
+            notes = hints(name, array, allowed.largest, self.ignore_padding, expected, self.precision, error_ratio)
         return Tensor(
             name,
-            place,
+            canonical,
             not reason,
             reason,
             tuple(notes),
@@ -167,7 +167,7 @@ class _TensorComparison:
             rmse=best.rmse,
             gain=best.gain,
             size=best.size,
-            units=units,
+            error_ratio=error_ratio,
             nan=best.nan,
             inf=best.inf,
             count=best.count,
@@ -175,7 +175,7 @@ class _TensorComparison:
         )
 
 
-def _units(found: Difference, allowed: Limits | None) -> float:
+def _error_ratio(found: Difference, allowed: Limits | None) -> float:
     """The error divided by the expected error: the larger ratio of the root mean squares and of the largest errors."""
     if allowed is None or allowed.expected is None:
         return math.nan
@@ -193,7 +193,7 @@ def _reason(found: Difference, allowed: Limits | None) -> str:
         return "its error is too large"
     if found.rmse > allowed.rms:
         return "its root mean square error is too large, though no single error is"
-    if abs(found.gain) * found.size > allowed.gained:
+    if abs(found.gain) * found.size > allowed.proportional:
         more = "large" if found.gain > 0 else "small"
         return f"its values are too {more} on average, by {abs(found.gain):.2g} of their size"
     return ""

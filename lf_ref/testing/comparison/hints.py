@@ -20,36 +20,36 @@ _ALIKE = 1e-4  # of the variance, the largest residual of a tensor that is a mul
 
 
 def hints(
-    name: str, got: Array, allowed: float, ignore_padding: bool, expected: Trace, precision: str, units: float
+    name: str, got: Array, allowed: float, ignore_padding: bool, expected: Trace, precision: str, error_ratio: float
 ) -> list[str]:
     """Hints on a tensor with the shape of `expected[name]` and errors above `allowed`.
 
-    units: its error divided by the expected error of the precision, NaN if unknown.
+    error_ratio: its error divided by the expected error of the precision, NaN if unknown.
     """
     wanted = np.asarray(expected[name], np.float64)
-    place = expected.place(name)
-    counts = np.broadcast_to(valid_elements(place, wanted.ndim, expected.run, ignore_padding), wanted.shape)
+    canonical = expected.canonical_name(name)
+    counts = np.broadcast_to(valid_elements(canonical, wanted.ndim, expected.run, ignore_padding), wanted.shape)
     mask = counts & np.isfinite(wanted)
     values = np.asarray(got, np.float64)
     with np.errstate(invalid="ignore"):
         off = ~(np.abs(values - wanted) <= allowed) & mask
         off |= counts & (wanted == -np.inf) & (values > MASKED_SCORE)
-    layout = layout_of(place, expected.run)
+    layout = layout_of(canonical, expected.run)
     where = [sentence for sentence in (_rows(off), _tokens(layout, off, expected)) if sentence]
     found: list[str] = []
     if layout in (BAND, COLUMNS):
-        found += attention_hints(place, values, np.asarray(expected[name]), counts, off, allowed, expected)
+        found += attention_hints(canonical, values, np.asarray(expected[name]), counts, off, allowed, expected)
     found += _multiple(values, wanted, mask)
     found += _other_tensors(name, values, mask, expected)
-    found += _activations(place, values, allowed, expected)
-    return where + (found or list(_as_if_in(precision, units)))
+    found += _activations(canonical, values, allowed, expected)
+    return where + (found or list(_as_if_in(precision, error_ratio)))
 
 
-def _as_if_in(precision: str, units: float) -> Iterator[str]:
+def _as_if_in(precision: str, error_ratio: float) -> Iterator[str]:
     """A hint if the errors are as large as those of another dtype."""
     for other in PRECISIONS.values():
         expected = other.unit_roundoff / PRECISIONS[precision].unit_roundoff
-        if expected > 1 and _AS_LARGE[0] <= units / expected <= _AS_LARGE[1]:
+        if expected > 1 and _AS_LARGE[0] <= error_ratio / expected <= _AS_LARGE[1]:
             yield f"the errors are as large as rounding errors of {other.name}"
 
 
@@ -91,8 +91,8 @@ def _multiple(values: Array, wanted: Array, mask: Array) -> Iterator[str]:
 def _other_tensors(name: str, values: Array, mask: Array, expected: Trace) -> Iterator[str]:
     """A hint if the values are those of another tensor of the same layer."""
     layer, _ = split_layer(name)
-    for other in expected.places:
-        if layer is not None and split_layer(other)[0] == layer and expected.place(name) != other:
+    for other in expected.canonical_names:
+        if layer is not None and split_layer(other)[0] == layer and expected.canonical_name(name) != other:
             wanted = np.asarray(expected[other], np.float64)
             if wanted.shape == values.shape:
                 found = difference(values, wanted, mask & np.isfinite(wanted))
@@ -101,9 +101,9 @@ def _other_tensors(name: str, values: Array, mask: Array, expected: Trace) -> It
                     yield f"it equals the expected {other}"
 
 
-def _activations(place: str, values: Array, allowed: float, expected: Trace) -> Iterator[str]:
+def _activations(canonical: str, values: Array, allowed: float, expected: Trace) -> Iterator[str]:
     """A hint if the values are another activation of the input than that of the config."""
-    layer, within = split_layer(place)
+    layer, within = split_layer(canonical)
     if within == "intermediate.intermediate_act_fn":
         source, asked = f"encoder.layer.{layer}.intermediate.dense", expected.run.config.hidden_act
     elif within == "lm_head.activation":

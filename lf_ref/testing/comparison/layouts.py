@@ -23,18 +23,18 @@ DENSE_TO_BAND = "dense map to band"
 
 def in_trace_layout(name: str, array: Array, expected: Trace) -> list[tuple[str, Array]]:
     """An intermediate in the shape of the trace, and how it was converted, for each layout that its shape allows."""
-    place = expected.place(name)
+    canonical = expected.canonical_name(name)
     shape = expected[name].shape
     found = [("", array)] if array.shape == shape else []
     if name in OUTPUTS:
         return found
-    layout = layout_of(place, expected.run)
+    layout = layout_of(canonical, expected.run)
     if layout == TOKENS:
-        converted = _tokens(array, shape, expected, heads="attention.self" in place)
+        converted = _tokens(array, shape, expected, heads="attention.self" in canonical)
     elif layout == GLOBALS:
         converted = _globals(array, shape, expected)
     elif layout in (BAND, COLUMNS):
-        converted = _maps(place, array, shape, expected)
+        converted = _maps(canonical, array, shape, expected)
     else:
         converted = iter(())
     return found + [(how, other) for how, other in converted if other.shape == shape]
@@ -109,9 +109,9 @@ def attention_outside_window(
 
     Returns the offsets of the keys, int64 in order, and the index of the largest such value in the map, () if none.
     """
-    run, place = expected.run, expected.place(name)
+    run, canonical = expected.run, expected.canonical_name(name)
     length = run.visible.shape[1]
-    asks = np.broadcast_to(valid_elements(place, 4, run, ignore_padding)[:, 0, :, 0], run.visible.shape)
+    asks = np.broadcast_to(valid_elements(canonical, 4, run, ignore_padding)[:, 0, :, 0], run.visible.shape)
     position = np.arange(length)
     offset = position[None, :] - position[:, None]  # [query, key]
     far = np.abs(offset) > run.config.windows[split_layer(name)[0] or 0] // 2

@@ -70,7 +70,7 @@ def check_precision(precision: Any) -> str:
     """The key of `PRECISIONS` for a name or for a dtype of any library.
 
     Raises:
-        InputError: there is no such precision.
+        InputError: the precision is unknown.
     """
     known = (getattr(precision, attribute, None) for attribute in ("name", "__name__"))
     name = str(next(filter(None, known), precision)).rpartition(".")[2]

@@ -18,7 +18,7 @@ from .plot import Point, draw_errors
 
 _WIDTH = 100
 _ALIKE = 0.8  # of difflib: the similarity of a name and its misspelling
-_COLUMNS = {"max abs": 8, "max rel": 8, "RMSE": 8, "units": 8, "NaN": 4, "inf": 4}  # and their widths in letters
+_COLUMNS = {"max abs": 8, "max rel": 8, "RMSE": 8, "ratio": 8, "NaN": 4, "inf": 4}  # and their widths in letters
 _AROUND = 8  # tensors shown before the first divergent one; twice as many from it on
 
 
@@ -27,17 +27,18 @@ _AROUND = 8  # tensors shown before the first divergent one; twice as many from 
 class Tensor:
     """The comparison of one tensor.
 
-    place: its canonical name. passed, and `reason` if it failed. hints: of the first divergent tensor: where the errors
-    are, and which mistake would cause them. shape, dtype: of the candidate. layout: how it was converted to
-    expected_shape. max_abs: the largest absolute error, at index, where the candidate has `got` instead of `expected`;
-    for attention outside of the window, an index of the dense map. max_rel: the largest relative error. rmse: root mean
-    square error. gain: how much too large the values are on average, relative. size: root mean square of the expected
-    values. units: the error divided by the expected error of the precision, NaN if not measured. nan, inf: how many
-    where finite values are expected. count: the elements compared. judged: False if no tolerance applies to it.
+    canonical_name: its name without aliases. passed, and `reason` if it failed. hints: of the first
+    divergent tensor: where the errors are, and which mistake would cause them. shape, dtype: of the candidate. layout:
+    how it was converted to expected_shape. max_abs: the largest absolute error, at index, where the candidate has `got`
+    instead of `expected`; for attention outside of the window, an index of the dense map. max_rel: the largest relative
+    error. rmse: root mean square error. gain: how much too large the values are on average, relative. size: root mean
+    square of the expected values. error_ratio: the error divided by the expected error of the precision, NaN if not
+    measured. nan, inf: how many where finite values are expected. count: the elements compared. judged: False if no
+    tolerance applies to it.
     """
 
     name: str
-    place: str
+    canonical_name: str
     passed: bool
     reason: str = ""
     hints: tuple[str, ...] = ()
@@ -53,7 +54,7 @@ class Tensor:
     rmse: float = math.nan
     gain: float = math.nan
     size: float = math.nan
-    units: float = math.nan
+    error_ratio: float = math.nan
     nan: int = 0
     inf: int = 0
     count: int = 0
@@ -106,10 +107,12 @@ class Report:
             InputError: matplotlib is not installed, or the file cannot be written.
         """
         tensors = [tensor for tensor in self.tensors.values() if tensor.count or not tensor.passed]
-        measured = any(not math.isnan(tensor.units) for tensor in tensors)
+        measured = any(not math.isnan(tensor.error_ratio) for tensor in tensors)
         points = [
             Point(
-                tensor.name, (tensor.units if measured else tensor.max_abs) if tensor.count else math.inf, tensor.passed
+                tensor.name,
+                (tensor.error_ratio if measured else tensor.max_abs) if tensor.count else math.inf,
+                tensor.passed,
             )
             for tensor in tensors
         ]
@@ -135,7 +138,7 @@ class Report:
             rows.append(([f"... {between} between; print(report.text(everything=True)) shows all"], ""))
         rows += [(_cells(tensor, tensor is first), row_style(tensor.passed, tensor is first)) for tensor in last]
         header = ["tensor", *_COLUMNS]
-        return page("\n".join(self._summary()), header, rows, "\n".join([self._unit(), *self._rest()]))
+        return page("\n".join(self._summary()), header, rows, "\n".join([self._legend(), *self._rest()]))
 
     def text(self, everything: bool = False) -> str:
         """The report as text; everything: all tensors, instead of those around the first divergence."""
@@ -146,9 +149,9 @@ class Report:
         judged = [tensor for tensor in self.tensors.values() if tensor.judged]
         if first is None:
             yield self._verdict()
-            nearest = max(judged, key=lambda tensor: -1.0 if math.isnan(tensor.units) else tensor.units)
-            if not math.isnan(nearest.units):
-                yield f"  the largest error is {_short(nearest.units)} x the expected one, at {nearest.name}"
+            nearest = max(judged, key=lambda tensor: -1.0 if math.isnan(tensor.error_ratio) else tensor.error_ratio)
+            if not math.isnan(nearest.error_ratio):
+                yield f"  the largest error is {_short(nearest.error_ratio)} x the expected one, at {nearest.name}"
         else:
             yield f"DIVERGES first at {first.name}"
             yield from _details(first)
@@ -178,8 +181,10 @@ class Report:
 
     def _between(self, agreeing: str | None, first: Tensor) -> list[str]:
         """The missing tensors between the last that agrees and the first that diverges."""
-        start = (-1, 0, 0) if agreeing is None else computation_order(self.tensors[agreeing].place)
-        return [name for name in self.missing if start < computation_order(name) < computation_order(first.place)]
+        start = (-1, 0, 0) if agreeing is None else computation_order(self.tensors[agreeing].canonical_name)
+        return [
+            name for name in self.missing if start < computation_order(name) < computation_order(first.canonical_name)
+        ]
 
     def _meant(self, name: str) -> str:
         """A missing tensor whose name an unknown name is similar to."""
@@ -207,14 +212,14 @@ class Report:
         if between:
             yield f"  ... {between} between; text(everything=True) shows all"
         yield from map(_line, last)
-        yield self._unit()
+        yield self._legend()
 
-    def _unit(self) -> str:
-        return f"  units: the error / the expected rounding error of {self.precision}"
+    def _legend(self) -> str:
+        return f"  ratio: the error / the expected rounding error of {self.precision}"
 
     def _repeats(self, tensor: Tensor) -> bool:
         """Whether the row of the canonical name is the same; outputs are always shown."""
-        first = self.tensors.get(tensor.place, tensor)
+        first = self.tensors.get(tensor.canonical_name, tensor)
         same = (first.passed, first.max_abs, first.rmse) == (tensor.passed, tensor.max_abs, tensor.rmse)
         return first is not tensor and same and tensor.name not in OUTPUTS
 
@@ -236,14 +241,14 @@ def shortened(names: Sequence[str]) -> str:
 
 def _count(tensors: list[Tensor]) -> int:
     """The number of tensors, aliases counted once; outputs count beside the tensors that they are equal to."""
-    return len({tensor.name if tensor.name in OUTPUTS else tensor.place for tensor in tensors})
+    return len({tensor.name if tensor.name in OUTPUTS else tensor.canonical_name for tensor in tensors})
 
 
 def _details(tensor: Tensor) -> Iterator[str]:
     yield f"  {tensor.reason}"
     if tensor.index or tensor.count:
-        units = "" if math.isnan(tensor.units) else f", {_short(tensor.units)} x the expected error"
-        yield f"  worst at {list(tensor.index)}: {got_and_expected(tensor)}{units}"
+        ratio = "" if math.isnan(tensor.error_ratio) else f", {_short(tensor.error_ratio)} x the expected error"
+        yield f"  worst at {list(tensor.index)}: {got_and_expected(tensor)}{ratio}"
     yield from (f"  {hint}" for hint in tensor.hints)
 
 
@@ -270,7 +275,7 @@ def _line(tensor: Tensor) -> str:
 
 def _metrics(tensor: Tensor) -> list[str]:
     """A cell for each of `_COLUMNS`."""
-    metrics = (tensor.max_abs, tensor.max_rel, tensor.rmse, tensor.units)
+    metrics = (tensor.max_abs, tensor.max_rel, tensor.rmse, tensor.error_ratio)
     return [*map(_short, metrics), str(tensor.nan), str(tensor.inf)]
 
 

@@ -21,13 +21,13 @@ from .calibration import Calibration, ExpectedError, calibrate
 class Multiples:
     """The multiples of the expected error of a precision that pass, and the reason.
 
-    rms: for the root mean square error. largest: for the largest error. gained: for the part of the error that is
-    proportional to the values, as a multiple of the expected root mean square error.
+    rms: for the root mean square error. largest: for the largest error. proportional: for the part of the error that
+    is proportional to the values, as a multiple of the expected root mean square error.
     """
 
     rms: float
     largest: float
-    gained: float
+    proportional: float
     reason: str
 
 
@@ -40,7 +40,7 @@ _ROUNDS = (
     "accumulation in bfloat16 triples the error."
 )
 _SUMS = (
-    "a program is free to sum in any order: summing 3072 products sequentially makes three times the error of a BLAS, "
+    "a program is free to sum in any order: adding 3072 products one by one makes three times the error of a BLAS, "
     "which sums in blocks; errors of wrong programs are larger by a factor of a hundred and more"
 )
 MULTIPLES = {
@@ -75,13 +75,13 @@ FIXED = {
 class Limits:
     """The limits of one tensor, all absolute errors, and the expected error where it was measured.
 
-    largest: of the largest error. rms: of the root mean square error. gained: of the root mean square of the part of
-    the error that is proportional to the values.
+    largest: of the largest error. rms: of the root mean square error. proportional: of the root mean square of the part
+    of the error that is proportional to the values.
     """
 
     largest: float
     rms: float = math.inf
-    gained: float = math.inf
+    proportional: float = math.inf
     expected: ExpectedError | None = None
 
 
@@ -108,16 +108,18 @@ class CalibratedTolerance:
 
     def limits(self, name: str, wanted: Array) -> Limits | None:
         """As in `Tolerance`."""
-        error = self._calibration.get(name) or self._calibration.get(self._expected.place(name))
+        error = self._calibration.get(name) or self._calibration.get(self._expected.canonical_name(name))
         if error is None:
             return None
-        luck, times = DEVIATIONS / math.sqrt(error.numbers), self._multiples
-        largest = self._slack * (times.largest + luck) * error.largest
-        if error.numbers == 1:  # one error is its own root mean square and proportional part
+        margin, multiples = DEVIATIONS / math.sqrt(error.effective_count), self._multiples
+        largest = self._slack * (multiples.largest + margin) * error.largest
+        if error.effective_count == 1:  # one error is its own root mean square and proportional part
             return Limits(largest, expected=error)
-        gained = abs(error.gained) + times.gained * error.rms + DEVIATIONS * error.wobble
-        rms = self._slack * (times.rms + luck) * error.rms
-        return Limits(largest, rms, self._slack * gained, error)
+        proportional = (
+            abs(error.proportional) + multiples.proportional * error.rms + DEVIATIONS * error.proportional_std
+        )
+        rms = self._slack * (multiples.rms + margin) * error.rms
+        return Limits(largest, rms, self._slack * proportional, error)
 
 
 class RelativeTolerance:
@@ -159,8 +161,8 @@ def tolerance_of(given: Any, slack: float, expected: Trace, precision: str, igno
         number = slack * FIXED[precision].relative
         return RelativeTolerance({"*": number}, f"{number:g} of the largest magnitude, fixed for {precision}")
     if isinstance(given, Mapping):
-        numbers = {str(name): slack * _number("tolerance", value) for name, value in given.items()}
-        return RelativeTolerance(numbers, "of the largest magnitude, by name")
+        relative_errors = {str(name): slack * _number("tolerance", value) for name, value in given.items()}
+        return RelativeTolerance(relative_errors, "of the largest magnitude, by name")
     number = slack * _number("tolerance", given)
     return RelativeTolerance({"*": number}, f"{number:g} of the largest magnitude")
 

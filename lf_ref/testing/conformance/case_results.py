@@ -18,15 +18,15 @@ PASSED, FAILED, XFAILED, XPASSED = "passed", "FAILED", "xfailed", "XPASSED"
 class CaseResult:
     """The result of one case.
 
-    case: its name. about: the fault that it detects. problem: the failure in one line, "" if there is none. place: the
-    first divergent tensor, "" if there is none. report: of `compare`, None if nothing was compared. expected_to_fail:
-    the reason for an expected failure, "" if none is expected.
+    case: its name. about: the fault that it detects. problem: the failure in one line, "" if there is none.
+    first_divergence: the name of the first divergent tensor, "" if there is none. report: of `compare`, None if nothing
+    was compared. expected_to_fail: the reason for an expected failure, "" if none is expected.
     """
 
     case: str
     about: str
     problem: str = ""
-    place: str = ""
+    first_divergence: str = ""
     report: Report | None = None
     expected_to_fail: str = ""
 
@@ -58,7 +58,7 @@ class CaseResult:
             "about": self.about,
             "state": self.state.lower(),
             "problem": self.problem,
-            "place": self.place,
+            "first_divergence": self.first_divergence,
             "expected_to_fail": self.expected_to_fail,
         }
         return {**facts, "report": None if self.report is None else json.loads(self.report.to_json())}

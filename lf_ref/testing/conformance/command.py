@@ -5,12 +5,12 @@ Its help needs no NumPy.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+from ...command_line import SETTINGS, Number, command, complete_file, input_option
 from . import arguments
 
 
@@ -22,14 +22,14 @@ def _tolerance(context: click.Context, option: click.Parameter, value: str | Non
 
 
 def complete_case(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The names of standard cases that begin as what was typed; after a comma, another one."""
+    """The names of standard cases that begin with the typed text; after a comma, another one."""
     from ..cases.standard_cases import standard_cases
 
     before, comma, start = incomplete.rpartition(",")
     return [before + comma + case.name for case in standard_cases() if case.name.startswith(start)]
 
 
-def comparison_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def comparison_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of the comparison and of the output."""
     for option in reversed(
         (
@@ -63,12 +63,12 @@ def comparison_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 multiple=True,
                 help="Run only cases of this HF class; repeatable.",
             ),
-            click.option("--verbose", is_flag=True, help="Print passing cases too."),
-            click.option("--json", "as_json", is_flag=True, help="Print all results as JSON."),
+            input_option("--verbose", is_flag=True, help="Print passing cases too."),
+            input_option("--json", "as_json", is_flag=True, help="Print all results as JSON."),
         )
     ):
-        command = option(command)
-    return command
+        function = option(function)
+    return function
 
 
 def show(context: click.Context, results: Any, as_json: bool, verbose: bool) -> None:
@@ -78,26 +78,25 @@ def show(context: click.Context, results: Any, as_json: bool, verbose: bool) -> 
         context.exit(1)
 
 
-@click.command(
-    "run",
-    short_help="Run the conformance suite on a callable.",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": sys.maxsize},
-)
+@command("run", short_help="Run the conformance suite on a callable.", context_settings=SETTINGS)
 @click.argument("target", metavar="PACKAGE.MODULE:CALLABLE")
 @comparison_options
-@click.option("--xfail", metavar="FILE", help="File of expected failures: on each line a case and the reason.")
+@input_option(
+    "--xfail",
+    metavar="FILE",
+    shell_complete=complete_file,
+    help="File of expected failures: on each line a case and the reason.",
+)
 @click.option(
     "--draws",
-    metavar="N",
-    type=click.IntRange(min=0),
+    type=Number(min=0),
     default=20,
     show_default=True,
     help="Number of random cases beside the standard ones.",
 )
 @click.option(
     "--seed",
-    metavar="N",
-    type=click.IntRange(0, 2**64 - 1),
+    type=Number(0, 2**64 - 1),
     default=0,
     show_default=True,
     help="Seed of random cases.",
@@ -125,7 +124,8 @@ def run(
     logits, and optionally intermediates by HF's module names, as arrays of any library; or its first output alone. The
     oracle is the reference implementation in float64.
 
-    Exit code 0: every case passes, or fails as expected. 1: a case fails, or passes unexpectedly. 2: usage error.
+    Exit code 0: every case passes, or fails as expected. 1: a case fails, or passes unexpectedly, or the disk or the
+    system failed. 2: the command, an argument or a file is wrong. 130: interrupted.
 
     \b
     Example, with port.py in the working folder:

@@ -71,8 +71,8 @@ def evaluate(
         )
     except LfRefError as error:
         return CaseResult(case.name, case.about, one_line(str(error)))
-    offered = {expected.place(name) for name in report.tensors}
-    missing = [name for name in needed if expected.place(name) not in offered]
+    offered = {expected.canonical_name(name) for name in report.tensors}
+    missing = [name for name in needed if expected.canonical_name(name) not in offered]
     first = report.first_divergence
     if first is not None:
         problem = f"{first.name}: {first.reason}"

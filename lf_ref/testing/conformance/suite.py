@@ -30,7 +30,7 @@ def check_golden(
     precision: Any = "float32",
     tolerance: Any = None,
     ignore_padding: bool = False,
-    cases: Sequence[str] = ("standard",),
+    cases: str | Sequence[str] = "standard",
 ) -> CaseResults:
     """Compare a candidate with a golden file. No model runs, unless the candidate is a target.
 

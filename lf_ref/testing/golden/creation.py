@@ -22,6 +22,7 @@ from ...hf_names import accepts_names
 from ...kernels.threads import limit_blas
 from ...model import heads
 from ...progress import progress
+from ...tokenizer.arguments import as_sequence, shown
 from ...version import __version__
 from .. import generator
 from ..cases.case import Case, select_cases
@@ -76,7 +77,7 @@ def make_golden(
         where: further arguments of `lf_ref.files.locate`, such as revision.
 
     Raises:
-        InputError: a case is unknown; the path has another ending, or cannot be written.
+        InputError: a case is unknown, or no case; the path has another ending, or cannot be written.
         CheckpointError: the checkpoint cannot be read. ConfigError: its config is invalid.
     """
     path = Path(path)
@@ -104,7 +105,9 @@ def _chosen(
     cases: str | Sequence[str] | Sequence[Case], source: Source | None, tensors: StoredTensors | None
 ) -> tuple[Case, ...]:
     """The cases of the argument `cases`."""
-    given = [cases] if isinstance(cases, str) else list(cases)
+    given = [cases] if isinstance(cases, str) else as_sequence("cases", cases)
+    if given is None:
+        raise InputError(f"cases must be names of cases or cases, in a sequence, got {shown(cases)}")
     own = tuple(case for case in given if isinstance(case, Case))
     if own:
         if len(own) < len(given) or source is not None:
@@ -114,16 +117,16 @@ def _chosen(
     if source is not None and tensors is not None:
         config = read_config(source)
         known = cases_for_checkpoint(config, _class_of(config, tensors))
-    return select_cases(known, [str(name) for name in given])
+    return select_cases(known, given)
 
 
 def _class_of(config: LongformerConfig, tensors: StoredTensors) -> str:
     """The class for a checkpoint: the one in its config, or the first with a head that its weights fit."""
     fitting = [HEADS[head] for head in fitting_heads(tensors, config)]
-    said = [str(name) for name in config.architectures or () if name in fitting]
+    named = [str(name) for name in config.architectures or () if name in fitting]
     if not fitting:
         raise CheckpointError(f"the weights in {tensors.origin} do not fit the config of the checkpoint")
-    return (said or [name for name in fitting if name != "LongformerModel"] or fitting)[0]
+    return (named or [name for name in fitting if name != "LongformerModel"] or fitting)[0]
 
 
 def _records(cases: Iterable[Case], tensors: StoredTensors | None) -> Iterator[CaseRecord]:
@@ -143,18 +146,18 @@ def _compute(case: Case, model: Any) -> CaseRecord:
     """Run the reference implementation in float64, and again in each precision."""
     inputs: dict[str, Any] = dict(case.inputs)
     expected = trace(model, names=STORED_OF.get(case.name, STORED), **inputs)
-    places = dict.fromkeys(map(expected.place, expected.places))
+    canonical_names = dict.fromkeys(map(expected.canonical_name, expected.canonical_names))
     errors = {}
     for precision in PRECISIONS:
         found = scaled(calibrate(expected, precision), case.leeway)
-        errors[precision] = {expected.place(name): error for name, error in found.items()}
+        errors[precision] = {expected.canonical_name(name): error for name, error in found.items()}
     tokens = sampled_tokens(expected.run, f"tokens of {case.name}")
     tensors = {}
-    for place in places:
-        array = expected[place]
-        kept = sampled_indices(place, array.shape, expected.run, tokens)
-        tensors[place] = ExpectedTensor(take_sample(array, kept), array.shape, kept)
-    outputs = {name: expected.place(name) for name in expected.run.outputs}
+    for canonical in canonical_names:
+        array = expected[canonical]
+        stored = sampled_indices(canonical, array.shape, expected.run, tokens)
+        tensors[canonical] = ExpectedTensor(take_sample(array, stored), array.shape, stored)
+    outputs = {name: expected.canonical_name(name) for name in expected.run.outputs}
     return CaseRecord(case, expected.run, tensors, outputs, tokens, errors)
 
 

@@ -39,7 +39,7 @@ from ..traces.trace import Trace
 from ..traces.valid_elements import valid_elements
 from .samples import Indices
 
-ENTRY, FORMAT = "lf_ref.golden", 1
+ENTRY, FORMAT = "lf_ref.golden", 2
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_WEIGHTS = 1 << 30  # elements that a manifest may request from the generator
 
@@ -61,7 +61,7 @@ class ExpectedTensor:
 
     values: Array
     shape: tuple[int, ...]
-    kept: Indices
+    indices: Indices
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class CaseRecord:
         run = self.run
         if self.tokens is not None:
             run = replace(run, visible=run.visible[:, self.tokens], is_global=run.is_global[:, self.tokens])
-        return Trace({place: tensor.values for place, tensor in self.tensors.items()}, run)
+        return Trace({canonical: tensor.values for canonical, tensor in self.tensors.items()}, run)
 
 
 def write_golden(path: Path, records: list[CaseRecord], facts: Mapping[str, Any]) -> None:
@@ -107,8 +107,8 @@ def write_golden(path: Path, records: list[CaseRecord], facts: Mapping[str, Any]
         put("mask", case.name, "visible", run.visible.astype(np.uint8))
         put("mask", case.name, "is_global", run.is_global.astype(np.uint8))
         names = _file_names(record)
-        for place, tensor in record.tensors.items():
-            put("expected", case.name, names[place], tensor.values)
+        for canonical, tensor in record.tensors.items():
+            put("expected", case.name, names[canonical], tensor.values)
     manifest = {"format": FORMAT, **facts, "cases": [_entry(record) for record in records]}
     with replacing(path) as temporary:
         write_safetensors(temporary, tensors, {ENTRY: json.dumps(manifest, separators=(",", ":"))})
@@ -116,19 +116,19 @@ def write_golden(path: Path, records: list[CaseRecord], facts: Mapping[str, Any]
 
 def _file_names(record: CaseRecord) -> dict[str, str]:
     """The name of each tensor in the file: that of the output, if it is one, else its canonical name."""
-    outputs = {place: name for name, place in record.outputs.items()}
-    return {place: outputs.get(place, place) for place in record.tensors}
+    outputs = {canonical: name for name, canonical in record.outputs.items()}
+    return {canonical: outputs.get(canonical, canonical) for canonical in record.tensors}
 
 
 def _entry(record: CaseRecord) -> dict[str, Any]:
     """The entry of a case in the manifest."""
     case, names = record.case, _file_names(record)
     expected = []
-    for place, tensor in record.tensors.items():
-        facts: dict[str, Any] = {"name": names[place], "place": place, "shape": list(tensor.shape)}
-        if any(axis is not None for axis in tensor.kept):
-            facts["kept"] = tensor.kept
-        facts["error"] = {precision: asdict(errors[place]) for precision, errors in record.errors.items()}
+    for canonical, tensor in record.tensors.items():
+        facts: dict[str, Any] = {"name": names[canonical], "canonical_name": canonical, "shape": list(tensor.shape)}
+        if any(axis is not None for axis in tensor.indices):
+            facts["indices"] = tensor.indices
+        facts["error"] = {precision: asdict(errors[canonical]) for precision, errors in record.errors.items()}
         expected.append(facts)
     return {
         "name": case.name,
@@ -180,20 +180,20 @@ def _record(entry: Any, tensors: Mapping[str, Array]) -> CaseRecord:
         _check_indices(tokens, visible.shape[1], f"case {name}: tokens")
     expected: dict[str, ExpectedTensor] = {}
     errors: Errors = {}
-    places: dict[str, str] = {}  # canonical names, by name in the file
+    canonical_names: dict[str, str] = {}  # by name in the file
     for facts in _field(entry, "expected", list):
-        place, called = _field(facts, "place", str), _field(facts, "name", str)
-        if place in expected or called in places:
+        canonical, called = _field(facts, "canonical_name", str), _field(facts, "name", str)
+        if canonical in expected or called in canonical_names:
             raise CheckpointError(f"case {name}: {called} is listed twice")
-        places[called] = place
-        expected[place] = _expected(facts, tensors[f"expected/{name}/{called}"], f"case {name}: {called}")
+        canonical_names[called] = canonical
+        expected[canonical] = _expected(facts, tensors[f"expected/{name}/{called}"], f"case {name}: {called}")
         for precision, fields_ in _field(facts, "error", dict).items():
-            errors.setdefault(precision, {})[place] = _error(fields_, f"case {name}: {called}")
+            errors.setdefault(precision, {})[canonical] = _error(fields_, f"case {name}: {called}")
     outputs = _field(entry, "outputs", list)
-    if not set(outputs) <= set(OUTPUTS) & set(places):
+    if not set(outputs) <= set(OUTPUTS) & set(canonical_names):
         raise CheckpointError(f"case {name}: its outputs are not among the expected tensors")
     run = Run(case.class_name, config, "float64", "numpy", dict(case.inputs), visible, is_global, tuple(outputs))
-    record = CaseRecord(case, run, expected, {output: places[output] for output in outputs}, tokens, errors)
+    record = CaseRecord(case, run, expected, {output: canonical_names[output] for output in outputs}, tokens, errors)
     _check_fit(record)
     return record
 
@@ -201,26 +201,27 @@ def _record(entry: Any, tensors: Mapping[str, Array]) -> CaseRecord:
 def _check_fit(record: CaseRecord) -> None:
     """Check that the expected tensors fit the config, masks and tokens."""
     case, trace = record.case.name, record.trace()
-    for output, place in record.outputs.items():
-        if trace.place(output) != place:
-            raise CheckpointError(f"case {case}: {output} is listed as {place}, but equals {trace.place(output)}")
-    for place, tensor in record.tensors.items():
+    for output, canonical in record.outputs.items():
+        found = trace.canonical_name(output)
+        if found != canonical:
+            raise CheckpointError(f"case {case}: {output} is listed as {canonical}, but equals {found}")
+    for canonical, tensor in record.tensors.items():
         shape = tensor.values.shape
         try:
-            np.broadcast_to(valid_elements(place, len(shape), trace.run, ignore_padding=False), shape)
+            np.broadcast_to(valid_elements(canonical, len(shape), trace.run, ignore_padding=False), shape)
         except ValueError as error:
             tokens = trace.run.visible.shape[1]
             raise CheckpointError(
-                f"case {case}: {place} is float64 {shape}, which does not fit masks of {tokens} tokens"
+                f"case {case}: {canonical} is float64 {shape}, which does not fit masks of {tokens} tokens"
             ) from error
 
 
 def _case(name: str, entry: Any, tensors: Mapping[str, Array]) -> tuple[Case, LongformerConfig]:
     """The case, and its config."""
-    class_name, said, seed = _field(entry, "class", str), _field(entry, "config", dict), entry.get("seed")
+    class_name, config_fields, seed = _field(entry, "class", str), _field(entry, "config", dict), entry.get("seed")
     if class_name not in HEAD_OF:
         raise CheckpointError(f"case {name}: class must be one of {', '.join(HEAD_OF)}, got {class_name[:100]!r}")
-    config = LongformerConfig.from_dict(said)
+    config = LongformerConfig.from_dict(config_fields)
     if seed is not None:
         if type(seed) is not int or not 0 <= seed < 2**64:
             raise CheckpointError(f"case {name}: seed must be an integer from 0 to 2^64 - 1, got {seed!r}")
@@ -239,7 +240,7 @@ def _case(name: str, entry: Any, tensors: Mapping[str, Array]) -> tuple[Case, Lo
     if not {"input_ids", "inputs_embeds"} & found["input"].keys():
         raise CheckpointError(f"case {name} has neither input_ids nor inputs_embeds")
     about = _field(entry, "about", str)
-    return Case(name, about, class_name, said, found["input"], seed, found["weight"]), config
+    return Case(name, about, class_name, config_fields, found["input"], seed, found["weight"]), config
 
 
 def _expected(facts: Any, values: Array, where: str) -> ExpectedTensor:
@@ -247,14 +248,14 @@ def _expected(facts: Any, values: Array, where: str) -> ExpectedTensor:
     shape = _field(facts, "shape", list)
     if not all(type(length) is int for length in shape):
         raise CheckpointError(f"{where}: shape must be a list of integers, got {shape!r}")
-    kept: Indices = facts.get("kept") or [None] * len(shape)
-    for length, indices in zip(shape, kept, strict=True):
+    stored: Indices = facts.get("indices") or [None] * len(shape)
+    for length, indices in zip(shape, stored, strict=True):
         if indices is not None:
-            _check_indices(indices, length, f"{where}: kept")
-    wanted = tuple(length if indices is None else len(indices) for length, indices in zip(shape, kept, strict=True))
+            _check_indices(indices, length, f"{where}: indices")
+    wanted = tuple(length if indices is None else len(indices) for length, indices in zip(shape, stored, strict=True))
     if values.dtype != np.float64 or values.shape != wanted:
         raise CheckpointError(f"{where} is {values.dtype} {values.shape}, the manifest lists float64 {wanted}")
-    return ExpectedTensor(values, tuple(shape), kept)
+    return ExpectedTensor(values, tuple(shape), stored)
 
 
 def _check_names(records: list[CaseRecord], tensors: Mapping[str, Array]) -> None:
@@ -291,9 +292,10 @@ def _error(entry: Any, where: str) -> ExpectedError:
     if not isinstance(entry, dict) or sorted(entry) != sorted(wanted):
         raise CheckpointError(f"{where}: an expected error has the fields {', '.join(wanted)}, got {entry!r}")
     sound = all(type(value) is float and math.isfinite(value) for value in entry.values())
-    if not sound or min({**entry, "gained": 0.0}.values()) < 0 or entry["numbers"] == 0:
+    if not sound or min({**entry, "proportional": 0.0}.values()) < 0 or entry["effective_count"] == 0:
         raise CheckpointError(
-            f"{where}: the fields of an expected error must be finite and not negative, numbers positive, got {entry!r}"
+            f"{where}: the fields of an expected error must be finite and not negative, "
+            f"effective_count positive, got {entry!r}"
         )
     return ExpectedError(**entry)
 

@@ -65,12 +65,12 @@ class Golden:
         record, expected = self._record(case), self.expected(case)
         found = dict(candidate)
         for name, value in candidate.items():
-            tensor = record.tensors.get(expected.place(strip_prefix(name)))
+            tensor = record.tensors.get(expected.canonical_name(strip_prefix(name)))
             if tensor is not None and tensor.values.shape != tensor.shape:
                 array, _ = to_numpy(name, value)
                 if array.shape != tensor.shape:
                     raise InputError(f"{name} has shape {array.shape}, expected {tensor.shape}")
-                found[name] = take_sample(array, tensor.kept)
+                found[name] = take_sample(array, tensor.indices)
         return found
 
     def locate(self, case: str, report: Report) -> Report:
@@ -81,7 +81,9 @@ class Golden:
         """
         known = self._record(case).tensors
         tensors = {
-            name: replace(tensor, index=full_index(tensor.index, known[tensor.place].kept)) if tensor.index else tensor
+            name: replace(tensor, index=full_index(tensor.index, known[tensor.canonical_name].indices))
+            if tensor.index
+            else tensor
             for name, tensor in report.tensors.items()
         }
         return replace(report, tensors=tensors)

@@ -48,25 +48,25 @@ def stratified_sample(length: int, count: int, stream: str) -> list[int]:
 
 def sampled_indices(name: str, shape: Sequence[int], run: Run, tokens: list[int] | None) -> Indices:
     """The stored indices of a tensor; tokens: those of the case's sequences."""
-    kept: Indices = [None] * len(shape)
+    stored: Indices = [None] * len(shape)
     if layout_of(name, run) == TOKENS:
-        kept[1] = tokens
-    if len(shape) > 1 and kept[-1] is None and shape[-1] > WHOLE_AXIS:
-        kept[-1] = stratified_sample(shape[-1], SAMPLE_SIZE, f"columns of {shape[-1]}")
-    return kept
+        stored[1] = tokens
+    if len(shape) > 1 and stored[-1] is None and shape[-1] > WHOLE_AXIS:
+        stored[-1] = stratified_sample(shape[-1], SAMPLE_SIZE, f"columns of {shape[-1]}")
+    return stored
 
 
-def take_sample(array: Array, kept: Sequence[Sequence[int] | None]) -> Array:
+def take_sample(array: Array, stored: Sequence[Sequence[int] | None]) -> Array:
     """The elements at all combinations of the indices."""
-    for axis, indices in enumerate(kept):
+    for axis, indices in enumerate(stored):
         if indices is not None:
             array = np.take(array, np.asarray(indices), axis=axis)
     return array
 
 
-def full_index(index: Sequence[int], kept: Sequence[Sequence[int] | None]) -> tuple[int, ...]:
+def full_index(index: Sequence[int], stored: Sequence[Sequence[int] | None]) -> tuple[int, ...]:
     """The index in the full tensor for an index in its sample."""
     found: list[Any] = [
-        position if indices is None else indices[position] for position, indices in zip(index, kept, strict=True)
+        position if indices is None else indices[position] for position, indices in zip(index, stored, strict=True)
     ]
     return tuple(found)

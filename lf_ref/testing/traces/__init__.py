@@ -1,1 +1,1 @@
-"""What a forward pass computes, tensor by tensor: names, recording, torch hooks, and the file of a trace."""
+"""The tensors of a forward pass: names, recording, torch hooks, and the file of a trace."""

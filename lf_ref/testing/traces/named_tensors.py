@@ -15,7 +15,7 @@ from .tensor_names import TUPLES, strip_prefix
 class NamedTensors(Mapping[str, Array]):
     """A mapping of names to arrays; each is converted to NumPy on access. Prefixes of names are removed.
 
-    title: how a report names it.
+    title: its name in a report.
 
     Raises:
         InputError: two names differ in their prefix alone.

@@ -35,7 +35,7 @@ class Trace(Mapping[str, Array]):
     """The intermediates and outputs of one forward pass, in order of computation, by HF's module names.
 
     A tensor may have aliases, HF's modules that return the same values: `encoder.layer.3` is
-    `encoder.layer.3.output.LayerNorm`. All names are keys; `places` are the canonical names alone.
+    `encoder.layer.3.output.LayerNorm`. All names are keys; `canonical_names` are the canonical names alone.
 
     tensors: float, by name, in the shapes of HF's modules. run: metadata of the forward pass. model: the model that
     ran, if known; `compare` measures tolerances with it.
@@ -48,7 +48,7 @@ class Trace(Mapping[str, Array]):
         self.calibrations: dict[Any, Any] = {}  # a cache of `compare`
 
     @property
-    def places(self) -> tuple[str, ...]:
+    def canonical_names(self) -> tuple[str, ...]:
         """The canonical names, without aliases, outputs last."""
         return (*(name for name in self._tensors if name not in OUTPUTS), *self.run.outputs)
 
@@ -61,16 +61,16 @@ class Trace(Mapping[str, Array]):
                 found |= dict.fromkeys([name, *(other for other in aliases(name) if other not in self._tensors)])
         return (*found, *self.run.outputs)
 
-    def place(self, name: str) -> str:
+    def canonical_name(self, name: str) -> str:
         """The canonical name of the tensor `name`."""
         name = self._same.get(name, name)
         return name if name in self._tensors else canonical_name(name)
 
     def __getitem__(self, name: str) -> Array:
         try:
-            return self._tensors[self.place(name)]
+            return self._tensors[self.canonical_name(name)]
         except (KeyError, TypeError):
-            raise unknown_key(self, name, self.places) from None
+            raise unknown_key(self, name, self.canonical_names) from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -82,7 +82,7 @@ class Trace(Mapping[str, Array]):
         rows, seq = self.run.visible.shape
         return (
             f"<Trace of {self.run.class_name}, {self.run.dtype} by {self.run.backend}: "
-            f"{len(self.places)} tensors ({len(self)} names) of {rows} x {seq} tokens>"
+            f"{len(self.canonical_names)} tensors ({len(self)} names) of {rows} x {seq} tokens>"
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 def _byte_alphabet() -> str:
-    """Each byte is its Latin-1 character where that is printable, else the next one from U+0100 on."""
+    """Map each byte to its Latin-1 character if that is printable, else to the next one from U+0100 on."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = iter(range(0x100, 0x200))
     return "".join(chr(byte if byte in printable else next(others)) for byte in range(256))

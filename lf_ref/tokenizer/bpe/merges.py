@@ -78,7 +78,7 @@ class Merges:
         return self.in_rounds(symbols)
 
     def by_scan(self, symbols: list[int]) -> list[int]:
-        """The definition of BPE, step by step: n^2 comparisons, in C."""
+        """The reference implementation of BPE, step by step: n^2 comparisons, in C."""
         base, rank_of, never = self._base, self._ranks.get, len(self._results)
         symbols = symbols.copy()
         ranks = [rank_of(left * base + right, never) for left, right in pairwise(symbols)]

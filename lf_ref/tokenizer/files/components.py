@@ -1,7 +1,7 @@
 """Read the components of a tokenizer.json beside its model: normalizer, pre_tokenizer, post_processor and decoder.
 
 Files write the same tokenizer in several ways: a component may be in a Sequence, and special tokens may come from a
-template. Components equal in effect to a Longformer's own are read, others are refused by name.
+template. Components with the effect of a Longformer's own are read; others raise an error that names them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TEMPLATES = {"single": "<cls> $A <sep>", "pair": "<cls> $A <sep> <sep> $B <sep>
 
 @dataclass(frozen=True)
 class Components:
-    """What the components determine; None where they leave it to the tokenizer's arguments.
+    """The settings that the components determine; None if they leave it to the tokenizer's arguments.
 
     Args:
         template: the tokens that begin and end a text.

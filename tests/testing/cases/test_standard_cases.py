@@ -30,7 +30,7 @@ def marks(case):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_definition_agrees_with_scalar_loops(name):
+def test_the_reference_implementation_agrees_with_scalar_loops(name):
     case = CASES[name]
     expected = run(case.class_name, case.config, case.weights(), case.inputs)
     output = case.model()(**case.inputs)
@@ -38,7 +38,7 @@ def test_the_definition_agrees_with_scalar_loops(name):
         assert_close(value, np.asarray(expected[field]), FLOAT64, field)
 
 
-def test_names_are_plain_and_every_case_says_its_fault():
+def test_names_are_plain_and_every_case_names_its_fault():
     assert len(CASES) == len(standard_cases()) > 40
     for case in CASES.values():
         assert re.fullmatch(r"[a-z0-9-]+", case.name)
@@ -178,7 +178,7 @@ def test_cases_for_a_checkpoint_have_its_sizes():
 
 
 @pytest.mark.parametrize("class_name", ["LongformerForQuestionAnswering", "LongformerForMultipleChoice"])
-def test_heads_that_look_for_separators_are_told_the_global_tokens(class_name):
+def test_heads_that_use_separators_get_a_global_attention_mask(class_name):
     config = lf_ref.LongformerConfig.from_dict(CASES["one-window"].config)
     made = cases_for_checkpoint(config, class_name)
     head = HEAD_OF[class_name]

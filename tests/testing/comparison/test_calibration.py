@@ -26,24 +26,24 @@ NAME = "encoder.layer.0.attention.self.value"
 def test_expected_errors_are_those_of_the_precision(class_name, precision):
     trace = trace_of(class_name)
     found = calibrate(trace, precision)
-    assert set(found) == set(trace.places)
-    assert len(found) == len(trace.places)
+    assert set(found) == set(trace.canonical_names)
+    assert len(found) == len(trace.canonical_names)
     unit = PRECISIONS[precision].unit_roundoff
     for name, error in found.items():
         size = np.sqrt(np.square(np.where(np.isfinite(trace[name]), trace[name], 0)).mean())
         assert 0.1 * unit * size < error.rms < 30 * unit * max(size, 0.1), name
         assert error.rms <= error.largest, name
-        assert 1 <= error.numbers <= max(1, trace[name].size / 3), name
-        assert abs(error.gained) <= error.rms * 1.01, name
-        assert error.wobble >= error.rms / math.sqrt(error.numbers), name
+        assert 1 <= error.effective_count <= max(1, trace[name].size / 3), name
+        assert abs(error.proportional) <= error.rms * 1.01, name
+        assert error.proportional_std >= error.rms / math.sqrt(error.effective_count), name
 
 
-def test_errors_that_share_a_key_count_once():
+def test_errors_of_one_key_count_once():
     """The key of a global token is in the score of every query: 3 heads of 4 global tokens, 23 queries of each."""
     found = calibrate(trace_of(), "bfloat16")
     for kind in ("scores_global", "probabilities_global"):
-        assert found[f"encoder.layer.0.attention.self.{kind}"].numbers <= 3 * 4
-    assert found["encoder.layer.0.attention.self.probabilities"].numbers <= 3 * (4 + 3 * 23)
+        assert found[f"encoder.layer.0.attention.self.{kind}"].effective_count <= 3 * 4
+    assert found["encoder.layer.0.attention.self.probabilities"].effective_count <= 3 * (4 + 3 * 23)
 
 
 def test_expected_errors_of_a_table_are_those_of_rounding_it():
@@ -53,24 +53,26 @@ def test_expected_errors_of_a_table_are_those_of_rounding_it():
     found = calibrate(trace, "bfloat16")["embeddings.word_embeddings"]
     assert found.rms == pytest.approx(np.sqrt(np.square(error).mean()), rel=1e-6)
     assert found.largest == pytest.approx(max(np.abs(error).max(), 2**-8 * np.abs(words).max()))
-    assert found.gained == pytest.approx((error * words).sum() / np.sqrt(np.square(words).sum() * words.size), rel=1e-5)
+    assert found.proportional == pytest.approx(
+        (error * words).sum() / np.sqrt(np.square(words).sum() * words.size), rel=1e-5
+    )
     exact = calibrate(trace, "float32")["embeddings.word_embeddings"]
     assert exact.rms == pytest.approx(0.4 * 2**-24 * np.sqrt(np.square(words).mean()))  # the floor: there is no error
-    assert (exact.gained, exact.largest) == (0, 2**-24 * np.abs(words).max())
+    assert (exact.proportional, exact.largest) == (0, 2**-24 * np.abs(words).max())
 
 
 def test_the_errors_of_another_program_are_of_the_expected_size():
-    """The NumPy port in imitated bfloat16: its errors have the measured size, place by place."""
+    """The NumPy port in imitated bfloat16: its errors have the measured size, tensor by tensor."""
     fields, state, inputs = case("LongformerForMaskedLM", "ragged")
     trace = testing.trace(build("LongformerForMaskedLM", fields, state), **inputs)
     report = testing.compare(Port("LongformerForMaskedLM", fields, state, "bfloat16"), trace, precision="bfloat16")
     expected = calibrate(trace, "bfloat16")
     for name, tensor in report.tensors.items():
         if tensor.count > 500:
-            assert 0.7 < tensor.rmse / expected[tensor.place].rms < 1.4, name
+            assert 0.7 < tensor.rmse / expected[tensor.canonical_name].rms < 1.4, name
 
 
-def test_calibration_is_measured_once_and_can_be_kept():
+def test_calibration_is_measured_once_and_can_be_stored():
     trace = testing.trace(model_of(), **case_of("LongformerForMaskedLM")[2])
     candidate = as_float32(trace)
     report = testing.compare(candidate, trace)

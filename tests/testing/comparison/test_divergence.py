@@ -53,7 +53,7 @@ def test_a_candidate_may_have_few_names():
     assert report.unknown == ("mine",)
 
 
-def test_a_candidate_of_nothing_is_told_so():
+def test_an_empty_candidate_is_an_error():
     with pytest.raises(InputError, match="the candidate is empty: pass one tensor or more"):
         testing.compare({}, trace_of())
 

@@ -42,4 +42,4 @@ def test_a_fault_is_found_where_it_is(name, precision):
     candidate = port(fault.plant, fault.class_name, fault.batch, precision)
     report = testing.compare(candidate, expected(fault.class_name, fault.batch), precision=precision)
     assert report.first_divergence is not None, f"{name} went unnoticed"
-    assert report.first_divergence.name == fault.place, str(report)
+    assert report.first_divergence.name == fault.tensor, str(report)

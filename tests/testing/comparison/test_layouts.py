@@ -1,4 +1,4 @@
-"""Every layout that is understood, every shape that is not, and which numbers count."""
+"""Every layout that is understood, every shape that is not, and the elements that count."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_dense_map_stands_for_both(longer):
 
 @pytest.mark.parametrize("what", ["scores", "probabilities"])
 def test_a_dense_map_that_sees_beyond_the_window(what):
-    """The numbers within the window may well be right, as scores are: a band has no column for the others."""
+    """The values within the window may be right, as scores are: a band has no column for the others."""
     trace = trace_of()
     name = f"{SELF}.{what}"
     nothing = -np.inf if what == "scores" else 0.0
@@ -211,7 +211,7 @@ def test_pooled_and_scalar_tensors_have_one_layout():
     assert in_trace_layout("pooler.dense", trace["pooler.dense"][:, None], trace) == []
 
 
-# --- which numbers count --------------------------------------------------------------------------------------------
+# --- elements that count --------------------------------------------------------------------------------------------
 
 
 def diverges(trace, name, place, value=7.0, **options):
@@ -234,7 +234,7 @@ def test_masked_tokens_are_left_out_on_request():
 
 
 @pytest.mark.parametrize("name", ["last_hidden_state", "start_logits", "logits"])
-def test_outputs_without_their_places_lie_token_by_token_too(name):
+def test_outputs_without_intermediates_lie_token_by_token_too(name):
     class_name = {"last_hidden_state": "LongformerModel", "start_logits": "LongformerForQuestionAnswering"}.get(
         name, "LongformerForTokenClassification"
     )
@@ -253,7 +253,7 @@ def test_logits_of_some_tokens():
         assert not diverges(trace, name, (0, 3), trace[name][0, 3], ignore_padding=True)
 
 
-def test_what_nobody_uses_does_not_count():
+def test_unused_elements_do_not_count():
     trace = trace_of()
     global_token, of_none = (0, 7), (2, 3)
     assert trace.run.is_global[global_token]

@@ -35,7 +35,7 @@ def test_the_measures_are_what_they_say(shape, block, monkeypatch):
     assert (found.nan, found.inf) == (0, 0)
 
 
-def test_what_is_no_number_is_counted():
+def test_nan_and_infinity_are_counted():
     wanted = np.array([[1.0, 2.0, 3.0, 4.0, np.inf, np.nan, -np.inf, 0.0]])
     got = np.array([[np.nan, np.inf, -np.inf, 4.0, np.inf, np.nan, -np.inf, 0.0]])
     everything = np.ones((1, 1), bool)

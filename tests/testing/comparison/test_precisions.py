@@ -12,7 +12,7 @@ from oracles import reduced
 from oracles.compare import assert_identical
 
 
-def test_rounding_is_by_definition():
+def test_rounding_matches_exact_arithmetic():
     values = np.random.default_rng(2).standard_normal((37, 41)).astype(np.float32) * np.float32(1e3)
     values[0, :6] = [0.0, -0.0, np.inf, -np.inf, 1 + 2**-8, 1 + 3 * 2**-8]  # the last two are ties
     with np.errstate(invalid="ignore"):

@@ -150,7 +150,7 @@ def test_nothing_expected_but_zeros_gives_no_multiple():
     name = "embeddings.token_type_embeddings"
     found = testing.compare({name: np.ones(trace[name].shape, np.float32)}, trace).first_divergence
     assert found is not None
-    assert (found.units, found.hints) == (np.inf, ())
+    assert (found.error_ratio, found.hints) == (np.inf, ())
     assert testing.compare({name: np.zeros(trace[name].shape, np.float32)}, trace).passed
 
 
@@ -182,11 +182,11 @@ def test_the_text_of_a_pass():
 @pytest.mark.parametrize(("count", "between"), [(24, []), (25, []), (26, ["  ... 1 between"])])
 def test_what_the_table_leaves_out_is_counted(count, between):
     trace = trace_of()
-    candidate = {name: trace[name].astype(np.float32) for name in trace.places[:count]}
+    candidate = {name: trace[name].astype(np.float32) for name in trace.canonical_names[:count]}
     lines = str(testing.compare(candidate, trace)).splitlines()
     assert [line.partition(";")[0] for line in lines if " between" in line] == between
-    last = lines[lines.index("  units: the error / the expected rounding error of float32") - 1]
-    assert trace.places[count - 1][-47:] in last
+    last = lines[lines.index("  ratio: the error / the expected rounding error of float32") - 1]
+    assert trace.canonical_names[count - 1][-47:] in last
 
 
 def test_the_text_of_a_divergence():
@@ -206,7 +206,7 @@ def test_the_text_of_a_divergence():
     assert "  ... 19 before" in lines
     assert max(map(len, lines)) <= 100
     whole = report.text(everything=True)
-    for shown in (*trace_of().places, name):
+    for shown in (*trace_of().canonical_names, name):
         assert shown in whole or f"...{shown[-47:]}" in whole
 
 
@@ -219,7 +219,7 @@ def test_the_first_tensor_of_all():
     assert "the last that agrees: none" in str(spoiled("embeddings.word_embeddings"))
 
 
-def test_places_in_between_that_the_candidate_does_not_have():
+def test_missing_tensors_between_are_listed():
     trace = trace_of()
     right = as_float32(trace)
     some = {
@@ -238,7 +238,7 @@ def test_places_in_between_that_the_candidate_does_not_have():
     assert "in between" not in str(spoiled("logits"))
 
 
-def test_other_names_of_a_place_are_told_once():
+def test_aliases_of_a_tensor_are_listed_once():
     trace = trace_of()
     values = trace["encoder.layer.0"].astype(np.float32)
     both = {"encoder.layer.0.output.LayerNorm": values, "encoder.layer.0": values}
@@ -255,14 +255,14 @@ def test_other_names_of_a_place_are_told_once():
 def test_tensors_under_several_names_count_once():
     trace = trace_of()
     candidate = {name: values.astype(np.float32) for name, values in trace.items()}
-    assert len(candidate) > len(trace.places) == 52
+    assert len(candidate) > len(trace.canonical_names) == 52
     assert str(testing.compare(candidate, trace)).startswith("PASSED: 52 tensors agree in float32")
     for name in ("encoder.layer.1.output.LayerNorm", "encoder.layer.1.output", "encoder.layer.1", "logits"):
         candidate[name] = candidate[name] + 1
     assert "  2 of 52 tensors diverge; the last that agrees:" in str(testing.compare(candidate, trace))
 
 
-def test_a_misspelt_name_is_told_at_the_top():
+def test_a_misspelt_name_is_listed_at_the_top():
     trace = trace_of()
     candidate = as_float32(trace)
     candidate["encoder.layer.1.attention.self.quary"] = candidate.pop("encoder.layer.1.attention.self.query")
@@ -285,7 +285,7 @@ def test_a_name_that_only_another_trace_has_is_no_slip():
     assert "  not compared, since the trace has no such tensor: encoder.layer.1.attention.self.query" in lines
 
 
-def test_dtypes_layouts_and_padding_are_told():
+def test_dtypes_layouts_and_padding_are_reported():
     trace = trace_of()
     name = f"{SELF}.query"
     turned = trace[name].swapaxes(0, 1).astype(np.float64)
@@ -346,7 +346,7 @@ def test_what_the_plot_shows(tmp_path):
         assert f">{text}<" in drawn, text
 
 
-def test_the_plot_tells_apart_by_shape(monkeypatch, tmp_path):
+def test_the_plot_distinguishes_by_shape(monkeypatch, tmp_path):
     """In print, and to the colour-blind, red and blue dots are the same."""
     axes = pytest.importorskip("matplotlib.axes").Axes
     plot, markers = axes.plot, []
@@ -384,7 +384,7 @@ def test_a_plot_that_cannot_be(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("off", [1e-2, 1e-7, 1e-15])
-def test_the_worst_place_shows_two_numbers_that_differ(off):
+def test_the_worst_element_shows_two_different_values(off):
     expected = testing.trace(model_of(), input_ids=[[0, 5, 2]])
     candidate = {"logits": expected["logits"] * (1 + off)}
     report = testing.compare(candidate, expected, tolerance=0.0 if off > 1e-14 else 1e-17)

@@ -41,29 +41,29 @@ def test_a_candidate_passes_within_the_stated_multiple(precision):
     trace = trace_of()
     error, times = calibrate(trace, precision)[NAME], MULTIPLES[precision]
     assert times.reason
-    luck = DEVIATIONS / math.sqrt(error.numbers)
+    margin = DEVIATIONS / math.sqrt(error.effective_count)
     noise = np.random.default_rng(6).standard_normal(trace[NAME].shape)
     noise -= trace[NAME] * (noise * trace[NAME]).sum() / np.square(trace[NAME]).sum()  # no gain
     noise = np.clip(noise / np.sqrt(np.square(noise).mean()), -2.4, 2.4)
     noise /= np.sqrt(np.square(noise).mean())
     for share, passed in ((0.98, True), (1.02, False)):
-        candidate = {NAME: trace[NAME] + share * (times.rms + luck) * error.rms * noise}
+        candidate = {NAME: trace[NAME] + share * (times.rms + margin) * error.rms * noise}
         report = testing.compare(candidate, trace, precision=precision)
         assert report.passed == passed, (share, str(report))
     assert first(report).reason == "its root mean square error is too large, though no single error is"
     for share, passed in ((0.99, True), (1.01, False)):
         one = trace[NAME].copy()
-        one[1, 5, 3] += share * (times.largest + luck) * error.largest
+        one[1, 5, 3] += share * (times.largest + margin) * error.largest
         report = testing.compare({NAME: one}, trace, precision=precision)
         assert report.passed == passed, share
     found = first(report)
     assert (found.reason, found.index) == ("its error is too large", (1, 5, 3))
-    assert found.units == pytest.approx(1.01 * (times.largest + luck), rel=1e-6)
+    assert found.error_ratio == pytest.approx(1.01 * (times.largest + margin), rel=1e-6)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_a_single_number_passes_within_the_stated_multiple(precision):
-    """Also where its expected error is that of one rounding alone, which is luck."""
+def test_a_single_value_passes_within_the_stated_multiple(precision):
+    """Also where its expected error is that of one rounding alone, by chance."""
     class_name = "LongformerForSequenceClassification"
     fields, state, inputs = case_of(class_name)
     trace = testing.trace(build(class_name, fields, state), **inputs, labels=np.array([4, 0, 2]))
@@ -107,7 +107,7 @@ def test_fixed_tolerances_are_relative_to_the_largest_magnitude():
         inside, outside = (trace[NAME] + share * entry.relative * top for share in (0.99, 1.01))
         report = testing.compare({NAME: inside}, trace, precision=precision, tolerance="fixed")
         assert report.passed
-        assert math.isnan(report.tensors[NAME].units)
+        assert math.isnan(report.tensors[NAME].error_ratio)
         assert "x the expected one" not in str(report)
         assert first(testing.compare({NAME: outside}, trace, precision=precision, tolerance="fixed")).name == NAME
 
@@ -129,7 +129,7 @@ def _finite(array: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(array), array, 0)
 
 
-def test_numbers_by_name():
+def test_relative_errors_by_name():
     trace = trace_of()
     candidate = {name: values + 1e-3 for name, values in as_float32(trace).items() if "scores" not in name}
     exact = {"*.value": 1e-6, "encoder.layer.1": 1e-9}

@@ -66,7 +66,7 @@ def in_weights(change):
 
 @contextmanager
 def softmax_is(function):
-    """Another softmax in the definition, while a target runs: the oracle itself runs outside of it."""
+    """Replace softmax in the reference implementation while a target runs; the oracle runs outside of it."""
     original, attention.softmax = attention.softmax, function
     try:
         yield

@@ -52,7 +52,7 @@ def test_what_is_no_answer(target, problem):
     assert problem in result.problem
 
 
-def test_names_that_no_case_expects_are_told():
+def test_names_that_no_case_expects_are_listed():
     """A misspelt name is compared with nothing, and must not look as if it had passed."""
 
     def target(*case):
@@ -71,7 +71,7 @@ def test_names_that_no_case_expects_are_told():
     assert "not compared" not in str(sound)
 
 
-def test_a_name_that_some_cases_expect_is_not_told():
+def test_a_name_that_some_cases_expect_is_not_listed():
     """Some ports return a loss in any case."""
     two = [case for case in STANDARD if case.name in ("one-window", "masked-lm")]
     results = check_target(lambda *case: {"loss": 0.0, **answer(*case)}, two)
@@ -86,7 +86,7 @@ def test_a_single_array_is_the_first_output():
     assert result.problem == "returned ndarray, not a mapping with start_logits and end_logits"
 
 
-def test_intermediates_tell_the_place():
+def test_intermediates_locate_the_fault():
     def target(config, weights, inputs):
         made = lf_ref.LongformerConfig.from_dict(config)
         name = "longformer.encoder.layer.1.attention.self.key_global.bias"
@@ -94,7 +94,7 @@ def test_intermediates_tell_the_place():
         model = lf_ref.LongformerForMaskedLM(made, weights, backend="numpy")
         return dict(testing.trace(model, **inputs))
 
-    assert result_of(target).place == "encoder.layer.1.attention.self.key_global"
+    assert result_of(target).first_divergence == "encoder.layer.1.attention.self.key_global"
 
 
 def test_no_case_is_no_success():
@@ -159,7 +159,7 @@ def test_names_that_are_no_targets(name, message, modules):
         load_target(name)
 
 
-def test_the_cause_of_a_failure_is_kept():
+def test_the_cause_of_a_failure_is_chained():
     error = ValueError("why")
     with pytest.raises(TargetError) as caught:
         run_target(raising(error), STANDARD[0])

@@ -1,4 +1,4 @@
-"""Golden files: what is in them, read in plain Python by their page alone; and what candidates are told."""
+"""Golden files: their contents, read in plain Python by their page alone; and the results of candidates."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_intermediates_are_those_of_a_trace(path):
     golden = testing.load_golden(path)
     for case in (case for case in golden.cases if case.name in ("ragged-globals", "global-projections", "masked-lm")):
         full, kept = testing.trace(case.model(), **case.inputs), golden.expected(case.name)
-        assert set(kept.places) <= set(full.places)
+        assert set(kept.canonical_names) <= set(full.canonical_names)
         for name in kept:
             assert_close(kept[name], full[name], FLOAT64, name)
     assert "encoder.layer.1.attention.self.key_global" in golden.expected("global-projections")
@@ -125,7 +125,7 @@ def test_intermediates_are_those_of_a_trace(path):
         assert {"embeddings", *layers} <= set(golden.expected(case.name)), case.name
 
 
-def test_the_manifest_says_who_made_it_and_how(tmp_path):
+def test_the_manifest_has_author_and_command(tmp_path):
     golden = testing.make_golden(tmp_path / "g.safetensors", ["one-window"], command="a command")
     manifest = golden.manifest
     assert manifest["command"] == "a command"
@@ -166,7 +166,7 @@ SOME = ["many-windows", "scores-below-minus-10000", "large-scores", "question-an
 
 @pytest.mark.parametrize("processor", ["Haswell", "Prescott"])
 def test_other_processors_agree_within_the_stated_bound(processor, path, page, tmp_path):
-    """OpenBLAS is told to use the code of another processor; other BLAS libraries pay no attention, and pass."""
+    """OpenBLAS uses the code of another processor; other BLAS libraries ignore the setting, and pass."""
     other = tmp_path / "other.safetensors"
     environment = {**os.environ, "OPENBLAS_CORETYPE": processor}
     subprocess.run([sys.executable, "-c", MAKE, str(other), *SOME], check=True, env=environment)
@@ -202,6 +202,12 @@ def nested(outputs):
     return found
 
 
+@pytest.mark.parametrize("cases", [3, None, [3], {"one-token": 1}, {"one-token"}])
+def test_cases_of_a_wrong_type(cases, path, outputs):
+    with pytest.raises(InputError, match="cases must be"):
+        testing.check_golden(path, outputs, cases=cases)
+
+
 @pytest.mark.parametrize("form", ["npz", "safetensors", "mapping", "by case", "callable"])
 def test_a_sound_candidate_passes_in_every_form(form, path, outputs, tmp_path):
     candidate = {
@@ -222,19 +228,19 @@ def test_a_sound_candidate_passes_in_every_form(form, path, outputs, tmp_path):
     assert "46 passed" in str(results)
 
 
-def test_a_small_fault_is_found_in_its_case_at_its_place(path, outputs):
+def test_a_small_fault_is_found_in_its_case_and_tensor(path, outputs):
     def change(value):
         value[1, 3, 5] += 1e-4
 
     results = testing.check_golden(path, changed(outputs, "two-windows/last_hidden_state", change))
     assert not results.passed
     [failure] = results.failures
-    assert (failure.case, failure.place) == ("two-windows", "last_hidden_state")
+    assert (failure.case, failure.first_divergence) == ("two-windows", "last_hidden_state")
     assert "worst at [1, 3, 5]" in failure.problem
     facts = json.loads(results.to_json())
     assert facts["passed"] is False
     [case] = [case for case in facts["cases"] if case["state"] == "failed"]
-    assert (case["case"], case["place"]) == ("two-windows", "last_hidden_state")
+    assert (case["case"], case["first_divergence"]) == ("two-windows", "last_hidden_state")
     assert case["report"]["first_divergence"] == "last_hidden_state"
     assert "FAILED  two-windows: last_hidden_state: its error is too large" in str(results)
     assert "first and last chunk meet" in str(results)
@@ -267,7 +273,7 @@ def test_an_intermediate_that_is_wrong_is_named(path):
     name = "encoder.layer.1.attention.self.value_global"
     kept[f"longformer.{name}"] = kept.pop(name) * np.float32(1.01)
     results = testing.check_golden(golden, {case.name: kept}, cases=[case.name])
-    assert [failure.place for failure in results.failures] == [name]
+    assert [failure.first_divergence for failure in results.failures] == [name]
 
 
 def test_what_is_missing_fails(path, outputs):
@@ -282,7 +288,7 @@ def test_what_is_missing_fails(path, outputs):
     assert testing.check_golden(path, {k: v for k, v in outputs.items() if not k.endswith("pooler_output")}).passed
 
 
-def test_names_that_are_no_cases_are_a_mistake(path):
+def test_unknown_names_of_cases_are_errors(path):
     for candidate, message in (
         (
             {"last_hidden_state": np.zeros(3)},

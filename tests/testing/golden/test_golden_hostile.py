@@ -67,7 +67,7 @@ def without(name):
 EXPECTED = f"expected/{CASE}/last_hidden_state"
 LAST = ("cases", 0, "expected", -1)
 CHANGES = {
-    "another format": (set_to("format", 2), "its format is 2, but this lf_ref reads 1"),
+    "another format": (set_to("format", 3), "its format is 3, but this lf_ref reads 2"),
     "a format that is none": (set_to("format", True), "'format' is missing, or not of type int"),
     "no cases": (set_to("cases", []), "it must have cases"),
     "cases that are no list": (set_to("cases", {"a": 1}), "'cases' is missing, or not of type list"),
@@ -106,20 +106,20 @@ CHANGES = {
     "a tensor of another dtype": (tensor(EXPECTED, np.zeros((3, 19, 24), np.float32)), "is float32 "),
     "a shape that is none": (set_to(*LAST, "shape", [1.5, 24]), "shape must be a list of integers"),
     "a shape of few axes": (set_to(*LAST, "shape", []), "the manifest lists float64"),
-    "a kept place outside": (set_to(*LAST, "kept", [None, [9**9]]), "kept: expected a list of indices from 0 to"),
-    "kept places of few axes": (set_to(*LAST, "kept", [None]), "is invalid"),
+    "an index outside": (set_to(*LAST, "indices", [None, [9**9]]), "indices: expected a list of indices from 0 to"),
+    "indices of too few axes": (set_to(*LAST, "indices", [None]), "is invalid"),
     "an error that is no number": (set_to(*LAST, "error", {"float32": {"rms": "1"}}), "has the fields rms, largest"),
     "an error that is infinite": (
         set_to(*LAST, "error", "float32", "rms", float("inf")),
-        "the fields of an expected error must be finite and not negative, numbers positive, got",
+        "the fields of an expected error must be finite and not negative, effective_count positive, got",
     ),
-    "an error of no numbers": (
-        set_to(*LAST, "error", "float32", "numbers", 0.0),
-        "the fields of an expected error must be finite and not negative, numbers positive, got",
+    "an error of no elements": (
+        set_to(*LAST, "error", "float32", "effective_count", 0.0),
+        "the fields of an expected error must be finite and not negative, effective_count positive, got",
     ),
     "an error that is negative": (
-        set_to(*LAST, "error", "float32", "wobble", -1.0),
-        "the fields of an expected error must be finite and not negative, numbers positive, got",
+        set_to(*LAST, "error", "float32", "proportional_std", -1.0),
+        "the fields of an expected error must be finite and not negative, effective_count positive, got",
     ),
     "a config of another depth": (
         set_to("cases", 0, "config", "num_hidden_layers", 12),
@@ -131,7 +131,7 @@ CHANGES = {
     ),
     "an output that is none": (set_to("cases", 0, "outputs", ["logits"]), "its outputs are not among the expected"),
     "outputs that are no names": (set_to("cases", 0, "outputs", [["logits"]]), "is invalid"),
-    "a mask of other numbers": (
+    "a mask of other values": (
         tensor(f"mask/{CASE}/visible", np.full((3, 19), 2, np.uint8)),
         "must hold 0 and 1 as uint8",
     ),
@@ -163,7 +163,7 @@ def test_a_file_without_a_manifest(sound, tmp_path):
         testing.load_golden(path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, '{"format": 1, "cases": [' + "[" * 5000])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, '{"format": 2, "cases": [' + "[" * 5000])
 def test_a_manifest_that_is_no_object(text, sound, tmp_path):
     with pytest.raises(CheckpointError):
         testing.load_golden(write(tmp_path / "g.safetensors", text, sound[1]))

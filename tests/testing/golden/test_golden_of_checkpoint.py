@@ -1,4 +1,4 @@
-"""Golden files of a checkpoint: known by hashes, and of large tensors some places only."""
+"""Golden files of a checkpoint: identified by hashes, with samples of large tensors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WIDE = {
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A model whose tensors are too large to be kept whole."""
+    """A model whose tensors are too large to be stored whole."""
     folder = tmp_path_factory.mktemp("checkpoint")
     config = lf_ref.LongformerConfig(**WIDE)
     weights = generator.weights(config, "masked_lm", 3)
@@ -82,14 +82,14 @@ def test_every_file_of_a_sharded_checkpoint_is_hashed(checkpoint, tmp_path):
     ]  # fmt: skip
 
 
-def test_of_large_tensors_some_places_are_kept(checkpoint, of_checkpoint):
+def test_large_tensors_are_stored_as_samples(checkpoint, of_checkpoint):
     page = golden_page.read(of_checkpoint.path)
     full = lf_ref.LongformerForMaskedLM.from_pretrained(checkpoint, dtype="float64", backend="numpy")
     by_name = {entry["name"]: entry for entry in page.manifest["cases"]}
     entry = by_name["two-windows"]
     [logits] = [tensor for tensor in entry["expected"] if tensor["name"] == "logits"]
     assert logits["shape"] == [3, 80, 67]
-    rows, tokens, columns = logits["kept"]
+    rows, tokens, columns = logits["indices"]
     assert rows is None
     assert tokens == entry["tokens"]
     assert {0, 19, 20, 39, 40, 59, 60, 79} <= set(tokens)
@@ -99,14 +99,14 @@ def test_of_large_tensors_some_places_are_kept(checkpoint, of_checkpoint):
     assert_close(array(page, "expected/two-windows/logits"), expected, FLOAT64, "logits")
     assert by_name["one-token"]["tokens"] is None
     [small] = [tensor for tensor in by_name["one-token"]["expected"] if tensor["name"] == "logits"]
-    assert small["kept"][:2] == [None, None]
+    assert small["indices"][:2] == [None, None]
 
 
 def test_candidates_of_large_models(checkpoint, of_checkpoint):
     outputs = output_arrays(checkpoint, of_checkpoint)
     assert testing.check_golden(of_checkpoint, outputs).passed
     kept = [t for entry in of_checkpoint.manifest["cases"] for t in entry["expected"] if entry["name"] == "two-windows"]
-    _, tokens, columns = next(tensor["kept"] for tensor in kept if tensor["name"] == "logits")
+    _, tokens, columns = next(tensor["indices"] for tensor in kept if tensor["name"] == "logits")
 
     def change(value):
         value[2, tokens[5], columns[7]] += 1

@@ -37,7 +37,7 @@ ROWS = re.findall(r"^\| (\d+), `(.+?)`.*? \| (.+) \| (.+) \| (.+) \| (.+) \| (.+
                   section("The generator of weights"), re.M)  # fmt: skip
 
 
-def test_there_are_test_vectors():
+def test_the_page_has_test_vectors():
     assert [row[1] for row in ROWS] == list(SHAPES)
 
 

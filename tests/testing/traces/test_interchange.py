@@ -135,7 +135,7 @@ class Gradient:
 
 
 class Cuda(OnlyArray):
-    """As CuPy: it converts only when told to."""
+    """As CuPy: it converts only on request."""
 
     __cuda_array_interface__ = {}  # noqa: RUF012
 
@@ -190,7 +190,7 @@ def test_arrays_come_to_the_host(value, expected, dtype):
         ([[1.0], [2.0, 3.0]], r"\(ValueError: .*inhomogeneous"),
     ],
 )
-def test_what_is_no_array_of_numbers_is_refused(value, message):
+def test_values_that_are_not_numeric_arrays_are_refused(value, message):
     with pytest.raises(InputError, match=message):
         to_numpy("x", value)
 

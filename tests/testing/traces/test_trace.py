@@ -29,11 +29,11 @@ def test_outputs_are_those_of_the_model(class_name):
     assert list(trace.run.outputs) == list(record)
     for name, value in record.items():
         assert_identical(trace[name], value, name)
-    assert trace.places[-len(trace.run.outputs) :] == trace.run.outputs
+    assert trace.canonical_names[-len(trace.run.outputs) :] == trace.run.outputs
 
 
 @pytest.mark.parametrize("class_name", HEADS)
-def test_every_place_is_there_once_in_order_of_computation(class_name):
+def test_every_tensor_occurs_once_in_order_of_computation(class_name):
     trace = trace_of(class_name)
     layers = range(trace.run.config.num_hidden_layers)
     expected = [place.name for place in tables.EMBEDDINGS]
@@ -46,9 +46,9 @@ def test_every_place_is_there_once_in_order_of_computation(class_name):
         "LongformerForMultipleChoice": ["pooler.dense", "pooler.activation", "classifier"],
         "LongformerForQuestionAnswering": ["qa_outputs"],
     }
-    assert list(trace.places) == [*expected, *heads[class_name], *trace.run.outputs]
+    assert list(trace.canonical_names) == [*expected, *heads[class_name], *trace.run.outputs]
     assert len(trace) == len(list(trace)) == len(set(trace))
-    assert [name for name in trace if name in trace.places] == list(trace.places)
+    assert [name for name in trace if name in trace.canonical_names] == list(trace.canonical_names)
 
 
 def test_the_values_are_those_of_the_oracle():
@@ -90,13 +90,13 @@ def test_scores_and_contexts_belong_to_the_probabilities():
     for layer in range(2):
         name = f"encoder.layer.{layer}.attention.self"
         for kind, axis in (("", 3), ("_global", 2)):
-            scores, shares = trace[f"{name}.scores{kind}"], trace[f"{name}.probabilities{kind}"]
+            scores, probabilities = trace[f"{name}.scores{kind}"], trace[f"{name}.probabilities{kind}"]
             powers = np.exp(
                 scores - np.where(np.isinf(scores.max(axis, keepdims=True)), 0, scores.max(axis, keepdims=True))
             )
             total = powers.sum(axis, keepdims=True)
-            assert_close(powers / np.where(total == 0, 1, total), shares, FLOAT64, f"{name}{kind}")
-            assert ((scores == -np.inf) == (shares == 0)).all()
+            assert_close(powers / np.where(total == 0, 1, total), probabilities, FLOAT64, f"{name}{kind}")
+            assert ((scores == -np.inf) == (probabilities == 0)).all()
         local, wide = trace[f"{name}.context"], trace[f"{name}.context_global"]
         both = local.copy()
         for row, marks in enumerate(trace.run.is_global):
@@ -104,8 +104,8 @@ def test_scores_and_contexts_belong_to_the_probabilities():
             both[row, marks] = wide[row, : marks.sum()]
         assert_identical(trace[name], both, name)
         by_head = trace[f"{name}.value_global"].reshape(3, 23, heads, -1)
-        shares = trace[f"{name}.probabilities_global"]  # [B, H, S, x]
-        gathered = np.einsum("bhsx,bshd->bxhd", shares, by_head).reshape(wide.shape)
+        probabilities = trace[f"{name}.probabilities_global"]  # [B, H, S, x]
+        gathered = np.einsum("bhsx,bshd->bxhd", probabilities, by_head).reshape(wide.shape)
         assert_close(wide, gathered, FLOAT64, "context_global")
 
 
@@ -123,7 +123,7 @@ def test_a_trace_knows_its_run():
         assert facts.inputs[name] is not values
     rows, seq = inputs["input_ids"].shape
     assert repr(trace) == (
-        f"<Trace of LongformerForQuestionAnswering, float64 by numpy: {len(trace.places)} tensors "
+        f"<Trace of LongformerForQuestionAnswering, float64 by numpy: {len(trace.canonical_names)} tensors "
         f"({len(trace)} names) of {rows} x {seq} tokens>"
     )
 
@@ -136,12 +136,12 @@ def test_choices_count_as_rows():
     assert trace["logits"].shape == (2, 3)
 
 
-def test_an_alias_is_the_place_itself():
+def test_an_alias_is_the_same_tensor():
     trace = trace_of("LongformerForSequenceClassification")
     assert trace["encoder.layer.1"] is trace["encoder.layer.1.output.LayerNorm"]
     assert trace["classifier"] is trace["classifier.out_proj"]
     assert trace["logits"] is trace["classifier"]
-    assert trace.place("encoder.layer.0.attention") == "encoder.layer.0.attention.output.LayerNorm"
+    assert trace.canonical_name("encoder.layer.0.attention") == "encoder.layer.0.attention.output.LayerNorm"
     assert "encoder.layer.2" not in trace
     with pytest.raises(KeyError, match=r"encoder\.layer\.7"):
         _ = trace["encoder.layer.7"]
@@ -150,29 +150,31 @@ def test_an_alias_is_the_place_itself():
 def test_names_choose():
     model, inputs = model_of(), case_of("LongformerForMaskedLM")[2]
     some = testing.trace(model, names=["encoder.layer.1.attention.self.*", "logits"], **inputs)
-    assert {name.rpartition(".")[0] for name in some.places if name != "logits"} == {"encoder.layer.1.attention.self"}
+    assert {name.rpartition(".")[0] for name in some.canonical_names if name != "logits"} == {
+        "encoder.layer.1.attention.self"
+    }
     whole = trace_of()
     for name in some:
         assert_identical(some[name], whole[name], name)
     by_alias = testing.trace(model, names="encoder.layer.0", **inputs)
-    assert by_alias.places == ("encoder.layer.0.output.LayerNorm",)
+    assert by_alias.canonical_names == ("encoder.layer.0.output.LayerNorm",)
     with pytest.raises(InputError, match=r"no tensor of this trace matches names='encoder\.layer\.9'"):
         testing.trace(model, names="encoder.layer.9", **inputs)
 
 
 @pytest.mark.parametrize("class_name", HEADS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_the_kernels_tell_what_they_form(class_name, dtype):
+def test_the_kernels_report_the_tensors_that_they_compute(class_name, dtype):
     inputs = case_of(class_name)[2]
     trace = testing.trace(model_of(class_name, dtype=dtype), backend="numba", output_attentions=True, **inputs)
     whole = trace_of(class_name)
     assert trace.run.dtype == dtype
-    assert {name.partition("encoder.layer.0.")[2] for name in trace.places} - {""} == {
+    assert {name.partition("encoder.layer.0.")[2] for name in trace.canonical_names} - {""} == {
         *(f"attention.self.{part}" for part in ("query", "key", "value", "context", "probabilities")),
         *("attention.self.probabilities_global", "attention.self", "attention.output.LayerNorm", "output.LayerNorm"),
     }
     assert trace.run.outputs == whole.run.outputs
-    for name in trace.places:
+    for name in trace.canonical_names:
         assert trace[name].dtype == np.dtype(dtype)
         assert_close(trace[name], whole[name], FLOAT64 if dtype == "float64" else 2e-5, name)
 
@@ -193,7 +195,7 @@ def test_kernels_without_local_or_global_tokens():
 
 
 def test_observing_changes_nothing():
-    """Neither the numbers nor the model; a classifier that would look at one token alone computes all when watched."""
+    """No effect on values and model; a classifier that needs one token alone computes all of them when observed."""
     class_name = "LongformerForSequenceClassification"
     model, inputs = model_of(class_name), case_of(class_name)[2]
     before = model(**inputs).logits
@@ -275,7 +277,7 @@ def test_the_file_is_plain_safetensors(tmp_path):
     path = tmp_path / "trace.safetensors"
     trace = testing.trace(model_of(dtype="float32"), stream=str(path), **case_of("LongformerForMaskedLM")[2])
     tensors = load_file(path)
-    for name in trace.places:
+    for name in trace.canonical_names:
         if name != "logits":  # the decoder's
             assert_identical(tensors[name], np.asarray(trace[name]), name)
     content = path.read_bytes()
@@ -297,7 +299,7 @@ def test_a_stream_keeps_one_layer_in_memory(tmp_path):
         trace = testing.trace(model, stream=stream, **inputs)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    total = sum(np.asarray(trace[name]).nbytes for name in trace.places)
+    total = sum(np.asarray(trace[name]).nbytes for name in trace.canonical_names)
     assert peaks[0] > total
     assert peaks[1] < total / 3
 
@@ -308,7 +310,7 @@ def test_a_failed_stream_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stream_to_a_folder_that_is_not_there(tmp_path):
+def test_a_stream_to_a_missing_folder(tmp_path):
     with pytest.raises(InputError, match=r"the folder .*nowhere does not exist; create it to write trace.safetensors"):
         testing.trace(model_of(), stream=tmp_path / "nowhere" / "trace.safetensors", input_ids=[[0, 2]])
 

@@ -15,7 +15,7 @@ from oracles import naive_bpe
 
 @unhurried
 @given(text=old_texts)
-def test_words_are_those_of_the_definition(text):
+def test_words_are_those_of_the_oracle(text):
     assert split_words(text) == naive_bpe.words(text)
     assert split_by_tables()(text) == naive_bpe.words(text)
 
@@ -29,5 +29,5 @@ def test_the_fast_patterns_agree_with_the_tables():
         assert pattern(text) == split_by_tables()(text)
 
 
-def test_the_byte_alphabet_is_that_of_the_definition():
+def test_the_byte_alphabet_is_that_of_the_oracle():
     assert list(BYTE_ALPHABET) == naive_bpe.byte_characters()

@@ -26,7 +26,7 @@ def oracle(folder: Path) -> NaiveBPE:
 
 @unhurried
 @given(text=old_texts)
-def test_ids_are_those_of_the_definition(both, oracle, text):
+def test_ids_are_those_of_the_oracle(both, oracle, text):
     assert both.encode(text, add_special_tokens=False) == oracle.ids(text)
 
 

@@ -280,7 +280,7 @@ def test_no_vocabulary_at_all(tmp_path):
         LongformerTokenizer(tmp_path / "no_such.json", tmp_path / "no_such.txt")
 
 
-def test_where_there_is_none_the_way_to_another_is_told(tmp_path):
+def test_an_error_for_a_missing_tokenizer_names_the_way_out(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(CheckpointError) as caught:
         LongformerTokenizer.from_pretrained(tmp_path)
@@ -383,7 +383,7 @@ MANY = [{"y" * 99: ["z" * 99] * 99}] * 99
 )
 @pytest.mark.parametrize("name", [*FILES[2:], "tokenizer.json", "vocab.json", "added_tokens.json"])
 def test_a_message_holds_at_most_a_line_of_a_file(folder, tmp_path, name, value):
-    """Beside a vocabulary of bytes alone, since each place is one more loading."""
+    """Beside a vocabulary of bytes alone, since each position needs one more load."""
     tokens = [token for token in json.loads((folder / "vocab.json").read_text()) if len(token) == 1 or token[0] == "<"]
     (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(tokens)}))
     (folder / "merges.txt").write_text("")

@@ -1,4 +1,12 @@
-"""The attention of one layer over a text as a picture that a page can hold."""
+"""Attention maps: the attention weights of one layer over a text, reduced to cells that fit a page.
+
+The attention pattern is that of Beltagy et al. 2020, section 3.1.
+
+>>> from lf_ref import LongformerModel
+>>> from lf_ref.attention_map import attention_map
+>>> attention_map(LongformerModel.from_pretrained(), [0, 250, 251, 2])
+<AttentionMap: layer 3, mean of 4 heads, window 128, 4 tokens>
+"""
 
 from __future__ import annotations
 
@@ -13,14 +21,17 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..bench.roofline import drawing
-from ..errors import InputError
-from ..model.attentions import dense_attentions
-from ..model.base import LongformerPreTrainedModel
-from ..model.global_attention import on_positions
-from ..reference.ops import Array
-from ..testing import trace
-from .output import visible
+from .bench.roofline import drawing
+from .errors import InputError
+from .hf_names import accepts, accepts_names
+from .model.attentions import dense_attentions
+from .model.base import LongformerPreTrainedModel
+from .model.global_attention import on_positions
+from .reference.ops import Array
+from .testing import trace
+from .tokenizer.arguments import as_index
+
+__all__ = ["AttentionMap", "attention_map"]
 
 # Cells along an axis: more would be smaller than a pixel, and some would be left out in drawing.
 _MOST_CELLS = 512
@@ -32,13 +43,15 @@ _LAST_LETTER = "\u017f"
 _UNDATED = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
+@accepts()
 @dataclass(frozen=True, repr=False)
 class AttentionMap:
-    """The attention weights of one layer, cell by cell.
+    """The attention weights of one layer, cell by cell, as `attention_map` returns them; a picture in a notebook.
 
     weights: float [cells, cells]; summed over the keys of a cell, averaged over its queries, so that each row sums to
-        1. reached: bool, the same shape: whether the window or a global token lets attention reach the cell. length: of
-        the text, in tokens. globals: positions of its global tokens.
+        1. reached: bool [cells, cells]: whether the window or a global token lets attention reach the cell. length: of
+        the text, in tokens. per_cell: tokens along the side of a cell. globals: positions of the global tokens. title:
+        layer, head, window and length.
     """
 
     weights: Array
@@ -62,46 +75,63 @@ class AttentionMap:
         return f"<img alt='{escape(repr(self), quote=True)}' style='max-width:100%' src='data:image/png;base64,{data}'>"
 
 
-def measure(
-    model: LongformerPreTrainedModel, ids: Sequence[int], positions: Sequence[int], layer: int, head: int | None
+@accepts_names()
+def attention_map(
+    model: LongformerPreTrainedModel,
+    input_ids: Sequence[int],
+    global_positions: Sequence[int] = (0,),
+    layer: int = -1,
+    head: int | None = None,
 ) -> AttentionMap:
-    """Run an encoder on one text, and reduce the attention weights of one layer to cells.
+    """Run a model on one text, and reduce the attention weights of one layer to cells.
 
-    ids: of the whole row; positions: of the global tokens, negative ones counted from the end; head: None for the mean
-    of all.
+    model: of any class. input_ids: of one text, with special tokens. global_positions: of the tokens with global
+    attention, from 0, or from -1 backwards. layer: from 0, or from -1 backwards. head: from 0; None for the mean of all
+    heads.
 
     Raises:
-        InputError: a position lies outside the text.
+        InputError: the model has no such layer or head, or a position lies outside the text.
     """
-    mask = on_positions([ids], np.array(positions, np.int64))
-    place = f"encoder.layer.{layer}.attention.self.probabilities"
+    config, layers = model.config, model.config.num_hidden_layers
+    layer = _number("layer", layer, layers, least=-layers) % layers
+    head = None if head is None else _number("head", head, config.num_attention_heads)
+    mask = on_positions([input_ids], np.array(global_positions, np.int64))
+    name = f"encoder.layer.{layer}.attention.self.probabilities"
     # Record these tensors alone: those of all layers take a gigabyte for a long text.
     traced = trace(
         model,
-        names=[place, f"{place}_global"],
+        names=[name, f"{name}_global"],
         backend=model.backend,
-        input_ids=[ids],
+        input_ids=[input_ids],
         global_attention_mask=mask,
         output_attentions=True,
     )
     chosen = slice(None) if head is None else slice(head, head + 1)
     local, global_ = (
-        traced[name][:, chosen].mean(axis=1, keepdims=True) if name in traced else None
-        for name in (place, f"{place}_global")
+        traced[found][:, chosen].mean(axis=1, keepdims=True) if found in traced else None
+        for found in (name, f"{name}_global")
     )
     assert local is not None  # only global attention may be absent
-    window = model.config.windows[layer]
-    per_cell = -(-len(ids) // _MOST_CELLS)
-    heads = f"head {head}" if head is not None else f"mean of {model.config.num_attention_heads} heads"
+    window = config.windows[layer]
+    per_cell = -(-len(input_ids) // _MOST_CELLS)
+    heads = f"head {head}" if head is not None else f"mean of {config.num_attention_heads} heads"
     cells = f", {per_cell} x {per_cell} tokens in a cell" if per_cell > 1 else ""
     return AttentionMap(
         together(dense_attentions(local, global_, mask)[0, 0], per_cell),
         reach(mask[0] == 1, window // 2, per_cell),
-        len(ids),
+        len(input_ids),
         per_cell,
         np.flatnonzero(mask[0]).tolist(),
-        f"layer {layer}, {heads}, window {window}, {len(ids)} tokens{cells}",
+        f"layer {layer}, {heads}, window {window}, {len(input_ids)} tokens{cells}",
     )
+
+
+def _number(what: str, given: object, count: int, least: int = 0) -> int:
+    """The number of a layer or head, checked."""
+    number = as_index(what, given)
+    if not least <= number < count:
+        raise InputError(f"{what}={number} does not exist: this model has {count}, from 0 to {count - 1}")
+    return number
 
 
 def together(dense: Array, per_cell: int) -> Array:
@@ -148,13 +178,15 @@ def draw(found: AttentionMap, tokens: Sequence[str], path: Path | BinaryIO, kind
         figure.savefig(path, format=kind, dpi=150, metadata=_UNDATED[kind])
 
 
-def _mark_globals(figure: Any, axes: Any, places: Sequence[int]) -> None:
+def _mark_globals(figure: Any, axes: Any, positions: Sequence[int]) -> None:
     """Triangles that point along the columns and rows of global tokens."""
-    if not places:
+    if not positions:
         return
     look = {"color": "black", "linestyle": "none", "clip_on": False}
-    axes.plot(places, [1.025] * len(places), "v", transform=axes.get_xaxis_transform(), **look)
-    axes.plot([1.025] * len(places), places, "<", transform=axes.get_yaxis_transform(), **look, label="global token")
+    axes.plot(positions, [1.025] * len(positions), "v", transform=axes.get_xaxis_transform(), **look)
+    axes.plot(
+        [1.025] * len(positions), positions, "<", transform=axes.get_yaxis_transform(), **look, label="global token"
+    )
     figure.legend(loc="outside lower right", frameon=False)
 
 
@@ -172,5 +204,6 @@ def _name_tokens(axes: Any, tokens: Sequence[str]) -> None:
 
 def _drawable(token: str) -> str:
     """A token in letters that the font has, others as escapes; its space, the vocabulary's "Ġ", as a dot."""
-    shown = "".join(letter if letter <= _LAST_LETTER else ascii(letter)[1:-1] for letter in visible(token))
+    drawable = (letter <= _LAST_LETTER and letter.isprintable() for letter in token)
+    shown = "".join(letter if ok else ascii(letter)[1:-1] for letter, ok in zip(token, drawable, strict=True))
     return shown.replace("Ġ", "·")

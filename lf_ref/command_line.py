@@ -1,13 +1,25 @@
-"""How the help of a command looks: its options in sections, at the terminal's width; and what a shell completes."""
+"""The base of all command lines of the package: help with options in sections, shell completion, and exit codes."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
+
+from .errors import DownloadError, LfRefError
+
+# Settings of every command; the help is as wide as the terminal.
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": sys.maxsize}
+
+IMPOSSIBLE = 1  # the system failed, not the input: the same command may succeed another time
+BAD_INPUT = 2
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+# Errors of the operating system that mean a wrong argument.
+_WRONG_PATH = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -76,3 +88,30 @@ def complete_folder(context: click.Context, parameter: click.Parameter, incomple
 def complete_file(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Have the shell complete the name of a file."""
     return [CompletionItem(incomplete, type="file")]
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of an error: 1 if a download, the disk or the system failed, 2 if what was given is wrong.
+
+    >>> from lf_ref import InputError
+    >>> exit_code(InputError("no mask")), exit_code(DownloadError("no network")), exit_code(OSError(28, "disk full"))
+    (2, 1, 1)
+    """
+    if isinstance(error, DownloadError):
+        return IMPOSSIBLE
+    if isinstance(error, LfRefError):
+        return BAD_INPUT if error.__cause__ is None else exit_code(error.__cause__)
+    # What HTTP libraries raise may be an OSError too, without a number of the system's.
+    of_system = isinstance(error, OSError) and error.errno is not None
+    return IMPOSSIBLE if of_system and not isinstance(error, _WRONG_PATH) else BAD_INPUT
+
+
+def one_line(message: str) -> str:
+    """A message on one line, with a sign where one of its lines ended without.
+
+    >>> one_line("the weights do not fit\\nmissing (1): a\\nNothing is made up.\\nThey fit  another.")
+    'the weights do not fit; missing (1): a; Nothing is made up. They fit another.'
+    """
+    lines = [" ".join(line.split()) for line in message.splitlines() if line.strip()]
+    ended = [line if line[-1] in ".:;,!?" else f"{line};" for line in lines[:-1]]
+    return " ".join([*ended, *lines[-1:]])
