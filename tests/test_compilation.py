@@ -13,8 +13,7 @@ from lf_ref.compilation import MESSAGE
 SCRIPT = """
 import lf_ref, lf_ref.compilation
 lf_ref.compilation._PATIENCE = 0.05
-for dtype in ("float32", "float64"):
-    lf_ref.LongformerModel.from_pretrained(dtype=dtype)([[0, 5, 2]])
+lf_ref.LongformerModel.from_pretrained(dtype="float64")([[0, 5, 2]])  # its kernels compile in the least time
 """
 
 
