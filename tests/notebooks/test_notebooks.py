@@ -38,8 +38,9 @@ def rerun(path: Path, folder: Path, **environment: str) -> nbformat.NotebookNode
     """The notebook as it is after a run of its own, in another process: Jupyter's event loops stay out of this one."""
     copy = folder / path.name
     copy.write_bytes(path.read_bytes())
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **environment}  # more only wait for each other
-    done = subprocess.run([sys.executable, str(RUNNING), str(copy)], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(RUNNING), str(copy)], env={**os.environ, **environment}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return nbformat.read(copy, as_version=4)
 
