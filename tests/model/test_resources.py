@@ -181,19 +181,18 @@ def test_any_thread_may_limit_and_restore_the_blas():
             return pool.submit(what).result()
 
     first, second = limit_blas(1), limit_blas(1)
-    with threadpool_limits(limits=2, user_api="blas"):
-        pass  # this thread has set it before
-    before = set(blas_threads())
-    in_thread(first.__enter__)
-    assert set(in_thread(blas_threads)) == {1}
-    second.__enter__()
-    in_thread(lambda: first.__exit__(None, None, None))
-    assert set(blas_threads()) == {1}
-    in_thread(lambda: second.__exit__(None, None, None))
-    assert set(blas_threads()) == before
-    with limit_blas(1):
+    with threadpool_limits(limits=2, user_api="blas"):  # this thread has set it before
+        before = set(blas_threads())
+        in_thread(first.__enter__)
+        assert set(in_thread(blas_threads)) == {1}
+        second.__enter__()
+        in_thread(lambda: first.__exit__(None, None, None))
         assert set(blas_threads()) == {1}
-    assert set(blas_threads()) == before
+        in_thread(lambda: second.__exit__(None, None, None))
+        assert set(blas_threads()) == before
+        with limit_blas(1):
+            assert set(blas_threads()) == {1}
+        assert set(blas_threads()) == before
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
