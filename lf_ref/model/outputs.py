@@ -94,7 +94,7 @@ class LongformerBaseModelOutputWithPooling(ModelOutput):
 @dataclass(eq=False)
 class _LogitsOutput(ModelOutput):
     loss: Array | None = None
-    logits: Array | None = None
+    logits: Array = None  # type: ignore[assignment]  # every forward gives them
     hidden_states: Arrays | None = None
     attentions: Arrays | None = None
     global_attentions: Arrays | None = None
@@ -137,8 +137,8 @@ class LongformerQuestionAnsweringModelOutput(ModelOutput):
     """
 
     loss: Array | None = None
-    start_logits: Array | None = None
-    end_logits: Array | None = None
+    start_logits: Array = None  # type: ignore[assignment]  # every forward gives both
+    end_logits: Array = None  # type: ignore[assignment]
     hidden_states: Arrays | None = None
     attentions: Arrays | None = None
     global_attentions: Arrays | None = None

@@ -38,7 +38,6 @@ NEVER = {"tf_model.h5": b"h5", "rust_model.ot": b"ot", "training_args.bin": b"pi
 # Finds what a model and a tokenizer ask for, and says what it got: the commit and file of each path, or the error.
 CLIENT = """
 import contextlib, json, sys, time
-from lf_ref.checkpoint import open_tensors
 from lf_ref.errors import CheckpointError, InputError
 from lf_ref.files import locate, quiet_downloads
 order = json.loads(sys.argv[1])
@@ -58,6 +57,8 @@ except OSError:
             for filename in wanted:
                 if filename.startswith("weights"):
                     choice = {"weights of torch": False, "weights in safetensors": True}.get(filename)
+                    from lf_ref.checkpoint import open_tensors  # which takes as long as all the rest
+
                     tensors = open_tensors(source, choice)
                     found[filename] = str(float(tensors["embeddings.LayerNorm.bias"].array("float64")[0]))
                 else:
@@ -82,10 +83,16 @@ def files(folder: Path, mark: float) -> dict[str, bytes]:
     return {**held, **tokenizer, **NEVER, "pytorch_model.bin": b"not to be read"}
 
 
+@pytest.fixture(scope="module")
+def commits(tmp_path_factory) -> dict[str, dict[str, bytes]]:
+    folder = tmp_path_factory.mktemp("commits")
+    return {commit: files(folder / commit, mark) for commit, mark in ((OLD, 1.0), (NEW, 2.0), (PULL, 7.0))}
+
+
 @pytest.fixture
-def hub(tmp_path) -> Iterator[Hub]:
-    commits = {commit: files(tmp_path / commit, mark) for commit, mark in ((OLD, 1.0), (NEW, 2.0), (PULL, 7.0))}
-    repository = Repository({"main": OLD, "refs/pr/7": PULL}, commits)
+def hub(commits) -> Iterator[Hub]:
+    copies = {commit: dict(held) for commit, held in commits.items()}  # a test may change what the Hub holds
+    repository = Repository({"main": OLD, "refs/pr/7": PULL}, copies)
     with serving(Hub({REPO: repository})) as server:
         yield server
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import click
 import pytest
+from cli.running import PLAIN
 from click.testing import CliRunner
 from pipelines.building import CLASSES, DEMO, save_checkpoint
 
@@ -401,7 +402,7 @@ def test_a_reader_that_goes_away():
 def test_results_of_an_endless_input_come_before_its_end():
     writer = subprocess.Popen(["sh", "-c", "yes 'A <mask>.'"], stdout=subprocess.PIPE)
     command = subprocess.Popen(
-        [*COMMAND, "fill-mask", "--backend", "numpy", "--quiet", "--max-length", "5", "--lines", "-"],
+        [*COMMAND, "fill-mask", *PLAIN, "--batch-tokens", "64", "--quiet", "--max-length", "5", "--lines", "-"],
         stdin=writer.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     writer.stdout.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import pytest
 
-from lf_ref.kernels import amx, amx_here, engine, reduced, vectors
+from lf_ref.kernels import amx, amx_here, engine, reduced, rowwise, vectors
 from oracles.matrix_unit import MatrixUnit
 
 TESTS = Path(__file__).parents[1]
@@ -61,8 +61,12 @@ def on_unit() -> bool:
 
 
 def cache_of(which: str, folder: Path) -> Path | None:
-    """What runs on the unit is the code that all processes run; what runs on its twin must stay apart."""
-    return None if which == "unit" else folder / "cache"
+    """What runs on the unit is the code that all processes run; what runs on its twin is kept apart, below that.
+
+    Where nothing can be kept it is compiled in `folder`.
+    """
+    kept = rowwise.layer_norm.stats.cache_path
+    return None if which == "unit" else Path(kept or folder) / "twin"
 
 
 def skip_without(which: str) -> None:

@@ -1,4 +1,4 @@
-"""Processes with a cache of machine code of their own, and one such cache that several tests start from."""
+"""Processes with a cache of machine code of their own, which starts from what all processes have compiled."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+from numba.core.caching import _CacheLocator
+
+from lf_ref.kernels import vectors
 from lf_ref.kernels.vectors import dots_here
 
 # The tiles of each kind: their module, and the kernel in it.
@@ -21,35 +23,32 @@ _COMPILE = """
 import sys
 from importlib import import_module
 
-kernel = getattr(import_module("lf_ref.kernels." + sys.argv[1]), sys.argv[2])
-print(sum(kernel.stats.cache_hits.values()))
+print(getattr(import_module("lf_ref.kernels." + sys.argv[1]), sys.argv[2]).stats.cache_path)
 """
 
 
-def run(code: str, folder: Path, *arguments: str, **variables: str) -> str:
-    """Standard output of a process that keeps machine code in `folder`."""
+def run(code: str, cache: Path | None, *arguments: str, **variables: str) -> str:
+    """Standard output of a process that keeps machine code in the folder `cache`; None: where all others do."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
-    environment |= {"NUMBA_CACHE_DIR": str(folder / "cache")} | variables
+    place = os.environ.get("NUMBA_CACHE_DIR") if cache is None else str(cache)
+    environment |= ({"NUMBA_CACHE_DIR": place} if place else {}) | variables
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """A cache of the tiles of every kind; `hits`: for each module, how many of its kernels were already there."""
+def compile_each_alone(cache: Path) -> None:
+    """Fill an empty cache with the tiles of every kind that there is here, each compiled in a process of its own.
 
-    folder: Path
-    hits: dict[str, int]
-
-    def copy_to(self, folder: Path) -> None:
-        """Have `run` with this folder start from the same cache."""
-        shutil.copytree(self.folder / "cache", folder / "cache")
-
-
-def compile_each_alone(folder: Path) -> Compiled:
-    """Compile the tiles of every kind that there is here, each in a process of its own."""
+    Those that processes have compiled before are copied, unless settings of Numba's made them other than usual.
+    """
+    settings = [name for name in os.environ if name.startswith("NUMBA_") and name != "NUMBA_CACHE_DIR"]
+    kept = cache if settings else None
     here = [kind for kind in _TILES if kind == "float32" or dots_here(kind)]
-    kernels = {module: kernel for kind in here for module, kernel in _TILES[kind].items()}
-    return Compiled(folder, {module: int(run(_COMPILE, folder, module, kernel)) for module, kernel in kernels.items()})
+    copies = cache / _CacheLocator.get_suitable_cache_subpath(vectors.__file__)
+    copies.mkdir(parents=True)
+    for module, kernel in (tile for kind in here for tile in _TILES[kind].items()):
+        folder = Path(run(_COMPILE, kept, module, kernel).strip())
+        for file in folder.glob(f"{module}.*.nb?") if folder != copies else ():
+            shutil.copy2(file, copies)

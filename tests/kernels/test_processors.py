@@ -1,4 +1,4 @@
-"""The float32 kernels on processors other than the host, and their place in Numba's disk cache."""
+"""Kernels on processors other than the host, and their place in Numba's disk cache."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
-from kernels.processes import Compiled, run
+from kernels.processes import compile_each_alone, run
+from kernels.test_reduced import BFLOAT16_SUMS, arrays_of, x86
 
 from lf_ref.kernels.vectors import dots_here
 from oracles.band import averages_of, shares_of
 from oracles.compare import assert_close
+from oracles.reduced import bfloat16_product
 
 pytestmark = pytest.mark.jit
 
@@ -51,6 +53,58 @@ print(json.dumps({"lanes": lanes(), "hits": hits, "out": out.tolist(), "product"
 """
 
 
+REDUCED = """
+import json, sys
+import numpy as np
+from lf_ref.checkpoint.reduced import reduce
+from lf_ref.checkpoint.stored import StoredTensor
+from lf_ref.kernels.reduced import reduced_product
+from lf_ref.kernels.threads import Threads
+from lf_ref.kernels.vectors import dots_here
+
+arrays = np.load(sys.argv[1])
+answer = {}
+for kind in ("bfloat16", "int8"):
+    weight = reduce(StoredTensor.of(arrays["weight"]), kind)
+    answer[kind] = {"here": dots_here(kind), "out": reduced_product(arrays["x"], weight, Threads(2)).tolist()}
+print(json.dumps(answer))
+"""
+
+KINDS = """
+import importlib, json, sys
+import numpy as np
+from lf_ref.kernels.threads import Threads
+from lf_ref.kernels.products import linear_product
+from lf_ref.kernels.reduced import reduced_product
+from lf_ref.checkpoint.reduced import reduce
+from lf_ref.checkpoint.stored import StoredTensor
+
+arrays = np.load(sys.argv[1])
+x, weight = arrays["x"], arrays["weight"]
+answer = {}
+for kind in sys.argv[2:]:
+    if kind == "float32":
+        out = linear_product(x, weight, Threads(1))
+    else:
+        out = reduced_product(x, reduce(StoredTensor.of(weight), kind), Threads(1))
+    answer[kind] = {"product": out.tolist()}
+    if kind != "int8":
+        averages, everything, nothing = np.empty_like(x), np.ones(len(x), bool), np.empty(0, np.int64)
+        band_block = importlib.import_module("lf_ref.kernels.band_" + kind).band_block
+        band_block(x, x, x, everything, nothing, 5, 0, len(x), averages)
+        answer[kind]["averages"] = averages.tolist()
+print(json.dumps(answer))
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What this processor has compiled; the first of the tests finds nothing of others in it, and adds that."""
+    folder = tmp_path_factory.mktemp("cache")
+    compile_each_alone(folder)
+    return folder
+
+
 @pytest.fixture
 def arrays(tmp_path: Path) -> dict[str, Any]:
     rng = np.random.default_rng(7)
@@ -67,30 +121,59 @@ def arrays(tmp_path: Path) -> dict[str, Any]:
     return named
 
 
-def answer_of(folder: Path, **variables: str) -> Any:
-    return json.loads(run(PROGRAM, folder, str(folder / "arrays.npz"), **variables))
+def answer_of(cache: Path, folder: Path, **variables: str) -> Any:
+    return json.loads(run(PROGRAM, cache, str(folder / "arrays.npz"), **variables))
 
 
 @pytest.mark.skipif(not OTHERS, reason="the names are those of x86 and ARM processors")
-def test_any_processor_from_one_cache(tmp_path: Path, arrays: dict[str, Any], compiled: Compiled) -> None:
+def test_any_processor_from_one_cache(tmp_path: Path, arrays: dict[str, Any], cache: Path) -> None:
     """Each processor gets tiles of its own shape, also from a cache that others have filled before."""
-    compiled.copy_to(tmp_path)
     shares = shares_of(arrays["query"], arrays["key"], arrays["local"], arrays["globals"].tolist(), 11)
     expected = averages_of(shares, arrays["value"])
     product = arrays["query"].astype(np.float64) @ arrays["key"].T.astype(np.float64)
-    assert compiled.hits["float32_tiles"] == compiled.hits["band_float32"] == 0
-    host = answer_of(tmp_path)
+    host = answer_of(cache, tmp_path)
     assert host["hits"] == 2
     for name, lanes in OTHERS.items():
-        other = answer_of(tmp_path, NUMBA_CPU_NAME=name)
+        other = answer_of(cache, tmp_path, NUMBA_CPU_NAME=name)
         assert (other["lanes"], other["hits"]) == (lanes, 0)
         assert_close(np.array(other["out"]), expected, FLOAT32, name)
         assert_close(np.array(other["product"]), product, PRODUCTS, name)
-    again = answer_of(tmp_path)
+    again = answer_of(cache, tmp_path)
     assert again["hits"] == 2
     assert (again["out"], again["product"]) == (host["out"], host["product"])
     assert_close(np.array(again["out"]), expected, FLOAT32, "host")
     assert_close(np.array(again["product"]), product, PRODUCTS, "host")
+
+
+@x86
+def test_a_processor_without_the_instructions(tmp_path: Path, cache: Path) -> None:
+    """Also from a cache that others have filled; integers give the same bits everywhere."""
+    x, weight = arrays_of(37, 71, 1031, seed=10)
+    np.savez(tmp_path / "arrays.npz", x=x, weight=weight)
+    path = str(tmp_path / "arrays.npz")
+    host = json.loads(run(REDUCED, cache, path))
+    other = json.loads(run(REDUCED, cache, path, NUMBA_CPU_NAME="haswell"))
+    again = json.loads(run(REDUCED, cache, path))
+    assert not other["bfloat16"]["here"]
+    assert not other["int8"]["here"]
+    assert other["int8"]["out"] == host["int8"]["out"]
+    assert_close(np.array(other["bfloat16"]["out"]), np.array(host["bfloat16"]["out"]), BFLOAT16_SUMS, "bfloat16")
+    assert_close(np.array(host["bfloat16"]["out"]), bfloat16_product(x, weight), BFLOAT16_SUMS, "host")
+    assert again == host
+
+
+def test_kernels_of_every_kind_from_one_cache(tmp_path: Path, cache: Path) -> None:
+    """Compiled each in a process of its own, as by users who start with one and go on to another."""
+    x, weight = arrays_of(13, 7, 31, seed=11)
+    np.savez(tmp_path / "arrays.npz", x=x, weight=weight)
+    path = str(tmp_path / "arrays.npz")
+    kinds = ["float32", *(kind for kind in ("bfloat16", "int8") if dots_here(kind))]
+    alone = {kind: json.loads(run(KINDS, cache, path, kind))[kind] for kind in kinds}
+    assert json.loads(run(KINDS, cache, path, *kinds)) == alone
+    assert json.loads(run(KINDS, cache, path, *reversed(kinds))) == alone
+    assert_close(
+        np.array(alone["float32"]["product"]), x.astype(float) @ weight.T.astype(float), BFLOAT16_SUMS, "float32"
+    )
 
 
 @pytest.mark.parametrize(

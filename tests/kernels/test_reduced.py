@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import platform
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from lf_ref.checkpoint.stored import StoredTensor
 from lf_ref.kernels import reduced
 from lf_ref.kernels.rounding import round_to_bfloat16, round_to_int8
 from lf_ref.kernels.threads import Threads
-from lf_ref.kernels.vectors import dots_here
 from oracles.compare import assert_close, assert_identical
 from oracles.reduced import bfloat16, bfloat16_product, int8_row, whole_product
 
@@ -204,49 +202,6 @@ def test_rounding_leaves_other_rows_alone():
 
 # --- other processors -------------------------------------------------------------------------------------------------
 
-PROGRAM = """
-import json, sys
-import numpy as np
-from lf_ref.checkpoint.reduced import reduce
-from lf_ref.checkpoint.stored import StoredTensor
-from lf_ref.kernels.reduced import reduced_product
-from lf_ref.kernels.threads import Threads
-from lf_ref.kernels.vectors import dots_here
-
-arrays = np.load(sys.argv[1])
-answer = {}
-for kind in ("bfloat16", "int8"):
-    weight = reduce(StoredTensor.of(arrays["weight"]), kind)
-    answer[kind] = {"here": dots_here(kind), "out": reduced_product(arrays["x"], weight, Threads(2)).tolist()}
-print(json.dumps(answer))
-"""
-
-KINDS = """
-import importlib, json, sys
-import numpy as np
-from lf_ref.kernels.threads import Threads
-from lf_ref.kernels.products import linear_product
-from lf_ref.kernels.reduced import reduced_product
-from lf_ref.checkpoint.reduced import reduce
-from lf_ref.checkpoint.stored import StoredTensor
-
-arrays = np.load(sys.argv[1])
-x, weight = arrays["x"], arrays["weight"]
-answer = {}
-for kind in sys.argv[2:]:
-    if kind == "float32":
-        out = linear_product(x, weight, Threads(1))
-    else:
-        out = reduced_product(x, reduce(StoredTensor.of(weight), kind), Threads(1))
-    answer[kind] = {"product": out.tolist()}
-    if kind != "int8":
-        averages, everything, nothing = np.empty_like(x), np.ones(len(x), bool), np.empty(0, np.int64)
-        band_block = importlib.import_module("lf_ref.kernels.band_" + kind).band_block
-        band_block(x, x, x, everything, nothing, 5, 0, len(x), averages)
-        answer[kind]["averages"] = averages.tolist()
-print(json.dumps(answer))
-"""
-
 COMPILE = """
 import re
 from lf_ref.kernels import int8_tiles, vectors
@@ -258,41 +213,6 @@ print(sorted(set(re.findall(r"(vpdpbusd)[^\\n]*%(.mm)", assembly))))
 """
 
 ALDERLAKE = "+64bit,+cx8,+cmov,+fxsr,+mmx,+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+avxvnni"
-
-
-@pytest.mark.jit
-@x86
-def test_a_processor_without_the_instructions(tmp_path, compiled):
-    """Also from a cache that others have filled; integers give the same bits everywhere."""
-    compiled.copy_to(tmp_path)
-    x, weight = arrays_of(37, 71, 1031, seed=10)
-    np.savez(tmp_path / "arrays.npz", x=x, weight=weight)
-    path = str(tmp_path / "arrays.npz")
-    host = json.loads(run(PROGRAM, tmp_path, path))
-    other = json.loads(run(PROGRAM, tmp_path, path, NUMBA_CPU_NAME="haswell"))
-    again = json.loads(run(PROGRAM, tmp_path, path))
-    assert not other["bfloat16"]["here"]
-    assert not other["int8"]["here"]
-    assert other["int8"]["out"] == host["int8"]["out"]
-    assert_close(np.array(other["bfloat16"]["out"]), np.array(host["bfloat16"]["out"]), BFLOAT16_SUMS, "bfloat16")
-    assert_close(np.array(host["bfloat16"]["out"]), bfloat16_product(x, weight), BFLOAT16_SUMS, "host")
-    assert again == host
-
-
-@pytest.mark.jit
-def test_kernels_of_every_kind_from_one_cache(tmp_path, compiled):
-    """Compiled each in a process of its own, as by users who start with one and go on to another."""
-    compiled.copy_to(tmp_path)
-    x, weight = arrays_of(13, 7, 31, seed=11)
-    np.savez(tmp_path / "arrays.npz", x=x, weight=weight)
-    path = str(tmp_path / "arrays.npz")
-    kinds = ["float32", *(kind for kind in ("bfloat16", "int8") if dots_here(kind))]
-    alone = {kind: json.loads(run(KINDS, tmp_path, path, kind))[kind] for kind in kinds}
-    assert json.loads(run(KINDS, tmp_path, path, *kinds)) == alone
-    assert json.loads(run(KINDS, tmp_path, path, *reversed(kinds))) == alone
-    assert_close(
-        np.array(alone["float32"]["product"]), x.astype(float) @ weight.T.astype(float), BFLOAT16_SUMS, "float32"
-    )
 
 
 @pytest.mark.jit

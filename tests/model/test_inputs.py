@@ -235,7 +235,7 @@ def test_nothing_of_the_caller_is_changed(class_name, backend, dtype):
     kept = {name: value.copy() for name, value in inputs.items()}
     weights = {name: value.copy() for name, value in state.items()}
     settings = config.to_dict(), np.geterr(), blas_threads(), dict(os.environ)
-    model = getattr(lf_ref, class_name)(config, state, dtype=dtype, backend=backend, num_threads=1)
+    model = getattr(lf_ref, class_name)(config, state, dtype=dtype, backend=backend, num_threads=3)
     model(**inputs, output_attentions=True, output_hidden_states=True)
     for name, value in kept.items():
         assert_identical(inputs[name], value, name)

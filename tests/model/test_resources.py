@@ -79,25 +79,6 @@ FORK = """
     assert model(**inputs).last_hidden_state.tobytes() == before
 """
 
-FIRST_CALLS = """
-    from concurrent.futures import ThreadPoolExecutor
-    from threading import Barrier
-    from model.building import build
-    from oracles.weights import fields_of, ragged_batch, state_of
-
-    fields = fields_of()
-    inputs = ragged_batch(fields, seed=5)
-    model = build("LongformerModel", fields, state_of("LongformerModel", fields, seed=6), "numba")
-    barrier = Barrier(3)
-
-    def call(_):
-        barrier.wait()
-        return model(**inputs).last_hidden_state.tobytes()
-
-    with ThreadPoolExecutor(3) as pool:
-        assert len(set(pool.map(call, range(3)))) == 1
-"""
-
 
 def run_python(code, *arguments, **environment):
     """Run code in a fresh interpreter that sees the tests' helpers; its output is shown when it fails."""
@@ -123,11 +104,6 @@ def test_memory_is_linear_in_the_sequence(dtype):
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.jit)])
 def test_a_forked_child_gives_the_same_answer(backend):
     run_python(FORK, backend)
-
-
-@pytest.mark.jit
-def test_first_calls_from_several_threads_at_once(tmp_path):
-    run_python(FIRST_CALLS, NUMBA_CACHE_DIR=str(tmp_path))  # empty, so that all of them compile
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -205,19 +181,18 @@ def test_any_thread_may_limit_and_restore_the_blas():
             return pool.submit(what).result()
 
     first, second = limit_blas(1), limit_blas(1)
-    with threadpool_limits(limits=2, user_api="blas"):
-        pass  # this thread has set it before
-    before = set(blas_threads())
-    in_thread(first.__enter__)
-    assert set(in_thread(blas_threads)) == {1}
-    second.__enter__()
-    in_thread(lambda: first.__exit__(None, None, None))
-    assert set(blas_threads()) == {1}
-    in_thread(lambda: second.__exit__(None, None, None))
-    assert set(blas_threads()) == before
-    with limit_blas(1):
+    with threadpool_limits(limits=2, user_api="blas"):  # this thread has set it before
+        before = set(blas_threads())
+        in_thread(first.__enter__)
+        assert set(in_thread(blas_threads)) == {1}
+        second.__enter__()
+        in_thread(lambda: first.__exit__(None, None, None))
         assert set(blas_threads()) == {1}
-    assert set(blas_threads()) == before
+        in_thread(lambda: second.__exit__(None, None, None))
+        assert set(blas_threads()) == before
+        with limit_blas(1):
+            assert set(blas_threads()) == {1}
+        assert set(blas_threads()) == before
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])

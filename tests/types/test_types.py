@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -18,48 +20,52 @@ from lf_ref import pipelines
 from lf_ref.pipelines import arguments
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
-# A page annotates no functions and no dictionaries, and knows that what it asks for is there.
-PAGE = '# mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code="arg-type,index,union-attr"\n'
+PACKAGE = Path(lf_ref.__file__).parents[1]  # where the checkers find it
+PAGE = "# mypy: allow-untyped-defs, allow-untyped-calls\n"  # a page annotates no functions
 KINDS = list(dict.fromkeys(pipelines.TASKS.values()))
+# What types no result of lf_ref, so that reading it only takes time.
+SKIPPED = ["torch", "huggingface_hub", "matplotlib", "hypothesis", "IPython", "coverage", "numba", "requests", "pytest"]
 
 
-def mypy(folder, *files):
-    """The lines with errors, by file, as mypy sees them in a project that has no settings of its own."""
-    pytest.importorskip("mypy")
-    command = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--strict",
-        "--allow-redefinition",
-        "--config-file",
-        os.devnull,
-        "--cache-dir",
-        str(folder),
-    ]
-    command += ["--follow-imports", "silent", *map(str, files)]
-    environment = {**os.environ, "MYPYPATH": str(Path(lf_ref.__file__).parents[1])}
+def mypy(folder):
+    """Name and line of each error in a folder, as mypy sees it in a project that has no settings of its own."""
+    settings = folder / "mypy.ini"
+    names = ",".join(f"{name}.*" for name in SKIPPED)
+    settings.write_text(f"[mypy]\n[mypy-{names}]\nfollow_imports = skip\n", encoding="utf-8")
+    printed = run("mypy", folder, "--strict", "--allow-redefinition", "--follow-imports", "silent", ".")
+    return {(name, int(line)) for name, line in re.findall(r"^(\w+\.py):(\d+): error: ", printed, re.M)}
+
+
+def pyright(folder):
+    """As `mypy`, by what underlines errors in editors."""
+    settings = {"extraPaths": [str(PACKAGE)]}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    printed = run("pyright", folder, "--pythonpath", sys.executable, "--outputjson")
+    found = [one for one in json.loads(printed)["generalDiagnostics"] if one["severity"] == "error"]
+    return {(Path(one["file"]).name, one["range"]["start"]["line"] + 1) for one in found}
+
+
+def run(checker, folder, *arguments):
+    """What a checker prints; it ends with 1 where it finds errors, and with more where it cannot work."""
+    environment = {**os.environ, "MYPYPATH": str(PACKAGE), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    command = [sys.executable, "-m", checker, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
-    assert done.returncode in (0, 1), done.stderr
-    found = {file.name: {} for file in files}
-    for name, line, message in re.findall(r"^(?:.*/)?(\w+\.py):(\d+): error: (.*)$", done.stdout, re.M):
-        found[name].setdefault(int(line), message)
-    assert done.returncode == any(found.values()), done.stdout
-    return found
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return done.stdout
 
 
-def test_mypy_on_a_users_file_on_mistakes_and_on_the_readme(tmp_path):
+@pytest.mark.parametrize("checker", [mypy, pyright])
+def test_checkers_on_a_users_file_on_mistakes_and_on_the_readme(checker, tmp_path):
     """One run for all: most of its time goes into NumPy's types."""
+    pytest.importorskip(checker.__name__)
     blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
     assert blocks
-    page = tmp_path / "readme.py"
-    page.write_text(PAGE + "".join(blocks), encoding="utf-8")
-    found = mypy(tmp_path, HERE / "user.py", HERE / "mistakes.py", page)
+    (tmp_path / "readme.py").write_text(PAGE + "".join(blocks), encoding="utf-8")
+    for name in ("user.py", "mistakes.py"):
+        shutil.copy(HERE / name, tmp_path)
     wrong = (HERE / "mistakes.py").read_text(encoding="utf-8").splitlines()
-    assert sorted(found.pop("mistakes.py")) == [
-        number for number, line in enumerate(wrong, start=1) if line.endswith("# wrong")
-    ]
-    assert found == {"user.py": {}, "readme.py": {}}
+    expected = {("mistakes.py", line) for line, text in enumerate(wrong, start=1) if text.endswith("# wrong")}
+    assert checker(tmp_path) == expected
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.task)
