@@ -32,8 +32,8 @@ class Encoded:
     attentions: list[Array] = field(default_factory=list)
     global_attentions: list[Array] = field(default_factory=list)
 
-    def asked_for(self) -> dict[str, tuple[Array, ...] | None]:
-        """The lists as the fields of an output record: None where nobody asked, or where nothing is global."""
+    def optional_fields(self) -> dict[str, tuple[Array, ...] | None]:
+        """The lists as fields of an output record: None if they were not requested, or if no token is global."""
         some_global = bool(self.global_attentions) and self.global_attentions[0].shape[-1] > 0
         return {
             "hidden_states": tuple(self.hidden_states) or None,
