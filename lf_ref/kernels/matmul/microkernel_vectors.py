@@ -54,6 +54,7 @@ def _compiled_tile(kind: str, sums: int, per_panel: int, most: int) -> Any:
         left: Any,
         left_at: Any,
         left_row: Any,
+        ahead: Any,
         right: Any,
         right_at: Any,
         right_panel: Any,
@@ -66,13 +67,13 @@ def _compiled_tile(kind: str, sums: int, per_panel: int, most: int) -> Any:
     ) -> Any:
         index = types.int64
         signature = types.void(
-            left, index, index, right, index, index, index, index, types.boolean, out, index, index
+            left, index, index, index, right, index, index, index, index, types.boolean, out, index, index
         )
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
             code = _TileCode(kind, context, builder, signature, args)
             done = builder.append_basic_block("done")
-            switch = builder.switch(args[6], done)
+            switch = builder.switch(args[7], done)
             for panels in range(1, most + 1):
                 block = builder.append_basic_block(f"panels_{panels}")
                 switch.add_case(ir.Constant(_INDEX, panels), block)
@@ -93,10 +94,10 @@ class _TileCode:
     def __init__(self, kind: str, context: Any, builder: Any, signature: Any, args: Any) -> None:
         self.builder, self.kind, self.context = builder, kind, context
         self.left, self.right, self.out = (
-            context.make_array(signature.args[i])(context, builder, args[i]).data for i in (0, 3, 9)
+            context.make_array(signature.args[i])(context, builder, args[i]).data for i in (0, 4, 10)
         )
-        self.left_at, self.left_row, self.right_at, self.right_panel = args[1], args[2], args[4], args[5]
-        self.depth, self.accumulate, self.out_at, self.out_panel = args[7], args[8], args[10], args[11]
+        self.left_at, self.left_row, self.ahead, self.right_at, self.right_panel = (args[i] for i in (1, 2, 3, 5, 6))
+        self.depth, self.accumulate, self.out_at, self.out_panel = (args[i] for i in (8, 9, 11, 12))
         element = {"float64": ir.DoubleType(), "int8": _WORD}.get(kind, ir.FloatType())
         self.sums = ir.VectorType(element, LANES)
         self.words = ir.VectorType(_WORD, LANES)
@@ -142,6 +143,7 @@ class _TileCode:
                 for place in at:
                     ahead = builder.gep(self.right, [self._plus(place, _AHEAD * LANES)])
                     prefetch(builder, builder.bitcast(ahead, _BYTES))
+                self._fetch_ahead(row, rows, k)
                 for i in range(rows):
                     scalar = builder.load(builder.gep(self.left, [builder.add(lefts[i], k)]), align=1)
                     spread = self._spread(scalar)
@@ -150,6 +152,14 @@ class _TileCode:
                         builder.store(total, sums[i, p])
             for i, p in cells:
                 builder.store(builder.load(sums[i, p]), outs[i][p], align=1)
+
+    def _fetch_ahead(self, row: Value, rows: int, k: Value) -> None:
+        """Fetch some of the rows that are wanted next: over the steps along k of one line, one line of each."""
+        builder, line = self.builder, 8 if self.kind == "float64" else 16
+        within = builder.and_(k, self._index(line - 1))
+        chosen = builder.add(row, builder.udiv(builder.mul(within, self._index(rows)), self._index(line)))
+        place = builder.add(builder.add(self.ahead, builder.mul(chosen, self.left_row)), builder.sub(k, within))
+        prefetch(builder, builder.bitcast(builder.gep(self.left, [place]), _BYTES), level=2)
 
     @property
     def _operand(self) -> Any:
@@ -220,8 +230,8 @@ class _TileCode:
         return parts[0]
 
 
-def prefetch(builder: Any, pointer: Value) -> None:
-    """Fetch a line of memory into the first-level cache."""
+def prefetch(builder: Any, pointer: Value, level: int = 1) -> None:
+    """Fetch a line of memory into the first- or second-level cache."""
     kind = ir.FunctionType(ir.VoidType(), [_BYTES, _WORD, _WORD, _WORD])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [pointer, *(ir.Constant(_WORD, value) for value in (0, 3, 1))])
+    builder.call(function, [pointer, *(ir.Constant(_WORD, value) for value in (0, 4 - level, 1))])
