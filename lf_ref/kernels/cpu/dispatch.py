@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from ..jit import kernel
+from ..jit import kernel, once
 from ..layout.vectors import LANES
 from ..matmul.microkernel import MicroKernel, values_per_word
 from ..matmul.microkernel_vectors import vector_microkernel
@@ -20,7 +19,7 @@ from .permission import amx_permitted
 __all__ = ["microkernel"]
 
 
-@cache
+@once
 def microkernel(kind: str) -> MicroKernel:
     """The fastest micro-kernel for "float32", "float64", "bfloat16" or "int8" values.
 
