@@ -36,6 +36,7 @@ _BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "int8": 4}  # of an activat
 _HEAD_STEP = 32  # channels: a multiple of the rows of every tile but one, and of the depth
 _ATTENTION_PANELS = 16  # of queries that a task of the band attention does
 _LOG2_E = 1.4426950408889634
+_FOLDED = (("query", "weight"), ("key", "weight"), ("query", "bias"))
 _NO_SCALES = frozen(np.empty(0, np.float32))
 _NO_POSITIONS = frozen(np.empty(0, np.int64))
 _SLACK = 32  # keys that a tile may read beyond the last, and tokens that keep rows of values out of each other's way
@@ -342,25 +343,23 @@ class Kernels:
         if not rows:
             return []
         positions = np.concatenate([row.start + row.global_queries for row in rows])
-        weight, channels = weights["key_global.weight"], weights["query_global.weight"].shape[1]
-        query = self.linear(
-            self.leave(hidden, positions, channels), weights["query_global.weight"], weights["query_global.bias"]
-        )
-        size = query.shape[1] // heads
-        folded = np.empty((heads, len(query), channels), self.dtype)
-        kernel, scale = global_rows.fold_kernel(self.dtype), self.dtype.type(_LOG2_E / size**0.5)
+        query, key, bias = (weights[f"{name}_global.{part}"] for name, part in _FOLDED)
+        tokens = frozen(self.leave(hidden, positions, query.shape[1]))
+        folded = np.empty((heads, len(tokens), query.shape[1]), self.dtype)
+        kernel, size = global_rows.fold_kernel(self.kind), len(bias) // heads
+        factor = self.dtype.type(_LOG2_E / size**0.5)
 
         def fold(head: int) -> None:
-            part = slice(head * size, (head + 1) * size)
-            some = np.ascontiguousarray(query[:, part])
-            kernel(frozen(some), frozen(np.ascontiguousarray(weight[part])), scale, folded[head])
+            some = slice(head * size, (head + 1) * size)
+            scales = _scales(query)[some], _scales(key)[some]
+            kernel(tokens, _stored(query, some), frozen(bias[some]), _stored(key, some), scales, factor, folded[head])
 
         self._threads.run(fold, [(head,) for head in range(heads)])
         found, done = [], 0
         for row in rows:
             count = len(row.global_queries)
-            padded = np.zeros((-(-heads * count // global_rows.ROWS) * global_rows.ROWS, channels), self.dtype)
-            padded[: heads * count] = folded[:, done : done + count].reshape(-1, channels)
+            padded = np.zeros((-(-heads * count // global_rows.ROWS) * global_rows.ROWS, folded.shape[2]), self.dtype)
+            padded[: heads * count] = folded[:, done : done + count].reshape(-1, folded.shape[2])
             found.append(padded)
             done += count
         return found
@@ -387,16 +386,15 @@ class Kernels:
         averages = global_rows.combined(*parts)
         size = len(bias) // heads
         out = np.empty((heads, count, size), self.dtype)
-        kernel = global_rows.project_kernel(self.dtype)
+        kernel = global_rows.project_kernel(self.kind)
 
         def project(head: int) -> None:
-            some = averages[head * count : (head + 1) * count]
-            part = np.ascontiguousarray(weight[head * size : (head + 1) * size])
-            kernel(frozen(some), frozen(part), out[head])
+            some = slice(head * size, (head + 1) * size)
+            average = frozen(averages[head * count : (head + 1) * count])
+            kernel(average, _stored(weight, some), frozen(bias[some]), _scales(weight)[some], out[head])
 
         self._threads.run(project, [(head,) for head in range(heads)])
-        projected: Array = out.swapaxes(0, 1).reshape(count, -1)
-        return projected + bias
+        return np.ascontiguousarray(out.swapaxes(0, 1)).reshape(count, -1)
 
     def _attend_globally(self, hidden: Array, row: Row, weights: Parameters, heads: int) -> Array:
         """As the rows of local queries, with a window that holds everything.  # -> [g, heads * D]"""
@@ -482,6 +480,17 @@ class Kernels:
         kernel = global_rows.probabilities_kernel(self.dtype)
         kernel(frozen(hidden.reshape(-1)), hidden.shape[1], panels, frozen(folded), frozen(row.visible), out)
         return out[: heads * len(row.global_queries)].reshape(heads, -1, count)
+
+
+def _stored(weight: Matrix, rows: slice) -> Array:
+    """The elements of some rows of a weight."""
+    elements = weight if isinstance(weight, np.ndarray) else weight.elements
+    return frozen(np.ascontiguousarray(elements[rows]))
+
+
+def _scales(weight: Matrix) -> Array:
+    """What the integers of each row of an int8 weight are multiplied by; empty for others."""
+    return _NO_SCALES if isinstance(weight, np.ndarray) else frozen(weight.scales)
 
 
 def _call(function: Callable[..., object], *arguments: Any) -> None:
