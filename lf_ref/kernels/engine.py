@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from .attention import band, global_rows
 from .attention.probabilities import band_probabilities_kernel
-from .cpu.dispatch import microkernel
 from .layout.lanes import enter_kernel, gather_kernel, leave_kernel
 from .layout.vectors import LANES
+from .matmul.dispatch import microkernel
 from .matmul.linear import linear_kernel
 from .matmul.microkernel import values_per_word
 from .matmul.operands import ELEMENTS, Operand, frozen
@@ -25,7 +25,7 @@ from .rows.norm import norm_kernel
 from .rows.rounding import bfloat16_kernel, int8_kernel
 from .threads import Threads
 
-__all__ = ["Attention", "Kernels", "Row"]
+__all__ = ["Attention", "Kernels", "Operand", "Row"]
 
 Array = NDArray[Any]
 Matrix = Array | ReducedWeight
@@ -339,7 +339,7 @@ class Kernels:
         ]
 
     def _folded(self, hidden: Array, rows: Sequence[Row], weights: Parameters, heads: int) -> list[Array]:
-        """The global queries of some rows, each head's times its key projection.  # each [heads * g, filled up, hidden]"""
+        """The global queries of some rows, each head's times its key projection.  # each [heads * g filled up, hidden]"""
         if not rows:
             return []
         positions = np.concatenate([row.start + row.global_queries for row in rows])
@@ -364,7 +364,7 @@ class Kernels:
             done += count
         return found
 
-    def _chunks(self, hidden: Array, row: Row, folded: Array) -> tuple[tuple[Array, Array, Array], Tasks]:
+    def _chunks(self, hidden: Array, row: Row, folded: Array) -> tuple[tuple[Array, ...], Tasks]:
         """Where the sums of each chunk of a row go, and the calls that write them."""
         panels = -(-len(row.visible) // LANES)
         stops = [*range(0, panels, global_rows.CHUNK_PANELS), panels]
@@ -380,7 +380,7 @@ class Kernels:
         ]
         return parts, tasks
 
-    def _projected(self, parts: tuple[Array, Array, Array], count: int, weights: Parameters, heads: int) -> Array:
+    def _projected(self, parts: tuple[Array, ...], count: int, weights: Parameters, heads: int) -> Array:
         """The averages of all chunks, each head's through its value projection.  # -> [g, heads * D]"""
         weight, bias = weights["value_global.weight"], weights["value_global.bias"]
         averages = global_rows.combined(*parts)

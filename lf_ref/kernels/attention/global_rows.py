@@ -16,9 +16,8 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import types
 
-from ..jit import kernel, once
+from ..jit import kernel, once, types
 from ..layout.vectors import LANES, exp2, larger, load, multiply_add, spread, store, sum_lanes, top_lane
 
 __all__ = ["CHUNK_PANELS", "chunk_kernel", "combined", "fold_kernel", "probabilities_kernel", "project_kernel", "worth"]
