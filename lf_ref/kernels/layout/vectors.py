@@ -66,7 +66,7 @@ _ROUNDER = 1.5 * 2.0**23 + 127
 _MANTISSA, _LOWEST_EXPONENT = 23, -126
 
 
-class Vector(types.Type):
+class Vector(types.Type):  # type: ignore[misc]  # Numba has no types
     """16 values of one dtype, in Numba's type system."""
 
     def __init__(self, dtype: Any) -> None:
