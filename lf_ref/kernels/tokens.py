@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,17 +25,9 @@ __all__ = ["TokenKernels"]
 
 Array = NDArray[Any]
 Matrix = Array | ReducedWeight
-Parameters = Mapping[str, Any]
-Tasks = list[tuple[Any, ...]]
 
 _BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "int8": 4}  # of an activation between two linear maps
-_HEAD_STEP = 32  # channels: a multiple of the rows of every tile but one, and of the depth
-_ATTENTION_PANELS = 16  # of queries that a task of the band attention does
-_LOG2_E = 1.4426950408889634
-_FOLDED = (("query", "weight"), ("key", "weight"), ("query", "bias"))
 _NO_SCALES = frozen(np.empty(0, np.float32))
-_NO_POSITIONS = frozen(np.empty(0, np.int64))
-_SLACK = 32  # keys that a tile may read beyond the last, and tokens that keep rows of values out of each other's way
 
 
 @cache
@@ -49,7 +41,7 @@ def _second_level_cache() -> int:
 
 
 class TokenKernels:
-    """The operations of the fast path.
+    """The operations of the fast path that need no other token.
 
     Tokens in lanes are float32 or float64 [panels, channels, 16], with the channels `filled` up; everything else is
     [..., channels]. Weights of linear maps may be of reduced precision instead. The results of a token depend on its

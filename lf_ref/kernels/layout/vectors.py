@@ -77,7 +77,8 @@ class Vector(types.Type):  # type: ignore[misc]  # Numba has no types
 @numba.extending.register_model(Vector)
 class _VectorModel(PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
-        super().__init__(dmm, fe_type, ir.VectorType(dmm.lookup(fe_type.dtype).get_value_type(), LANES))
+        vector = ir.VectorType(dmm.lookup(fe_type.dtype).get_value_type(), LANES)
+        super().__init__(dmm, fe_type, vector)  # type: ignore[no-untyped-call]
 
 
 _FLOATS, _DOUBLES, _INTEGERS = Vector(types.float32), Vector(types.float64), Vector(types.int32)
