@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -45,8 +45,9 @@ _SLACK = 32  # keys that a tile may read beyond the last, and tokens that keep r
 def _second_level_cache() -> int:
     """The bytes of a core's second-level cache, as far as the system says."""
     try:
-        return max(1 << 18, os.sysconf("SC_LEVEL2_CACHE_SIZE"))
-    except (AttributeError, OSError, ValueError):
+        size = Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text()
+        return max(1 << 18, int(size.strip().removesuffix("K")) << 10)
+    except (OSError, ValueError):  # not on macOS and Windows
         return 1 << 20
 
 
@@ -210,9 +211,7 @@ class Kernels:
 
     def normalise(self, lanes: Array, weight: Array, bias: Array, eps: float) -> None:
         """Overwrite each token by its norm.  # lanes, [channels], [channels]"""
-        norm_kernel(self.dtype)(
-            lanes.reshape(-1), len(lanes), lanes.shape[1], frozen(weight), frozen(bias), float(eps)
-        )
+        norm_kernel(self.dtype)(lanes.reshape(-1), len(lanes), lanes.shape[1], frozen(weight), frozen(bias), float(eps))
 
     def add_linear(self, x: Array | Operand, weight: Matrix, bias: Array, residual: Array, heads: int = 0) -> None:
         """residual += W x + b.  # lanes, [n, m], [n], lanes; heads: those that the channels of x are of"""
@@ -282,9 +281,7 @@ class Kernels:
                 target = target.view(np.uint16)
             linear_kernel(kind, epilogue)(operand, ready, (len(x), 0, len(ready.rows)), layout, target)
 
-    def attend(
-        self, hidden: Array, room: Attention, rows: Sequence[Row], weights: Parameters, one_sided: int
-    ) -> Array:
+    def attend(self, hidden: Array, room: Attention, rows: Sequence[Row], weights: Parameters, one_sided: int) -> Array:
         """What each query gathers; returns the context, 0 for masked tokens.  # lanes
 
         Local queries see the global tokens of their row and the local ones within `one_sided`; global queries see all
@@ -299,7 +296,9 @@ class Kernels:
             unwritten[first + panels.start : first + panels.stop] = False
             tasks += self._band_tasks(room, masks, row.globals, (row.start, first, one_sided), panels)
         asking = [row for row in rows if len(row.global_queries)]
-        few = [row for row in asking if global_rows.worth(weights["query.weight"].shape[1], len(row.global_queries), heads)]
+        few = [
+            row for row in asking if global_rows.worth(weights["query.weight"].shape[1], len(row.global_queries), heads)
+        ]
         folded = self._folded(hidden, few, weights, heads)
         chunks = [self._chunks(hidden, row, query) for row, query in zip(few, folded, strict=True)]
         for _, chunk_tasks in chunks:
@@ -323,7 +322,17 @@ class Kernels:
         (origin, first, one_sided), factor = place, self.dtype.type(room.factor)
         stops = [*range(panels.start, panels.stop, _ATTENTION_PANELS), panels.stop]
         return [
-            (kernel, query, keys, masks, positions, (head, origin, first, *block, one_sided), room.sizes, factor, context)
+            (
+                kernel,
+                query,
+                keys,
+                masks,
+                positions,
+                (head, origin, first, *block, one_sided),
+                room.sizes,
+                factor,
+                context,
+            )
             for head in range(room.heads)
             for block in pairwise(stops)
         ]
@@ -360,7 +369,10 @@ class Kernels:
         """Where the sums of each chunk of a row go, and the calls that write them."""
         panels = -(-len(row.visible) // LANES)
         stops = [*range(0, panels, global_rows.CHUNK_PANELS), panels]
-        parts = tuple(np.empty((len(stops) - 1, *shape), self.dtype) for shape in (folded.shape[:1], folded.shape[:1], folded.shape))
+        parts = tuple(
+            np.empty((len(stops) - 1, *shape), self.dtype)
+            for shape in (folded.shape[:1], folded.shape[:1], folded.shape)
+        )
         kernel, x, width = global_rows.chunk_kernel(self.dtype), frozen(hidden.reshape(-1)), hidden.shape[1]
         shared = frozen(folded), frozen(row.visible)
         tasks: Tasks = [
@@ -420,7 +432,9 @@ class Kernels:
     def _put(self, room: Attention, row: Row, values: Array) -> None:
         """Write the context of a row's global queries.  # [g, heads * D]"""
         panels, lanes = np.divmod(row.start + row.global_queries, LANES)
-        by_head = np.zeros((len(values), room.heads, room.sizes.head), np.float32 if room.context.dtype == np.int32 else self.dtype)
+        by_head = np.zeros(
+            (len(values), room.heads, room.sizes.head), np.float32 if room.context.dtype == np.int32 else self.dtype
+        )
         by_head[:, :, : values.shape[1] // room.heads] = values.reshape(len(values), room.heads, -1)
         flat = by_head.reshape(len(values), -1)
         if room.context.dtype == np.int32:
@@ -428,7 +442,9 @@ class Kernels:
             rounded = np.empty(-(-len(flat) // LANES) * channels // 2 * LANES, np.int32)
             entered = self.enter(flat)
             bfloat16_kernel()(frozen(entered.reshape(-1)), (len(entered), channels, channels // 2), rounded)
-            flat = rounded.reshape(len(entered), -1, LANES).swapaxes(1, 2).reshape(len(entered) * LANES, -1)[: len(flat)]
+            flat = (
+                rounded.reshape(len(entered), -1, LANES).swapaxes(1, 2).reshape(len(entered) * LANES, -1)[: len(flat)]
+            )
         room.context[panels, :, lanes] = flat
 
     # --- attention probabilities ----------------------------------------------------------------------------------

@@ -118,11 +118,41 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
             for row in range(0, wide, rows):
                 start = max(0, min(row, wide - rows))
                 left, to = start * depth, start * LANES
-                tile(global_keys, left, depth, query, right, between_panels, group, depth, False, scores, to, distance)
+                tile(
+                    global_keys,
+                    left,
+                    depth,
+                    left,
+                    0,
+                    query,
+                    right,
+                    between_panels,
+                    group,
+                    depth,
+                    False,
+                    scores,
+                    to,
+                    distance,
+                )
             for row in range(0, near, rows):
                 start = max(0, min(row, near - rows))
                 left, to = (key_at + first + start) * depth, (wide + start) * LANES
-                tile(keys.keys, left, depth, query, right, between_panels, group, depth, False, scores, to, distance)
+                tile(
+                    keys.keys,
+                    left,
+                    depth,
+                    left,
+                    0,
+                    query,
+                    right,
+                    between_panels,
+                    group,
+                    depth,
+                    False,
+                    scores,
+                    to,
+                    distance,
+                )
             for index in range(group):
                 base = index * distance
                 for column in range(used, wide):
@@ -250,19 +280,45 @@ def _average(kind: str, micro: Any) -> Any:
             if wide:
                 left = start * wide
                 tile(
-                    global_values, left, wide, powers, 0, distance, group, wide, False, sums, start * LANES, width * LANES
+                    global_values,
+                    left,
+                    wide,
+                    left,
+                    0,
+                    powers,
+                    0,
+                    distance,
+                    group,
+                    wide,
+                    False,
+                    sums,
+                    start * LANES,
+                    width * LANES,
                 )
             left, right = values_at + start * stride, wide * LANES
             more = wide > 0
-            tile(values, left, stride, powers, right, distance, group, near, more, sums, start * LANES, width * LANES)
+            tile(
+                values,
+                left,
+                stride,
+                left,
+                0,
+                powers,
+                right,
+                distance,
+                group,
+                near,
+                more,
+                sums,
+                start * LANES,
+                width * LANES,
+            )
 
     return average
 
 
 @numba.njit(**_OPTIONS)
-def _global_values(
-    values: Any, positions: Any, value_at: int, width: int, origin: int, stride: int, wide: int
-) -> Any:
+def _global_values(values: Any, positions: Any, value_at: int, width: int, origin: int, stride: int, wide: int) -> Any:
     """The values of the global tokens, a row for each channel, `wide` of them with zeros at the end."""
     out = np.zeros(width * wide, values.dtype)
     for channel in range(width):

@@ -177,9 +177,7 @@ def probabilities_kernel(dtype: Any) -> Any:
     signature = types.void(lanes, types.int64, types.UniTuple(types.int64, 3), folded, mask, out)
 
     @kernel(signature, error_model="numpy")
-    def probabilities(
-        x: Any, width: int, panels: tuple[int, int, int], folded: Any, visible: Any, out: Any
-    ) -> None:
+    def probabilities(x: Any, width: int, panels: tuple[int, int, int], folded: Any, visible: Any, out: Any) -> None:
         """out[row] = softmax of the scores, over the row's visible tokens.  # as `attend_chunk` -> [rows, tokens]"""
         rows, count = folded.shape[0], panels[2] - panels[1]
         scores = np.empty(count * rows * LANES, x.dtype)

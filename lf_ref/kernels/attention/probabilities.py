@@ -104,9 +104,7 @@ def band_probabilities_kernel(dtype: Any) -> Any:
     real = types.float64 if dtype == np.float64 else types.float32
     matrix, integer = types.Array(real, 2, "A", readonly=True), types.int64
     mask, positions = types.Array(types.boolean, 1, "A", readonly=True), types.Array(integer, 1, "A", readonly=True)
-    signature = types.void(
-        matrix, matrix, mask, positions, integer, integer, integer, types.Array(real, 2, "A")
-    )
+    signature = types.void(matrix, matrix, mask, positions, integer, integer, integer, types.Array(real, 2, "A"))
 
     @kernel(signature, fastmath=_FLAGS)
     def band_probabilities(

@@ -53,12 +53,29 @@ def linear_kernel(kind: str, name: str, function: str = "identity") -> Any:
         begin()
         for row in range(first, last, rows):
             start = min(row, total - rows)  # the last tile does some rows again
+            following = min(row + rows, total - rows)  # fetched meanwhile, some of its rows with each group of panels
+            share = -(-rows // -(-panels // most))
             panel = 0
             while panel < panels:
                 groups = -(-(panels - panel) // most)
                 count = -(-(panels - panel) // groups)  # nearly equal groups
                 right = panel * depth * LANES
-                tile(left, start * depth, depth, x.panels, right, depth * LANES, count, depth, False, room, 0, rows * LANES)
+                tile(
+                    left,
+                    start * depth,
+                    depth,
+                    min(following + panel // most * share, total - share) * depth,
+                    share,
+                    x.panels,
+                    right,
+                    depth * LANES,
+                    count,
+                    depth,
+                    False,
+                    room,
+                    0,
+                    rows * LANES,
+                )
                 finish(room, weight, x.scales, start, row - start, panel, count, layout, out)
                 panel += count
         end()
