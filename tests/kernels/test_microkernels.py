@@ -61,9 +61,8 @@ def _runner(micro: Any, tile: Any, begin: Any, end: Any) -> Any:
     def run(left, rows, right, panels, count, depth, accumulate, out, places):
         """rows, panels, places: where each operand begins, and how far apart its rows or panels are."""
         begin()
-        tile(
-            left, rows[0], rows[1], right, panels[0], panels[1], count, depth, accumulate, out, places[0], places[1]
-        )
+        tile(left, rows[0], rows[1], rows[0], 3, right, panels[0], panels[1], count, depth, accumulate, out, places[0],
+             places[1])  # fmt: skip
         end()
 
     return run
@@ -116,7 +115,10 @@ def test_whole_numbers_are_exact_and_other_places_stay(tile_of, kind, way, steps
     for panels in range(1, micro.panels + 1):
         left, right, lefts, rights = operands(micro, depth, panels, 1, whole=True)
         expected = expected_sums(lefts, rights)
-        for apart in (0, 16):  # elements between rows of the left side, panels of the right one, and those of the result
+        for apart in (
+            0,
+            16,
+        ):  # elements between rows of the left side, panels of the right one, and those of the result
             lefts_at, rights_at = spread(left, apart, depth + apart, 3), spread(right, apart, depth * LANES + apart, 3)
             out = np.full(apart + panels * (size + apart) + LANES, 7, SUMS[kind])
             where = [slice(apart + p * (size + apart), apart + p * (size + apart) + size) for p in range(panels)]
@@ -147,8 +149,6 @@ def test_real_numbers(tile_of, kind, way):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_panel_is_the_same_to_the_bit_at_any_place_and_beside_any_other(tile_of, kind, way):
     """Also each of its lanes among other lanes."""
-    if way == "plain" and kind != "int8":
-        pytest.skip("NumPy's matmul does not promise it")
     micro, run = tile_of(kind, way)
     depth, shape = 7 * micro.step, (micro.rows, LANES)
     left, right, _, _ = operands(micro, depth, micro.panels, 3, whole=False)
@@ -165,15 +165,15 @@ def test_a_panel_is_the_same_to_the_bit_at_any_place_and_beside_any_other(tile_o
             part = slice(first, first + count)
             assert_identical(sums_of(right[part]), alone[part], f"{count} panels from {first}")
     assert_identical(sums_of(right[::-1]), alone[::-1], "reversed")
+    if way == "plain" and kind != "int8":
+        return  # NumPy's matmul does not promise that
     order = np.random.default_rng(5).permutation(LANES)
     assert_identical(sums_of(right[:, :, order]), alone[:, :, order], "other lanes")
 
 
 @pytest.mark.jit
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["float32", "float64", "bfloat16"])
 def test_what_is_not_finite_stays_in_its_row_and_lane(tile_of, kind):
-    if kind == "int8":
-        pytest.skip("integers are finite")
     micro, run = tile_of(kind, "vectors")
     left, right, _, _ = operands(micro, 3, 1, 4, whole=False)
     nan = {"bfloat16": np.int32(0x7FC0), "float32": np.float32(np.nan), "float64": np.nan}[kind]
