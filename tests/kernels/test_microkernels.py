@@ -197,4 +197,4 @@ def test_sizes_that_the_matrix_kernel_relies_on():
             assert micro.kind == kind
             assert micro.rows % 2 == 0  # two rows become one word
             assert micro.rows <= 32  # as many as every weight has
-            assert 1 <= micro.panels
+            assert micro.panels >= 1
