@@ -1,21 +1,25 @@
-"""Processes that multiply on AMX, or on its twin in software, or that compile for a processor that has it."""
+"""Processes that multiply on AMX, or on its twin in software, or that compile for a CPU that has it."""
 
 from __future__ import annotations
 
 import ctypes
-import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import llvmlite.binding as llvm
+import numpy as np
 import pytest
+from llvmlite import ir
 
-from lf_ref.kernels import amx, amx_here, engine, reduced, rowwise, vectors
+from lf_ref.kernels.cpu.features import has_tiles, registers
+from lf_ref.kernels.cpu.permission import amx_permitted
+from lf_ref.kernels.layout.vectors import cgutils
+from lf_ref.kernels.matmul import dispatch
+from lf_ref.kernels.matmul.microkernel_amx import AmxCode
+from lf_ref.kernels.rows.norm import norm_kernel
 from oracles.matrix_unit import MatrixUnit
 
-TESTS = Path(__file__).parents[1]
 _KEPT = []  # what machine code calls
 
 # What LLVM is told of a processor with AMX.
@@ -38,26 +42,20 @@ def unit_or_twin(which: str) -> tuple[list[str], list[tuple[int, int]]]:
         _KEPT.append(functions)
         for name, function in functions.items():
             llvm.add_symbol("twin_" + name, ctypes.cast(function, ctypes.c_void_p).value)
-        amx._INSTRUCTIONS = "twin_"
-        amx_here.matrices_here = reduced.dots_here = engine.dots_here = lambda kind: True
-        amx_here._permitted = lambda: True
+        AmxCode.instruct = _call_twin  # type: ignore[method-assign]
+        dispatch.has_tiles = lambda kind: True
+        dispatch.amx_permitted = lambda: True
     return faults, loads
 
 
-def run(code: str, cache: Path | None, *arguments: str, **variables: str) -> str:
-    """Standard output of a process of its own; `cache` is where it keeps machine code, None for where all others do."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
-    place = os.environ.get("NUMBA_CACHE_DIR") if cache is None else str(cache)
-    paths = [str(TESTS), *filter(None, [environment.get("PYTHONPATH")])]
-    environment |= {"PYTHONPATH": os.pathsep.join(paths)} | ({"NUMBA_CACHE_DIR": place} if place else {}) | variables
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    return done.stdout
+def _call_twin(self: AmxCode, name: str, *operands: Any) -> None:
+    kind = ir.FunctionType(ir.VoidType(), [operand.type for operand in operands])
+    function = cgutils.get_or_insert_function(self.builder.module, kind, "twin_" + name)
+    self.builder.call(function, operands)
 
 
 def on_unit() -> bool:
-    return vectors.matrices_here("bfloat16") and vectors.matrices_here("int8") and amx_here._permitted()
+    return has_tiles("bfloat16") and has_tiles("int8") and amx_permitted()
 
 
 def cache_of(which: str, folder: Path) -> Path | None:
@@ -65,7 +63,7 @@ def cache_of(which: str, folder: Path) -> Path | None:
 
     Where nothing can be kept it is compiled in `folder`.
     """
-    kept = rowwise.layer_norm.stats.cache_path
+    kept = norm_kernel(np.float32).stats.cache_path
     return None if which == "unit" else Path(kept or folder) / "twin"
 
 
@@ -73,5 +71,5 @@ def skip_without(which: str) -> None:
     """Skip a test where a process cannot multiply on the unit, or on its twin."""
     if which == "unit" and not on_unit():
         pytest.skip("this processor or system has no AMX")
-    if which == "twin" and vectors.tile_shape(vectors.cpu_target.target_context).lanes != 16:
+    if which == "twin" and registers()[1] != 16:
         pytest.skip("AMX is only used beside vectors of 16 floats")
