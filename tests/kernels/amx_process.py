@@ -14,7 +14,7 @@ from llvmlite import ir
 
 from lf_ref.kernels.cpu.features import has_tiles, registers
 from lf_ref.kernels.cpu.permission import amx_permitted
-from lf_ref.kernels.layout.vectors import cgutils
+from lf_ref.kernels.layout.instructions import cgutils
 from lf_ref.kernels.matmul import dispatch
 from lf_ref.kernels.matmul.microkernel_amx import AmxCode
 from lf_ref.kernels.rows.norm import norm_kernel

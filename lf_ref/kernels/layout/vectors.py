@@ -10,22 +10,19 @@ Arrays are flat and C-contiguous, and `at` is the index of the first of 16 eleme
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
-import numba.extending
+import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils as _cgutils
-from numba.core.datamodel.models import PrimitiveModel
 from numpy.typing import NDArray
 
 from ..cpu.features import has_bfloat16_conversion
 from ..jit import types
+from .instructions import LANES, Bfloat, Emitter, Value, Vector, instruction, intrinsic
 
 __all__ = [
     "LANES",
-    "Vector",
     "between",
     "each_lane",
     "exp2",
@@ -48,37 +45,15 @@ __all__ = [
     "widen",
 ]
 
-LANES = 16
-
 Array = NDArray[Any]
-Value = Any  # a value of the LLVM program being written
 
-# Numba's own annotations do not describe these to a type checker.
-cgutils: Any = _cgutils
-intrinsic: Any = numba.extending.intrinsic
-overload: Any = numba.extending.overload
-config: Any = numba.config
+config: Any = numba.config  # which has no types
 
 # 2**f = P0 + P1 f + ... for |f| <= 1/2, to a relative 8e-8 (minimax fit).
 _POWER = (1.00000007165, 0.693146967043, 0.240221197261, 0.055507133094, 0.0096755412418, 0.00132764603877)
 # Adding it to a small float32 leaves the nearest integer in the sum's lowest bits, raised as exponents are stored.
 _ROUNDER = 1.5 * 2.0**23 + 127
 _MANTISSA, _LOWEST_EXPONENT = 23, -126
-
-
-class Vector(types.Type):  # type: ignore[misc]  # Numba has no types
-    """16 values of one dtype, in Numba's type system."""
-
-    def __init__(self, dtype: Any) -> None:
-        self.dtype = dtype
-        super().__init__(name=f"Vector({dtype}, {LANES})")
-
-
-@numba.extending.register_model(Vector)
-class _VectorModel(PrimitiveModel):
-    def __init__(self, dmm: Any, fe_type: Any) -> None:
-        vector = ir.VectorType(dmm.lookup(fe_type.dtype).get_value_type(), LANES)
-        super().__init__(dmm, fe_type, vector)  # type: ignore[no-untyped-call]
 
 
 _FLOATS, _DOUBLES, _INTEGERS = Vector(types.float32), Vector(types.float64), Vector(types.int32)
@@ -213,69 +188,8 @@ def _halves(x: Array) -> Array:
 # --- compiled code ----------------------------------------------------------------------------------------------------
 
 
-class _Emitter:
-    """Writes LLVM instructions on vectors where a builder stands."""
-
-    def __init__(self, context: Any, builder: Any, signature: Any) -> None:
-        self.context, self.builder, self.signature = context, builder, signature
-
-    def pointer(self, array: int, args: Any, at: Value, element: Any = None, lanes: int = LANES) -> Value:
-        """Where the elements at [at, at + 16) of the array among the arguments lie."""
-        kind = self.signature.args[array]
-        data = self.context.make_array(kind)(self.context, self.builder, args[array]).data
-        element = element or self.context.get_value_type(kind.dtype)
-        return self.builder.bitcast(self.builder.gep(data, [at]), ir.VectorType(element, lanes).as_pointer())
-
-    def constant(self, kind: Any, value: Any) -> Value:
-        """A vector type's value in all lanes."""
-        return ir.Constant(kind, [value] * LANES)
-
-    def call(self, name: str, result: Any, *operands: Value) -> Value:
-        """One of LLVM's own functions."""
-        kind = ir.FunctionType(result, [operand.type for operand in operands])
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), operands)
-
-    def fold(self, vector: Value, combine: Callable[[Value, Value], Value]) -> Value:
-        """Combine all lanes into one scalar."""
-        step = LANES // 2
-        while step:
-            order = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [(i + step) % LANES for i in range(LANES)])
-            vector = combine(vector, self.builder.shuffle_vector(vector, vector, order))
-            step //= 2
-        return self.builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
-
-
 def _suffix(vector: Value) -> str:
     return f"v{LANES}f64" if vector.type.element == ir.DoubleType() else f"v{LANES}f32"
-
-
-_codes: dict[Callable[..., Any], Any] = {}
-
-
-def _instruction(function: Callable[..., Any], result: Callable[..., Any], parameters: str) -> Callable[..., Any]:
-    """Make the decorated emitter the compiled form of a function.
-
-    result: its type from those of the arguments, or None where these are not vectors.
-    """
-
-    def decorate(emit: Callable[..., Value]) -> Callable[..., Value]:
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
-            value = emit(_Emitter(context, builder, signature), args)
-            return context.get_dummy_value() if value is None else value
-
-        namespace: dict[str, Any] = {"codegen": codegen, "result": result, "intrinsic": intrinsic, "__name__": __name__}
-        source = (
-            f"@intrinsic\ndef code(typing_context, {parameters}):\n"
-            f"    kind = result({parameters})\n"
-            f"    return None if kind is None else (kind({parameters}), codegen)\n"
-            f"def chosen({parameters}):\n"
-            f"    return None if result({parameters}) is None else (lambda {parameters}: code({parameters}))\n"
-        )
-        exec(source, namespace)  # Numba reads the names of the parameters, which must be those of the function
-        overload(function)(namespace["chosen"])
-        return emit
-
-    return decorate
 
 
 def _same(*vectors: Any) -> Any:
@@ -287,26 +201,26 @@ def _is_float(kind: Any) -> bool:
     return isinstance(kind.dtype, types.Float)
 
 
-@_instruction(load, lambda array, at: Vector(array.dtype), "array, at")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(load, lambda array, at: Vector(array.dtype), "array, at")
+def _(e: Emitter, args: Any) -> Value:
     return e.builder.load(e.pointer(0, args, args[1]), align=1)
 
 
-@_instruction(store, lambda vector, array, at: types.void, "vector, array, at")
-def _(e: _Emitter, args: Any) -> None:
+@instruction(store, lambda vector, array, at: types.void, "vector, array, at")
+def _(e: Emitter, args: Any) -> None:
     e.builder.store(args[0], e.pointer(1, args, args[2]), align=1)
 
 
-@_instruction(spread, Vector, "scalar")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(spread, Vector, "scalar")
+def _(e: Emitter, args: Any) -> Value:
     undefined = ir.Constant(ir.VectorType(args[0].type, LANES), ir.Undefined)
     first = e.builder.insert_element(undefined, args[0], ir.Constant(ir.IntType(32), 0))
     return e.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
 
 
 def _operator(symbol: Any, on_floats: str, on_integers: str | None) -> None:
-    @_instruction(symbol, lambda a, b: _same(a, b) if isinstance(a, Vector) else None, "a, b")
-    def _(e: _Emitter, args: Any) -> Value:
+    @instruction(symbol, lambda a, b: _same(a, b) if isinstance(a, Vector) else None, "a, b")
+    def _(e: Emitter, args: Any) -> Value:
         name = on_floats if _is_float(e.signature.args[0]) else on_integers
         return getattr(e.builder, str(name))(*args)
 
@@ -319,24 +233,24 @@ _operator(operator.or_, "or_", "or_")
 _operator(operator.lshift, "shl", "shl")
 
 
-@_instruction(multiply_add, lambda a, b, c: _same(a, b, c), "a, b, c")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(multiply_add, lambda a, b, c: _same(a, b, c), "a, b, c")
+def _(e: Emitter, args: Any) -> Value:
     return e.call(f"llvm.fmuladd.{_suffix(args[0])}", args[0].type, *args)
 
 
-@_instruction(larger, lambda a, b: _same(a, b), "a, b")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(larger, lambda a, b: _same(a, b), "a, b")
+def _(e: Emitter, args: Any) -> Value:
     return e.builder.select(e.builder.fcmp_ordered(">", *args), *args)
 
 
-@_instruction(less, lambda a, b, then, otherwise: then, "a, b, then, otherwise")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(less, lambda a, b, then, otherwise: then, "a, b, then, otherwise")
+def _(e: Emitter, args: Any) -> Value:
     a, b, then, otherwise = args
     return e.builder.select(e.builder.fcmp_ordered("<", a, b), then, otherwise)
 
 
-@_instruction(between, lambda first, last, then, otherwise: then, "first, last, then, otherwise")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(between, lambda first, last, then, otherwise: then, "first, last, then, otherwise")
+def _(e: Emitter, args: Any) -> Value:
     # Bits first to last of a mask: clip the ends to [0, 16] and [-1, 15] before they become shifts.
     builder, index, word = e.builder, args[0].type, ir.IntType(32)
 
@@ -353,8 +267,8 @@ def _(e: _Emitter, args: Any) -> Value:
     return builder.select(mask, args[2], args[3])
 
 
-@_instruction(exp2, lambda x: x, "x")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(exp2, lambda x: x, "x")
+def _(e: Emitter, args: Any) -> Value:
     builder, (x,) = e.builder, args
     kind, words = x.type, ir.VectorType(ir.IntType(32), LANES)
     if kind.element == ir.DoubleType():
@@ -372,30 +286,30 @@ def _(e: _Emitter, args: Any) -> Value:
     return builder.select(builder.fcmp_ordered("<", x, lowest), e.constant(kind, 0.0), power)
 
 
-@_instruction(root, lambda x: x, "x")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(root, lambda x: x, "x")
+def _(e: Emitter, args: Any) -> Value:
     return e.call(f"llvm.sqrt.{_suffix(args[0])}", args[0].type, args[0])
 
 
-@_instruction(magnitude, lambda x: x, "x")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(magnitude, lambda x: x, "x")
+def _(e: Emitter, args: Any) -> Value:
     return e.call(f"llvm.fabs.{_suffix(args[0])}", args[0].type, args[0])
 
 
-@_instruction(widen, lambda x: _DOUBLES, "x")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(widen, lambda x: _DOUBLES, "x")
+def _(e: Emitter, args: Any) -> Value:
     double = ir.VectorType(ir.DoubleType(), LANES)
     return args[0] if args[0].type == double else e.builder.fpext(args[0], double)
 
 
-@_instruction(narrow, lambda x, like: Vector(like.dtype), "x, like")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(narrow, lambda x, like: Vector(like.dtype), "x, like")
+def _(e: Emitter, args: Any) -> Value:
     single = e.signature.args[1].dtype == types.float32
     return e.builder.fptrunc(args[0], ir.VectorType(ir.FloatType(), LANES)) if single else args[0]
 
 
-@_instruction(nearest, lambda x: _INTEGERS, "x")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(nearest, lambda x: _INTEGERS, "x")
+def _(e: Emitter, args: Any) -> Value:
     # Within 2**22 of 0, as all are that are asked for: the sum's lowest bits are the integer.
     kind, words = args[0].type, ir.VectorType(ir.IntType(32), LANES)
     rounder = 1.5 * 2.0**23
@@ -403,28 +317,21 @@ def _(e: _Emitter, args: Any) -> Value:
     return e.builder.sub(shifted, e.constant(words, int(np.float32(rounder).view(np.int32))))
 
 
-@_instruction(reals, lambda x: _FLOATS, "x")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(reals, lambda x: _FLOATS, "x")
+def _(e: Emitter, args: Any) -> Value:
     return e.builder.sitofp(args[0], ir.VectorType(ir.FloatType(), LANES))
 
 
-@_instruction(integers, lambda x: _INTEGERS, "x")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(integers, lambda x: _INTEGERS, "x")
+def _(e: Emitter, args: Any) -> Value:
     return e.builder.bitcast(args[0], ir.VectorType(ir.IntType(32), LANES))
 
 
-class _Bfloat(ir.types.Type):  # type: ignore[misc]  # llvmlite has no annotations
-    """LLVM's bfloat, which llvmlite has no name for."""
-
-    def _to_string(self) -> str:
-        return "bfloat"
-
-
-def _rounded(e: _Emitter, x: Value) -> Value:
+def _rounded(e: Emitter, x: Value) -> Value:
     """The bfloat16 values nearest to x in the lower halves of words; the upper halves are 0."""
     builder, words = e.builder, ir.VectorType(ir.IntType(32), LANES)
     if has_bfloat16_conversion(e.context):
-        halves = builder.fptrunc(x, ir.VectorType(_Bfloat(), LANES))
+        halves = builder.fptrunc(x, ir.VectorType(Bfloat(), LANES))
         return builder.zext(builder.bitcast(halves, ir.VectorType(ir.IntType(16), LANES)), words)
     bits = builder.bitcast(x, words)
     odd = builder.and_(builder.lshr(bits, e.constant(words, 16)), e.constant(words, 1))
@@ -433,23 +340,23 @@ def _rounded(e: _Emitter, x: Value) -> Value:
     return builder.lshr(builder.select(builder.fcmp_unordered("uno", x, x), quiet, rounded), e.constant(words, 16))
 
 
-@_instruction(pair, lambda low, high: _INTEGERS, "low, high")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(pair, lambda low, high: _INTEGERS, "low, high")
+def _(e: Emitter, args: Any) -> Value:
     low, high = (_rounded(e, x) for x in args)
     return e.builder.or_(low, e.builder.shl(high, e.constant(high.type, 16)))
 
 
-@_instruction(store_halves, lambda vector, array, at: types.void, "vector, array, at")
-def _(e: _Emitter, args: Any) -> None:
+@instruction(store_halves, lambda vector, array, at: types.void, "vector, array, at")
+def _(e: Emitter, args: Any) -> None:
     halves = e.builder.trunc(_rounded(e, args[0]), ir.VectorType(ir.IntType(16), LANES))
     e.builder.store(halves, e.pointer(1, args, args[2]), align=1)
 
 
-@_instruction(sum_lanes, lambda vector: vector.dtype, "vector")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(sum_lanes, lambda vector: vector.dtype, "vector")
+def _(e: Emitter, args: Any) -> Value:
     return e.fold(args[0], e.builder.fadd)
 
 
-@_instruction(top_lane, lambda vector: vector.dtype, "vector")
-def _(e: _Emitter, args: Any) -> Value:
+@instruction(top_lane, lambda vector: vector.dtype, "vector")
+def _(e: Emitter, args: Any) -> Value:
     return e.fold(args[0], lambda a, b: e.builder.select(e.builder.fcmp_ordered(">", a, b), a, b))

@@ -13,7 +13,7 @@ import numba
 from llvmlite import ir
 
 from ..jit import types
-from ..layout.vectors import LANES, Value, cgutils, intrinsic
+from ..layout.instructions import LANES, Value, cgutils, intrinsic
 from .microkernel import MicroKernel
 from .microkernel_vectors import prefetch
 

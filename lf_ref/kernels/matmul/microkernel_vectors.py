@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 
 from ..cpu.features import dot_instruction, registers
-from ..layout.vectors import LANES, Value, cgutils, intrinsic
+from ..layout.instructions import LANES, Value, cgutils, intrinsic
 from .microkernel import MicroKernel, plain_tile
 
 __all__ = ["prefetch", "vector_microkernel"]
