@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -11,40 +12,35 @@ import pytest
 from llvmlite import ir
 from numba import types
 
-from lf_ref.kernels import tile, vectors
+from lf_ref.kernels.cpu.features import registers
+from lf_ref.kernels.matmul import microkernel_vectors
 
 pytestmark = pytest.mark.jit
 
-ARRAY, INDEX = types.Array(types.float32, 1, "C"), types.int64
-TILES = {
-    "score_tiles": (ARRAY, INDEX, ARRAY, INDEX, INDEX, INDEX, ARRAY, INDEX, INDEX),
-    "value_tiles": (ARRAY, INDEX, INDEX, ARRAY, INDEX, ARRAY, INDEX),
-}
-
 
 class Processor(NamedTuple):
-    """A processor in LLVM's terms, the shape its tiles should have, and patterns of its assembly.
+    """A processor in LLVM's terms, its registers and their float32 lanes, and patterns of its assembly.
 
-    multiply_add: one of whole vectors; memory: a vector that is stored, or that comes from the stack.
+    multiply_add: one of whole vectors; memory: a vector that is stored, or comes from the stack.
     """
 
     triple: str
     name: str
-    shape: tuple[int, int]
+    registers: tuple[int, int]
     multiply_add: str
     memory: str
 
 
 NEON, ARM_MEMORY = r"\tfmla(\.4s|\tv\d+\.4s)", r"\tst|\bsp\b"
-X86_MEMORY = r"mm\d+, .*\(|\(%rsp.*mm"
+X86, X86_MEMORY = r"\tvfmadd\d+ps.*%", r"mm\d+, .*\(|\(%rsp.*mm"
 PROCESSORS = [
-    Processor("aarch64-unknown-linux-gnu", "generic", (4, 4), NEON, ARM_MEMORY),
-    Processor("aarch64-unknown-linux-gnu", "cortex-a72", (4, 4), NEON, ARM_MEMORY),
-    Processor("aarch64-unknown-linux-gnu", "neoverse-v2", (4, 4), NEON, ARM_MEMORY),
-    Processor("arm64-apple-macosx", "apple-m1", (4, 4), NEON, ARM_MEMORY),
-    Processor("powerpc64le-unknown-linux-gnu", "pwr9", (4, 4), r"\txvmadd[am]sp", r"\tst|\(1\)"),
-    Processor("x86_64-unknown-linux-gnu", "haswell", (8, 2), r"\tvfmadd\d+ps.*%ymm", X86_MEMORY),
-    Processor("x86_64-unknown-linux-gnu", "znver4", (16, 4), r"\tvfmadd\d+ps.*%zmm", X86_MEMORY),
+    Processor("aarch64-unknown-linux-gnu", "generic", (32, 4), NEON, ARM_MEMORY),
+    Processor("aarch64-unknown-linux-gnu", "cortex-a72", (32, 4), NEON, ARM_MEMORY),
+    Processor("aarch64-unknown-linux-gnu", "neoverse-v2", (32, 4), NEON, ARM_MEMORY),
+    Processor("arm64-apple-macosx", "apple-m1", (32, 4), NEON, ARM_MEMORY),
+    Processor("powerpc64le-unknown-linux-gnu", "pwr9", (32, 4), r"\txvmadd[am]sp", r"\tst|\(1\)"),
+    Processor("x86_64-unknown-linux-gnu", "haswell", (16, 8), X86 + "ymm", X86_MEMORY),
+    Processor("x86_64-unknown-linux-gnu", "znver4", (32, 16), X86 + "zmm", X86_MEMORY),
 ]
 
 
@@ -77,21 +73,28 @@ def machine_for(processor: Processor) -> Any:
     return target.create_target_machine(cpu=processor.name, opt=3)
 
 
-def assembly_of(name: str, processor: Processor) -> str:
-    """The optimised code of one of TILES, alone in a function."""
-    machine = machine_for(processor)
-    signature, codegen = getattr(tile, name)._defn(None, *TILES[name])
+def assembly_of(kind: str, processor: Processor, monkeypatch: pytest.MonkeyPatch) -> tuple[str, int]:
+    """The optimised code of a tile, alone in a function, and the panels that it does at most."""
+    machine, elsewhere = machine_for(processor), Elsewhere(processor)
+    assert registers(elsewhere) == processor.registers
+    monkeypatch.setattr(microkernel_vectors, "registers", lambda context=None: registers(elsewhere))
+    micro = microkernel_vectors.vector_microkernel(kind)
+    array, index = types.Array(getattr(types, kind), 1, "C"), types.int64
+    names = list(inspect.signature(micro.tile._defn).parameters)[1:]
+    kinds = [{"left": array, "right": array, "out": array, "accumulate": types.boolean}.get(n, index) for n in names]
+    signature, codegen = micro.tile._defn(None, *kinds)
     module = ir.Module()
     module.triple = processor.triple
-    arguments = [ir.FloatType().as_pointer() if kind is ARRAY else ir.IntType(64) for kind in TILES[name]]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
+    element = ir.DoubleType() if kind == "float64" else ir.FloatType()
+    low = {array: element.as_pointer(), types.boolean: ir.IntType(1), index: ir.IntType(64)}
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [low[one] for one in kinds]), "tile")
     builder = ir.IRBuilder(function.append_basic_block())
-    codegen(Elsewhere(processor), builder, signature, function.args)
+    codegen(elsewhere, builder, signature, function.args)
     builder.ret_void()
     code = llvm.parse_assembly(str(module))
     passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
     passes.getModulePassManager().run(code, passes)
-    return machine.emit_assembly(code)
+    return machine.emit_assembly(code), micro.panels
 
 
 def loops_of(assembly: str) -> list[list[str]]:
@@ -106,13 +109,13 @@ def loops_of(assembly: str) -> list[list[str]]:
     return [lines[start:stop] for start, stop in inner]
 
 
-@pytest.mark.parametrize("name", TILES)
 @pytest.mark.parametrize("processor", PROCESSORS, ids=[processor.name for processor in PROCESSORS])
-def test_the_sums_stay_in_registers(name: str, processor: Processor) -> None:
+def test_the_sums_stay_in_registers(processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
     """One multiply-add for each vector of a tile in each step, and none of them to or from memory."""
-    loops = loops_of(assembly_of(name, processor))
-    lines = {sum(bool(re.search(processor.multiply_add, line)) for line in loop): loop for loop in loops}
-    lines.pop(0, None)
-    assert vectors.tile_shape(Elsewhere(processor)) == processor.shape
-    assert tile.ROWS * processor.shape[1] in lines
-    assert not [line for loop in lines.values() for line in loop if re.search(processor.memory, line)]
+    assembly, panels = assembly_of("float32", processor, monkeypatch)
+    loops = loops_of(assembly)
+    lines = [(sum(bool(re.search(processor.multiply_add, line)) for line in loop), loop) for loop in loops]
+    steps = [(count, loop) for count, loop in lines if count]
+    assert len(steps) >= panels  # a loop for each number of panels; LLVM may write several, or do two steps in one
+    assert (24 if processor.registers[0] == 32 else 12) in [count for count, _ in steps]
+    assert not [line for _, loop in steps for line in loop if re.search(processor.memory, line)]
