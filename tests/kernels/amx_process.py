@@ -1,4 +1,4 @@
-"""Processes that multiply on AMX, or on its twin in software, or that compile for a processor that has it."""
+"""Processes that multiply on AMX, or on its twin in software, or that compile for a CPU that has it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import llvmlite.binding as llvm
+import numpy as np
 import pytest
+from llvmlite import ir
 
-from lf_ref.kernels import amx, amx_here, engine, reduced, rowwise, vectors
+from lf_ref.kernels.cpu import dispatch
+from lf_ref.kernels.cpu.features import has_tiles, registers
+from lf_ref.kernels.cpu.permission import amx_permitted
+from lf_ref.kernels.layout.vectors import cgutils
+from lf_ref.kernels.matmul.microkernel_amx import AmxCode
+from lf_ref.kernels.rows.norm import norm_kernel
 from oracles.matrix_unit import MatrixUnit
 
 TESTS = Path(__file__).parents[1]
@@ -38,10 +46,16 @@ def unit_or_twin(which: str) -> tuple[list[str], list[tuple[int, int]]]:
         _KEPT.append(functions)
         for name, function in functions.items():
             llvm.add_symbol("twin_" + name, ctypes.cast(function, ctypes.c_void_p).value)
-        amx._INSTRUCTIONS = "twin_"
-        amx_here.matrices_here = reduced.dots_here = engine.dots_here = lambda kind: True
-        amx_here._permitted = lambda: True
+        AmxCode.instruct = _call_twin  # type: ignore[method-assign]
+        dispatch.has_tiles = lambda kind: True
+        dispatch.amx_permitted = lambda: True
     return faults, loads
+
+
+def _call_twin(self: AmxCode, name: str, *operands: Any) -> None:
+    kind = ir.FunctionType(ir.VoidType(), [operand.type for operand in operands])
+    function = cgutils.get_or_insert_function(self.builder.module, kind, "twin_" + name)
+    self.builder.call(function, operands)
 
 
 def run(code: str, cache: Path | None, *arguments: str, **variables: str) -> str:
@@ -57,7 +71,7 @@ def run(code: str, cache: Path | None, *arguments: str, **variables: str) -> str
 
 
 def on_unit() -> bool:
-    return vectors.matrices_here("bfloat16") and vectors.matrices_here("int8") and amx_here._permitted()
+    return has_tiles("bfloat16") and has_tiles("int8") and amx_permitted()
 
 
 def cache_of(which: str, folder: Path) -> Path | None:
@@ -65,7 +79,7 @@ def cache_of(which: str, folder: Path) -> Path | None:
 
     Where nothing can be kept it is compiled in `folder`.
     """
-    kept = rowwise.layer_norm.stats.cache_path
+    kept = norm_kernel(np.float32).stats.cache_path
     return None if which == "unit" else Path(kept or folder) / "twin"
 
 
@@ -73,5 +87,5 @@ def skip_without(which: str) -> None:
     """Skip a test where a process cannot multiply on the unit, or on its twin."""
     if which == "unit" and not on_unit():
         pytest.skip("this processor or system has no AMX")
-    if which == "twin" and vectors.tile_shape(vectors.cpu_target.target_context).lanes != 16:
+    if which == "twin" and registers()[1] != 16:
         pytest.skip("AMX is only used beside vectors of 16 floats")

@@ -1,41 +1,37 @@
-"""Products on AMX, the matrix unit of x86 processors: on the unit where it is, everywhere on a twin of it in software.
+"""The micro-kernels on AMX, the tile unit of x86 CPUs: on the unit where it is, everywhere on a twin of it in software.
 
 The twin (see `oracles.matrix_unit`) is called by the same machine code in place of each instruction of the unit. That
-these become the unit's instructions is another test, of what LLVM writes for a processor that has it.
+these become the unit's instructions is another test, of what LLVM writes for a CPU that has it.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import platform
 import re
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from kernels.amx_process import SAPPHIRE_RAPIDS, cache_of, on_unit, run, skip_without
+from kernels.test_linear import SUMS, arrays_of, exact
 
-from lf_ref.checkpoint.reduced import reduce
-from lf_ref.checkpoint.stored import StoredTensor
-from lf_ref.kernels import amx, amx_here, band_plain, dot_tiles
-from lf_ref.kernels.rounding import round_to_int8
+from lf_ref.kernels.cpu import dispatch, permission
+from lf_ref.kernels.layout.vectors import LANES
+from lf_ref.kernels.matmul import microkernel_amx
+from lf_ref.kernels.matmul.microkernel import plain_tile
 from oracles.compare import assert_close, assert_identical
-from oracles.reduced import bfloat16, bfloat16_product, whole_product
 
 pytestmark = [
     pytest.mark.jit,
     pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="AMX is part of x86 processors"),
 ]
 
-# Sums of at most a few thousand float32 products of bfloat16 numbers, which are exact: their additions round.
-BFLOAT16_SUMS = 2e-6
 KINDS = ["bfloat16", "int8"]
 
-# Rows, columns of the result, terms: primes, whole tiles, one more and one less than a tile, two, a pack, and a word.
+# Tokens, rows of the weight, terms: primes, whole tiles, one more and one less than a tile, two, a pack, and a word.
 SIZES = [
     (1, 1, 1),
     (1, 67, 31),
@@ -59,76 +55,73 @@ import numpy as np
 from kernels.amx_process import unit_or_twin
 from lf_ref.checkpoint.reduced import reduce
 from lf_ref.checkpoint.stored import StoredTensor
-from lf_ref.kernels import amx_here, reduced
+from lf_ref.kernels.cpu.dispatch import microkernel
+from lf_ref.kernels.engine import Kernels
+from lf_ref.kernels.matmul.linear import linear_kernel
+from lf_ref.kernels.matmul.operands import Operand, Weight, frozen
 from lf_ref.kernels.threads import Threads
 
 faults, loads = unit_or_twin(sys.argv[1])
 arrays, answers = np.load(sys.argv[2]), {}
 
-def product(name, kind, threads):
-    weight = reduce(StoredTensor.of(arrays[name + " weight"]), kind)
-    return reduced.reduced_product(arrays[name + " x"], weight, Threads(threads))
-
 for kind in ("bfloat16", "int8"):
-    assert amx_here.amx_kernel(kind) is not None, "it gave a wrong product"
+    micro = microkernel(kind)
+    assert micro.name == f"{kind}_amx", "it gave a wrong product"
     for name in sorted({name.rpartition(" ")[0] for name in arrays}):
+        x, weight, bias = (arrays[f"{name} {side}"] for side in ("x", "weight", "bias"))
+        held = reduce(StoredTensor.of(weight), kind)
         for threads in (2, 1, 3, 7) if name == "many" else (2,):
-            answers[f"{name} {kind} {threads}"] = product(name, kind, threads)
+            answers[f"{name} {kind} {threads}"] = Kernels(Threads(threads), kind).linear(x, held, bias)
 
-guarded, sizes = np.zeros(3000 + 96 * 96, np.float32), []
-
-def one_block(threads, out, depth, x, *others, like):
-    out[:] = -7
-    inside = guarded[1000 : 1000 + len(x)]
-    inside[:] = x
-    sizes.append(len(x))
-    return [(32, 71, 64, 131, inside, *others, out.reshape(-1))]
-
-reduced.blocks = one_block
-for kind in ("bfloat16", "int8"):
+    # Five panels and the rows of two tiles and six more, whose right side is surrounded by other numbers.
+    rows, depth, size = 70, 3 * micro.step, 5 * 3 * micro.step * 16
+    guarded = np.zeros(3000 + size, np.int32)
+    inside, out = guarded[1000 : 1000 + size], np.full(7 * 75 * 16, -7, np.float32)
+    inside[:] = 0x01010101 if kind == "int8" else 0x3F803F80  # ones
+    left = np.full((rows, depth), inside[0])
+    scales = np.ones(rows if kind == "int8" else 0, np.float32), np.ones(80 if kind == "int8" else 0, np.float32)
+    weight = Weight(left, np.zeros(rows, np.float32), scales[0], np.zeros(len(scales[0]), np.int32))
     loads.clear()
-    answers["part " + kind] = product("block", kind, 1)
+    linear_kernel(kind, "lanes")(
+        Operand(frozen(inside), frozen(scales[1])), Weight(*map(frozen, weight)), (5, 32, 70), (1, 75, 0), out
+    )
+    answers["part " + kind] = out.reshape(7, 75, 16)
     begin, end = guarded.ctypes.data, guarded.ctypes.data + guarded.nbytes
     near = [load for load in loads if load[1] > begin and load[0] < end]
-    last = begin + 4 * (1000 + sizes[-1])
-    assert all(begin + 4 * 1000 <= first and beyond <= last for first, beyond in near), "reads what is not x"
+    first, last = begin + 4 * 1000, begin + 4 * (1000 + size)
+    assert all(first <= start and stop <= last for start, stop in near), "reads what is not x"
     assert near or sys.argv[1] != "twin"
 np.savez(sys.argv[3], **answers)
 print(json.dumps(faults))
 """
 
 COMPILE = """
-import importlib, json
-from lf_ref.kernels import amx, vectors
+import json
+from lf_ref.kernels.cpu import dispatch
+from lf_ref.kernels.cpu.features import dot_instruction, has_tiles
+from lf_ref.kernels.matmul.linear import linear_kernel
 
 answer = {}
+dispatch.amx_permitted = lambda: True
+dispatch._is_exact = lambda micro: True  # compiled, not run
 for kind in ("bfloat16", "int8"):
-    assert vectors.matrices_here(kind) and vectors.dots_here(kind)
-    kernel = getattr(importlib.import_module(f"lf_ref.kernels.{kind}_amx"), f"{kind}_block")
-    assert [cell.cell_contents for cell in kernel.py_func.__closure__] == [amx.fingerprint()]
-    (answer[kind],) = kernel.inspect_asm().values()
+    assert has_tiles(kind) and dot_instruction(kind)
+    (answer[kind],) = linear_kernel(kind, "lanes").inspect_asm().values()
 print(json.dumps(answer))
 """
 
 
-def arrays_of(rows: int, columns: int, terms: int) -> tuple[Any, Any]:
-    """x and weight; rows of different magnitudes, so that a scale of another row cannot pass."""
-    rng = np.random.default_rng([rows, columns, terms])
-    x = rng.standard_normal((rows, terms)) * 2.0 ** rng.integers(-9, 9, (rows, 1))
-    weight = rng.standard_normal((columns, terms)) * 2.0 ** rng.integers(-9, 9, (columns, 1))
-    return x.astype(np.float32), weight.astype(np.float32)
-
-
-def inputs() -> dict[str, tuple[Any, Any]]:
+def inputs() -> dict[str, tuple[Any, Any, Any]]:
+    """x, weight and bias, float32."""
     found = {" ".join(map(str, sizes)): arrays_of(*sizes) for sizes in SIZES}
-    found |= {"many": arrays_of(1031, 389, 97), "block": arrays_of(77, 149, 131)}
-    clean, weight = arrays_of(39, 21, 77)
+    found |= {"many": arrays_of(1031, 389, 97)}
+    clean, weight, bias = arrays_of(39, 21, 77)
     spoiled = clean.copy()
     spoiled[2, 3], spoiled[36, 70] = np.nan, np.inf
-    found |= {"clean": (clean, weight), "spoiled": (spoiled, weight)}
-    # The left numbers are raised by 128, and the sums of the raised products do not fit into 32 bits.
-    found["large"] = np.ones((1, 70001), np.float32), np.full((3, 70001), -127, np.float32)
-    return found
+    found |= {"clean": (clean, weight, bias), "spoiled": (spoiled, weight, bias)}
+    # The right values are raised by 128, and the sums of the raised products do not fit into 32 bits.
+    found["large"] = np.ones((1, 70001)), np.full((3, 70001), -127.0), np.zeros(3)
+    return {name: tuple(array.astype(np.float32) for array in arrays) for name, arrays in found.items()}
 
 
 INPUTS = inputs()
@@ -136,13 +129,12 @@ INPUTS = inputs()
 
 @pytest.fixture(scope="module", params=["unit", "twin"])
 def answers(request, tmp_path_factory):
-    """The products of all inputs, made in a process of its own that multiplies on AMX or on its twin."""
+    """The linear maps of all inputs, made in a process of its own that multiplies on AMX or on its twin."""
     skip_without(request.param)
     folder = tmp_path_factory.mktemp(request.param)
+    sides = "x", "weight", "bias"
     arrays = {
-        f"{name} {side}": array
-        for name, pair in INPUTS.items()
-        for side, array in zip(("x", "weight"), pair, strict=True)
+        f"{name} {side}": array for name, three in INPUTS.items() for side, array in zip(sides, three, strict=True)
     }
     np.savez(folder / "arrays.npz", **arrays)
     paths = str(folder / "arrays.npz"), str(folder / "answers.npz")
@@ -151,27 +143,18 @@ def answers(request, tmp_path_factory):
         return dict(found)
 
 
-def expected_int8(x: Any, weight: Any) -> Any:
-    """Exact, of rows as the kernel rounds them, which is tested by itself."""
-    numbers, scales = np.zeros(x.shape, np.uint8), np.empty(len(x), np.float32)
-    round_to_int8(0, len(x), x, numbers, scales)
-    few: Any = reduce(StoredTensor.of(weight), "int8")
-    whole = whole_product(numbers.astype(np.int64) - 128, few.elements)
-    return whole.astype(np.float32) * scales[:, None] * few.scales
-
-
 @pytest.mark.parametrize("name", [name for name in INPUTS if name not in ("spoiled", "large")])
 def test_products_equal_their_definitions(answers, name):
-    x, weight = INPUTS[name]
+    x, weight, bias = INPUTS[name]
     got = answers[f"{name} bfloat16 2"]
     assert got.dtype == np.float32
-    scale = np.abs(bfloat16(x)) @ np.abs(bfloat16(weight)).T
-    assert_close(got / scale, bfloat16_product(x, weight) / scale, BFLOAT16_SUMS, "bfloat16")
-    assert_identical(answers[f"{name} int8 2"], expected_int8(x, weight), "int8")
+    scale = np.abs(x).astype(np.float64) @ np.abs(weight).T.astype(np.float64) + np.abs(bias)
+    assert_close(got / scale, exact("bfloat16", x, weight, bias) / scale, SUMS["bfloat16"], "bfloat16")
+    assert_identical(answers[f"{name} int8 2"], exact("int8", x, weight, bias), "int8")
 
 
 def test_int8_sums_may_go_beyond_32_bits_on_the_way(answers):
-    assert_identical(answers["large int8 2"], expected_int8(*INPUTS["large"]), "int8")
+    assert_identical(answers["large int8 2"], exact("int8", *INPUTS["large"]), "int8")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -189,31 +172,23 @@ def test_what_is_not_finite_stays_in_its_row(answers, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_block_leaves_other_places_alone(answers, kind):
-    expected = np.full_like(answers[f"block {kind} 2"], -7)
-    expected[32:71, 64:131] = answers[f"block {kind} 2"][32:71, 64:131]
+    expected = np.full((7, 75, LANES), -7, np.float32)
+    expected[1:6, 32:70] = 3 * 16 * (2 if kind == "bfloat16" else 4)
     assert_identical(answers[f"part {kind}"], expected, kind)
 
 
 def test_the_instructions_of_the_unit(tmp_path):
-    """Compiled, not run: the processor that does this need not be here."""
+    """Compiled, not run: the CPU that does this need not be here."""
     variables = {"NUMBA_CPU_NAME": "sapphirerapids", "NUMBA_CPU_FEATURES": SAPPHIRE_RAPIDS}
     for kind, assembly in json.loads(run(COMPILE, tmp_path, **variables)).items():
         products = set(re.findall(r"(tdp\w+)\s+%tmm(\d), %tmm(\d), %tmm(\d)", assembly))
-        name = {"bfloat16": "tdpbf16ps", "int8": "tdpbusd"}[kind]
-        # Two tiles of columns, 6 and 7, two of rows, 4 and 5, and their four sums.
+        name = {"bfloat16": "tdpbf16ps", "int8": "tdpbsud"}[kind]
+        # Two panels, 6 and 7, two tiles of rows, 4 and 5, and their four sums.
         assert products == {(name, *tiles) for tiles in ("640", "741", "652", "753")}, kind
-        assert set(re.findall(r"tileload\w+\s.*%tmm(\d)", assembly)) == set("4567"), kind
+        assert set(re.findall(r"tileload\w+\s.*%tmm(\d)", assembly)) >= set("4567"), kind
         for once in ("ldtilecfg", "tilerelease"):
             assert len(re.findall(once, assembly)) == 1, (kind, once)
         assert not re.findall(r"tile(?:load|store).*%rsp", assembly), f"{kind}: sums leave the tiles"
-
-
-def test_the_cache_notices_a_change_of_the_instructions(monkeypatch):
-    """Numba's key holds what a kernel closes over: here a hash of the sources of all that it calls."""
-    fingerprint = amx.fingerprint()
-    assert fingerprint != dot_tiles.fingerprint()
-    monkeypatch.setattr("inspect.getsource", lambda module, get=inspect.getsource: get(module) + (module is amx) * "#")
-    assert amx.fingerprint() != fingerprint
 
 
 # --- who may use it ---------------------------------------------------------------------------------------------------
@@ -221,84 +196,85 @@ def test_the_cache_notices_a_change_of_the_instructions(monkeypatch):
 
 @pytest.fixture
 def unit(monkeypatch):
-    """A processor and a system with the unit; what its kernel does is set in the fixture's result."""
-    found = SimpleNamespace(bfloat16_block=None, int8_block=None, band_block=None)
-    monkeypatch.setattr(amx_here, "matrices_here", lambda kind: True)
-    monkeypatch.setattr(amx_here, "_permitted", lambda: True)
-    monkeypatch.setattr(amx_here, "import_module", lambda name, package: found)
-    amx_here.amx_kernel.cache_clear()
-    yield found
-    amx_here.amx_kernel.cache_clear()
+    """A CPU and a system with the unit; what its tiles compute is set by the function that this returns."""
+    monkeypatch.setattr(dispatch, "has_tiles", lambda kind: True)
+    monkeypatch.setattr(dispatch, "amx_permitted", lambda: True)
+    monkeypatch.setattr(dispatch, "_one_tile", _in_python)
+    dispatch.microkernel.cache_clear()
+
+    def computing(kind, change):
+        def tile(*arguments):
+            """The tile by NumPy; the last of its sums is off."""
+            plain_tile(kind, 32)(*arguments)
+            *_, out, at, _ = arguments
+            change(out, at + 32 * LANES - 1)
+
+        micro = microkernel_amx.amx_microkernel(kind)._replace(tile=tile, begin=lambda: None, end=lambda: None)
+        monkeypatch.setattr(microkernel_amx, "amx_microkernel", lambda kind: micro)
+        return micro
+
+    yield computing
+    dispatch.microkernel.cache_clear()
+
+
+def _in_python(micro):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dispatch, "kernel", lambda signature: lambda function: function)
+        return _ONE_TILE(micro)
+
+
+_ONE_TILE = dispatch._one_tile
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("off", [0.0, 1.0, np.nan])
 def test_a_wrong_product_is_told_and_the_unit_left(unit, kind, off):
-    def right(start, stop, first, last, x, *others):
-        """The product by NumPy, from the words that a kernel takes; one number is off."""
-        dtype, out = (np.uint16 if kind == "bfloat16" else np.uint8), others[-1]
-        weight = others[0] if kind == "bfloat16" else others[1]
-        terms = weight.view(np.int8 if kind == "int8" else dtype)
-        numbers = x.view(dtype).reshape(64, -1)[: stop - start, : terms.shape[1]]
-        if kind == "bfloat16":
-            numbers, terms = ((bits.astype(np.uint32) << 16).view(np.float32) for bits in (numbers, terms))
-        else:
-            numbers = numbers.astype(np.int64) - 128
-        out.reshape(stop, last)[:] = numbers @ terms.astype(numbers.dtype).T
-        out[-1] += off
+    def change(out, place):
+        if off:
+            out[place] = out[place] + off if off == off or kind == "bfloat16" else -1 - out[place]
 
-    setattr(unit, f"{kind}_block", right)
+    micro = unit(kind, change)
     if off == 0:
-        assert amx_here.amx_kernel(kind) is right
+        assert dispatch.microkernel(kind) is micro
         return
-    with pytest.warns(RuntimeWarning, match=f"AMX gives wrong products of {kind} numbers on this machine"):
-        assert amx_here.amx_kernel(kind) is None
-    assert amx_here.amx_kernel(kind) is None  # and is not told again
+    with pytest.warns(RuntimeWarning, match=f"AMX gives wrong products of {kind} values on this machine"):
+        assert dispatch.microkernel(kind).name == f"{kind}_vectors"
+    assert dispatch.microkernel(kind).name == f"{kind}_vectors"  # and is not told again
 
 
-@pytest.mark.parametrize("off", [0.0, 1.0, np.nan])
-def test_wrong_attention_is_told_and_the_unit_left(unit, off):
-    def right(*arguments):
-        band_plain.band_block(*arguments)
-        arguments[-1][-1, -1] += off
-
-    unit.band_block = right
-    if off == 0:
-        assert amx_here.amx_kernel("band") is right
-        return
-    with pytest.warns(RuntimeWarning, match="AMX gives wrong averages of attention on this machine"):
-        assert amx_here.amx_kernel("band") is None
-
-
-@pytest.mark.parametrize("name", ["matrices_here", "_permitted"])
+@pytest.mark.parametrize("name", ["has_tiles", "amx_permitted"])
 def test_without_processor_or_permission_it_is_not_even_compiled(unit, monkeypatch, name):
-    monkeypatch.setattr(amx_here, name, lambda *kind: False)
-    monkeypatch.setattr(amx_here, "import_module", lambda name, package: pytest.fail("compiles"))
-    assert [amx_here.amx_kernel(kind) for kind in (*KINDS, "band")] == [None] * 3
+    monkeypatch.setattr(dispatch, name, lambda *kind: False)
+    monkeypatch.setattr(dispatch, "_is_exact", lambda micro: pytest.fail("compiles"))
+    assert [dispatch.microkernel(kind).name for kind in KINDS] == [f"{kind}_vectors" for kind in KINDS]
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_long_values_have_no_use_for_it(unit, kind):
+    assert dispatch.microkernel(kind).name == f"{kind}_vectors"
 
 
 def test_permission_is_asked_of_linux_only(monkeypatch):
-    amx_here._permitted.cache_clear()
+    permission.amx_permitted.cache_clear()
     flags = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
-    if amx_here._permitted():
+    if permission.amx_permitted():
         assert "amx_tile" in flags
     monkeypatch.setattr(sys, "platform", "darwin")
-    amx_here._permitted.cache_clear()
-    assert not amx_here._permitted()
-    amx_here._permitted.cache_clear()
+    permission.amx_permitted.cache_clear()
+    assert not permission.amx_permitted()
+    permission.amx_permitted.cache_clear()
 
 
 @pytest.mark.skipif(not on_unit(), reason="this processor or system has no AMX")
 def test_a_fork_may_use_it_too():
     code = """
 import os
-import numpy as np
-from lf_ref.kernels.amx_here import _is_exact, amx_kernel
+from lf_ref.kernels.cpu.dispatch import _is_exact, microkernel
 
-kernel = amx_kernel("bfloat16")
+micro = microkernel("bfloat16")
 child = os.fork()
 if child == 0:
-    os._exit(0 if _is_exact(kernel, "bfloat16") else 1)
+    os._exit(0 if _is_exact(micro) else 1)
 assert os.waitpid(child, 0)[1] == 0
 """
     run(code, None)

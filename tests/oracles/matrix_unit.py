@@ -23,7 +23,7 @@ _OPERANDS: dict[str, list[Any]] = {
     "tileloadd64": [_BYTE, _PLACE, _DISTANCE],
     "tilestored64": [_BYTE, _PLACE, _DISTANCE],
     "tdpbf16ps": [_BYTE, _BYTE, _BYTE],
-    "tdpbusd": [_BYTE, _BYTE, _BYTE],
+    "tdpbsud": [_BYTE, _BYTE, _BYTE],
 }
 
 
@@ -87,8 +87,8 @@ class MatrixUnit(threading.local):
             parts = _normal(parts + products)
         c[:] = _normal(_normal(c) + _normal(parts[0] + parts[1]))
 
-    def _tdpbusd(self, sums: int, left: int, right: int) -> None:
-        c, a, b = self._operands(sums, left, right, np.int32, np.uint8, np.int8)
+    def _tdpbsud(self, sums: int, left: int, right: int) -> None:
+        c, a, b = self._operands(sums, left, right, np.int32, np.int8, np.uint8)
         b = b.reshape(b.shape[0], -1, 4).transpose(0, 2, 1).reshape(4 * b.shape[0], -1)
         c += a.astype(np.int32) @ b.astype(np.int32)
 

@@ -69,7 +69,7 @@ def _one_tile(micro: MicroKernel) -> Any:
     @kernel(types.void(words, words, integer, integer, types.boolean, types.Array(sums, 1, "C")))
     def one_tile(left: Any, right: Any, depth: int, panels: int, accumulate: bool, out: Any) -> None:
         begin()
-        tile(left, 0, depth, 0, right, 0, depth * LANES, panels, depth, accumulate, out, 0, rows * LANES)
+        tile(left, 0, depth, 0, 1, right, 0, depth * LANES, panels, depth, accumulate, out, 0, rows * LANES)
         end()
 
     return one_tile

@@ -53,7 +53,8 @@ def linear_kernel(kind: str, name: str, function: str = "identity") -> Any:
         begin()
         for row in range(first, last, rows):
             start = min(row, total - rows)  # the last tile does some rows again
-            ahead = min(row + rows, total - rows) * depth  # fetched while the first panels are done
+            following = min(row + rows, total - rows)  # fetched meanwhile, some of its rows with each group of panels
+            share = -(-rows // -(-panels // most))
             panel = 0
             while panel < panels:
                 groups = -(-(panels - panel) // most)
@@ -63,7 +64,8 @@ def linear_kernel(kind: str, name: str, function: str = "identity") -> Any:
                     left,
                     start * depth,
                     depth,
-                    ahead if panel == 0 else start * depth,
+                    min(following + panel // most * share, total - share) * depth,
+                    share,
                     x.panels,
                     right,
                     depth * LANES,

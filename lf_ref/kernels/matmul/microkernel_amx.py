@@ -106,6 +106,7 @@ def amx_microkernel(kind: str) -> MicroKernel:
         left_at: Any,
         left_row: Any,
         ahead: Any,
+        ahead_rows: Any,
         right: Any,
         right_at: Any,
         right_panel: Any,
@@ -118,11 +119,11 @@ def amx_microkernel(kind: str) -> MicroKernel:
     ) -> Any:
         index = types.int64
         signature = types.void(
-            left, index, index, index, right, index, index, index, index, types.boolean, out, index, index
+            left, index, index, index, index, right, index, index, index, index, types.boolean, out, index, index
         )
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
-            with builder.if_else(builder.icmp_signed(">", args[7], ir.Constant(_INDEX, 1))) as (two, one):
+            with builder.if_else(builder.icmp_signed(">", args[8], ir.Constant(_INDEX, 1))) as (two, one):
                 with two:
                     _emit_tiles(kind, _PANELS, context, builder, signature, args)
                 with one:
@@ -136,9 +137,9 @@ def amx_microkernel(kind: str) -> MicroKernel:
 
 def _emit_tiles(kind: str, panels: int, context: Any, builder: Any, signature: Any, args: Any) -> None:
     code = AmxCode(context, builder)
-    left, right, out = (context.make_array(signature.args[i])(context, builder, args[i]).data for i in (0, 4, 10))
-    left_at, left_row, ahead, right_at, right_panel, depth, accumulate, out_at, out_panel = (
-        args[i] for i in (1, 2, 3, 5, 6, 8, 9, 11, 12)
+    left, right, out = (context.make_array(signature.args[i])(context, builder, args[i]).data for i in (0, 5, 11))
+    left_at, left_row, ahead, ahead_rows, right_at, right_panel, depth, accumulate, out_at, out_panel = (
+        args[i] for i in (1, 2, 3, 4, 6, 7, 9, 10, 12, 13)
     )
     add, mul, index, lanes = builder.add, builder.mul, code.index, code.index(LANES)
     cells = [(row, panel) for row in range(_DOWN) for panel in range(panels)]
@@ -154,7 +155,6 @@ def _emit_tiles(kind: str, panels: int, context: Any, builder: Any, signature: A
         with new:
             for row, panel in cells:
                 code.instruct("tilezero", code.tile(_SUMS + _PANELS * row + panel))
-    fetching = builder.icmp_signed("!=", ahead, left_at)
     with cgutils.for_range_slice(builder, index(0), depth, index(_SIDE)) as (k, _):
         at = [add(right_, mul(k, lanes)) for right_ in rights]
         for panel in range(panels):
@@ -167,9 +167,8 @@ def _emit_tiles(kind: str, panels: int, context: Any, builder: Any, signature: A
         for place in at:
             for line in range(_SIDE):
                 prefetch(builder, code.pointer(right, add(place, index(_AHEAD * _SIDE * LANES + line * LANES))))
-        with builder.if_then(fetching):
-            for row in range(_DOWN * _SIDE):
-                place = add(add(ahead, mul(left_row, index(row))), k)
-                prefetch(builder, code.pointer(left, place), level=2)
+        with cgutils.for_range_slice(builder, index(0), ahead_rows, index(1)) as (row, _):
+            place = add(add(ahead, mul(left_row, row)), k)
+            prefetch(builder, code.pointer(left, place), level=2)
     for row, panel in cells:
         code.move("tilestored64", _SUMS + _PANELS * row + panel, out, outs[row, panel], lanes)

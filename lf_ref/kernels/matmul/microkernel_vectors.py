@@ -55,6 +55,7 @@ def _compiled_tile(kind: str, sums: int, per_panel: int, most: int) -> Any:
         left_at: Any,
         left_row: Any,
         ahead: Any,
+        ahead_rows: Any,
         right: Any,
         right_at: Any,
         right_panel: Any,
@@ -67,13 +68,13 @@ def _compiled_tile(kind: str, sums: int, per_panel: int, most: int) -> Any:
     ) -> Any:
         index = types.int64
         signature = types.void(
-            left, index, index, index, right, index, index, index, index, types.boolean, out, index, index
+            left, index, index, index, index, right, index, index, index, index, types.boolean, out, index, index
         )
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
             code = _TileCode(kind, context, builder, signature, args)
             done = builder.append_basic_block("done")
-            switch = builder.switch(args[7], done)
+            switch = builder.switch(args[8], done)
             for panels in range(1, most + 1):
                 block = builder.append_basic_block(f"panels_{panels}")
                 switch.add_case(ir.Constant(_INDEX, panels), block)
@@ -94,10 +95,11 @@ class _TileCode:
     def __init__(self, kind: str, context: Any, builder: Any, signature: Any, args: Any) -> None:
         self.builder, self.kind, self.context = builder, kind, context
         self.left, self.right, self.out = (
-            context.make_array(signature.args[i])(context, builder, args[i]).data for i in (0, 4, 10)
+            context.make_array(signature.args[i])(context, builder, args[i]).data for i in (0, 5, 11)
         )
-        self.left_at, self.left_row, self.ahead, self.right_at, self.right_panel = (args[i] for i in (1, 2, 3, 5, 6))
-        self.depth, self.accumulate, self.out_at, self.out_panel = (args[i] for i in (8, 9, 11, 12))
+        self.left_at, self.left_row, self.ahead, self.ahead_rows = args[1:5]
+        self.right_at, self.right_panel = args[6:8]
+        self.depth, self.accumulate, self.out_at, self.out_panel = (args[i] for i in (9, 10, 12, 13))
         element = {"float64": ir.DoubleType(), "int8": _WORD}.get(kind, ir.FloatType())
         self.sums = ir.VectorType(element, LANES)
         self.words = ir.VectorType(_WORD, LANES)
@@ -137,29 +139,33 @@ class _TileCode:
                 with new:
                     for cell in cells:
                         builder.store(ir.Constant(self.sums, None), sums[cell])
-            with cgutils.for_range_slice(builder, self._index(0), self.depth, self._index(1)) as (k, _):
-                at = [builder.add(right, builder.mul(k, self._index(LANES))) for right in rights]
-                vectors = [builder.load(self._at(self.right, place, self._operand), align=1) for place in at]
-                for place in at:
-                    ahead = builder.gep(self.right, [self._plus(place, _AHEAD * LANES)])
-                    prefetch(builder, builder.bitcast(ahead, _BYTES))
-                self._fetch_ahead(row, rows, k)
-                for i in range(rows):
-                    scalar = builder.load(builder.gep(self.left, [builder.add(lefts[i], k)]), align=1)
-                    spread = self._spread(scalar)
-                    for p in range(panels):
-                        total = self.multiply_add(spread, vectors[p], builder.load(sums[i, p]))
-                        builder.store(total, sums[i, p])
+            line = self._index(8 if self.kind == "float64" else 16)
+            with cgutils.for_range_slice(builder, self._index(0), self.depth, line) as (first, _):
+                self._fetch_ahead(row, rows, first)
+                last = builder.add(first, line)
+                last = builder.select(builder.icmp_signed("<", last, self.depth), last, self.depth)
+                with cgutils.for_range_slice(builder, first, last, self._index(1)) as (k, _):
+                    at = [builder.add(right, builder.mul(k, self._index(LANES))) for right in rights]
+                    vectors = [builder.load(self._at(self.right, place, self._operand), align=1) for place in at]
+                    for place in at:
+                        ahead = builder.gep(self.right, [self._plus(place, _AHEAD * LANES)])
+                        prefetch(builder, builder.bitcast(ahead, _BYTES))
+                    for i in range(rows):
+                        scalar = builder.load(builder.gep(self.left, [builder.add(lefts[i], k)]), align=1)
+                        spread = self._spread(scalar)
+                        for p in range(panels):
+                            total = self.multiply_add(spread, vectors[p], builder.load(sums[i, p]))
+                            builder.store(total, sums[i, p])
             for i, p in cells:
                 builder.store(builder.load(sums[i, p]), outs[i][p], align=1)
 
     def _fetch_ahead(self, row: Value, rows: int, k: Value) -> None:
-        """Fetch some of the rows that are wanted next: over the steps along k of one line, one line of each."""
-        builder, line = self.builder, 8 if self.kind == "float64" else 16
-        within = builder.and_(k, self._index(line - 1))
-        chosen = builder.add(row, builder.udiv(builder.mul(within, self._index(rows)), self._index(line)))
-        place = builder.add(builder.add(self.ahead, builder.mul(chosen, self.left_row)), builder.sub(k, within))
-        prefetch(builder, builder.bitcast(builder.gep(self.left, [place]), _BYTES), level=2)
+        """Fetch a line of some of the rows that are wanted next; all groups of rows together, of each."""
+        builder, whole = self.builder, self._index(ROWS)
+        first, last = (builder.sdiv(builder.mul(self._plus(row, more), self.ahead_rows), whole) for more in (0, rows))
+        with cgutils.for_range_slice(builder, first, last, self._index(1)) as (wanted, _):
+            place = builder.add(builder.add(self.ahead, builder.mul(wanted, self.left_row)), k)
+            prefetch(builder, builder.bitcast(builder.gep(self.left, [place]), _BYTES), level=2)
 
     @property
     def _operand(self) -> Any:
