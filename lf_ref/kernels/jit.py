@@ -30,7 +30,8 @@ from numba.core import bytecode, caching, compiler_lock, event
 
 from ..compilation import WAIT
 
-_njit: Any = numba.njit  # Numba has no types
+types: Any = numba.types  # whose annotations describe little of it
+_njit: Any = numba.njit
 _config: Any = numba.config
 _caching: Any = caching
 _functions: Any = bytecode.FunctionIdentity

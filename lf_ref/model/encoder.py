@@ -20,7 +20,7 @@ from .observer import Observer
 from .plan import Layer, Plan, plan
 
 if TYPE_CHECKING:
-    from ..kernels.engine import Attention, Kernels
+    from ..kernels.engine import Attention, Kernels, Operand
 
 
 @dataclass
@@ -89,7 +89,9 @@ def encode(
                 for kind, folded in zip(("", "_global"), probabilities, strict=True):
                     observer(f"encoder.layer.{number}.attention.self.probabilities{kind}", folded)
         following = layers[number + 1] if number + 1 < len(layers) else None
-        hidden, room = encoder_layer(hidden, room, layers[number], following, config, kernels, layer, window // 2, inside)
+        hidden, room = encoder_layer(
+            hidden, room, layers[number], following, config, kernels, layer, window // 2, inside
+        )
         if keep_hidden_states:
             encoded.hidden_states.append(rows_of(hidden))
     encoded.last_hidden_state = encoded.hidden_states[-1] if keep_hidden_states else rows_of(hidden)
@@ -145,8 +147,8 @@ def encoder_layer(
 ) -> tuple[Array, Attention]:
     """Attention, then a feed-forward network on each token; after both, residual and norm.
 
-    hidden: lanes of the entering tokens; room: their queries, keys and values. following: the weights of the next layer,
-    whose projections are computed while a block is at hand. Returns lanes of the leaving tokens, and their projections.
+    hidden: lanes of the entering tokens; room: their queries, keys and values. following: the weights of the next
+    layer, whose projections are computed while a block is at hand. Returns lanes of the leaving tokens, and these.
     """
     own = under(weights, "attention.self")
     context = kernels.attend(hidden, room, layer.rows, own, one_sided)
@@ -174,7 +176,7 @@ def encoder_layer(
 
 
 def residual_norm(
-    x: Array, residual: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, heads: int = 0
+    x: Array | Operand, residual: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, heads: int = 0
 ) -> None:
     """A dense layer, the residual, the norm; the result replaces the residual.  # lanes of a block, both"""
     kernels.add_linear(x, weights["dense.weight"], weights["dense.bias"], residual, heads)

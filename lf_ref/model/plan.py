@@ -83,9 +83,8 @@ def plan(inputs: Inputs, one_sided: list[int], wanted: Array | None, step: int) 
 
     def slots(level: int) -> tuple[Array, int]:
         """The place in the flat batch of each slot, and where those of no text begin."""
-        found = [
-            _padded(text.places.start + levels[level].positions, step) for text, levels in zip(texts, parts, strict=True)
-        ]
+        positions = [text.places.start + levels[level].positions for text, levels in zip(texts, parts, strict=True)]
+        found = [_padded(some, step) for some in positions]
         return np.concatenate([*found, _padded(kinds, step)]), sum(map(len, found))
 
     numbers = [0] * len(one_sided) if wanted is None else range(len(one_sided))
@@ -166,9 +165,7 @@ class _Text:
         local[:count] = visible[:count] & ~is_global
         asked = leaving.positions[self.is_global[leaving.positions]]
         queries = slice(max(0, leaving.start - entering.start), leaving.stop - entering.start)
-        return Row(
-            start, count, visible, local, queries, entering.find(positions[is_global]), entering.find(asked)
-        )
+        return Row(start, count, visible, local, queries, entering.find(positions[is_global]), entering.find(asked))
 
 
 def _texts(inputs: Inputs) -> list[_Text]:

@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
-from ..cpu.dispatch import microkernel
-from ..jit import kernel, once
+from ..jit import kernel, once, types
 from ..layout.vectors import LANES, between, exp2, larger, load, pair, spread, store
+from ..matmul.dispatch import microkernel
 from ..matmul.microkernel import values_per_word
 from ..matmul.operands import ELEMENTS
 

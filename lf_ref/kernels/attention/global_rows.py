@@ -16,9 +16,8 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import types
 
-from ..jit import kernel, once
+from ..jit import kernel, once, types
 from ..layout.vectors import LANES, exp2, larger, load, multiply_add, spread, store, sum_lanes, top_lane
 
 __all__ = ["CHUNK_PANELS", "chunk_kernel", "combined", "fold_kernel", "probabilities_kernel", "project_kernel", "worth"]
@@ -27,6 +26,7 @@ CHUNK_PANELS = 16
 ROWS = 4  # of folded queries done at a time: their number is a multiple of it
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+_UPPER = np.uint32(16)  # bits of a float32 above which its bfloat16 stands
 _LOWEST = -1e38  # below any score, and finite: a chunk without a visible token has sums of 0
 
 
@@ -39,40 +39,106 @@ def _real(dtype: Any) -> Any:
     return types.float64 if dtype == np.float64 else types.float32
 
 
-@once
-def fold_kernel(dtype: Any) -> Any:
-    """The kernel that folds a projection into the queries of one head."""
-    real = _real(dtype)
-    matrix, constant = types.Array(real, 2, "C"), types.Array(real, 2, "C", readonly=True)
+def _dot(kind: str) -> Any:
+    """The product of a row of a weight, as it is stored, and a vector."""
 
-    @kernel(types.void(constant, constant, real, matrix), fastmath={"contract"})
-    def fold(query: Any, weight: Any, scale: Any, out: Any) -> None:
-        """out = scale query W.  # [g, D], [D, hidden] -> [g, hidden]"""
+    @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+    def dot(row: Any, vector: Any) -> Any:
+        total = vector.dtype.type(0)
+        for index in range(vector.shape[0]):
+            total += row[index] * vector[index]
+        return total
+
+    @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+    def bfloat16_dot(row: Any, vector: Any) -> Any:
+        total = vector.dtype.type(0)
+        for index in range(vector.shape[0]):
+            total += np.uint32(np.uint32(row[index]) << _UPPER).view(np.float32) * vector[index]
+        return total
+
+    @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+    def int8_dot(row: Any, vector: Any) -> Any:
+        total = vector.dtype.type(0)
+        for index in range(vector.shape[0]):
+            total += np.float32(row[index]) * vector[index]
+        return total
+
+    return {"bfloat16": bfloat16_dot, "int8": int8_dot}.get(kind, dot)
+
+
+def _add_row(kind: str) -> Any:
+    """Add a row of a weight, as it is stored, times a factor to a vector."""
+
+    @numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})
+    def add_row(row: Any, factor: Any, out: Any) -> None:
+        for index in range(out.shape[0]):
+            out[index] += row[index] * factor
+
+    @numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})
+    def add_bfloat16_row(row: Any, factor: Any, out: Any) -> None:
+        for index in range(out.shape[0]):
+            out[index] += np.uint32(np.uint32(row[index]) << _UPPER).view(np.float32) * factor
+
+    @numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})
+    def add_int8_row(row: Any, factor: Any, out: Any) -> None:
+        for index in range(out.shape[0]):
+            out[index] += np.float32(row[index]) * factor
+
+    return {"bfloat16": add_bfloat16_row, "int8": add_int8_row}.get(kind, add_row)
+
+
+def _types(kind: str) -> tuple[Any, Any, Any]:
+    """Numba's types of a float, of a matrix of floats, and of a weight as it is stored."""
+    real = types.float64 if kind == "float64" else types.float32
+    stored = {"bfloat16": types.uint16, "int8": types.int8}.get(kind, real)
+    return real, types.Array(real, 2, "C"), types.Array(stored, 2, "C", readonly=True)
+
+
+@once
+def fold_kernel(kind: str) -> Any:
+    """The kernel that projects the global tokens for one head, and folds its key projection into these queries."""
+    real, matrix, weight = _types(kind)
+    tokens, vector = types.Array(real, 2, "C", readonly=True), types.Array(real, 1, "C", readonly=True)
+    scales = types.UniTuple(types.Array(types.float32, 1, "C", readonly=True), 2)
+    dot, add_row, scaled = _dot(kind), _add_row(kind), kind == "int8"
+
+    @kernel(types.void(tokens, weight, vector, weight, scales, real, matrix), error_model="numpy")
+    def fold(x: Any, query: Any, bias: Any, key: Any, scales: Any, factor: Any, out: Any) -> None:
+        """out = factor (x Q^T + bias) K.  # [g, hidden], Q and K [D, hidden], [D] -> [g, hidden]
+
+        query, key: the head's rows of the weights as they are stored; scales: of these rows, for int8.
+        """
         out[:] = 0
-        for row in range(query.shape[0]):
-            for channel in range(query.shape[1]):
-                factor = query[row, channel] * scale
-                for column in range(weight.shape[1]):
-                    out[row, column] += factor * weight[channel, column]
+        for row in range(x.shape[0]):
+            for channel in range(query.shape[0]):
+                value = dot(query[channel], x[row])
+                if scaled:
+                    value *= scales[0][channel]
+                value = (value + bias[channel]) * factor
+                if scaled:
+                    value *= scales[1][channel]
+                add_row(key[channel], value, out[row])
 
     return fold
 
 
 @once
-def project_kernel(dtype: Any) -> Any:
-    """The kernel that applies a projection to the averages of one head."""
-    real = _real(dtype)
-    matrix, constant = types.Array(real, 2, "C"), types.Array(real, 2, "C", readonly=True)
+def project_kernel(kind: str) -> Any:
+    """The kernel that applies the value projection of one head to averages."""
+    real, matrix, weight = _types(kind)
+    averages, vector = types.Array(real, 2, "C", readonly=True), types.Array(real, 1, "C", readonly=True)
+    scales = types.Array(types.float32, 1, "C", readonly=True)
+    dot, scaled = _dot(kind), kind == "int8"
 
-    @kernel(types.void(constant, constant, matrix), fastmath={"contract", "reassoc"})
-    def project(averages: Any, weight: Any, out: Any) -> None:
-        """out = averages W^T.  # [g, hidden], [D, hidden] -> [g, D]"""
-        for row in range(averages.shape[0]):
-            for channel in range(weight.shape[0]):
-                total = averages.dtype.type(0)
-                for column in range(weight.shape[1]):
-                    total += averages[row, column] * weight[channel, column]
-                out[row, channel] = total
+    @kernel(types.void(averages, weight, vector, scales, matrix), error_model="numpy")
+    def project(x: Any, value: Any, bias: Any, scales: Any, out: Any) -> None:
+        """out = x V^T + bias.  # [g, hidden], [D, hidden], [D] -> [g, D]; arguments as for `fold_kernel`."""
+        for row in range(x.shape[0]):
+            for channel in range(value.shape[0]):
+                total = dot(value[channel], x[row])
+                if scaled:
+                    total *= scales[channel]
+                out[row, channel] = total + bias[channel]
 
     return project
 

@@ -13,10 +13,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
-from ..jit import kernel, once
+from ..jit import kernel, once, types
 
 __all__ = ["band_probabilities_kernel"]
 

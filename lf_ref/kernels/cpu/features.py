@@ -9,7 +9,7 @@ import llvmlite.binding as llvm
 import numba
 from numba.core.registry import cpu_target as _cpu_target
 
-__all__ = ["Registers", "compiled_for", "dot_instruction", "has_bfloat16_conversion", "has_tiles", "registers"]
+__all__ = ["compiled_for", "dot_instruction", "has_bfloat16_conversion", "has_tiles", "registers"]
 
 # Numba's own annotations do not describe these to a type checker.
 cpu_target: Any = _cpu_target

@@ -1,0 +1,1 @@
+"""Tokens in lanes, and the vectors that hold one channel of them."""

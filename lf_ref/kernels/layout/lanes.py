@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
-from ..jit import kernel, once
+from ..jit import kernel, once, types
 from .vectors import LANES
 
 __all__ = ["enter_kernel", "gather_kernel", "leave_kernel"]

@@ -2,7 +2,7 @@
 
 Kernels are written with these functions. In plain Python a vector is a NumPy array of 16 values, and each function
 below says in NumPy what it does. In compiled code a vector is a value of LLVM's vector type, which takes one register
-or several, whatever the CPU has: loops over arrays of 16 would be compiled to slower code, and often to none on vectors.
+or several, whatever the CPU has: loops over arrays of 16 compile to slower code, and often to none on vectors.
 
 Arrays are flat and C-contiguous, and `at` is the index of the first of 16 elements. Nothing is checked.
 """
@@ -16,12 +16,12 @@ from typing import Any
 import numba.extending
 import numpy as np
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils as _cgutils
 from numba.core.datamodel.models import PrimitiveModel
 from numpy.typing import NDArray
 
 from ..cpu.features import has_bfloat16_conversion
+from ..jit import types
 
 __all__ = [
     "LANES",
@@ -75,9 +75,10 @@ class Vector(types.Type):  # type: ignore[misc]  # Numba has no types
 
 
 @numba.extending.register_model(Vector)
-class _VectorModel(PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
-        super().__init__(dmm, fe_type, ir.VectorType(dmm.lookup(fe_type.dtype).get_value_type(), LANES))
+        vector = ir.VectorType(dmm.lookup(fe_type.dtype).get_value_type(), LANES)
+        super().__init__(dmm, fe_type, vector)  # type: ignore[no-untyped-call]
 
 
 _FLOATS, _DOUBLES, _INTEGERS = Vector(types.float32), Vector(types.float64), Vector(types.int32)
@@ -181,7 +182,7 @@ def top_lane(vector: Array) -> Any:
     return np.fmax.reduce(vector)
 
 
-def each_lane(function: Callable[[Any], Any]) -> Callable[[Array], Array]:
+def each_lane(function: Any) -> Any:
     """A function of vectors that applies one of scalars, compiled or not, to each lane."""
     if config.DISABLE_JIT:
         return lambda x: np.array([function(value) for value in x], x.dtype)

@@ -19,7 +19,7 @@ import numpy as np
 from ..layout.vectors import LANES, load, pair, reals, spread, store, store_halves
 from ..rows.activations import activation
 
-__all__ = ["EPILOGUES", "OUT", "epilogue"]
+__all__ = ["epilogue"]
 
 Finish = Callable[..., None]
 

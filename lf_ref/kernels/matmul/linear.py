@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
-from ..cpu.dispatch import microkernel
-from ..jit import kernel, once
+from ..jit import kernel, once, types
 from ..layout.vectors import LANES
+from .dispatch import microkernel
 from .epilogues import epilogue
 from .operands import SUMS, operand_type, weight_type
 

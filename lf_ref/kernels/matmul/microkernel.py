@@ -20,9 +20,10 @@ __all__ = ["MicroKernel", "Tile", "plain_tile", "values_per_word"]
 
 Array = NDArray[Any]
 
-# tile(left, left_at, left_row, ahead, ahead_rows, right, right_at, right_panel, panels, depth, accumulate, out, out_at, out_panel):
-# `*_at` is where an operand begins, left_row the elements from one row to the next, *_panel from one panel to the next.
-# depth: elements along k. ahead, ahead_rows: where rows begin that are wanted next, and how many to fetch meanwhile. accumulate: add to what is in out, whose rows lie 16 elements apart.
+# tile(left, left_at, left_row, ahead, ahead_rows, right, right_at, right_panel, panels, depth, accumulate, out, out_at,
+# out_panel): `*_at` is where an operand begins, left_row the elements from one row to the next, *_panel from one panel
+# to the next. ahead, ahead_rows: where rows begin that are wanted next, and how many to fetch meanwhile. depth:
+# elements along k. accumulate: add to what is in out, whose rows lie 16 elements apart.
 Tile = Callable[..., None]
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numba
 from llvmlite import ir
-from numba import types
 
+from ..jit import types
 from ..layout.vectors import LANES, Value, cgutils, intrinsic
 from .microkernel import MicroKernel
 from .microkernel_vectors import prefetch

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
+from ..jit import types
 from .microkernel import values_per_word
 
 __all__ = ["ELEMENTS", "SUMS", "Operand", "Weight", "frozen", "operand_type", "weight_type", "words"]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cpu.dispatch import microkernel
+from .dispatch import microkernel
 from .microkernel import values_per_word
 from .operands import Weight, frozen
 
@@ -65,8 +65,8 @@ class Weights:
     def __call__(self, weight: Any, bias: Array, rows: int = 0, columns: int = 0) -> Weight:
         """A weight [m, n] and its bias [m], ready for a micro-kernel.
 
-        rows, columns: into so many equal groups the rows or columns are cut, each of which is filled up by itself: heads
-        to 32 channels. 0 for none, which are filled up as `filled` says.
+        rows, columns: the number of equal groups, each of which is filled up by itself: heads, to 32 channels. 0 for
+        none; then all together are filled up, as `filled` says.
         """
         key = (id(weight), id(bias), rows, columns)
         if key not in self._ready:  # what is kept with it keeps its id

@@ -1,0 +1,1 @@
+"""What is done to each token by itself: activations, norm, rounding."""

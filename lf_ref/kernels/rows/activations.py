@@ -11,10 +11,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
-from ..jit import kernel, once
+from ..jit import kernel, once, types
 from ..layout.vectors import LANES, each_lane, exp2, less, load, magnitude, multiply_add, spread, store
 
 __all__ = ["ACTIVATIONS", "activation", "activation_kernel", "negative_exp"]

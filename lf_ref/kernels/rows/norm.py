@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
-from ..jit import kernel, once
+from ..jit import kernel, once, types
 from ..layout.vectors import LANES, load, multiply_add, narrow, root, spread, store, widen
 
 __all__ = ["norm_kernel"]

@@ -7,15 +7,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
-from ..jit import kernel
+from ..cpu.features import has_tiles
+from ..cpu.permission import amx_permitted
+from ..jit import kernel, types
 from ..layout.vectors import LANES
-from ..matmul.microkernel import MicroKernel, values_per_word
-from ..matmul.microkernel_vectors import vector_microkernel
-from .features import has_tiles
-from .permission import amx_permitted
+from .microkernel import MicroKernel, values_per_word
+from .microkernel_vectors import vector_microkernel
 
 __all__ = ["microkernel"]
 
@@ -27,7 +26,7 @@ def microkernel(kind: str) -> MicroKernel:
     The first use of AMX in a process is a small case of whole numbers. If that is not exact it warns, and is not used.
     """
     if kind in ("bfloat16", "int8") and has_tiles(kind) and amx_permitted():
-        from ..matmul.microkernel_amx import amx_microkernel
+        from .microkernel_amx import amx_microkernel
 
         micro = amx_microkernel(kind)
         if _is_exact(micro):
