@@ -113,7 +113,7 @@ class Kernels(TokenKernels):
             ("value", "columns", room.values, (first, sizes.stride * (2 if reduced else 1), 0)),
         ):
             ready = self._ready(weights[f"{name}{suffix}.weight"], weights[f"{name}{suffix}.bias"], rows=room.heads)
-            operand = operand or self._operand(x, kind, ready.rows.shape[1])
+            operand = operand or self.operand(x, kind, ready.rows.shape[1])
             target = out.reshape(-1)
             if reduced and name != "query":
                 target = target.view(np.uint16)
@@ -267,7 +267,7 @@ class Kernels(TokenKernels):
         by_head[:, :, : room.head_dim] = values.reshape(len(values), room.heads, -1)
         lanes = self.enter(by_head.reshape(len(values), -1))
         if room.context.dtype == np.int32:
-            words = self._operand(lanes, "bfloat16", room.context.shape[1]).panels
+            words = self.operand(lanes, "bfloat16", room.context.shape[1]).panels
             lanes = words.reshape(len(lanes), -1, LANES)
         source, target = np.arange(len(values)), row.start + row.global_queries
         room.context[target // LANES, :, target % LANES] = lanes[source // LANES, :, source % LANES]

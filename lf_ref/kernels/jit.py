@@ -47,8 +47,19 @@ _making = threading.RLock()
 
 
 def once(factory: Function) -> Function:
-    """Keep what a factory of kernels makes; threads wait for the one that compiles."""
-    made: Any = cache(factory)
+    """Cache what a factory of kernels makes; threads wait for the one that compiles.
+
+    The kernels have the arguments of the factory, by name, as their attribute `variant`.
+    """
+
+    @cache
+    def made(*arguments: Any) -> Any:
+        known = len(KERNELS)
+        result = factory(*arguments)
+        variant = dict(inspect.signature(factory).bind(*arguments).arguments)
+        for new in KERNELS[known:]:
+            new.variant = new.variant or variant
+        return result
 
     @wraps(factory)
     def locked(*arguments: Any) -> Any:
@@ -73,6 +84,7 @@ def kernel(signature: Any, **options: Any) -> Callable[[Function], Function]:
 
     def compiled(function: Function) -> Function:
         dispatcher = _njit(nogil=True, **options)(function)
+        dispatcher.variant = {}
         if _config.DISABLE_JIT:
             return _silent(function)
         try:
