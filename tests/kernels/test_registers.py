@@ -1,7 +1,9 @@
-"""The loops of the register tiles in the code of processors that need not be here: compiled and read, not run."""
+"""The innermost loops in the code of CPUs that need not be here: compiled and read, not run."""
 
 from __future__ import annotations
 
+import inspect
+import operator
 import re
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -10,46 +12,51 @@ import llvmlite.binding as llvm
 import pytest
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 
-from lf_ref.kernels import tile, vectors
+from lf_ref.kernels.cpu.features import registers
+from lf_ref.kernels.layout.vectors import CODES, LANES, Vector, exp2, store
+from lf_ref.kernels.matmul import microkernel_vectors
 
 pytestmark = pytest.mark.jit
 
 ARRAY, INDEX = types.Array(types.float32, 1, "C"), types.int64
-TILES = {
-    "score_tiles": (ARRAY, INDEX, ARRAY, INDEX, INDEX, INDEX, ARRAY, INDEX, INDEX),
-    "value_tiles": (ARRAY, INDEX, INDEX, ARRAY, INDEX, ARRAY, INDEX),
-}
+FLOATS = Vector(types.float32)
+FLOAT, WORD = ir.FloatType(), ir.IntType(64)
 
 
 class Processor(NamedTuple):
-    """A processor in LLVM's terms, the shape its tiles should have, and patterns of its assembly.
+    """A CPU in LLVM's terms, its vector registers and their lanes, and patterns of its assembly.
 
-    multiply_add: one of whole vectors; memory: a vector that is stored, or that comes from the stack.
+    multiply_add: one of whole vectors; memory: a vector that is stored, or that comes from the stack; call: of a
+    function.
     """
 
     triple: str
     name: str
-    shape: tuple[int, int]
+    registers: tuple[int, int]
     multiply_add: str
     memory: str
+    call: str
 
 
-NEON, ARM_MEMORY = r"\tfmla(\.4s|\tv\d+\.4s)", r"\tst|\bsp\b"
-X86_MEMORY = r"mm\d+, .*\(|\(%rsp.*mm"
+NEON, ARM_MEMORY, ARM_CALL = r"\tfml[as](\.4s|\tv\d+\.4s)", r"\tst|\bsp\b", r"\tbl\b"
+X86_MEMORY, X86_CALL = r"mm\d+, .*\(|\(%rsp.*mm", r"\tcall"
+POWER_MEMORY, POWER_CALL = r"\tst|\(1\)", r"\tbl\b"
 PROCESSORS = [
-    Processor("aarch64-unknown-linux-gnu", "generic", (4, 4), NEON, ARM_MEMORY),
-    Processor("aarch64-unknown-linux-gnu", "cortex-a72", (4, 4), NEON, ARM_MEMORY),
-    Processor("aarch64-unknown-linux-gnu", "neoverse-v2", (4, 4), NEON, ARM_MEMORY),
-    Processor("arm64-apple-macosx", "apple-m1", (4, 4), NEON, ARM_MEMORY),
-    Processor("powerpc64le-unknown-linux-gnu", "pwr9", (4, 4), r"\txvmadd[am]sp", r"\tst|\(1\)"),
-    Processor("x86_64-unknown-linux-gnu", "haswell", (8, 2), r"\tvfmadd\d+ps.*%ymm", X86_MEMORY),
-    Processor("x86_64-unknown-linux-gnu", "znver4", (16, 4), r"\tvfmadd\d+ps.*%zmm", X86_MEMORY),
+    Processor("aarch64-unknown-linux-gnu", "generic", (32, 4), NEON, ARM_MEMORY, ARM_CALL),
+    Processor("aarch64-unknown-linux-gnu", "cortex-a72", (32, 4), NEON, ARM_MEMORY, ARM_CALL),
+    Processor("aarch64-unknown-linux-gnu", "neoverse-v2", (32, 4), NEON, ARM_MEMORY, ARM_CALL),
+    Processor("arm64-apple-macosx", "apple-m1", (32, 4), NEON, ARM_MEMORY, ARM_CALL),
+    Processor("powerpc64le-unknown-linux-gnu", "pwr9", (32, 4), r"\txvn?m(add|sub)[am]sp", POWER_MEMORY, POWER_CALL),
+    Processor("x86_64-unknown-linux-gnu", "haswell", (16, 8), r"\tvfn?madd\d+ps.*%ymm", X86_MEMORY, X86_CALL),
+    Processor("x86_64-unknown-linux-gnu", "znver4", (32, 16), r"\tvfn?madd\d+ps.*%zmm", X86_MEMORY, X86_CALL),
 ]
+every_processor = pytest.mark.parametrize("processor", PROCESSORS, ids=[processor.name for processor in PROCESSORS])
 
 
 class Elsewhere:
-    """What the emitters ask of Numba's target context, for another processor and for arrays that are mere pointers."""
+    """What the emitters ask of Numba's target context, for another CPU and for arrays that are mere pointers."""
 
     def __init__(self, processor: Processor) -> None:
         self._processor = processor
@@ -62,6 +69,9 @@ class Elsewhere:
 
     def make_array(self, array_type: Any) -> Any:
         return lambda context, builder, pointer: SimpleNamespace(data=pointer)
+
+    def get_value_type(self, kind: Any) -> Any:
+        return FLOAT
 
     def get_dummy_value(self) -> None:
         return None
@@ -77,21 +87,19 @@ def machine_for(processor: Processor) -> Any:
     return target.create_target_machine(cpu=processor.name, opt=3)
 
 
-def assembly_of(name: str, processor: Processor) -> str:
-    """The optimised code of one of TILES, alone in a function."""
+def assembly_of(processor: Processor, arguments: list[Any], emit: Any) -> str:
+    """The optimised code of what `emit` writes with a builder and arguments, alone in a function."""
     machine = machine_for(processor)
-    signature, codegen = getattr(tile, name)._defn(None, *TILES[name])
     module = ir.Module()
     module.triple = processor.triple
-    arguments = [ir.FloatType().as_pointer() if kind is ARRAY else ir.IntType(64) for kind in TILES[name]]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), "alone")
     builder = ir.IRBuilder(function.append_basic_block())
-    codegen(Elsewhere(processor), builder, signature, function.args)
+    emit(builder, function.args)
     builder.ret_void()
     code = llvm.parse_assembly(str(module))
     passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
     passes.getModulePassManager().run(code, passes)
-    return machine.emit_assembly(code)
+    return str(machine.emit_assembly(code))
 
 
 def loops_of(assembly: str) -> list[list[str]]:
@@ -106,13 +114,64 @@ def loops_of(assembly: str) -> list[list[str]]:
     return [lines[start:stop] for start, stop in inner]
 
 
-@pytest.mark.parametrize("name", TILES)
-@pytest.mark.parametrize("processor", PROCESSORS, ids=[processor.name for processor in PROCESSORS])
-def test_the_sums_stay_in_registers(name: str, processor: Processor) -> None:
-    """One multiply-add for each vector of a tile in each step, and none of them to or from memory."""
-    loops = loops_of(assembly_of(name, processor))
-    lines = {sum(bool(re.search(processor.multiply_add, line)) for line in loop): loop for loop in loops}
-    lines.pop(0, None)
-    assert vectors.tile_shape(Elsewhere(processor)) == processor.shape
-    assert tile.ROWS * processor.shape[1] in lines
-    assert not [line for loop in lines.values() for line in loop if re.search(processor.memory, line)]
+def multiply_adds(processor: Processor, loop: list[str]) -> int:
+    return sum(bool(re.search(processor.multiply_add, line)) for line in loop)
+
+
+@every_processor
+def test_the_sums_stay_in_registers(processor: Processor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One multiply-add for each vector of sums in each step, and none of them to or from memory."""
+    machine_for(processor)
+    elsewhere = Elsewhere(processor)
+    assert registers(elsewhere) == processor.registers
+    monkeypatch.setattr(microkernel_vectors, "registers", lambda context=None: processor.registers)
+    micro = microkernel_vectors.vector_microkernel("float32")
+    names = list(inspect.signature(micro.tile._defn).parameters)[1:]
+    kinds = {"left": ARRAY, "right": ARRAY, "out": ARRAY, "accumulate": types.boolean}
+    signature, codegen = micro.tile._defn(None, *(kinds.get(name, INDEX) for name in names))
+    types_of = {"accumulate": ir.IntType(1)} | dict.fromkeys(("left", "right", "out"), FLOAT.as_pointer())
+    assembly = assembly_of(
+        processor,
+        [types_of.get(name, WORD) for name in names],
+        lambda builder, arguments: codegen(elsewhere, builder, signature, arguments),
+    )
+    loops = [loop for loop in loops_of(assembly) if multiply_adds(processor, loop)]
+    # Tiles of 1, 2, ... panels, the largest of as many sums as there are registers but for a quarter.
+    most = processor.registers[0] * 3 // 4
+    parts = LANES // processor.registers[1]
+    assert micro.panels == {4: 1, 8: 1, 16: 4}[processor.registers[1]]
+    assert len(loops) >= micro.panels
+    for loop in loops:
+        used = multiply_adds(processor, loop)
+        assert used % parts == 0
+        assert most // 2 <= used <= most
+        assert not [line for line in loop if re.search(processor.memory, line)]
+    assert max(multiply_adds(processor, loop) for loop in loops) == most
+
+
+@every_processor
+def test_the_exponential_of_attention_is_a_few_instructions(processor: Processor) -> None:
+    """Five multiply-adds for each register of 16 lanes, no call, and nothing that waits on the stack."""
+    elsewhere = Elsewhere(processor)
+
+    def code(builder: Any, function: Any, kinds: Any, values: Any) -> Any:
+        signature, codegen = CODES[function]._defn(None, *kinds)
+        return codegen(elsewhere, builder, signature, values)
+
+    def emit(builder: Any, arguments: Any) -> None:
+        source, target, top, count = arguments
+        vector = ir.VectorType(FLOAT, LANES)
+        tops = builder.load(builder.bitcast(top, vector.as_pointer()), align=4)
+        with cgutils.for_range_slice(builder, ir.Constant(WORD, 0), count, ir.Constant(WORD, LANES)) as (at, _):
+            score = builder.load(builder.bitcast(builder.gep(source, [at]), vector.as_pointer()), align=4)
+            score = code(builder, operator.sub, (FLOATS, FLOATS), (score, tops))
+            power = code(builder, exp2, (FLOATS,), (score,))
+            code(builder, store, (FLOATS, ARRAY, INDEX), (power, target, at))
+
+    pointer = FLOAT.as_pointer()
+    (loop,) = loops_of(assembly_of(processor, [pointer, pointer, pointer, WORD], emit))
+    assert multiply_adds(processor, loop) == 5 * LANES // processor.registers[1]
+    kept = {"x86_64": r", -?\d*\(%rsp", "powerpc64le": r"\tst.*\(1\)"}.get(
+        processor.triple.split("-")[0], r"\tst.*\bsp\b"
+    )
+    assert not [line for line in loop if re.search(f"{processor.call}|{kept}", line)]
