@@ -136,17 +136,11 @@ def test_the_sums_stay_in_registers(processor: Processor, monkeypatch: pytest.Mo
         lambda builder, arguments: codegen(elsewhere, builder, signature, arguments),
     )
     loops = [loop for loop in loops_of(assembly) if multiply_adds(processor, loop)]
-    # Tiles of 1, 2, ... panels, the largest of as many sums as there are registers but for a quarter.
-    most = processor.registers[0] * 3 // 4
-    parts = LANES // processor.registers[1]
     assert micro.panels == {4: 1, 8: 1, 16: 4}[processor.registers[1]]
-    assert len(loops) >= micro.panels
-    for loop in loops:
-        used = multiply_adds(processor, loop)
-        assert used % parts == 0
-        assert most // 2 <= used <= most
-        assert not [line for line in loop if re.search(processor.memory, line)]
-    assert max(multiply_adds(processor, loop) for loop in loops) == most
+    assert len(loops) >= micro.panels  # LLVM may write several, or do several steps in one
+    # The sums fill the registers but for a quarter.
+    assert processor.registers[0] * 3 // 4 in [multiply_adds(processor, loop) for loop in loops]
+    assert not [line for loop in loops for line in loop if re.search(processor.memory, line)]
 
 
 @every_processor
