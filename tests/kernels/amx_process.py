@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,15 +12,14 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from lf_ref.kernels.cpu import dispatch
 from lf_ref.kernels.cpu.features import has_tiles, registers
 from lf_ref.kernels.cpu.permission import amx_permitted
 from lf_ref.kernels.layout.vectors import cgutils
+from lf_ref.kernels.matmul import dispatch
 from lf_ref.kernels.matmul.microkernel_amx import AmxCode
 from lf_ref.kernels.rows.norm import norm_kernel
 from oracles.matrix_unit import MatrixUnit
 
-TESTS = Path(__file__).parents[1]
 _KEPT = []  # what machine code calls
 
 # What LLVM is told of a processor with AMX.
@@ -56,18 +52,6 @@ def _call_twin(self: AmxCode, name: str, *operands: Any) -> None:
     kind = ir.FunctionType(ir.VoidType(), [operand.type for operand in operands])
     function = cgutils.get_or_insert_function(self.builder.module, kind, "twin_" + name)
     self.builder.call(function, operands)
-
-
-def run(code: str, cache: Path | None, *arguments: str, **variables: str) -> str:
-    """Standard output of a process of its own; `cache` is where it keeps machine code, None for where all others do."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
-    place = os.environ.get("NUMBA_CACHE_DIR") if cache is None else str(cache)
-    paths = [str(TESTS), *filter(None, [environment.get("PYTHONPATH")])]
-    environment |= {"PYTHONPATH": os.pathsep.join(paths)} | ({"NUMBA_CACHE_DIR": place} if place else {}) | variables
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    return done.stdout
 
 
 def on_unit() -> bool:

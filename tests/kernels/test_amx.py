@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernels.amx_process import SAPPHIRE_RAPIDS, cache_of, on_unit, run, skip_without
-from kernels.test_linear import SUMS, arrays_of, exact
+from kernels.amx_process import SAPPHIRE_RAPIDS, cache_of, on_unit, skip_without
+from kernels.processes import run
+from kernels.test_tokens import SUMS, arrays_of, exact
 
-from lf_ref.kernels.cpu import dispatch, permission
+from lf_ref.kernels.cpu import permission
 from lf_ref.kernels.layout.vectors import LANES
-from lf_ref.kernels.matmul import microkernel_amx
+from lf_ref.kernels.matmul import dispatch, microkernel_amx
 from lf_ref.kernels.matmul.microkernel import plain_tile
 from oracles.compare import assert_close, assert_identical
 
@@ -55,11 +56,11 @@ import numpy as np
 from kernels.amx_process import unit_or_twin
 from lf_ref.checkpoint.reduced import reduce
 from lf_ref.checkpoint.stored import StoredTensor
-from lf_ref.kernels.cpu.dispatch import microkernel
-from lf_ref.kernels.engine import Kernels
+from lf_ref.kernels.matmul.dispatch import microkernel
 from lf_ref.kernels.matmul.linear import linear_kernel
 from lf_ref.kernels.matmul.operands import Operand, Weight, frozen
 from lf_ref.kernels.threads import Threads
+from lf_ref.kernels.tokens import TokenKernels
 
 faults, loads = unit_or_twin(sys.argv[1])
 arrays, answers = np.load(sys.argv[2]), {}
@@ -71,7 +72,7 @@ for kind in ("bfloat16", "int8"):
         x, weight, bias = (arrays[f"{name} {side}"] for side in ("x", "weight", "bias"))
         held = reduce(StoredTensor.of(weight), kind)
         for threads in (2, 1, 3, 7) if name == "many" else (2,):
-            answers[f"{name} {kind} {threads}"] = Kernels(Threads(threads), kind).linear(x, held, bias)
+            answers[f"{name} {kind} {threads}"] = TokenKernels(Threads(threads), kind).linear(x, held, bias)
 
     # Five panels and the rows of two tiles and six more, whose right side is surrounded by other numbers.
     rows, depth, size = 70, 3 * micro.step, 5 * 3 * micro.step * 16
@@ -97,7 +98,7 @@ print(json.dumps(faults))
 
 COMPILE = """
 import json
-from lf_ref.kernels.cpu import dispatch
+from lf_ref.kernels.matmul import dispatch
 from lf_ref.kernels.cpu.features import dot_instruction, has_tiles
 from lf_ref.kernels.matmul.linear import linear_kernel
 
@@ -269,7 +270,7 @@ def test_permission_is_asked_of_linux_only(monkeypatch):
 def test_a_fork_may_use_it_too():
     code = """
 import os
-from lf_ref.kernels.cpu.dispatch import _is_exact, microkernel
+from lf_ref.kernels.matmul.dispatch import _is_exact, microkernel
 
 micro = microkernel("bfloat16")
 child = os.fork()

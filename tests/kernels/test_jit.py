@@ -12,8 +12,8 @@ from lf_ref.cli.warmup import warm
 from lf_ref.compilation import cached_kernels
 
 warm("gelu", ["float32", "float64", "bfloat16", "int8"])
-kernels = list(cached_kernels())
-assert {"attend", "linear", "layer_norm", "enter"} <= {kernel.__name__ for kernel in kernels}
+kernels = cached_kernels()
+assert {"attend", "linear", "layer_norm", "enter", "leave"} <= {kernel.__name__ for kernel in kernels}
 print([kernel.__name__ for kernel in kernels if not kernel.targetoptions.get("nogil")])
 """
 

@@ -10,9 +10,9 @@ import pytest
 from kernels.amx_process import on_unit
 from kernels.lanes_cases import LANES, bits_of, words_of
 
-from lf_ref.kernels.cpu.dispatch import microkernel
 from lf_ref.kernels.cpu.features import dot_instruction
 from lf_ref.kernels.matmul import microkernel_vectors
+from lf_ref.kernels.matmul.dispatch import microkernel
 from lf_ref.kernels.matmul.microkernel import plain_tile, values_per_word
 from lf_ref.kernels.matmul.microkernel_vectors import vector_microkernel
 from oracles.compare import assert_close, assert_identical
@@ -197,4 +197,4 @@ def test_sizes_that_the_matrix_kernel_relies_on():
             assert micro.kind == kind
             assert micro.rows % 2 == 0  # two rows become one word
             assert micro.rows <= 32  # as many as every weight has
-            assert 1 <= micro.panels
+            assert micro.panels >= 1

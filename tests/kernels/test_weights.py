@@ -9,7 +9,7 @@ import pytest
 from kernels.lanes_cases import words_of
 
 from lf_ref.checkpoint.reduced import Bfloat16Weight, Int8Weight
-from lf_ref.kernels.cpu.dispatch import microkernel
+from lf_ref.kernels.matmul.dispatch import microkernel
 from lf_ref.kernels.matmul.microkernel import values_per_word
 from lf_ref.kernels.matmul.weights import Weights, filled, kind_of
 from oracles.compare import assert_identical
