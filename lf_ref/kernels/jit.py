@@ -86,7 +86,7 @@ def kernel(signature: Any, **options: Any) -> Callable[[Function], Function]:
         dispatcher = _njit(nogil=True, **options)(function)
         dispatcher.variant = {}
         if _config.DISABLE_JIT:
-            return function
+            return _silent(function)
         try:
             dispatcher._cache = _SharedCache(dispatcher)
         except RuntimeError as error:
@@ -100,6 +100,17 @@ def kernel(signature: Any, **options: Any) -> Callable[[Function], Function]:
         return dispatcher
 
     return compiled
+
+
+def _silent(function: Function) -> Function:
+    """As compiled code, which does not warn of divisions by zero and the like."""
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return cast(Function, call)
 
 
 def _compile(dispatcher: Any, signature: Any) -> Any:

@@ -220,7 +220,7 @@ def unit(monkeypatch):
 
 def _in_python(micro):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dispatch, "kernel", lambda signature: lambda function: function)
+        patch.setattr(dispatch, "kernel", lambda *signature, **options: lambda function: function)
         return _ONE_TILE(micro)
 
 

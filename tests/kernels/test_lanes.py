@@ -13,7 +13,17 @@ from oracles.compare import assert_identical
 
 every_real = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 # Tokens and channels: primes, whole panels and more, and channels beyond those that are moved at a time.
-SIZES = [(1, 1, 1), (1, 3, 8), (15, 7, 32), (16, 32, 32), (17, 63, 64), (37, 64, 66), (33, 131, 133), (0, 5, 6)]
+SIZES = [
+    (1, 1, 1),
+    (1, 3, 8),
+    (15, 7, 32),
+    (16, 32, 32),
+    (17, 63, 64),
+    (37, 64, 66),
+    (33, 131, 133),
+    (5, 7, 150),
+    (0, 5, 6),
+]
 
 
 @every_real

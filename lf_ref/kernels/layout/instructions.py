@@ -12,7 +12,7 @@ from numba.core.datamodel.models import PrimitiveModel
 
 from ..jit import types
 
-__all__ = ["LANES", "Bfloat", "Emitter", "Value", "Vector", "cgutils", "instruction", "intrinsic"]
+__all__ = ["CODES", "LANES", "Bfloat", "Emitter", "Value", "Vector", "cgutils", "instruction", "intrinsic"]
 
 LANES = 16
 
@@ -78,6 +78,9 @@ class Emitter:
         return self.builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
 
 
+CODES: dict[Callable[..., Any], Any] = {}  # the intrinsic that each function is in compiled code
+
+
 def instruction(function: Callable[..., Any], result: Callable[..., Any], parameters: str) -> Callable[..., Any]:
     """Make the decorated emitter the compiled form of a function.
 
@@ -99,6 +102,7 @@ def instruction(function: Callable[..., Any], result: Callable[..., Any], parame
         )
         exec(source, namespace)  # Numba reads the names of the parameters, which must be those of the function
         _overload(function)(namespace["chosen"])
+        CODES[function] = namespace["code"]
         return emit
 
     return decorate
