@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..kernels import rowwise
 from ..kernels.engine import Kernels
-from ..kernels.products import linear_product
-from ..kernels.threads import Threads, limit_blas
-from ..model.plan import Row
+from ..kernels.rows.activations import activation_kernel
+from ..kernels.threads import Threads
 from ..reference.ops import Array
+from .lanes import band_attention, matmul
 from .size import Size
 from .timing import Matmul, in_turns
 
 _BYTES = 4  # of a float32
-# Operations on each number: additions, multiplications and divisions as the kernels write them, one for each.
+# Operations on each value: additions, multiplications and divisions as the kernels write them, one for each.
 _NORM_OPERATIONS, _GELU_OPERATIONS = 10, 40
 # Rows of 1024 values of the arrays that measure the memory bandwidth: larger than any cache.
 _STREAM = 1 << 16
@@ -57,7 +56,7 @@ def measure_parts(size: Size, num_threads: int, repeats: int) -> dict[str, Any]:
     The bytes of a part are the least that it moves: each input and each output once.
     """
     hidden, inner = size.config.hidden_size, size.config.intermediate_size
-    matmul = Matmul(size.tokens, hidden, inner, num_threads)
+    sgemm = Matmul(size.tokens, hidden, inner, num_threads)
     source, target = np.ones((_STREAM, 1024), np.float32), np.zeros((_STREAM, 1024), np.float32)
     threads = Threads(num_threads)
 
@@ -65,9 +64,9 @@ def measure_parts(size: Size, num_threads: int, repeats: int) -> dict[str, Any]:
         target[start:stop] = source[start:stop]
 
     parts = _parts(size, num_threads)
-    runs = in_turns([matmul, lambda: threads.rows(copy, target, source), *(part for _, _, _, part in parts)], repeats)
+    runs = in_turns([sgemm, lambda: threads.rows(copy, target, source), *(part for _, _, _, part in parts)], repeats)
     return {
-        "sgemm_gflops": matmul.flop / runs[0].median / 1e9,
+        "sgemm_gflops": sgemm.flop / runs[0].median / 1e9,
         "bandwidth_gbytes": 2 * source.nbytes / runs[1].median / 1e9,
         "parts": [
             {
@@ -83,27 +82,20 @@ def measure_parts(size: Size, num_threads: int, repeats: int) -> dict[str, Any]:
 
 def _parts(size: Size, num_threads: int) -> list[tuple[str, int, int, Callable[[], Any]]]:
     """For each part: name, floating-point operations, least number of values to move, and a function that runs it."""
-    threads, rng = Threads(num_threads), np.random.default_rng(0)
-    kernels = Kernels(threads)
+    kernels, rng = Kernels(Threads(num_threads), "float32"), np.random.default_rng(0)
     tokens, hidden, inner = size.tokens, size.config.hidden_size, size.config.intermediate_size
-    x, residual, query, key = rng.standard_normal((4, tokens, hidden), np.float32)
+    x, query, key = rng.standard_normal((3, tokens, hidden), np.float32)
     wide = rng.standard_normal((tokens, inner), np.float32)
-    weight = rng.standard_normal((inner, hidden), np.float32)
-    bias = np.zeros(hidden, np.float32)
-    wide_bias = np.full(inner, 0.5, np.float32)  # it works in place: without a bias the values would vanish
-    everything, nothing = np.ones(tokens, bool), np.empty(0, np.int64)
-    row = Row(slice(0, tokens), everything, everything, slice(0, tokens), nothing, nothing)
+    lanes = kernels.enter(x)
+    intermediate = kernels.enter(wide + np.float32(100.0))  # large values stay themselves: it works in place
+    one, zero = np.ones(hidden, np.float32), np.zeros(hidden, np.float32)
+    blocks, gelu = kernels.blocks(len(lanes), inner), activation_kernel("gelu", kernels.dtype)
     reach = min(size.window // 2, tokens - 1)
     pairs = tokens * (2 * reach + 1) - reach * (reach + 1)
 
     def linear(outputs: int, inputs: int) -> tuple[str, int, int, Callable[[], Any]]:
-        given, matrix = (x, weight[:outputs]) if inputs == hidden else (wide, weight.T[:outputs])
-        chosen = np.ascontiguousarray(matrix)
-
-        def multiply() -> Any:
-            with limit_blas(1):
-                return linear_product(given, chosen, threads)
-
+        weight = rng.standard_normal((outputs, inputs), np.float32)
+        multiply = matmul(x if inputs == hidden else wide, weight, "float32", num_threads)
         flop = 2 * tokens * inputs * outputs
         return f"linear {inputs} to {outputs}", flop, tokens * (inputs + outputs) + inputs * outputs, multiply
 
@@ -115,19 +107,19 @@ def _parts(size: Size, num_threads: int) -> list[tuple[str, int, int, Callable[[
             f"band attention, window {size.window}",
             4 * hidden * pairs,
             4 * tokens * hidden,
-            lambda: kernels.band_attention(query, key, x, [row], size.heads, size.window // 2, np.empty_like(query)),
+            band_attention(query, key, x, size.heads, size.window, num_threads),
         ),
         (
             "norm",
             _NORM_OPERATIONS * tokens * hidden,
             2 * tokens * hidden,
-            lambda: kernels.layer_norm(residual, bias, bias, 1e-5),
+            lambda: kernels.run(lambda first, last: kernels.normalise(lanes[first:last], one, zero, 1e-5), blocks),
         ),
         (
-            "bias and gelu",
+            "gelu",
             _GELU_OPERATIONS * tokens * inner,
             2 * tokens * inner,
-            lambda: threads.rows(rowwise.bias_gelu, wide, wide_bias),
+            lambda: kernels.run(lambda first, last: gelu(intermediate[first:last].reshape(-1)), blocks),
         ),
     ]
 

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-
-from ..checkpoint import StoredTensor
-from ..checkpoint.reduced import ReducedWeight, reduce
-from ..kernels.engine import Kernels
-from ..kernels.products import linear_product
-from ..kernels.reduced import reduced_product
-from ..kernels.threads import Threads, limit_blas
+from ..checkpoint.reduced import ReducedWeight
 from ..model.base import LongformerPreTrainedModel
 from ..model.heads import LongformerForMaskedLM, LongformerForSequenceClassification, LongformerModel
-from ..model.plan import Row
 from ..reference.ops import Array
+from .lanes import InLanes, band_attention, matmul
 
 Folder = str | os.PathLike[str]
 Model = TypeVar("Model", bound=LongformerPreTrainedModel)
@@ -39,7 +32,7 @@ class Side(Protocol):
     def masked_lm(self, ids: Array, is_global: Array, position: int) -> Array:
         """Scores of the words for one token of the only row.  # -> [vocabulary]"""
 
-    def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], Array]:
+    def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], Any]:
         """The banded attention of one layer without its projections, ready to run.  # [seq, hidden] -> same"""
 
     def linear(self, x: Array, weight: Array) -> Callable[[], Any]:
@@ -70,16 +63,13 @@ class Ours:
         output: Any = self._masked_lm(ids, global_attention_mask=is_global, logits_at=[[0, position]])
         return output.logits[0]
 
-    def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], Array]:
+    def attention(self, query: Array, key: Array, value: Array, heads: int, window: int) -> Callable[[], InLanes]:
         """As in `Side`, with the kernel of float32, whatever the dtype."""
-        kernels, length = Kernels(Threads(self._threads)), len(query)
-        everything, nothing = np.ones(length, bool), np.empty(0, np.int64)
-        row = Row(slice(0, length), everything, everything, slice(0, length), nothing, nothing)
-        return lambda: kernels.band_attention(query, key, value, [row], heads, window // 2, np.empty_like(query))
+        return band_attention(query, key, value, heads, window, self._threads)
 
-    def linear(self, x: Array, weight: Array) -> Callable[[], Array]:
+    def linear(self, x: Array, weight: Array) -> Callable[[], InLanes]:
         """As in `Side`."""
-        return one_thread_matmul(x, weight, self._dtype)
+        return matmul(x, weight, self._dtype, num_threads=1)
 
     def load(self, ids: Array, is_global: Array) -> None:
         """As in `Side`: a read of each weight loads it from the mapped file."""
@@ -100,16 +90,3 @@ class Ours:
 
     def _load(self, kind: type[Model]) -> Model:
         return kind.from_pretrained(self._folder, dtype=self._dtype, num_threads=self._threads)
-
-
-def one_thread_matmul(x: Array, weight: Array, dtype: str) -> Callable[[], Array]:
-    """x W^T as the kernels compute it in a dtype, ready to run.  # float32 [n, a], [m, a] -> [n, m]"""
-    threads = Threads(1)
-    if dtype != "float32":
-        return partial(reduced_product, x, reduce(StoredTensor("float32", weight), dtype), threads)
-
-    def run() -> Array:
-        with limit_blas(1):
-            return linear_product(x, weight, threads)
-
-    return run

@@ -139,5 +139,5 @@ def _matmul(size: Size) -> Work:
 
 
 def _as_array(result: Any) -> Array:
-    """A result of torch in any dtype as well, which is not converted within the time."""
-    return np.asarray(result if isinstance(result, np.ndarray) else result.float())
+    """A result in lanes, or of torch in any dtype; it is not converted within the time."""
+    return np.asarray(result.float() if hasattr(result, "float") else result)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..checkpoint import HEADS, REDUCED, StoredTensor, StoredTensors, expected_shapes, reduce
+from ..checkpoint import HEADS, REDUCED, StoredTensors, expected_shapes
 from ..checkpoint.names import DECODER, WORDS, Shapes, is_reducible, parameters_of
 from ..config import LongformerConfig
 from ..pipelines import TASKS
 
-if TYPE_CHECKING:
-    from ..kernels.threads import Threads
-
 # Arrays of the size of the hidden states that are in memory at a time: two of them; query, key and value.
 _ARRAYS = 5
+# Tokens of the matmul that is measured: enough for blocks of all threads, and half a second at most.
+_TOKENS = 2048
 # Seconds for each measurement of the matmul; the best of several counts.
 _MEASURE, _TRIALS = 0.05, 5
 
@@ -93,11 +91,16 @@ def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_t
 
     announce_compilation()
     from ..kernels.engine import Kernels
-    from ..kernels.threads import Threads, limit_blas
+    from ..kernels.threads import Threads
 
     threads = Threads(num_threads)
-    with limit_blas(1):  # as in a forward
-        rate = measured_rate(config, dtype, threads, Kernels.CHUNK)
+    kernels, rate = Kernels(threads, dtype), measured_rate(config, dtype, threads.count)
+
+    def block(length: int) -> int:
+        """Tokens of the blocks that all threads compute at a time, whose intermediate activations are in memory."""
+        first, last = kernels.blocks(-(-length // kernels.LANES), config.intermediate_size)[0]
+        return min(length, threads.count * (last - first) * kernels.LANES)
+
     itemsize = np.dtype(np.float32 if dtype in REDUCED else dtype).itemsize
     return {
         "dtype": dtype,
@@ -109,36 +112,28 @@ def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_t
                 "gflop": flop(config, length) / 1e9,
                 "seconds": flop(config, length) / rate,
                 "working_bytes": itemsize
-                * (_ARRAYS * length * config.hidden_size + min(length, Kernels.CHUNK) * config.intermediate_size),
+                * (_ARRAYS * length * config.hidden_size + block(length) * config.intermediate_size),
             }
             for length in lengths
         ],
     }
 
 
-def measured_rate(config: LongformerConfig, dtype: str, threads: Threads, rows: int) -> float:
-    """Operations in a second of a matmul like those of the feed-forward network, with so many rows."""
-    matmul = _matmul(config, dtype, threads, rows)
-    operations = 2 * rows * config.hidden_size * config.intermediate_size
-    matmul()  # may compile
-    repeats = 1
-    best = _timed(matmul, repeats)
-    while best * repeats < _MEASURE:
-        repeats *= 2
-        best = _timed(matmul, repeats)
-    return operations / min(best, *(_timed(matmul, repeats) for _ in range(_TRIALS - 1)))
-
-
-def _matmul(config: LongformerConfig, dtype: str, threads: Threads, rows: int) -> Callable[[], Any]:
-    from ..kernels.products import linear_product
-    from ..kernels.reduced import reduced_product
+def measured_rate(config: LongformerConfig, dtype: str, num_threads: int) -> float:
+    """Operations in a second of a matmul like those of the feed-forward network."""
+    from ..bench.lanes import matmul
 
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((rows, config.hidden_size), np.float32)
+    x = rng.standard_normal((_TOKENS, config.hidden_size), np.float32)
     weight = rng.standard_normal((config.intermediate_size, config.hidden_size), np.float32)
-    if dtype in REDUCED:
-        return partial(reduced_product, x, reduce(StoredTensor.of(weight), dtype), threads)
-    return partial(linear_product, x.astype(dtype), weight.astype(dtype), threads)
+    multiply, operations = matmul(x, weight, dtype, num_threads), 2 * x.size * config.intermediate_size
+    multiply()
+    repeats = 1
+    best = _timed(multiply, repeats)
+    while best * repeats < _MEASURE:
+        repeats *= 2
+        best = _timed(multiply, repeats)
+    return operations / min(best, *(_timed(multiply, repeats) for _ in range(_TRIALS - 1)))
 
 
 def _timed(matmul: Callable[[], Any], repeats: int) -> float:

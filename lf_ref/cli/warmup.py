@@ -15,6 +15,8 @@ from .output import echo, print_json, table
 if TYPE_CHECKING:
     from ..config import LongformerConfig
 
+_DTYPES = ("dtype", "kind")  # what factories of kernels call it
+
 
 @command("warmup", short_help="Compile the kernels ahead of the first use.")
 @click.option("--float64", is_flag=True, help="Compile the float64 kernels too.")
@@ -48,7 +50,7 @@ def warmup(
 
 
 def warm(activation: str, dtypes: list[str]) -> dict[str, Any]:
-    """Run tiny models with every kind of token; return which kernels were compiled and which were loaded.
+    """Run tiny models of every head with every kind of token; return which kernels were compiled, and which loaded.
 
     activation: HF's name of it. Kernels are compiled for dtypes, not for sizes, so a tiny model needs the same ones.
 
@@ -79,7 +81,7 @@ def _tiny_config(activation: str) -> LongformerConfig:
 
 
 def _run_tiny_model(config: LongformerConfig, dtype: str) -> None:
-    """Run a tiny model with local, global and masked tokens, all outputs, and the head that uses most kernels."""
+    """Run a tiny model with local, global and masked tokens, all outputs, and then for chosen tokens alone."""
     import numpy as np
 
     from ..checkpoint import expected_shapes
@@ -92,28 +94,49 @@ def _run_tiny_model(config: LongformerConfig, dtype: str) -> None:
     model = LongformerForMaskedLM(config, weights, dtype=dtype)
     ids = [[0, 4, 5, 6, 5, 4, 6, 2]]
     model(ids, [[1, 1, 1, 1, 0, 1, 1, 1]], [[1, 0, 0, 0, 0, 0, 0, 0]], output_attentions=True)
+    model(ids, logits_at=[[0, 3]])
 
 
 def compiled_kernels() -> tuple[list[dict[str, Any]], set[str]]:
     """The kernels that this process has compiled or loaded, and the folders of their cache."""
-    kernels, folders = {}, set()
-    for kernel in cached_kernels():
-        new = [getattr(key, "args", key) for key in kernel.stats.cache_misses]
-        for signature in kernel.signatures:
-            dtype = next(str(part.dtype) for part in signature if hasattr(part, "dtype"))
-            facts = {"name": kernel.__name__, "dtype": dtype, "state": "compiled" if signature in new else "loaded"}
-            kernels[kernel.__module__, kernel.__name__, dtype] = facts
-            folders.add(kernel.stats.cache_path)
-    return [kernels[key] for key in sorted(kernels)], folders
+    kernels = [
+        {
+            "name": " ".join([kernel.__name__, *_labels(kernel.variant)]),
+            "dtype": _dtype(kernel),
+            "state": "compiled" if kernel.stats.cache_misses else "loaded",
+        }
+        for kernel in cached_kernels()
+        if kernel.signatures
+    ]
+    folders = {kernel.stats.cache_path for kernel in cached_kernels() if kernel.signatures}
+    return sorted(kernels, key=lambda kernel: (kernel["name"], kernel["dtype"])), folders
+
+
+def _labels(variant: dict[str, Any]) -> list[str]:
+    """What distinguishes the kernels of one factory, but for the dtype: names of operations, and flags that are set."""
+    values = {name: value for name, value in variant.items() if name not in _DTYPES}
+    return [name if value is True else value for name, value in values.items() if value]
+
+
+def _dtype(kernel: Any) -> str:
+    """The dtype that a kernel is made for, or else that of its first array."""
+    import numpy as np
+
+    for name in _DTYPES:
+        if name in kernel.variant:
+            return str(np.dtype(kernel.variant[name])) if name == "dtype" else kernel.variant[name]
+    return next(str(part.dtype) for part in kernel.signatures[0] if hasattr(part, "dtype"))
 
 
 def _check_cache() -> None:
     """Check before the compilation that the cache can be written, so that other processes find the kernels."""
+    import numpy as np
     from numba.core import config
 
     from ..errors import InputError
-    from ..kernels import rowwise  # noqa: F401 - for the kernels in it
+    from ..kernels.layout.lanes import leave_kernel
 
+    leave_kernel(np.dtype(np.float32))
     if not getattr(config, "DISABLE_JIT", 0) and not any(cached_kernels()):
         raise InputError(
             "the compiled kernels cannot be cached: neither the folder of the package nor the user's cache folder is "

@@ -113,7 +113,7 @@ class Kernels(TokenKernels):
             ("value", "columns", room.values, (first, sizes.stride * (2 if reduced else 1), 0)),
         ):
             ready = self._ready(weights[f"{name}{suffix}.weight"], weights[f"{name}{suffix}.bias"], rows=room.heads)
-            operand = operand or self._operand(x, kind, ready.rows.shape[1])
+            operand = operand or self.operand(x, kind, ready.rows.shape[1])
             target = out.reshape(-1)
             if reduced and name != "query":
                 target = target.view(np.uint16)
@@ -133,6 +133,7 @@ class Kernels(TokenKernels):
                 masks, first = (frozen(row.local), frozen(row.local)), row.start // LANES
                 panels = range(row.queries.start // LANES, -(-row.queries.stop // LANES))
                 unwritten[first + panels.start : first + panels.stop] = False
+                self._hide_masked(room, row)
                 tasks += self._band_tasks(room, masks, row.globals, (row.start, first, one_sided), panels)
         asking = [row for row in rows if len(row.global_queries)]
         few = [row for row in asking if global_rows.worth(width, len(row.global_queries), heads)]
@@ -148,6 +149,12 @@ class Kernels(TokenKernels):
         for row in many:
             self._put(room, row, self._attend_globally(hidden, row, weights, heads))
         return room.context
+
+    def _hide_masked(self, room: Attention, row: Row) -> None:
+        """Let the values of masked tokens be 0: they are multiplied by 0, and 0 times NaN or infinity is NaN."""
+        places = row.start + np.flatnonzero(~row.visible[: row.count])
+        elements = room.values.view(np.uint16) if self._attention_kind == "bfloat16" else room.values
+        elements.reshape(room.heads * room.sizes.head, -1)[:, places] = 0
 
     def _band_tasks(
         self, room: Attention, masks: tuple[Array, Array], positions: Array, place: tuple[int, int, int], panels: range
@@ -248,7 +255,7 @@ class Kernels(TokenKernels):
 
     def context_rows(self, context: Array, room: Attention) -> Array:
         """The context of all tokens.  # lanes -> [16 panels, heads * D]"""
-        by_token = context.swapaxes(1, 2).reshape(len(context) * LANES, -1)
+        by_token = np.ascontiguousarray(context.swapaxes(1, 2)).reshape(len(context) * LANES, -1)
         if context.dtype == np.int32:  # words
             by_token = (by_token.view(np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)
         by_head = by_token.reshape(len(by_token), room.heads, -1)[:, :, : room.head_dim]
@@ -260,7 +267,7 @@ class Kernels(TokenKernels):
         by_head[:, :, : room.head_dim] = values.reshape(len(values), room.heads, -1)
         lanes = self.enter(by_head.reshape(len(values), -1))
         if room.context.dtype == np.int32:
-            words = self._operand(lanes, "bfloat16", room.context.shape[1]).panels
+            words = self.operand(lanes, "bfloat16", room.context.shape[1]).panels
             lanes = words.reshape(len(lanes), -1, LANES)
         source, target = np.arange(len(values)), row.start + row.global_queries
         room.context[target // LANES, :, target % LANES] = lanes[source // LANES, :, source % LANES]

@@ -47,8 +47,19 @@ _making = threading.RLock()
 
 
 def once(factory: Function) -> Function:
-    """Keep what a factory of kernels makes; threads wait for the one that compiles."""
-    made: Any = cache(factory)
+    """Cache what a factory of kernels makes; threads wait for the one that compiles.
+
+    The kernels have the arguments of the factory, by name, as their attribute `variant`.
+    """
+
+    @cache
+    def made(*arguments: Any) -> Any:
+        known = len(KERNELS)
+        result = factory(*arguments)
+        variant = dict(inspect.signature(factory).bind(*arguments).arguments)
+        for new in KERNELS[known:]:
+            new.variant = new.variant or variant
+        return result
 
     @wraps(factory)
     def locked(*arguments: Any) -> Any:
@@ -73,8 +84,9 @@ def kernel(signature: Any, **options: Any) -> Callable[[Function], Function]:
 
     def compiled(function: Function) -> Function:
         dispatcher = _njit(nogil=True, **options)(function)
+        dispatcher.variant = {}
         if _config.DISABLE_JIT:
-            return function
+            return _silent(function)
         try:
             dispatcher._cache = _SharedCache(dispatcher)
         except RuntimeError as error:
@@ -88,6 +100,17 @@ def kernel(signature: Any, **options: Any) -> Callable[[Function], Function]:
         return dispatcher
 
     return compiled
+
+
+def _silent(function: Function) -> Function:
+    """As compiled code, which does not warn of divisions by zero and the like."""
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*arguments)
+
+    return cast(Function, call)
 
 
 def _compile(dispatcher: Any, signature: Any) -> Any:

@@ -69,7 +69,7 @@ class TokenKernels:
         def some(first: int, last: int, row: int) -> None:
             rows, end = flat[first * LANES : last * LANES], min(row + height, total)
             lanes = np.empty((last - first) * (end - row) * LANES, self.dtype)
-            operand = self._operand(self.enter(rows), kind, ready.rows.shape[1])
+            operand = self.operand(self.enter(rows), kind, ready.rows.shape[1])
             compute(operand, ready, (last - first, row, end), (0, end - row, row), lanes)
             block = 0, len(rows), row, max(0, min(end, len(weight)) - row)
             leave(frozen(lanes), end - row, frozen(np.arange(len(rows))), block, out[first * LANES : last * LANES])
@@ -160,14 +160,14 @@ class TokenKernels:
     def add_linear(self, x: Array | Operand, weight: Matrix, bias: Array, residual: Array, heads: int = 0) -> None:
         """residual += W x + b.  # lanes, [n, m], [n], lanes; heads: those that the channels of x are of"""
         ready, kind = self._ready(weight, bias, columns=heads), kind_of(weight)
-        operand = x if isinstance(x, Operand) else self._operand(x, kind, ready.rows.shape[1])
+        operand = x if isinstance(x, Operand) else self.operand(x, kind, ready.rows.shape[1])
         block, layout = (len(residual), 0, len(ready.rows)), (0, residual.shape[1], 0)
         linear_kernel(kind, "add")(operand, ready, block, layout, residual.reshape(-1))
 
     def linear_activation(self, x: Array, weight: Matrix, bias: Array, name: str) -> Array | Operand:
         """activation(W x + b), as another linear map of the same kind takes it.  # lanes, [n, m], [n] -> lanes"""
         ready, kind = self._ready(weight, bias), kind_of(weight)
-        operand, block = self._operand(x, kind, ready.rows.shape[1]), (len(x), 0, len(ready.rows))
+        operand, block = self.operand(x, kind, ready.rows.shape[1]), (len(x), 0, len(ready.rows))
         if kind == "bfloat16":
             step = microkernel(kind).step
             words = -(-len(ready.rows) // 2 // step) * step
@@ -179,7 +179,7 @@ class TokenKernels:
         linear_kernel(kind, "lanes", name)(operand, ready, block, (0, len(ready.rows), 0), out.reshape(-1))
         return out
 
-    def _operand(self, x: Array, kind: str, depth: int) -> Operand:
+    def operand(self, x: Array, kind: str, depth: int) -> Operand:
         """Tokens in lanes as the right side of a product.  # [panels, channels, 16] -> [panels, depth, 16] elements"""
         if x.dtype == ELEMENTS[kind]:
             return Operand(frozen(x.reshape(-1)), _NO_SCALES)

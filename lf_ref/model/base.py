@@ -48,16 +48,15 @@ class LongformerPreTrainedModel(HFMethods):
             arrays of the wanted dtype are used as they are, without a copy.
         dtype: "float32" or "float64", of all weights and results; or "bfloat16" or "int8", of the weights of linear
             maps and the word embeddings, which then take a half or a quarter of the memory of float32. The inputs of
-            these matmuls are rounded to the same dtype. Where the CPU has bfloat16 instructions, the band attention
-            rounds queries, keys, values and attention probabilities to bfloat16. All other operations, `attentions`
-            and the results are float32.
+            these matmuls are rounded to the same dtype, and queries, keys, values and attention probabilities of the
+            band attention to bfloat16, on every CPU. All other operations, `attentions` and the results are float32.
         backend: "numba" for the fast kernels, "numpy" for the reference implementation in `lf_ref.reference`.
         strict: refuse weights that the class does not use. By default a warning names them, but for the heads of HF's
             other classes, which stand beside the encoder in most checkpoints.
         num_threads: threads of a call; None for the smallest of the CPUs that the process may run on, the CPU quota of
             its container (cgroup), rounded up, and the first number of OMP_NUM_THREADS. The results do not depend on
-            it. With "numba" these threads run the matmuls too, and NumPy's BLAS, which belongs to the process, is
-            limited to one thread meanwhile; with "numpy" BLAS is limited to this number, and left alone for None.
+            it. With "numpy" it is the number of threads of NumPy's BLAS, which belongs to the process, during a call;
+            None leaves BLAS alone, as "numba" does, which uses none.
 
     The classes, their names and those of their arguments are HF's.
 
@@ -225,10 +224,9 @@ class LongformerPreTrainedModel(HFMethods):
         return ops if self._kernels is None else self._kernels
 
     def _hold_blas(self) -> AbstractContextManager[None]:
-        """Limit the threads of NumPy's BLAS as the backend needs it: the kernels' own threads run its matmuls."""
-        if self._kernels is not None:
-            return limit_blas(1)
-        return limit_blas(self._threads.count) if self._threads.chosen else nullcontext()
+        """Limit the threads of NumPy's BLAS, which the reference implementation multiplies by, to those asked for."""
+        limited = self._kernels is None and self._threads.chosen
+        return limit_blas(self._threads.count) if limited else nullcontext()
 
     def _check(self, given: Mapping[str, Any], **options: Any) -> Inputs:
         """The tokens of a call, checked; options: as for `check_inputs`."""

@@ -99,8 +99,8 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         tokenizer: the one the model was trained with.
         task: the name of the task, if the pipeline is to have another of its names.
         batch_tokens: how many tokens, padding included, are run through the model at once. Inputs of about the same
-            length go together. It changes speed and memory, and the results only by rounding: a product of matrices of
-            another shape may add up in another order.
+            length go together. It changes speed and memory, not the results; with backend "numpy" it does by rounding
+            errors, as BLAS sums in another order for matrices of another shape.
         quiet: show no progress. By default longer work shows a bar on standard error, on a terminal or in a notebook,
             and elsewhere writes a line a minute.
         options: of the task, for calls that do not give them.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lf_ref.bench import engines, peer, roofline, sdpa, size, timing
+from lf_ref.bench import engines, lanes, peer, roofline, sdpa, size, timing
 from lf_ref.bench.runs import names
 from lf_ref.checkpoint import expected_shapes
 from lf_ref.cli import main
@@ -182,3 +182,29 @@ def test_the_plot_is_drawn(tmp_path):
     assert text.startswith("<?xml")
     assert len(facts["roofline"]["parts"]) == 6
     assert all(part["gflops"] > 0 for part in facts["roofline"]["parts"])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("dtype", "largest"), [("float32", 1e-5), ("float64", 1e-12), ("bfloat16", 0.03), ("int8", 0.05)]
+)
+def test_the_matmul_alone(dtype, largest, threads):
+    rng = np.random.default_rng(5)
+    x, weight = rng.standard_normal((67, 64), np.float32), rng.standard_normal((257, 64), np.float32) / 8
+    run = lanes.matmul(x, weight, dtype, threads)
+    for _ in range(2):
+        np.testing.assert_allclose(np.asarray(run()), x.astype(np.float64) @ weight.T, rtol=largest, atol=largest)
+
+
+@pytest.mark.parametrize(("count", "window"), [(5, 4), (67, 16), (67, 200)])
+def test_the_band_attention_alone(count, window):
+    rng = np.random.default_rng(6)
+    query, key, value = rng.standard_normal((3, count, 128), np.float32)
+    run = lanes.band_attention(query, key, value, 2, window, 2)
+    for found in (np.asarray(run()), np.asarray(run())):
+        for row in range(count):
+            near = slice(max(0, row - window // 2), row + window // 2 + 1)
+            for head in (slice(0, 64), slice(64, 128)):
+                powers = np.exp(key[near, head] @ query[row, head] / 8)
+                wanted = powers @ value[near, head] / powers.sum()
+                np.testing.assert_allclose(found[row, head], wanted, rtol=0, atol=1e-5)

@@ -1,4 +1,4 @@
-"""`lf-ref warmup`: the kernels compile, are kept, and are loaded again by whatever runs next."""
+"""`lf-ref warmup`: the kernels compile, are cached, and are loaded again by whatever runs next."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ import sys
 
 import pytest
 
-from lf_ref.kernels.vectors import dots_here
-
 pytestmark = pytest.mark.jit
 
 WARMUP = "from lf_ref.cli import main; main()"
 # What a user's process does after it: its kernels and where they come from, as `lf-ref warmup --json` reports them.
 FORWARDS = """
 import json
+import sys
 import numpy as np
 import lf_ref
 from lf_ref.cli.warmup import compiled_kernels
 
+[dtype] = sys.argv[1:]
 ids, mask = np.full((2, 700), 5), np.ones((2, 700), int)
 mask[1, 300:] = 0
-model = lf_ref.LongformerForMaskedLM.from_pretrained()
-model(ids, mask, lf_ref.global_attention.on_first_token(ids))
-model(ids[:1], output_attentions=True, output_hidden_states=True)
+model = lf_ref.LongformerForMaskedLM.from_pretrained(dtype=dtype)
+for globals_ in 1, 2, 200:
+    model(ids, mask, (np.arange(700) < globals_) * mask)
+model(ids, mask, lf_ref.global_attention.on_first_token(ids), output_attentions=True, output_hidden_states=True)
 model(ids[:1], logits_at=[[0, 3]])
-lf_ref.pipeline("fill-mask")("He opened the <mask>.")
+lf_ref.pipeline("fill-mask", dtype=dtype)("He opened the <mask>.")
+lf_ref.pipeline("feature-extraction", dtype=dtype)("He opened the door.")
 print(json.dumps({"kernels": compiled_kernels()[0]}))
 """
 
 
 def kernels_of(program, cache, *arguments):
-    """The kernels of a process of its own that keeps its machine code in `cache`; None: where all others do."""
+    """The kernels of a subprocess whose machine code is cached in `cache`; None: where that of all others is."""
     environment = os.environ if cache is None else {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], env=environment, capture_output=True, text=True, timeout=1800
@@ -56,25 +58,33 @@ def first(cache):
 
 def test_kernels_compile_are_cached_and_reload(cache, first):
     assert {kernel["state"] for kernel in first} == {"compiled"}
-    assert {"band_block", "bias_gelu", "bias_residual_layer_norm"} <= {kernel["name"] for kernel in first}
+    names = [kernel["name"] for kernel in first]
+    assert {"attend", "layer_norm", "linear add", "linear lanes", "linear lanes gelu"} <= set(names)
+    assert len(set(names)) == len(names), "one line for each kernel"
     assert {kernel["dtype"] for kernel in first} == {"float32"}
     again = kernels_of(WARMUP, cache, "warmup", "--json")
     assert again == [{**kernel, "state": "loaded"} for kernel in first]
-    used = kernels_of(FORWARDS, cache)
+    used = kernels_of(FORWARDS, cache, "float32")
     assert used == again, "a forward needs exactly what the warmup compiled"
 
 
-@pytest.mark.parametrize("kind", ["bfloat16", "int8"])
-def test_reduced_precision_are_compiled_on_request(kind):
-    names = {kernel["name"] for kernel in kernels_of(WARMUP, None, "warmup", "--json", f"--{kind}")}
-    assert f"round_to_{kind}" in names
-    assert (f"{kind}_block" in names) == dots_here(kind)
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_reduced_precision_is_compiled_on_request(dtype):
+    found = kernels_of(WARMUP, None, "warmup", "--json", f"--{dtype}")
+    kinds = {(kernel["name"], kernel["dtype"]) for kernel in found}
+    inner = "linear words gelu" if dtype == "bfloat16" else "linear lanes gelu"  # as the next linear map takes it
+    assert {("linear add", dtype), (inner, dtype), (f"round_to_{dtype}", "float32")} <= kinds
+    assert ("attend in_words" if dtype == "bfloat16" else "attend", "bfloat16") in kinds
+    assert len(kinds) == len(found)
+    used = kernels_of(FORWARDS, None, dtype)
+    assert {kernel["state"] for kernel in used} == {"loaded"}
+    assert {(kernel["name"], kernel["dtype"]) for kernel in used} <= kinds
 
 
 def test_float64_is_compiled_on_request(cache, first):
     found = kernels_of(WARMUP, cache, "warmup", "--json", "--float64")
     wide = [kernel for kernel in found if kernel["dtype"] == "float64"]
-    assert {"band_block", "bias_gelu", "masked_softmax"} <= {kernel["name"] for kernel in wide}
+    assert [kernel["name"] for kernel in wide] == [kernel["name"] for kernel in first]
     assert {kernel["state"] for kernel in wide} == {"compiled"}
     assert [kernel for kernel in found if kernel not in wide] == [{**kernel, "state": "loaded"} for kernel in first]
 

@@ -39,7 +39,7 @@ def make(factor, signature=numba.float64(numba.float64), **options):
     return block
 
 @kernel(numba.float64(numba.float64))
-def triple(x):
+def plain(x):
     return 3 * x
 
 def misses():
@@ -47,9 +47,9 @@ def misses():
 """
 MAKE = """
 import sys
-from own import make, misses, triple
+from own import make, misses, plain
 
-print(*[make(float(factor))(2.0) for factor in sys.argv[1:]], triple(2.0))
+print(*[make(float(factor))(2.0) for factor in sys.argv[1:]], plain(2.0))
 print(misses())
 """
 
@@ -90,7 +90,7 @@ def test_processes_that_start_together_compile_each_kernel_once(own):
     orders = [[2, 3, 5], [5, 3, 2], [2, 3, 5], [3, 5, 2]]
     running = [start(own, MAKE, *order) for order in orders]
     compiled = [int(finish(process)[1]) for process in running]
-    assert sum(compiled) == 4, "three of `make`, and `triple`"
+    assert sum(compiled) == 4, "three of them, and the plain one"
     assert run(own, MAKE, 2, 3, 5) == ["10.0 15.0 25.0 6.0", "0"]
 
 
@@ -221,7 +221,7 @@ print(misses())
 
 def test_other_options_of_the_compiler_make_another_kernel(own):
     """Numba's own cache has one entry for all of them."""
-    assert [run(own, OPTIONS) for _ in range(2)] == [["5"], ["0"]]
+    assert [run(own, OPTIONS) for _ in range(2)] == [["5"], ["0"]]  # and the plain one
     assert run(own | {"NUMBA_BOUNDSCHECK": "1"}, OPTIONS) == ["5"]
 
 
@@ -245,4 +245,4 @@ print(misses())
 
 
 def test_values_of_other_types_make_another_kernel(own):
-    assert run(own, VARIANTS) == ["8"]
+    assert run(own, VARIANTS) == ["8"]  # and the plain one

@@ -14,7 +14,7 @@ from lf_ref.errors import InputError
 from lf_ref.model.inputs import check_inputs
 from lf_ref.model.plan import plan
 from model.building import BACKENDS, FEW, build
-from oracles.compare import assert_close
+from oracles.compare import assert_close, assert_identical
 from oracles.strategies import SEEDS, batches, configurations
 from oracles.tolerances import FLOAT64
 from oracles.weights import batch_of, fields_of, state_of
@@ -72,10 +72,10 @@ def test_positions_outside_the_batch_are_refused(positions, message):
         model(np.full((2, 7), 5), logits_at=positions)
 
 
-def tokens_of_layers(inputs: dict[str, Any], one_sided: list[int], wanted: list[int]) -> list[int]:
+def tokens_of_layers(inputs: dict[str, Any], one_sided: list[int], wanted: list[int], step: int = 1) -> list[int]:
     """How many tokens enter each layer, and how many leave the last."""
     config = LongformerConfig(vocab_size=97, max_position_embeddings=600)
-    planned = plan(check_inputs(config, **inputs), one_sided, np.array(wanted))
+    planned = plan(check_inputs(config, **inputs), one_sided, np.array(wanted), step)
     counts = [len(planned.source)]
     for layer in planned.layers:
         counts.append(counts[-1] if layer.leaving is None else len(layer.leaving))
@@ -89,12 +89,20 @@ def test_a_wanted_token_needs_the_reach_of_the_layers_above():
     assert tokens_of_layers({"input_ids": ids}, [7, 5, 3], [2]) == [18, 11, 6, 1]
 
 
+def test_what_a_layer_is_given_begins_and_ends_at_whole_steps():
+    ids = np.full((1, 501), 5)
+    # 240 to 253, 5 and 7 further to both sides; each begins at a multiple of 16 and is rounded up to whole steps.
+    assert tokens_of_layers({"input_ids": ids}, [7, 5, 3], [250], 16) == [64, 48, 16, 16]
+    assert tokens_of_layers({"input_ids": ids}, [501, 501], [250], 32) == [512, 512, 32]
+
+
 def test_global_tokens_are_added_and_need_the_whole_text():
     ids, mask = np.full((1, 501), 5), np.zeros((1, 501), int)
     mask[0, [0, 400]] = 1
     inputs = {"input_ids": ids, "global_attention_mask": mask}
     assert tokens_of_layers(inputs, [7, 5, 3], [250]) == [501, 501, 9, 1]
     assert tokens_of_layers(inputs, [7, 5, 3], [0]) == [501, 501, 501, 1]
+    assert tokens_of_layers(inputs, [7, 5, 3], [250], 16) == [512, 512, 16, 16]
 
 
 def test_padding_is_computed_once_where_it_is_wanted_and_else_not_at_all():
@@ -103,3 +111,32 @@ def test_padding_is_computed_once_where_it_is_wanted_and_else_not_at_all():
     inputs = {"input_ids": ids, "attention_mask": (ids != 1).astype(int)}
     assert tokens_of_layers(inputs, [501], list(range(1002))) == [301, 301]
     assert tokens_of_layers(inputs, [501], [0, 501]) == [300, 2]
+    assert tokens_of_layers(inputs, [501], list(range(1002)), 16) == [112 + 208 + 16] * 2
+
+
+@FEW
+@given(data=st.data())
+def test_every_slot_holds_a_token_of_its_row(data: Any) -> None:
+    """The slots that are left over hold copies of the token before them, are masked, and nobody attends to them."""
+    fields = data.draw(configurations(), label="config")
+    inputs = check_inputs(LongformerConfig(**fields), **data.draw(batches(fields), label="inputs"))
+    step = data.draw(st.sampled_from([1, 16, 32]), label="step")
+    rows, length = inputs.visible.shape
+    wanted = np.array(data.draw(st.lists(st.integers(0, rows * length - 1), min_size=1, max_size=4), label="wanted"))
+    planned = plan(inputs, [window // 2 for window in LongformerConfig(**fields).windows], wanted, step)
+    places = planned.source
+    for layer in planned.layers:
+        for row in layer.rows:
+            assert (row.start % step, len(row.visible) % step) == (0, 0)
+            own = places[row.start : row.start + len(row.visible)]
+            assert set(own[row.count :]) <= set(own[row.count - 1 : row.count])
+            assert not row.visible[row.count :].any()
+            assert not row.local[row.count :].any()
+            assert len(set(own // length)) <= 1, "tokens of one row"
+            assert_identical(row.visible[: row.count], inputs.visible.reshape(-1)[own[: row.count]], "visible")
+            is_global = inputs.is_global.reshape(-1)[own[: row.count]]
+            assert_identical(row.globals, np.flatnonzero(is_global), "global tokens")
+            assert_identical(row.local[: row.count], row.visible[: row.count] & ~is_global, "local tokens")
+        places = places if layer.leaving is None else places[layer.leaving]
+    seen = inputs.visible.reshape(-1)[wanted]
+    assert_identical(places[planned.target][seen], wanted[seen], "the wanted tokens")

@@ -8,7 +8,7 @@ import pytest
 import lf_ref
 from lf_ref.checkpoint import quantize
 from lf_ref.files import locate
-from lf_ref.kernels import engine
+from lf_ref.kernels.attention import band
 from model.building import build
 from oracles.compare import assert_close, assert_identical
 from oracles.heads import HEADS, run
@@ -84,13 +84,13 @@ def test_one_thread_equals_many(kind):
 @pytest.mark.parametrize("dtype", ["float32", *KINDS])
 def test_attention_uses_reduced_precision(dtype, monkeypatch):
     """It multiplies bfloat16 values then; no bound on the results could distinguish that from a float32 matmul."""
-    told = []
+    chosen = []
     monkeypatch.setattr(
-        engine, "_band_block", lambda *given, choose=engine._band_block: told.append(given) or choose(*given)
+        band, "attention_kernel", lambda *given, choose=band.attention_kernel: chosen.append(given) or choose(*given)
     )
     state = state_of("LongformerModel", WIDE, seed=37)
     build("LongformerModel", WIDE, state, dtype=dtype)(**ragged_batch(WIDE, seed=38))
-    assert set(told) == {(np.dtype(np.float32), dtype in KINDS)}
+    assert set(chosen) == {("float32" if dtype == "float32" else "bfloat16", dtype == "bfloat16")}
 
 
 @pytest.mark.parametrize("kind", KINDS)

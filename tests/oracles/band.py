@@ -62,3 +62,23 @@ def band_layout(
             else:
                 out[i, columns + one_sided + j - i] = share
     return out
+
+
+def dense_averages(
+    query: NDArray[np.float64],
+    key: NDArray[np.float64],
+    value: NDArray[np.float64],
+    local: NDArray[np.bool_],
+    global_positions: NDArray[np.int64],
+    one_sided: int,
+) -> NDArray[np.float64]:
+    """As `averages_of` of `shares_of`, in matrices of all pairs: for texts too long for scalar loops."""
+    positions = np.arange(len(query))
+    seen = local[None, :] & (np.abs(positions[:, None] - positions) <= one_sided)
+    seen[:, global_positions] = True
+    seen &= local[:, None]
+    scores = np.where(seen, query @ key.T / math.sqrt(query.shape[1]), -np.inf)
+    scores[~local] = 0.0
+    powers = np.where(seen, np.exp(scores - scores.max(axis=1, keepdims=True)), 0.0)
+    totals = powers.sum(axis=1, keepdims=True)
+    return (powers @ value) / np.where(totals == 0.0, 1.0, totals)

@@ -249,7 +249,7 @@ def _suffix(vector: Value) -> str:
     return f"v{LANES}f64" if vector.type.element == ir.DoubleType() else f"v{LANES}f32"
 
 
-_codes: dict[Callable[..., Any], Any] = {}
+CODES: dict[Callable[..., Any], Any] = {}  # the intrinsic that each function is in compiled code
 
 
 def _instruction(function: Callable[..., Any], result: Callable[..., Any], parameters: str) -> Callable[..., Any]:
@@ -273,6 +273,7 @@ def _instruction(function: Callable[..., Any], result: Callable[..., Any], param
         )
         exec(source, namespace)  # Numba reads the names of the parameters, which must be those of the function
         overload(function)(namespace["chosen"])
+        CODES[function] = namespace["code"]
         return emit
 
     return decorate

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..cpu.features import has_tiles
 from ..cpu.permission import amx_permitted
-from ..jit import kernel, types
+from ..jit import kernel, once, types
 from ..layout.vectors import LANES
 from .microkernel import MicroKernel, values_per_word
 from .microkernel_vectors import vector_microkernel
@@ -19,7 +18,7 @@ from .microkernel_vectors import vector_microkernel
 __all__ = ["microkernel"]
 
 
-@cache
+@once
 def microkernel(kind: str) -> MicroKernel:
     """The fastest micro-kernel for "float32", "float64", "bfloat16" or "int8" values.
 
