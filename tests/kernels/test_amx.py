@@ -20,6 +20,7 @@ from kernels.processes import run
 from kernels.test_tokens import SUMS, arrays_of, exact
 
 from lf_ref.kernels.cpu import permission
+from lf_ref.kernels.jit import once
 from lf_ref.kernels.layout.vectors import LANES
 from lf_ref.kernels.matmul import dispatch, microkernel_amx
 from lf_ref.kernels.matmul.microkernel import plain_tile
@@ -187,8 +188,8 @@ def test_the_instructions_of_the_unit(tmp_path):
         # Two panels, 6 and 7, two tiles of rows, 4 and 5, and their four sums.
         assert products == {(name, *tiles) for tiles in ("640", "741", "652", "753")}, kind
         assert set(re.findall(r"tileload\w+\s.*%tmm(\d)", assembly)) >= set("4567"), kind
-        for once in ("ldtilecfg", "tilerelease"):
-            assert len(re.findall(once, assembly)) == 1, (kind, once)
+        for single in ("ldtilecfg", "tilerelease"):
+            assert len(re.findall(single, assembly)) == 1, (kind, single)
         assert not re.findall(r"tile(?:load|store).*%rsp", assembly), f"{kind}: sums leave the tiles"
 
 
@@ -201,7 +202,7 @@ def unit(monkeypatch):
     monkeypatch.setattr(dispatch, "has_tiles", lambda kind: True)
     monkeypatch.setattr(dispatch, "amx_permitted", lambda: True)
     monkeypatch.setattr(dispatch, "_one_tile", _in_python)
-    dispatch.microkernel.cache_clear()
+    monkeypatch.setattr(dispatch, "microkernel", once(dispatch.microkernel.__wrapped__))  # remembers nothing
 
     def computing(kind, change):
         def tile(*arguments):
@@ -214,8 +215,7 @@ def unit(monkeypatch):
         monkeypatch.setattr(microkernel_amx, "amx_microkernel", lambda kind: micro)
         return micro
 
-    yield computing
-    dispatch.microkernel.cache_clear()
+    return computing
 
 
 def _in_python(micro):
