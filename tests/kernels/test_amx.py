@@ -21,6 +21,7 @@ from kernels.test_tokens import SUMS, arrays_of, exact
 
 from lf_ref.kernels.cpu import permission
 from lf_ref.kernels.layout.vectors import LANES
+from lf_ref.kernels.jit import once
 from lf_ref.kernels.matmul import dispatch, microkernel_amx
 from lf_ref.kernels.matmul.microkernel import plain_tile
 from oracles.compare import assert_close, assert_identical
@@ -201,7 +202,7 @@ def unit(monkeypatch):
     monkeypatch.setattr(dispatch, "has_tiles", lambda kind: True)
     monkeypatch.setattr(dispatch, "amx_permitted", lambda: True)
     monkeypatch.setattr(dispatch, "_one_tile", _in_python)
-    dispatch.microkernel.cache_clear()
+    monkeypatch.setattr(dispatch, "microkernel", once(dispatch.microkernel.__wrapped__))  # chosen anew
 
     def computing(kind, change):
         def tile(*arguments):
@@ -214,8 +215,7 @@ def unit(monkeypatch):
         monkeypatch.setattr(microkernel_amx, "amx_microkernel", lambda kind: micro)
         return micro
 
-    yield computing
-    dispatch.microkernel.cache_clear()
+    return computing
 
 
 def _in_python(micro):
