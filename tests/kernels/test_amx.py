@@ -20,8 +20,8 @@ from kernels.processes import run
 from kernels.test_tokens import SUMS, arrays_of, exact
 
 from lf_ref.kernels.cpu import permission
-from lf_ref.kernels.layout.vectors import LANES
 from lf_ref.kernels.jit import once
+from lf_ref.kernels.layout.vectors import LANES
 from lf_ref.kernels.matmul import dispatch, microkernel_amx
 from lf_ref.kernels.matmul.microkernel import plain_tile
 from oracles.compare import assert_close, assert_identical
@@ -188,8 +188,8 @@ def test_the_instructions_of_the_unit(tmp_path):
         # Two panels, 6 and 7, two tiles of rows, 4 and 5, and their four sums.
         assert products == {(name, *tiles) for tiles in ("640", "741", "652", "753")}, kind
         assert set(re.findall(r"tileload\w+\s.*%tmm(\d)", assembly)) >= set("4567"), kind
-        for once in ("ldtilecfg", "tilerelease"):
-            assert len(re.findall(once, assembly)) == 1, (kind, once)
+        for single in ("ldtilecfg", "tilerelease"):
+            assert len(re.findall(single, assembly)) == 1, (kind, single)
         assert not re.findall(r"tile(?:load|store).*%rsp", assembly), f"{kind}: sums leave the tiles"
 
 
