@@ -15,6 +15,8 @@ from oracles.compare import assert_identical
 from oracles.strategies import SEEDS
 from oracles.weights import batch_of, fields_of, state_of
 
+pytestmark = pytest.mark.jit  # plain Python has bits of its own, and takes minutes
+
 DTYPES = ["float32", "float64", "bfloat16", "int8"]
 BY_TOKEN = [
     "LongformerModel",
