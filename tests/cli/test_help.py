@@ -31,8 +31,9 @@ COMMANDS = list(names_of(main))
 
 
 def marked(line):
-    """An example; HF's side of a comparison is there only in the parity suite."""
-    return pytest.param(line, marks=pytest.mark.parity if "--against transformers" in line else [])
+    """An example; peers on torch are there only in the parity suite."""
+    on_torch = any(f"--against {peer}" in line for peer in ("transformers", "torch-sdpa"))
+    return pytest.param(line, marks=pytest.mark.parity if on_torch else [])
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
