@@ -402,7 +402,7 @@ def test_a_row_without_the_peer_is_printed_with_its_reason(capsys):
 
 @pytest.mark.parity
 def test_transformers_computes_the_same():
-    facts = json.loads(run("--json", "--against", "transformers", *chosen(*ALL)))
+    facts = json.loads(run("--json", "--against", "transformers", *chosen(*(name for name in ALL if name != "matmul"))))
     assert {"torch", "transformers"} <= set(facts["machine"]["versions"])
     assert {"encoder", "batch", "classification", "masked-lm", "attention", "memory", "first-answer"} <= {
         work["name"] for work in facts["works"]
