@@ -13,7 +13,6 @@ from ..errors import InputError
 from ..kernels.engine import Kernels
 from ..kernels.rows.activations import activation_kernel
 from ..kernels.threads import Threads
-from ..reference.ops import Array
 from .lanes import band_attention, matmul
 from .size import Size
 from .timing import Matmul, in_turns
@@ -58,13 +57,14 @@ def measure_parts(size: Size, num_threads: int, repeats: int) -> dict[str, Any]:
     hidden, inner = size.config.hidden_size, size.config.intermediate_size
     sgemm = Matmul(size.tokens, hidden, inner, num_threads)
     source, target = np.ones((_STREAM, 1024), np.float32), np.zeros((_STREAM, 1024), np.float32)
-    threads = Threads(num_threads)
+    threads, step = Threads(num_threads), -(-_STREAM // (4 * num_threads))
 
-    def copy(start: int, stop: int, target: Array, source: Array) -> None:
-        target[start:stop] = source[start:stop]
+    def copy(start: int) -> None:
+        target[start : start + step] = source[start : start + step]
 
+    ranges = [(start,) for start in range(0, _STREAM, step)]
     parts = _parts(size, num_threads)
-    runs = in_turns([sgemm, lambda: threads.rows(copy, target, source), *(part for _, _, _, part in parts)], repeats)
+    runs = in_turns([sgemm, lambda: threads.run(copy, ranges), *(part for _, _, _, part in parts)], repeats)
     return {
         "sgemm_gflops": sgemm.flop / runs[0].median / 1e9,
         "bandwidth_gbytes": 2 * source.nbytes / runs[1].median / 1e9,

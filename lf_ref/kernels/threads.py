@@ -16,14 +16,10 @@ from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
-from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from ..errors import InputError
 from .cpus import usable_cpus
-
-# A range of rows has at least so many numbers: 10 to 60 microseconds of work, as long as it takes to wake a thread.
-_NUMBERS = 1 << 17
 
 
 @lru_cache(maxsize=4)  # one that falls out ends its threads once nobody uses it
@@ -131,9 +127,3 @@ class Threads:
             wait(running)
         for future in running:
             future.result()
-
-    def rows(self, task: Callable[..., object], matrix: NDArray[Any], *arguments: Any) -> None:
-        """Call `task(start, stop, matrix, *arguments)` for ranges that together cover the rows of the matrix."""
-        count, width = matrix.shape
-        step = max(-(-count // (4 * self.count)), -(-_NUMBERS // width))
-        self.run(task, [(start, min(start + step, count), matrix, *arguments) for start in range(0, count, step)])

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..jit import types
-from .microkernel import values_per_word
 
-__all__ = ["ELEMENTS", "SUMS", "Operand", "Weight", "frozen", "operand_type", "weight_type", "words"]
+__all__ = ["ELEMENTS", "SUMS", "Operand", "Weight", "frozen", "operand_type", "weight_type"]
 
 Array = NDArray[Any]
 
@@ -55,11 +54,6 @@ def operand_type(kind: str) -> Any:
     """Numba's type of an `Operand`."""
     fields = [_array(ELEMENTS[kind]), _array(np.float32)]
     return types.BaseTuple.from_types(fields, Operand)
-
-
-def words(kind: str, channels: int) -> int:
-    """How many elements hold so many values along k."""
-    return -(-channels // values_per_word(kind))
 
 
 def frozen(array: Array) -> Array:

@@ -57,7 +57,7 @@ def filled(channels: int) -> int:
 
 
 class Weights:
-    """Makes weights ready, and remembers those that had to be copied."""
+    """Makes weights ready, and remembers them."""
 
     def __init__(self) -> None:
         self._ready: dict[tuple[Any, ...], tuple[Any, Any, Weight]] = {}
