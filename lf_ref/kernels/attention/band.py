@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..jit import kernel, once, types
 from ..layout.vectors import LANES, between, exp2, larger, load, pair, spread, store
 from ..matmul.dispatch import microkernel
-from ..matmul.microkernel import values_per_word
+from ..matmul.microkernel import MicroKernel, values_per_word
 from ..matmul.operands import ELEMENTS
 
 __all__ = ["Keys", "Sizes", "attention_kernel", "grain"]
@@ -65,13 +65,13 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
     in_words: write bfloat16 words, for the next product; else floats.
     """
     micro = microkernel(kind)
-    tile, rows, begin, end = micro.tile, micro.rows, micro.begin, micro.end
+    rows, begin, end = micro.rows, micro.begin, micro.end
     per_word, step = values_per_word(kind), grain(kind)
     together = min(_QUERY_PANELS, micro.panels)
     element = np.dtype(ELEMENTS[kind])
     real = np.dtype(np.float64 if kind == "float64" else np.float32)
     minus_infinity, zero, one = (real.type(value) for value in (-np.inf, 0.0, 1.0))
-    mask_scores, powers_of, average = _masks(real), _powers(kind, real), _average(kind, micro)
+    score, mask_scores, powers_of, average = _scores(micro), _masks(real), _powers(kind, real), _average(kind, micro)
     gather_values = _global_values_in_words if per_word == 2 else _global_values
     write = _write_words if in_words else _write_floats
 
@@ -101,10 +101,7 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
         scores, room = np.empty(together * distance, real), np.empty(together * distance * (per_word - 1) // 2, element)
         sums, scales = np.empty(together * width * LANES, real), np.empty(together * LANES, real)
         key_at, value_at = head * sizes.tokens + origin, head * width
-        global_keys = np.zeros((wide + rows) * depth, element)
-        for index in range(used):
-            for k in range(depth):
-                global_keys[index * depth + k] = keys.keys[(key_at + global_positions[index]) * depth + k]
+        global_keys = _global_keys(keys.keys, global_positions, key_at, depth, wide + rows)
         global_values = gather_values(keys.values, global_positions, value_at, width, origin, sizes.stride, wide)
         begin()
         for panel in range(start_panel, stop_panel, together):
@@ -114,44 +111,9 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
             near = last - first
             panel_at = (first_query + panel) * sizes.query_width * LANES
             right, between_panels = panel_at + head * depth * LANES, sizes.query_width * LANES
-            for row in range(0, wide, rows):
-                start = max(0, min(row, wide - rows))
-                left, to = start * depth, start * LANES
-                tile(
-                    global_keys,
-                    left,
-                    depth,
-                    left,
-                    0,
-                    query,
-                    right,
-                    between_panels,
-                    group,
-                    depth,
-                    False,
-                    scores,
-                    to,
-                    distance,
-                )
-            for row in range(0, near, rows):
-                start = max(0, min(row, near - rows))
-                left, to = (key_at + first + start) * depth, (wide + start) * LANES
-                tile(
-                    keys.keys,
-                    left,
-                    depth,
-                    left,
-                    0,
-                    query,
-                    right,
-                    between_panels,
-                    group,
-                    depth,
-                    False,
-                    scores,
-                    to,
-                    distance,
-                )
+            queries = right, between_panels, group
+            score(global_keys, 0, wide, depth, query, queries, scores, 0, distance)
+            score(keys.keys, (key_at + first) * depth, near, depth, query, queries, scores, wide * LANES, distance)
             for index in range(group):
                 base = index * distance
                 for column in range(used, wide):
@@ -188,6 +150,34 @@ def _signature(kind: str, in_words: bool) -> Any:
         real,
         types.Array(types.int32 if in_words else real, 1, "C"),
     )
+
+
+def _scores(micro: MicroKernel) -> Any:
+    tile, rows = micro.tile, micro.rows
+
+    @numba.njit(**_OPTIONS)
+    def score(
+        keys: Any,
+        key_at: int,
+        count: int,
+        depth: int,
+        query: Any,
+        queries: tuple[int, int, int],
+        scores: Any,
+        score_at: int,
+        distance: int,
+    ) -> None:
+        """scores[panel, key] = key . query for `count` keys; fewer than a tile's rows are read beyond their end.
+
+        queries: where the first panel begins, the elements from one to the next, how many. distance: of their scores.
+        """
+        right, between, group = queries
+        for row in range(0, count, rows):
+            start = max(0, min(row, count - rows))
+            left, to = key_at + start * depth, score_at + start * LANES
+            tile(keys, left, depth, left, 0, query, right, between, group, depth, False, scores, to, distance)
+
+    return score
 
 
 def _masks(real: Any) -> Any:
@@ -314,6 +304,16 @@ def _average(kind: str, micro: Any) -> Any:
             )
 
     return average
+
+
+@numba.njit(**_OPTIONS)
+def _global_keys(keys: Any, positions: Any, key_at: int, depth: int, room: int) -> Any:
+    """The keys of the global tokens by token, with zeros at the end."""
+    out = np.zeros(room * depth, keys.dtype)
+    for index in range(positions.shape[0]):
+        for k in range(depth):
+            out[index * depth + k] = keys[(key_at + positions[index]) * depth + k]
+    return out
 
 
 @numba.njit(**_OPTIONS)

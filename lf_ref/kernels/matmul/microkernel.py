@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..layout.vectors import LANES
+from ..jit import types
+from ..layout.instructions import LANES, Value, intrinsic
 
-__all__ = ["MicroKernel", "Tile", "plain_tile", "values_per_word"]
+__all__ = ["MicroKernel", "Tile", "compiled_tile", "plain_tile", "values_per_word"]
 
 Array = NDArray[Any]
 
@@ -47,6 +48,41 @@ class MicroKernel(NamedTuple):
 def values_per_word(kind: str) -> int:
     """How many values lie in one element of an operand."""
     return {"bfloat16": 2, "int8": 4}.get(kind, 1)
+
+
+def compiled_tile(emit: Callable[[Any, Any, Any, Any], None]) -> Any:
+    """A micro-kernel whose code `emit(context, builder, signature, args)` writes."""
+
+    @intrinsic
+    def tile(
+        typing_context: Any,
+        left: Any,
+        left_at: Any,
+        left_row: Any,
+        ahead: Any,
+        ahead_rows: Any,
+        right: Any,
+        right_at: Any,
+        right_panel: Any,
+        panels: Any,
+        depth: Any,
+        accumulate: Any,
+        out: Any,
+        out_at: Any,
+        out_panel: Any,
+    ) -> Any:
+        index = types.int64
+        signature = types.void(
+            left, index, index, index, index, right, index, index, index, index, types.boolean, out, index, index
+        )
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
+            emit(context, builder, signature, args)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return tile
 
 
 def plain_tile(kind: str, rows: int) -> Tile:

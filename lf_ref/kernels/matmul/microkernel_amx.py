@@ -14,7 +14,7 @@ from llvmlite import ir
 
 from ..jit import types
 from ..layout.instructions import LANES, Value, cgutils, intrinsic
-from .microkernel import MicroKernel
+from .microkernel import MicroKernel, compiled_tile
 from .microkernel_vectors import prefetch
 
 __all__ = ["AmxCode", "amx_microkernel"]
@@ -99,39 +99,14 @@ def _end() -> None:
 def amx_microkernel(kind: str) -> MicroKernel:
     """The micro-kernel for "bfloat16" or "int8" values."""
 
-    @intrinsic
-    def tile(
-        typing_context: Any,
-        left: Any,
-        left_at: Any,
-        left_row: Any,
-        ahead: Any,
-        ahead_rows: Any,
-        right: Any,
-        right_at: Any,
-        right_panel: Any,
-        panels: Any,
-        depth: Any,
-        accumulate: Any,
-        out: Any,
-        out_at: Any,
-        out_panel: Any,
-    ) -> Any:
-        index = types.int64
-        signature = types.void(
-            left, index, index, index, index, right, index, index, index, index, types.boolean, out, index, index
-        )
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> None:
+        with builder.if_else(builder.icmp_signed(">", args[8], ir.Constant(_INDEX, 1))) as (two, one):
+            with two:
+                _emit_tiles(kind, _PANELS, context, builder, signature, args)
+            with one:
+                _emit_tiles(kind, 1, context, builder, signature, args)
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
-            with builder.if_else(builder.icmp_signed(">", args[8], ir.Constant(_INDEX, 1))) as (two, one):
-                with two:
-                    _emit_tiles(kind, _PANELS, context, builder, signature, args)
-                with one:
-                    _emit_tiles(kind, 1, context, builder, signature, args)
-            return context.get_dummy_value()
-
-        return signature, codegen
-
+    tile = compiled_tile(emit)
     return MicroKernel(f"{kind}_amx", kind, tile, _DOWN * _SIDE, _PANELS, _begin, _end, _SIDE)
 
 

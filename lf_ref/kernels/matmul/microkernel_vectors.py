@@ -11,11 +11,10 @@ from typing import Any
 
 import numba
 from llvmlite import ir
-from numba import types
 
 from ..cpu.features import dot_instruction, registers
-from ..layout.instructions import LANES, Value, cgutils, intrinsic
-from .microkernel import MicroKernel, plain_tile
+from ..layout.instructions import LANES, Value, cgutils
+from .microkernel import MicroKernel, compiled_tile, plain_tile
 
 __all__ = ["prefetch", "vector_microkernel"]
 
@@ -48,45 +47,19 @@ def _rows_at_once(sums: int, registers_: int) -> int:
 
 
 def _compiled_tile(kind: str, sums: int, per_panel: int, most: int) -> Any:
-    @intrinsic
-    def tile(
-        typing_context: Any,
-        left: Any,
-        left_at: Any,
-        left_row: Any,
-        ahead: Any,
-        ahead_rows: Any,
-        right: Any,
-        right_at: Any,
-        right_panel: Any,
-        panels: Any,
-        depth: Any,
-        accumulate: Any,
-        out: Any,
-        out_at: Any,
-        out_panel: Any,
-    ) -> Any:
-        index = types.int64
-        signature = types.void(
-            left, index, index, index, index, right, index, index, index, index, types.boolean, out, index, index
-        )
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> None:
+        code = _TileCode(kind, context, builder, signature, args)
+        done = builder.append_basic_block("done")
+        switch = builder.switch(args[8], done)
+        for panels in range(1, most + 1):
+            block = builder.append_basic_block(f"panels_{panels}")
+            switch.add_case(ir.Constant(_INDEX, panels), block)
+            builder.position_at_end(block)
+            code.emit(panels, _rows_at_once(sums, panels * per_panel))
+            builder.branch(done)
+        builder.position_at_end(done)
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Value:
-            code = _TileCode(kind, context, builder, signature, args)
-            done = builder.append_basic_block("done")
-            switch = builder.switch(args[8], done)
-            for panels in range(1, most + 1):
-                block = builder.append_basic_block(f"panels_{panels}")
-                switch.add_case(ir.Constant(_INDEX, panels), block)
-                builder.position_at_end(block)
-                code.emit(panels, _rows_at_once(sums, panels * per_panel))
-                builder.branch(done)
-            builder.position_at_end(done)
-            return context.get_dummy_value()
-
-        return signature, codegen
-
-    return tile
+    return compiled_tile(emit)
 
 
 class _TileCode:
