@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..memory import empty
 from .attention import band, global_rows
 from .attention.probabilities import band_probabilities_kernel
 from .layout.vectors import LANES
@@ -94,11 +95,11 @@ class Kernels(TokenKernels):
         per_word, element = values_per_word(kind), ELEMENTS[kind]
         width = -(-(hidden // heads) // _HEAD_STEP) * _HEAD_STEP
         stride = (tokens + _SLACK) // per_word
-        query = np.empty((panels, heads * width // per_word, LANES), element)
-        keys = np.empty((heads * tokens + _SLACK) * width // per_word, element)
-        values = np.empty(heads * width * stride, element)
+        query = empty(panels * heads * width // per_word * LANES, element).reshape(panels, -1, LANES)
+        keys = empty((heads * tokens + _SLACK) * width // per_word, element)
+        values = empty(heads * width * stride, element)
         in_place = self.kind == kind
-        context = query if in_place else np.empty((panels, heads * width, LANES), self.dtype)
+        context = query if in_place else self.lanes(tokens, heads * width)
         sizes = band.Sizes(width, tokens, stride, query.shape[1], context.shape[1])
         return Attention(query, keys, values, context, sizes, heads, hidden // heads)
 
@@ -117,7 +118,7 @@ class Kernels(TokenKernels):
             target = out.reshape(-1)
             if reduced and name != "query":
                 target = target.view(np.uint16)
-            linear_kernel(kind, epilogue)(operand, ready, (len(x), 0, len(ready.rows)), layout, target)
+            linear_kernel(kind, epilogue)(operand, ready, (len(x), 0, len(ready.rows), 0), layout, target)
 
     def attend(self, hidden: Array, room: Attention, rows: Sequence[Row], weights: Parameters, one_sided: int) -> Array:
         """What each query gathers; returns the context, 0 for masked tokens.  # lanes

@@ -28,7 +28,10 @@ import numba
 import numpy as np
 from numba.core import bytecode, caching, compiler_lock, event
 
+from .. import memory
 from ..compilation import WAIT
+
+numba.extending.register_jitable(memory.empty)
 
 types: Any = numba.types  # whose annotations describe little of it
 _njit: Any = numba.njit
@@ -171,7 +174,7 @@ def _locked(path: str) -> Iterator[None]:
 @cache
 def _sources() -> str:
     """A digest of all that the kernels of this package can call."""
-    paths = sorted(Path(__file__).parent.rglob("*.py"))
+    paths = [Path(memory.__file__), *sorted(Path(__file__).parent.rglob("*.py"))]
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..memory import empty
 from .layout.lanes import enter_kernel, gather_kernel, leave_kernel
 from .layout.vectors import LANES
 from .matmul.dispatch import microkernel
 from .matmul.linear import linear_kernel
-from .matmul.operands import ELEMENTS, Operand, frozen
+from .matmul.microkernel import values_per_word
+from .matmul.operands import ELEMENTS, Operand, Weight, frozen
 from .matmul.weights import ReducedWeight, Weights, filled, kind_of
 from .rows.activations import activation_kernel
 from .rows.norm import norm_kernel
@@ -26,7 +28,10 @@ __all__ = ["TokenKernels"]
 Array = NDArray[Any]
 Matrix = Array | ReducedWeight
 
-_BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "int8": 4}  # of an activation between two linear maps
+# Of each channel of a token, while a block of a layer is computed: x, the sums that are added to it, as the product takes
+# it, and the channels between two dense layers.
+_BYTES = {"float32": 12, "float64": 24, "bfloat16": 8, "int8": 25}
+_PART = 96  # channels: a multiple of the rows of every tile, and of every step along k
 _NO_SCALES = frozen(np.empty(0, np.float32))
 
 
@@ -68,9 +73,9 @@ class TokenKernels:
 
         def some(first: int, last: int, row: int) -> None:
             rows, end = flat[first * LANES : last * LANES], min(row + height, total)
-            lanes = np.empty((last - first) * (end - row) * LANES, self.dtype)
+            lanes = empty((last - first) * (end - row) * LANES, self.dtype)
             operand = self.operand(self.enter(rows), kind, ready.rows.shape[1])
-            compute(operand, ready, (last - first, row, end), (0, end - row, row), lanes)
+            compute(operand, ready, (last - first, row, end, 0), (0, end - row, row), lanes)
             block = 0, len(rows), row, max(0, min(end, len(weight)) - row)
             leave(frozen(lanes), end - row, frozen(np.arange(len(rows))), block, out[first * LANES : last * LANES])
 
@@ -101,7 +106,8 @@ class TokenKernels:
 
     def lanes(self, tokens: int, channels: int) -> Array:
         """Room for so many tokens, not yet filled.  # [panels, channels filled up, 16]"""
-        return np.empty((-(-tokens // LANES), filled(channels), LANES), self.dtype)
+        panels, channels = -(-tokens // LANES), filled(channels)
+        return empty(panels * channels * LANES, self.dtype).reshape(panels, channels, LANES)
 
     def enter(self, rows: Array, out: Array | None = None) -> Array:
         """Write rows [n, channels] into lanes, on this thread; zeros are filled in."""
@@ -128,7 +134,8 @@ class TokenKernels:
 
     def gather(self, lanes: Array, slots: Array) -> Array:
         """The tokens at some slots, in lanes of their own.  # lanes, int64 [16 panels] -> lanes"""
-        out = np.empty((len(slots) // LANES, *lanes.shape[1:]), lanes.dtype)
+        panels, channels = len(slots) // LANES, lanes.shape[1]
+        out = empty(panels * channels * LANES, lanes.dtype).reshape(panels, channels, LANES)
         kernel, slots, flat = gather_kernel(lanes.dtype), frozen(slots), frozen(lanes.reshape(-1))
 
         def some(first: int, last: int) -> None:
@@ -161,32 +168,57 @@ class TokenKernels:
         """residual += W x + b.  # lanes, [n, m], [n], lanes; heads: those that the channels of x are of"""
         ready, kind = self._ready(weight, bias, columns=heads), kind_of(weight)
         operand = x if isinstance(x, Operand) else self.operand(x, kind, ready.rows.shape[1])
-        block, layout = (len(residual), 0, len(ready.rows)), (0, residual.shape[1], 0)
+        self._add(operand, ready, kind, residual)
+
+    def _add(self, operand: Operand, ready: Weight, kind: str, residual: Array, column: int = 0) -> None:
+        block, layout = (len(residual), 0, len(ready.rows), column), (0, residual.shape[1], 0)
         linear_kernel(kind, "add")(operand, ready, block, layout, residual.reshape(-1))
 
-    def linear_activation(self, x: Array, weight: Matrix, bias: Array, name: str) -> Array | Operand:
-        """activation(W x + b), as another linear map of the same kind takes it.  # lanes, [n, m], [n] -> lanes"""
-        ready, kind = self._ready(weight, bias), kind_of(weight)
-        operand, block = self.operand(x, kind, ready.rows.shape[1]), (len(x), 0, len(ready.rows))
+    def add_feed_forward(
+        self, x: Array, intermediate: tuple[Matrix, Array], output: tuple[Matrix, Array], name: str
+    ) -> None:
+        """X += V activation(W x + b) + c, in place; W, b and V, c are of two dense layers of one kind.  # lanes
+
+        The channels between the two are done in parts, so that they stay in the cache beside those of x.
+        """
+        first, last, kind = self._ready(*intermediate), self._ready(*output), kind_of(intermediate[0])
+        source = x
+        if x.dtype == ELEMENTS[kind]:  # the operand is x itself
+            source = empty(x.size, x.dtype).reshape(x.shape)
+            source[:] = x
+        operand = self.operand(source, kind, first.rows.shape[1])
+        total, per_element = len(first.rows), values_per_word(kind)
+        size = total if kind == "int8" else -(-x.shape[1] // _PART) * _PART  # int8's scales are of all channels
+        for start in range(0, total, size):
+            stop = min(start + size, total)
+            depth = last.rows.shape[1] - start // per_element if stop == total else size // per_element
+            inner = self._activated(operand, first, kind, (len(x), start, stop, 0), depth, name)
+            self._add(inner, last, kind, x, start // per_element)
+            last = last._replace(bias=frozen(np.zeros_like(last.bias)))
+
+    def _activated(
+        self, x: Operand, ready: Weight, kind: str, block: tuple[int, int, int, int], depth: int, name: str
+    ) -> Operand:
+        """activation(W x + b) for some rows, as the right side of a product along `depth` elements."""
+        panels, start, stop, _ = block
         if kind == "bfloat16":
-            step = microkernel(kind).step
-            words = -(-len(ready.rows) // 2 // step) * step
-            make = np.empty if 2 * words == len(ready.rows) else np.zeros
-            out = make(len(x) * words * LANES, np.int32)
-            linear_kernel(kind, "words", name)(operand, ready, block, (0, words, 0), out)
+            out = empty(panels * depth * LANES, np.int32)
+            if 2 * depth > stop - start:
+                out[:] = 0
+            linear_kernel(kind, "words", name)(x, ready, block, (0, depth, start), out)
             return Operand(frozen(out), _NO_SCALES)
-        out = np.empty((len(x), len(ready.rows), LANES), self.dtype)
-        linear_kernel(kind, "lanes", name)(operand, ready, block, (0, len(ready.rows), 0), out.reshape(-1))
-        return out
+        out = empty(panels * (stop - start) * LANES, self.dtype).reshape(panels, stop - start, LANES)
+        linear_kernel(kind, "lanes", name)(x, ready, block, (0, stop - start, start), out.reshape(-1))
+        return self.operand(out, kind, depth)
 
     def operand(self, x: Array, kind: str, depth: int) -> Operand:
         """Tokens in lanes as the right side of a product.  # [panels, channels, 16] -> [panels, depth, 16] elements"""
         if x.dtype == ELEMENTS[kind]:
             return Operand(frozen(x.reshape(-1)), _NO_SCALES)
-        out, sizes = np.empty(len(x) * depth * LANES, np.int32), (len(x), x.shape[1], depth)
+        out, sizes = empty(len(x) * depth * LANES, np.int32), (len(x), x.shape[1], depth)
         if kind == "bfloat16":
             bfloat16_kernel()(frozen(x.reshape(-1)), sizes, out)
             return Operand(frozen(out), _NO_SCALES)
-        scales = np.empty(len(x) * LANES, np.float32)
+        scales = empty(len(x) * LANES, np.float32)
         int8_kernel()(frozen(x.reshape(-1)), sizes, out, scales)
         return Operand(frozen(out), frozen(scales))

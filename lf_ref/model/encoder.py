@@ -130,7 +130,7 @@ def project(hidden: Array, weights: Parameters, config: LongformerConfig, kernel
     own = under(weights, "attention.self")
     kernels.run(
         lambda first, last: kernels.project(hidden[first:last], own, room, first),
-        kernels.blocks(len(hidden), config.intermediate_size),
+        kernels.blocks(len(hidden), config.hidden_size),
     )
 
 
@@ -168,7 +168,7 @@ def encoder_layer(
         if following is not None:
             kernels.project(block, under(following, "attention.self"), room, first)
 
-    kernels.run(some, kernels.blocks(len(hidden), config.intermediate_size))
+    kernels.run(some, kernels.blocks(len(hidden), config.hidden_size))
     if note is not ignore:
         note("attention.output.LayerNorm", kernels.rows(attended, config.hidden_size))
         note("output.LayerNorm", kernels.rows(hidden, config.hidden_size))
@@ -185,9 +185,12 @@ def residual_norm(
 
 def feed_forward(attended: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels) -> None:
     """Two dense layers with the activation between, the residual, the norm, in place.  # lanes of a block"""
-    intermediate = weights["intermediate.dense.weight"], weights["intermediate.dense.bias"]
-    inner = kernels.linear_activation(attended, *intermediate, config.hidden_act)
-    residual_norm(inner, attended, under(weights, "output"), config, kernels)
+    intermediate, output = (
+        (weights[f"{name}.dense.weight"], weights[f"{name}.dense.bias"]) for name in ("intermediate", "output")
+    )
+    kernels.add_feed_forward(attended, intermediate, output, config.hidden_act)
+    norm = under(weights, "output.LayerNorm")
+    kernels.normalise(attended, norm["weight"], norm["bias"], config.layer_norm_eps)
 
 
 def attentions(

@@ -75,7 +75,7 @@ class Case:
         weight = Weight(*map(frozen, (self.rows, self.bias, self.scales, self.offsets)))
         flat = out.copy().reshape(-1)
         linear_kernel(self.kind, epilogue, function)(
-            operand, weight, block or (len(chosen), 0, self.total), layout, flat
+            operand, weight, (*(block or (len(chosen), 0, self.total)), 0), layout, flat
         )
         return flat.reshape(out.shape)
 

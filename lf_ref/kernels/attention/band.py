@@ -17,6 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ...memory import empty
 from ..jit import kernel, once, types
 from ..layout.vectors import LANES, between, exp2, larger, load, pair, spread, store
 from ..matmul.dispatch import microkernel
@@ -98,8 +99,8 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
         width, depth, count, used = sizes.head, sizes.head // per_word, seen.shape[0], global_positions.shape[0]
         wide = -(-used // step) * step
         distance = (wide + min(count, 2 * one_sided + together * LANES + 2 * step) + rows) * LANES
-        scores, room = np.empty(together * distance, real), np.empty(together * distance * (per_word - 1) // 2, element)
-        sums, scales = np.empty(together * width * LANES, real), np.empty(together * LANES, real)
+        scores, room = empty(together * distance, real), empty(together * distance * (per_word - 1) // 2, element)
+        sums, scales = empty(together * width * LANES, real), empty(together * LANES, real)
         key_at, value_at = head * sizes.tokens + origin, head * width
         global_keys = _global_keys(keys.keys, global_positions, key_at, depth, wide + rows)
         global_values = gather_values(keys.values, global_positions, value_at, width, origin, sizes.stride, wide)
@@ -309,7 +310,8 @@ def _average(kind: str, micro: Any) -> Any:
 @numba.njit(**_OPTIONS)
 def _global_keys(keys: Any, positions: Any, key_at: int, depth: int, room: int) -> Any:
     """The keys of the global tokens by token, with zeros at the end."""
-    out = np.zeros(room * depth, keys.dtype)
+    out = empty(room * depth, keys.dtype)
+    out[:] = 0
     for index in range(positions.shape[0]):
         for k in range(depth):
             out[index * depth + k] = keys[(key_at + positions[index]) * depth + k]
@@ -319,7 +321,8 @@ def _global_keys(keys: Any, positions: Any, key_at: int, depth: int, room: int) 
 @numba.njit(**_OPTIONS)
 def _global_values(values: Any, positions: Any, value_at: int, width: int, origin: int, stride: int, wide: int) -> Any:
     """The values of the global tokens, a row for each channel, `wide` of them with zeros at the end."""
-    out = np.zeros(width * wide, values.dtype)
+    out = empty(width * wide, values.dtype)
+    out[:] = 0
     for channel in range(width):
         for index in range(positions.shape[0]):
             out[channel * wide + index] = values[(value_at + channel) * stride + origin + positions[index]]
@@ -331,7 +334,8 @@ def _global_values_in_words(
     values: Any, positions: Any, value_at: int, width: int, origin: int, stride: int, wide: int
 ) -> Any:
     """As `_global_values`, of bfloat16 values two in a word."""
-    out = np.zeros(width * wide // 2, values.dtype)
+    out = empty(width * wide // 2, values.dtype)
+    out[:] = 0
     target, source = out.view(np.uint16), values.view(np.uint16)
     for channel in range(width):
         for index in range(positions.shape[0]):

@@ -17,6 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from ...memory import empty
 from ..jit import kernel, once, types
 from ..layout.vectors import LANES, exp2, larger, load, multiply_add, spread, store, sum_lanes, top_lane
 
@@ -211,7 +212,7 @@ def chunk_kernel(dtype: Any) -> Any:
         """
         rows, channels = folded.shape
         count = panels[2] - panels[1]
-        scores = np.empty(count * rows * LANES, x.dtype)
+        scores = empty(count * rows * LANES, x.dtype)
         _scores(x, width, panels, folded, visible, scores)
         _powers(scores, count, rows, lowest, tops, totals)
         first = (panels[0] + panels[1]) * width * LANES
@@ -246,7 +247,7 @@ def probabilities_kernel(dtype: Any) -> Any:
     def probabilities(x: Any, width: int, panels: tuple[int, int, int], folded: Any, visible: Any, out: Any) -> None:
         """out[row] = softmax of the scores, over the row's visible tokens.  # as `attend_chunk` -> [rows, tokens]"""
         rows, count = folded.shape[0], panels[2] - panels[1]
-        scores = np.empty(count * rows * LANES, x.dtype)
+        scores = empty(count * rows * LANES, x.dtype)
         tops, totals = np.empty(rows, x.dtype), np.empty(rows, x.dtype)
         _scores(x, width, panels, folded, visible, scores)
         _powers(scores, count, rows, lowest, tops, totals)

@@ -16,6 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from ...memory import empty
 from ..layout.vectors import LANES, load, pair, reals, spread, store, store_halves
 from ..rows.activations import activation
 
@@ -77,7 +78,7 @@ def _add_to_lanes(kind: str, rows: int, function: Any) -> Finish:
 
 
 def _to_words(kind: str, rows: int, function: Any) -> Finish:
-    """As `_to_lanes`, rounded to bfloat16: rows 2i and 2i + 1 in words of row i.  layout: first panel, words."""
+    """As `_to_lanes`, rounded to bfloat16: rows 2i and 2i + 1 in words of row i.  layout: first panel, words, the origin."""
     value = _value_of(kind)
 
     @numba.njit(**_OPTIONS)
@@ -85,7 +86,7 @@ def _to_words(kind: str, rows: int, function: Any) -> Finish:
         room: Any, weight: Any, scales: Any, row: int, skip: int, panel: int, count: int, layout: Any, out: Any
     ) -> None:
         for index in range(count):
-            at = ((layout[0] + panel + index) * layout[1] + row // 2) * LANES
+            at = ((layout[0] + panel + index) * layout[1] + (row - layout[2]) // 2) * LANES
             for i in range(skip, rows, 2):
                 low, token = (index * rows + i) * LANES, (panel + index) * LANES
                 x = function(value(room, low, weight, row + i, scales, token))
@@ -103,7 +104,7 @@ def _to_rows(kind: str, rows: int, store_as: Any, scratch_type: Any) -> Finish:
     def to_rows(
         room: Any, weight: Any, scales: Any, row: int, skip: int, panel: int, count: int, layout: Any, out: Any
     ) -> None:
-        scratch = np.empty(rows * LANES, scratch_type)
+        scratch = empty(rows * LANES, scratch_type)
         for index in range(count):
             token = (layout[0] + panel + index) * LANES
             for i in range(rows):
