@@ -31,7 +31,6 @@ _HEAD_STEP = 32  # channels: a multiple of the rows of every tile but one, and o
 _TASK_PANELS = 16  # of queries that a task of the band attention does
 _TASK_QUERIES = 256  # whose probabilities a task writes
 _LOG2_E = 1.4426950408889634
-_FOLDED = (("query", "weight"), ("key", "weight"), ("query", "bias"))
 _NO_SCALES = frozen(np.empty(0, np.float32))
 _NO_POSITIONS = frozen(np.empty(0, np.int64))
 _SLACK = 32  # keys that a tile may read beyond the last, and tokens that keep rows of values out of each other's way
@@ -138,17 +137,17 @@ class Kernels(TokenKernels):
                 tasks += self._band_tasks(room, masks, row.globals, (row.start, first, one_sided), panels)
         asking = [row for row in rows if len(row.global_queries)]
         few = [row for row in asking if global_rows.worth(width, len(row.global_queries), heads)]
-        many = [row for row in asking if not global_rows.worth(width, len(row.global_queries), heads)]
-        folded = self._folded(hidden, few, weights, heads)
-        chunks = [self._chunks(hidden, row, query) for row, query in zip(few, folded, strict=True)]
-        for _, chunk_tasks in chunks:
-            tasks += chunk_tasks
+        gathered = [np.empty((len(row.global_queries), width), self.dtype) for row in few]
+        for row, out in zip(few, gathered, strict=True):
+            tasks += self._global_tasks(hidden, row, weights, heads, out)
         self._threads.run(_call, tasks)
         room.context[unwritten] = 0
-        for row, (parts, _) in zip(few, chunks, strict=True):
-            self._put(room, row, self._projected(parts, len(row.global_queries), weights, heads))
-        for row in many:
-            self._put(room, row, self._attend_globally(hidden, row, weights, heads))
+        for row in asking:
+            if not global_rows.worth(width, len(row.global_queries), heads):
+                few.append(row)
+                gathered.append(self._attend_globally(hidden, row, weights, heads))
+        for row, values in zip(few, gathered, strict=True):
+            self._put(room, row, values)
         return room.context
 
     def _hide_masked(self, room: Attention, row: Row) -> None:
@@ -173,63 +172,29 @@ class Kernels(TokenKernels):
             for block in pairwise(stops)
         ]
 
-    def _folded(self, hidden: Array, rows: Sequence[Row], weights: Parameters, heads: int) -> list[Array]:
-        """The global queries of some rows, each head's times its key projection.  # each [H * g filled up, hidden]"""
-        if not rows:
-            return []
-        positions = np.concatenate([row.start + row.global_queries for row in rows])
-        query, key, bias = (weights[f"{name}_global.{part}"] for name, part in _FOLDED)
-        tokens = frozen(self.leave(hidden, positions, query.shape[1]))
-        folded = np.empty((heads, len(tokens), query.shape[1]), self.dtype)
-        kernel, size = global_rows.fold_kernel(self.kind), len(bias) // heads
-        factor = self.dtype.type(_LOG2_E / size**0.5)
-
-        def fold(head: int) -> None:
-            some = slice(head * size, (head + 1) * size)
-            scales = _scales(query)[some], _scales(key)[some]
-            kernel(tokens, _stored(query, some), frozen(bias[some]), _stored(key, some), scales, factor, folded[head])
-
-        self._threads.run(fold, [(head,) for head in range(heads)])
-        found, done = [], 0
-        for row in rows:
-            count = len(row.global_queries)
-            padded = np.zeros((-(-heads * count // global_rows.ROWS) * global_rows.ROWS, folded.shape[2]), self.dtype)
-            padded[: heads * count] = folded[:, done : done + count].reshape(-1, folded.shape[2])
-            found.append(padded)
-            done += count
-        return found
-
-    def _chunks(self, hidden: Array, row: Row, folded: Array) -> tuple[tuple[Array, ...], Tasks]:
-        """Where the sums of each chunk of a row go, and the calls that write them."""
-        panels = -(-len(row.visible) // LANES)
-        stops = [*range(0, panels, global_rows.CHUNK_PANELS), panels]
-        parts = tuple(
-            np.empty((len(stops) - 1, *shape), self.dtype)
-            for shape in (folded.shape[:1], folded.shape[:1], folded.shape)
-        )
-        kernel, x, width = global_rows.chunk_kernel(self.dtype), frozen(hidden.reshape(-1)), hidden.shape[1]
-        shared = frozen(folded), frozen(row.visible)
-        tasks: Tasks = [
-            (kernel, x, width, (row.start // LANES, *block), *shared, *(part[index] for part in parts))
-            for index, block in enumerate(pairwise(stops))
+    def _global_tasks(self, hidden: Array, row: Row, weights: Parameters, heads: int, out: Array) -> Tasks:
+        """The calls that compute the context of the global queries of a row.  # out: [g, heads * D]"""
+        before, after = self._global_arguments(hidden, row, weights, heads)
+        size, step = out.shape[1] // heads, -(-global_rows.ROWS // len(out))
+        kernel, chunk = global_rows.attend_kernel(self.kind), global_rows.CHUNK_PANELS
+        return [
+            (kernel, *before, (head, min(head + step, heads), size), *after, chunk, out)
+            for head in range(0, heads, step)
         ]
-        return parts, tasks
 
-    def _projected(self, parts: tuple[Array, ...], count: int, weights: Parameters, heads: int) -> Array:
-        """The averages of all chunks, each head's through its value projection.  # -> [g, heads * D]"""
-        weight, bias = weights["value_global.weight"], weights["value_global.bias"]
-        averages = global_rows.combined(*parts)
-        size = len(bias) // heads
-        out = np.empty((heads, count, size), self.dtype)
-        kernel = global_rows.project_kernel(self.kind)
-
-        def project(head: int) -> None:
-            some = slice(head * size, (head + 1) * size)
-            average = frozen(averages[head * count : (head + 1) * count])
-            kernel(average, _stored(weight, some), frozen(bias[some]), _scales(weight)[some], out[head])
-
-        self._threads.run(project, [(head,) for head in range(heads)])
-        return np.ascontiguousarray(out.swapaxes(0, 1)).reshape(count, -1)
+    def _global_arguments(
+        self, hidden: Array, row: Row, weights: Parameters, heads: int
+    ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """What the kernels of global rows are given, before their heads and after."""
+        query, key, value = (weights[f"{name}_global.weight"] for name in ("query", "key", "value"))
+        biases = (frozen(weights[f"{name}_global.bias"]) for name in ("query", "value"))
+        scales = _scales(query), _scales(key), _scales(value)
+        stored = global_rows.Global(_stored(query), _stored(key), _stored(value), *biases, scales)
+        tokens = frozen(self.leave(hidden, row.start + row.global_queries, query.shape[1]))
+        factor = self.dtype.type(_LOG2_E / (len(query) // heads) ** 0.5)
+        place = row.start // LANES, len(row.visible) // LANES
+        before = frozen(hidden.reshape(-1)), hidden.shape[1], place
+        return before, (tokens, stored, factor, frozen(row.visible))
 
     def _attend_globally(self, hidden: Array, row: Row, weights: Parameters, heads: int) -> Array:
         """As the rows of local queries, with a window that holds everything.  # -> [g, heads * D]"""
@@ -301,19 +266,16 @@ class Kernels(TokenKernels):
 
     def global_probabilities(self, hidden: Array, row: Row, weights: Parameters, heads: int) -> Array:
         """The probabilities of the global queries of one row.  # lanes -> [H, g, n]"""
-        (folded,) = self._folded(hidden, [row], weights, heads)
-        count = row.count
-        out = np.empty((len(folded), count), self.dtype)
-        panels = row.start // LANES, 0, -(-len(row.visible) // LANES)
-        kernel = global_rows.probabilities_kernel(self.dtype)
-        kernel(frozen(hidden.reshape(-1)), hidden.shape[1], panels, frozen(folded), frozen(row.visible), out)
-        return out[: heads * len(row.global_queries)].reshape(heads, -1, count)
+        before, after = self._global_arguments(hidden, row, weights, heads)
+        size, count = len(weights["query_global.bias"]) // heads, len(row.global_queries)
+        out = np.empty((heads * count, row.count), self.dtype)
+        global_rows.probabilities_kernel(self.kind)(*before, (0, heads, size), *after, out)
+        return out.reshape(heads, count, row.count)
 
 
-def _stored(weight: Matrix, rows: slice) -> Array:
-    """The elements of some rows of a weight."""
-    elements = weight if isinstance(weight, np.ndarray) else weight.elements
-    return frozen(np.ascontiguousarray(elements[rows]))
+def _stored(weight: Matrix) -> Array:
+    """The elements of a weight."""
+    return frozen(np.ascontiguousarray(weight if isinstance(weight, np.ndarray) else weight.elements))
 
 
 def _scales(weight: Matrix) -> Array:
