@@ -29,6 +29,7 @@ Tasks = list[tuple[Any, ...]]
 
 _HEAD_STEP = 32  # channels: a multiple of the rows of every tile but one, and of the depth
 _TASK_PANELS = 16  # of queries that a task of the band attention does
+_TASKS = 3  # of each thread, at least, where a row is short
 _TASK_QUERIES = 256  # whose probabilities a task writes
 _LOG2_E = 1.4426950408889634
 _NO_SCALES = frozen(np.empty(0, np.float32))
@@ -115,7 +116,7 @@ class Kernels(TokenKernels):
             ready = self._ready(weights[f"{name}{suffix}.weight"], weights[f"{name}{suffix}.bias"], rows=room.heads)
             operand = operand or self.operand(x, kind, ready.rows.shape[1])
             target = out.reshape(-1)
-            if reduced and name != "query":
+            if reduced and name == "value":
                 target = target.view(np.uint16)
             linear_kernel(kind, epilogue)(operand, ready, (len(x), 0, len(ready.rows), 0), layout, target)
 
@@ -166,9 +167,10 @@ class Kernels(TokenKernels):
         (origin, first, one_sided), factor = place, self.dtype.type(room.factor)
         stops = [*range(panels.start, panels.stop, _TASK_PANELS), panels.stop]
         before, after = (kernel, query, keys, masks, positions), (room.sizes, factor, context)
+        step = max(1, room.heads * (len(stops) - 1) // (_TASKS * self._threads.count))  # heads: few calls, even shares
         return [
-            (*before, (head, origin, first, *block, one_sided), *after)
-            for head in range(room.heads)
+            (*before, (head, min(head + step, room.heads), origin, first, *block, one_sided), *after)
+            for head in range(0, room.heads, step)
             for block in pairwise(stops)
         ]
 

@@ -82,7 +82,7 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
         keys: Any,
         masks: Any,
         global_positions: Any,
-        task: tuple[int, int, int, int, int, int],
+        task: tuple[int, int, int, int, int, int, int],
         sizes: Any,
         factor: Any,
         out: Any,
@@ -91,47 +91,48 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
 
         query: [panels, query_width, 16] elements. masks: bool [n] each, n a multiple of the grain: the keys of the row
         that are seen within the window, and the queries that attend; the others yield 0. global_positions: int64 [g],
-        of the row. task: head; the row's first token of the keys; its first panel of the queries; its panels to do,
+        of the row. task: heads, from and to; the row's first token of the keys; its first panel of the queries; its panels to do,
         from and to; one_sided. out: [panels, out_width, 16]; it may be the query, of which a task reads what it writes.
         """
-        head, origin, first_query, start_panel, stop_panel, one_sided = task
+        first_head, last_head, origin, first_query, start_panel, stop_panel, one_sided = task
         seen, asked = masks
         width, depth, count, used = sizes.head, sizes.head // per_word, seen.shape[0], global_positions.shape[0]
         wide = -(-used // step) * step
         distance = (wide + min(count, 2 * one_sided + together * LANES + 2 * step) + rows) * LANES
         scores, room = empty(together * distance, real), empty(together * distance * (per_word - 1) // 2, element)
         sums, scales = empty(together * width * LANES, real), empty(together * LANES, real)
-        key_at, value_at = head * sizes.tokens + origin, head * width
-        global_keys = _global_keys(keys.keys, global_positions, key_at, depth, wide + rows)
-        global_values = gather_values(keys.values, global_positions, value_at, width, origin, sizes.stride, wide)
         begin()
-        for panel in range(start_panel, stop_panel, together):
-            group, position = min(together, stop_panel - panel), panel * LANES
-            first = max(0, position - one_sided) // step * step
-            last = min(count, -(-(position + group * LANES + one_sided) // step) * step)
-            near = last - first
-            panel_at = (first_query + panel) * sizes.query_width * LANES
-            right, between_panels = panel_at + head * depth * LANES, sizes.query_width * LANES
-            queries = right, between_panels, group
-            score(global_keys, 0, wide, depth, query, queries, scores, 0, distance)
-            score(keys.keys, (key_at + first) * depth, near, depth, query, queries, scores, wide * LANES, distance)
-            for index in range(group):
-                base = index * distance
-                for column in range(used, wide):
-                    store(spread(minus_infinity), scores, base + column * LANES)
-                query_at = position + index * LANES
-                mask_scores(scores, base + wide * LANES, seen, first, last, query_at, one_sided)
-                total = powers_of(scores, base, wide + near, factor, room)
-                store(spread(one) / total, scales, index * LANES)
-                for lane in range(LANES):
-                    if not asked[query_at + lane]:
-                        scales[index * LANES + lane] = zero
-            blocks = (wide, near, distance)
-            values_at = value_at * sizes.stride + (origin + first) // per_word
-            average(global_values, keys.values, values_at, sizes.stride, width, scores, room, blocks, group, sums)
-            for index in range(group):
-                place = ((first_query + panel + index) * sizes.out_width) * LANES
-                write(sums, index * width * LANES, load(scales, index * LANES), width, head, out, place)
+        for head in range(first_head, last_head):
+            key_at, value_at = head * sizes.tokens + origin, head * width
+            global_keys = _global_keys(keys.keys, global_positions, key_at, depth, wide + rows)
+            global_values = gather_values(keys.values, global_positions, value_at, width, origin, sizes.stride, wide)
+            for panel in range(start_panel, stop_panel, together):
+                group, position = min(together, stop_panel - panel), panel * LANES
+                first = max(0, position - one_sided) // step * step
+                last = min(count, -(-(position + group * LANES + one_sided) // step) * step)
+                near = last - first
+                panel_at = (first_query + panel) * sizes.query_width * LANES
+                right, between_panels = panel_at + head * depth * LANES, sizes.query_width * LANES
+                queries = right, between_panels, group
+                score(global_keys, 0, wide, depth, query, queries, scores, 0, distance)
+                score(keys.keys, (key_at + first) * depth, near, depth, query, queries, scores, wide * LANES, distance)
+                for index in range(group):
+                    base = index * distance
+                    for column in range(used, wide):
+                        store(spread(minus_infinity), scores, base + column * LANES)
+                    query_at = position + index * LANES
+                    mask_scores(scores, base + wide * LANES, seen, first, last, query_at, one_sided)
+                    total = powers_of(scores, base, wide + near, factor, room)
+                    store(spread(one) / total, scales, index * LANES)
+                    for lane in range(LANES):
+                        if not asked[query_at + lane]:
+                            scales[index * LANES + lane] = zero
+                blocks = (wide, near, distance)
+                values_at = value_at * sizes.stride + (origin + first) // per_word
+                average(global_values, keys.values, values_at, sizes.stride, width, scores, room, blocks, group, sums)
+                for index in range(group):
+                    place = ((first_query + panel + index) * sizes.out_width) * LANES
+                    write(sums, index * width * LANES, load(scales, index * LANES), width, head, out, place)
         end()
 
     return attend
@@ -146,7 +147,7 @@ def _signature(kind: str, in_words: bool) -> Any:
         types.BaseTuple.from_types([operand, operand], Keys),
         types.UniTuple(types.Array(types.boolean, 1, "C", readonly=True), 2),
         types.Array(integer, 1, "C", readonly=True),
-        types.UniTuple(integer, 6),
+        types.UniTuple(integer, 7),
         types.BaseTuple.from_types([integer] * 5, Sizes),
         real,
         types.Array(types.int32 if in_words else real, 1, "C"),
