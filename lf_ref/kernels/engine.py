@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from ..memory import empty
 from .attention import band, global_rows
 from .attention.probabilities import band_probabilities_kernel
+from .layer import Projected, layer_kernel, project_kernel
 from .layout.vectors import LANES
-from .matmul.linear import linear_kernel
 from .matmul.microkernel import values_per_word
 from .matmul.operands import ELEMENTS, Operand, frozen
-from .matmul.weights import ReducedWeight, kind_of
+from .matmul.weights import ReducedWeight
 from .threads import Threads
 from .tokens import TokenKernels
 
@@ -27,6 +27,7 @@ Matrix = Array | ReducedWeight
 Parameters = Mapping[str, Any]
 Tasks = list[tuple[Any, ...]]
 
+_PART = 96  # channels: a multiple of the rows of every tile, and of every step along k
 _HEAD_STEP = 32  # channels: a multiple of the rows of every tile but one, and of the depth
 _TASK_PANELS = 16  # of queries that a task of the band attention does
 _TASKS = 3  # of each thread, at least, where a row is short
@@ -103,22 +104,61 @@ class Kernels(TokenKernels):
         sizes = band.Sizes(width, tokens, stride, query.shape[1], context.shape[1])
         return Attention(query, keys, values, context, sizes, heads, hidden // heads)
 
-    def project(self, x: Array, weights: Parameters, room: Attention, first: int, suffix: str = "") -> None:
-        """Write queries, keys and values of a block that begins at panel `first`; suffix: "_global" for these."""
-        reduced = self._attention_kind == "bfloat16"
-        sizes, kind = room.sizes, kind_of(weights[f"query{suffix}.weight"])
-        operand = None
-        for name, epilogue, out, layout in (
-            ("query", "words" if reduced else "lanes", room.query, (first, sizes.query_width, 0)),
-            ("key", "rows", room.keys, (first, sizes.tokens, sizes.head)),
-            ("value", "columns", room.values, (first, sizes.stride * (2 if reduced else 1), 0)),
-        ):
-            ready = self._ready(weights[f"{name}{suffix}.weight"], weights[f"{name}{suffix}.bias"], rows=room.heads)
-            operand = operand or self.operand(x, kind, ready.rows.shape[1])
-            target = out.reshape(-1)
-            if reduced and name == "value":
-                target = target.view(np.uint16)
-            linear_kernel(kind, epilogue)(operand, ready, (len(x), 0, len(ready.rows), 0), layout, target)
+    def project(self, hidden: Array, weights: Parameters, room: Attention, suffix: str = "") -> None:
+        """Write the queries, keys and values of all tokens.  # lanes; suffix: "_global" for those of global attention"""
+        self._threads.run(self._projection(hidden, weights, room, suffix), self.blocks(len(hidden), hidden.shape[1]))
+
+    def _projection(self, hidden: Array, weights: Parameters, room: Attention, suffix: str = "") -> Callable[..., None]:
+        """What does so for a block, on one thread."""
+        names = (f"{name}{suffix}" for name in ("query", "key", "value"))
+        ready = tuple(self._ready(weights[f"{n}.weight"], weights[f"{n}.bias"], rows=room.heads) for n in names)
+        query, keys, values = (array.reshape(-1) for array in (room.query, room.keys, room.values))
+        out = Projected(query, keys, values.view(np.uint16) if values.dtype == np.int32 else values)
+        kernel = project_kernel(self.kind)
+
+        def some(first: int, last: int) -> None:
+            kernel(frozen(hidden[first:last].reshape(-1)), ready, out, (last - first, first), room.sizes)
+
+        return some
+
+    def finish_layer(
+        self,
+        hidden: Array,
+        context: Array,
+        heads: int,
+        weights: Parameters,
+        activation: str,
+        eps: float,
+        following: tuple[Parameters, Attention] | None,
+        attended: Array | None = None,
+    ) -> None:
+        """What a layer does after attention, token by token and in place; the threads meet once.  # lanes
+
+            attended = norm(hidden + dense(context))
+            hidden = norm(attended + dense(activation(dense(attended))))
+
+        heads: that the channels of the context are of. following: projections of the next layer, and the room where the queries, keys and values go. attended: as
+        hidden, for who wants to see it.
+        """
+        dense = [
+            self._ready(weights[f"{name}.dense.weight"], weights[f"{name}.dense.bias"], columns=columns)
+            for name, columns in (("attention.output", heads), ("intermediate", 0), ("output", 0))
+        ]
+        dense.append(dense[2]._replace(bias=frozen(np.zeros_like(dense[2].bias))))
+        names = [f"{name}.LayerNorm.{part}" for name in ("attention.output", "output") for part in ("weight", "bias")]
+        shared = tuple(dense), tuple(frozen(weights[name]) for name in names), float(eps)
+        kernel, channels = layer_kernel(self.kind, activation), hidden.shape[1]
+        part, unseen = -(-channels // _PART) * _PART, np.empty(0, self.dtype)
+        project = self._projection(hidden, *following) if following else None
+
+        def some(first: int, last: int) -> None:
+            seen = unseen if attended is None else attended[first:last].reshape(-1)
+            block = hidden[first:last].reshape(-1), context[first:last].reshape(-1), seen
+            kernel(*block, *shared, (last - first, channels, part))
+            if project:
+                project(first, last)
+
+        self._threads.run(some, self.blocks(len(hidden), channels))
 
     def attend(self, hidden: Array, room: Attention, rows: Sequence[Row], weights: Parameters, one_sided: int) -> Array:
         """What each query gathers; returns the context, 0 for masked tokens.  # lanes
@@ -205,12 +245,8 @@ class Kernels(TokenKernels):
         queries = self.attention_room(-(-count // LANES), channels, heads)
         first, panels = row.start // LANES, -(-len(row.visible) // LANES)
         room = self.attention_room(panels, channels, heads)
-        lanes = hidden[first : first + panels]
-        self._threads.run(
-            lambda start, stop: self.project(lanes[start:stop], weights, room, start, "_global"),
-            self.blocks(panels, lanes.shape[1]),
-        )
-        self.project(self.enter(tokens), weights, queries, 0, "_global")
+        self.project(hidden[first : first + panels], weights, room, "_global")
+        self.project(self.enter(tokens), weights, queries, "_global")
         asked = np.zeros(len(row.visible), bool)
         asked[:count] = True
         mixed = queries._replace(keys=room.keys, values=room.values, sizes=room.sizes)

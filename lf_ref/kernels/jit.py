@@ -105,6 +105,11 @@ def kernel(signature: Any, **options: Any) -> Callable[[Function], Function]:
     return compiled
 
 
+def plain(function: Any) -> Any:
+    """The Python function of a compiled one, to compile as a kernel."""
+    return getattr(function, "py_func", function)
+
+
 def _silent(function: Function) -> Function:
     """As compiled code, which does not warn of divisions by zero and the like."""
 

@@ -15,8 +15,7 @@ from .layout.lanes import enter_kernel, gather_kernel, leave_kernel
 from .layout.vectors import LANES
 from .matmul.dispatch import microkernel
 from .matmul.linear import linear_kernel
-from .matmul.microkernel import values_per_word
-from .matmul.operands import ELEMENTS, Operand, Weight, frozen
+from .matmul.operands import ELEMENTS, Operand, frozen
 from .matmul.weights import ReducedWeight, Weights, filled, kind_of
 from .rows.activations import activation_kernel
 from .rows.norm import norm_kernel
@@ -31,7 +30,6 @@ Matrix = Array | ReducedWeight
 # Of each channel of a token, while a block of a layer is computed: x, the sums that are added to it, as the product takes
 # it, and the channels between two dense layers.
 _BYTES = {"float32": 12, "float64": 24, "bfloat16": 8, "int8": 25}
-_PART = 96  # channels: a multiple of the rows of every tile, and of every step along k
 _NO_SCALES = frozen(np.empty(0, np.float32))
 
 
@@ -163,53 +161,6 @@ class TokenKernels:
     def normalise(self, lanes: Array, weight: Array, bias: Array, eps: float) -> None:
         """Overwrite each token by its norm.  # lanes, [channels], [channels]"""
         norm_kernel(self.dtype)(lanes.reshape(-1), len(lanes), lanes.shape[1], frozen(weight), frozen(bias), float(eps))
-
-    def add_linear(self, x: Array | Operand, weight: Matrix, bias: Array, residual: Array, heads: int = 0) -> None:
-        """residual += W x + b.  # lanes, [n, m], [n], lanes; heads: those that the channels of x are of"""
-        ready, kind = self._ready(weight, bias, columns=heads), kind_of(weight)
-        operand = x if isinstance(x, Operand) else self.operand(x, kind, ready.rows.shape[1])
-        self._add(operand, ready, kind, residual)
-
-    def _add(self, operand: Operand, ready: Weight, kind: str, residual: Array, column: int = 0) -> None:
-        block, layout = (len(residual), 0, len(ready.rows), column), (0, residual.shape[1], 0)
-        linear_kernel(kind, "add")(operand, ready, block, layout, residual.reshape(-1))
-
-    def add_feed_forward(
-        self, x: Array, intermediate: tuple[Matrix, Array], output: tuple[Matrix, Array], name: str
-    ) -> None:
-        """X += V activation(W x + b) + c, in place; W, b and V, c are of two dense layers of one kind.  # lanes
-
-        The channels between the two are done in parts, so that they stay in the cache beside those of x.
-        """
-        first, last, kind = self._ready(*intermediate), self._ready(*output), kind_of(intermediate[0])
-        source = x
-        if x.dtype == ELEMENTS[kind]:  # the operand is x itself
-            source = empty(x.size, x.dtype).reshape(x.shape)
-            source[:] = x
-        operand = self.operand(source, kind, first.rows.shape[1])
-        total, per_element = len(first.rows), values_per_word(kind)
-        size = total if kind == "int8" else -(-x.shape[1] // _PART) * _PART  # int8's scales are of all channels
-        for start in range(0, total, size):
-            stop = min(start + size, total)
-            depth = last.rows.shape[1] - start // per_element if stop == total else size // per_element
-            inner = self._activated(operand, first, kind, (len(x), start, stop, 0), depth, name)
-            self._add(inner, last, kind, x, start // per_element)
-            last = last._replace(bias=frozen(np.zeros_like(last.bias)))
-
-    def _activated(
-        self, x: Operand, ready: Weight, kind: str, block: tuple[int, int, int, int], depth: int, name: str
-    ) -> Operand:
-        """activation(W x + b) for some rows, as the right side of a product along `depth` elements."""
-        panels, start, stop, _ = block
-        if kind == "bfloat16":
-            out = empty(panels * depth * LANES, np.int32)
-            if 2 * depth > stop - start:
-                out[:] = 0
-            linear_kernel(kind, "words", name)(x, ready, block, (0, depth, start), out)
-            return Operand(frozen(out), _NO_SCALES)
-        out = empty(panels * (stop - start) * LANES, self.dtype).reshape(panels, stop - start, LANES)
-        linear_kernel(kind, "lanes", name)(x, ready, block, (0, stop - start, start), out.reshape(-1))
-        return self.operand(out, kind, depth)
 
     def operand(self, x: Array, kind: str, depth: int) -> Operand:
         """Tokens in lanes as the right side of a product.  # [panels, channels, 16] -> [panels, depth, 16] elements"""

@@ -108,7 +108,9 @@ def _to_rows(kind: str, rows: int, per_word: int) -> Finish:
 
     @numba.njit(**_OPTIONS)
     def two(room: Any, at: int, weight: Any, row: int, scales: Any, token: int) -> Any:
-        return pair(value(room, at, weight, row, scales, token), value(room, at + LANES, weight, row + 1, scales, token))
+        return pair(
+            value(room, at, weight, row, scales, token), value(room, at + LANES, weight, row + 1, scales, token)
+        )
 
     element, group = (one, two)[per_word - 1], 4 * per_word
 

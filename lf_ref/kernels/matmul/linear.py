@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 
 from ...memory import empty
-from ..jit import kernel, once, types
+from ..jit import kernel, once, plain, types
 from ..layout.vectors import LANES
 from .dispatch import microkernel
 from .epilogues import epilogue
 from .operands import SUMS, operand_type, weight_type
 
-__all__ = ["linear_kernel"]
+__all__ = ["linear", "linear_kernel"]
 
 _NAMES = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
 _NAMES |= {np.dtype(np.int32): types.int32, np.dtype(np.uint16): types.uint16}
@@ -27,11 +28,7 @@ _NAMES |= {np.dtype(np.int32): types.int32, np.dtype(np.uint16): types.uint16}
 @once
 def linear_kernel(kind: str, name: str, function: str = "identity") -> Any:
     """The kernel for a kind of values ("float32", "float64", "bfloat16", "int8") and an epilogue, see there."""
-    micro = microkernel(kind)
-    tile, rows, most, chunk = micro.tile, micro.rows, micro.panels, micro.chunk
-    begin, end = micro.begin, micro.end
-    finish, written = epilogue(name, kind, rows, function)
-    sums = np.dtype(SUMS[kind])
+    written = epilogue(name, kind, microkernel(kind).rows, function)[1]
     integer = types.int64
     signature = types.void(
         operand_type(kind),
@@ -40,9 +37,20 @@ def linear_kernel(kind: str, name: str, function: str = "identity") -> Any:
         types.UniTuple(integer, 3),
         types.Array(_NAMES[written], 1, "C"),
     )
+    return kernel(signature, error_model="numpy")(plain(linear(kind, name, function)))
 
-    @kernel(signature, error_model="numpy")
-    def linear(x: Any, weight: Any, block: tuple[int, int, int, int], layout: tuple[int, int, int], out: Any) -> None:
+
+@once
+def linear(kind: str, name: str, function: str = "identity") -> Any:
+    """What `linear_kernel` compiles, as a function for other kernels to call."""
+    micro = microkernel(kind)
+    tile, rows, most, chunk = micro.tile, micro.rows, micro.panels, micro.chunk
+    begin, end = micro.begin, micro.end
+    finish = epilogue(name, kind, rows, function)[0]
+    sums = np.dtype(SUMS[kind])
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def multiply(x: Any, weight: Any, block: tuple[int, int, int, int], layout: tuple[int, int, int], out: Any) -> None:
         """out = epilogue(W x + b) for some panels and rows of the weight.
 
         x: `Operand`; weight: `Weight`, of at least as many rows as a tile. block: how many panels, the first row, and
@@ -88,4 +96,4 @@ def linear_kernel(kind: str, name: str, function: str = "identity") -> Any:
                     panel += count
         end()
 
-    return linear
+    return multiply
