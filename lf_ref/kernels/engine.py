@@ -105,7 +105,7 @@ class Kernels(TokenKernels):
         return Attention(query, keys, values, context, sizes, heads, hidden // heads)
 
     def project(self, hidden: Array, weights: Parameters, room: Attention, suffix: str = "") -> None:
-        """Write the queries, keys and values of all tokens.  # lanes; suffix: "_global" for those of global attention"""
+        """Write the queries, keys and values of all tokens; suffix: "_global" for those of global attention.  # lanes"""
         self._threads.run(self._projection(hidden, weights, room, suffix), self.blocks(len(hidden), hidden.shape[1]))
 
     def _projection(self, hidden: Array, weights: Parameters, room: Attention, suffix: str = "") -> Callable[..., None]:
@@ -137,8 +137,8 @@ class Kernels(TokenKernels):
             attended = norm(hidden + dense(context))
             hidden = norm(attended + dense(activation(dense(attended))))
 
-        heads: that the channels of the context are of. following: projections of the next layer, and the room where the queries, keys and values go. attended: as
-        hidden, for who wants to see it.
+        heads: that the channels of the context are of. following: the projections of the next layer, and the room where
+        its queries, keys and values go. attended: as hidden, for who wants to see it.
         """
         dense = [
             self._ready(weights[f"{name}.dense.weight"], weights[f"{name}.dense.bias"], columns=columns)
@@ -229,9 +229,9 @@ class Kernels(TokenKernels):
     ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """What the kernels of global rows are given, before their heads and after."""
         query, key, value = (weights[f"{name}_global.weight"] for name in ("query", "key", "value"))
-        biases = (frozen(weights[f"{name}_global.bias"]) for name in ("query", "value"))
+        query_bias, value_bias = (frozen(weights[f"{name}_global.bias"]) for name in ("query", "value"))
         scales = _scales(query), _scales(key), _scales(value)
-        stored = global_rows.Global(_stored(query), _stored(key), _stored(value), *biases, scales)
+        stored = global_rows.Global(_stored(query), _stored(key), _stored(value), query_bias, value_bias, scales)
         tokens = frozen(self.leave(hidden, row.start + row.global_queries, query.shape[1]))
         factor = self.dtype.type(_LOG2_E / (len(query) // heads) ** 0.5)
         place = row.start // LANES, len(row.visible) // LANES

@@ -27,8 +27,8 @@ __all__ = ["TokenKernels"]
 Array = NDArray[Any]
 Matrix = Array | ReducedWeight
 
-# Of each channel of a token, while a block of a layer is computed: x, the sums that are added to it, as the product takes
-# it, and the channels between two dense layers.
+# Bytes of each channel of a token while a block of a layer is computed: x, as the product takes it, and the channels
+# between two dense layers.
 _BYTES = {"float32": 12, "float64": 24, "bfloat16": 8, "int8": 25}
 _NO_SCALES = frozen(np.empty(0, np.float32))
 

@@ -59,7 +59,7 @@ def encode(
     what it does not depend on is left out. None: all of them.
     """
     planned = plan(inputs, [window // 2 for window in config.windows], wanted, kernels.step)
-    layers = [under(parameters, f"encoder.layer.{number}") for number in range(len(planned.layers))]
+    layers = _by_layer(under(parameters, "encoder.layer"), len(planned.layers))
 
     def rows_of(lanes: Array) -> Array:  # -> [batch, seq, hidden], or [wanted, hidden]
         rows = kernels.leave(lanes, planned.target, config.hidden_size)
@@ -96,6 +96,15 @@ def encode(
             encoded.hidden_states.append(rows_of(hidden))
     encoded.last_hidden_state = encoded.hidden_states[-1] if keep_hidden_states else rows_of(hidden)
     return encoded
+
+
+def _by_layer(parameters: Parameters, count: int) -> list[dict[str, Array]]:
+    """As `under` for each layer, but each name is looked at once."""
+    layers: list[dict[str, Array]] = [{} for _ in range(count)]
+    for name, array in parameters.items():
+        number, _, rest = name.partition(".")
+        layers[int(number)][rest] = array
+    return layers
 
 
 def embeddings(

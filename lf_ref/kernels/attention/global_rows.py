@@ -6,8 +6,8 @@ of all tokens:
     q . (W x_j + b) = (W^T q) . x_j + constant        the softmax does not see the constant
     sum_j p_j (W x_j + b) = W (sum_j p_j x_j) + b      the p_j of a query add up to 1
 
-A task does some heads of a row. Its tokens are done in chunks of fixed size, whose sums are combined in order, so that the
-result depends on the row alone.
+A task does some heads of a row. Its tokens are done in chunks of fixed size, whose sums are combined in order, so that
+the result depends on the row alone.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _fold(kind: str) -> Any:
 
     @numba.njit(**_OPTIONS)
     def fold(x: Any, weights: Any, factor: Any, heads: tuple[int, int, int]) -> Any:
-        """The queries of some heads, factor (x Q^T + bias) K, head by head.  # -> [(last - first) * g filled up, hidden]
+        """The queries of some heads, factor (x Q^T + bias) K.  # -> [(last - first) * g filled up, hidden]
 
         x: [g, hidden]; weights: `Global`; heads: the first, the one after the last, and the channels of each.
         """
@@ -259,7 +259,7 @@ def attend_kernel(kind: str) -> Any:
         """out[g] = the averages of the values of all visible tokens, for the channels of some heads.
 
         x: [panels, width, 16], flat. place, chunk: see `_averages`; heads: see `_fold`. tokens: [g, hidden], those of
-        the queries. factor: what turns scores into exponents of 2. visible: bool, of the row's tokens. out: [g, hidden].
+        the queries. factor: what turns scores into exponents of 2. visible: bool, of the row's tokens. out: as tokens.
         """
         averages = _averages(x, width, place, fold(tokens, weights, factor, heads), visible, chunk)
         first, last, size = heads

@@ -369,8 +369,9 @@ def _(e: Emitter, args: Any) -> None:
 
     low, high = (0, LANES, 1, LANES + 1), (2, LANES + 2, 3, LANES + 3)
     first, second = (0, 1, LANES, LANES + 1), (2, 3, LANES + 2, LANES + 3)
-    pairs = [(interleaved(*args[:2], half), interleaved(*args[2:4], half)) for half in (low, high)]
-    tokens = [interleaved(*pair_, order) for pair_ in pairs for order in (first, second)]
+    a, b, c, d = args[:4]
+    pairs = [(interleaved(a, b, half), interleaved(c, d, half)) for half in (low, high)]
+    tokens = [interleaved(x, y, order) for x, y in pairs for order in (first, second)]
     for lane in range(LANES):
         places = ir.Constant(ir.VectorType(ir.IntType(32), 4), [lane // 4 * 4 + place for place in range(4)])
         at = e.builder.add(args[5], e.builder.mul(args[6], ir.Constant(args[6].type, lane)))

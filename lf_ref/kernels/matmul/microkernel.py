@@ -32,8 +32,8 @@ class MicroKernel(NamedTuple):
     """A micro-kernel and its sizes.
 
     name: of its kind of values and its instructions. tile: see `Tile`; it does `rows` rows and up to `panels` panels.
-    begin, end: called on each thread before the first tile and after the last. step: `depth` is a multiple of it; chunk:
-    the most of it that is done at a time, so that the rows stay in the first-level cache.
+    begin, end: called on each thread before the first tile and after the last. step: `depth` is a multiple of it.
+    chunk: the most of it that is done at a time, so that the rows stay in the first-level cache.
     """
 
     name: str

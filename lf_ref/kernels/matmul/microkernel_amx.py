@@ -23,7 +23,7 @@ _SIDE = 16  # rows of a tile, and words in a row of it
 _DOWN = 2  # tiles of sums below each other
 _PANELS = 2  # and beside each other
 _SUMS, _LEFT, _RIGHT = 0, 4, 6  # numbers of the first of four tiles of sums, and of two of each operand
-_CHUNK = int(__import__("os").environ.get("AC", "192"))  # words along k: 24 KiB of a tile of rows
+_CHUNK = 192  # words along k: 24 KiB of a tile of rows
 
 _INDEX, _BYTE = ir.IntType(64), ir.IntType(8)
 _BYTES = _BYTE.as_pointer()

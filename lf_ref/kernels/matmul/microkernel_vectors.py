@@ -21,7 +21,7 @@ __all__ = ["prefetch", "vector_microkernel"]
 config: Any = numba.config
 
 ROWS = 24  # of a tile: a multiple of the rows whose sums fit the registers at a time, for any number of panels
-_CHUNK = int(__import__("os").environ.get("VC", "768"))  # elements along k
+_CHUNK = 768  # elements along k
 _AHEAD = 16  # steps along k that a panel is fetched ahead
 
 _INDEX, _WORD, _BYTES = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
