@@ -96,7 +96,9 @@ class Kernels(TokenKernels):
         per_word, element = values_per_word(kind), ELEMENTS[kind]
         width = -(-(hidden // heads) // _HEAD_STEP) * _HEAD_STEP
         stride = (tokens + _SLACK) // per_word
-        query = empty(panels * heads * width // per_word * LANES, element).reshape(panels, -1, LANES)
+        query = empty(panels * heads * width // per_word * LANES, element).reshape(
+            panels, heads * width // per_word, LANES
+        )
         keys = empty((heads * tokens + _SLACK) * width // per_word, element)
         values = empty(heads * width * stride, element)
         in_place = self.kind == kind
@@ -105,7 +107,7 @@ class Kernels(TokenKernels):
         return Attention(query, keys, values, context, sizes, heads, hidden // heads)
 
     def project(self, hidden: Array, weights: Parameters, room: Attention, suffix: str = "") -> None:
-        """Write the queries, keys and values of all tokens; suffix: "_global" for those of global attention.  # lanes"""
+        """Write the queries, keys and values of all tokens.  # lanes; suffix: "_global" for global attention"""
         self._threads.run(self._projection(hidden, weights, room, suffix), self.blocks(len(hidden), hidden.shape[1]))
 
     def _projection(self, hidden: Array, weights: Parameters, room: Attention, suffix: str = "") -> Callable[..., None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -148,11 +149,8 @@ class TokenKernels:
         """Panels cut so that a block's activations of so many channels stay in the second-level cache, and all threads
         have equally many blocks."""
         most = max(1, _second_level_cache() * 3 // 4 // (channels * LANES * _BYTES[self.kind]))
-        count = -(-panels // min(most, max(1, -(-panels // self._threads.count))))
-        if count > self._threads.count:
-            count = -(-count // self._threads.count) * self._threads.count
-        size = -(-panels // max(1, count))
-        return [(first, min(first + size, panels)) for first in range(0, panels, max(1, size))]
+        count = min(panels, -(-panels // most // self._threads.count) * self._threads.count)
+        return list(pairwise(panels * index // count for index in range(count + 1))) if count else []
 
     def run(self, task: Callable[..., object], blocks: Sequence[tuple[Any, ...]]) -> None:
         """Call the task with each block, on all threads."""

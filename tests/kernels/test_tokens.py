@@ -211,12 +211,11 @@ def test_tokens_come_out_as_they_went_in(kind, threads):
     threads=st.integers(1, 70),
     kind=st.sampled_from(KINDS),
 )
-def test_blocks_cover_every_panel_once_and_are_of_one_size(panels, channels, threads, kind):
+def test_blocks_cover_every_panel_once_and_are_of_nearly_one_size(panels, channels, threads, kind):
     blocks = TokenKernels(Threads(threads), kind).blocks(panels, channels)
     assert [panel for first, last in blocks for panel in range(first, last)] == list(range(panels))
     sizes = [last - first for first, last in blocks]
-    assert len(set(sizes[:-1])) <= 1
-    assert not panels or 0 < sizes[-1] <= sizes[0]
+    assert not panels or 0 < max(sizes) <= min(sizes) + 1
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,8 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
         query: [panels, query_width, 16] elements. masks: bool [n] each, n a multiple of the grain: the keys of the row
         that are seen within the window, and the queries that attend; the others yield 0. global_positions: int64 [g],
         of the row. task: heads, from and to; the row's first token of the keys; its first panel of the queries; its
-        panels to do, from and to; one_sided. out: [panels, out_width, 16]; it may be the query, of which a task reads what it writes.
+        panels to do, from and to; one_sided. out: [panels, out_width, 16]; it may be the query, of which a task reads
+        what it writes.
         """
         first_head, last_head, origin, first_query, start_panel, stop_panel, one_sided = task
         seen, asked = masks
