@@ -29,7 +29,7 @@ FLOORS = [
     ["kernels.matmul"],
     ["kernels.attention", "kernels.tokens"],
     ["tokenizer", "checkpoint", "reference", "kernels"],
-    ["model"],
+    ["model", "conversion"],
     ["pipelines"],
     ["testing.generator", "testing.traces"],
     ["testing.cases", "testing.comparison"],

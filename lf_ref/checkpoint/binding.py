@@ -75,20 +75,39 @@ def bind(
     if allenai.has_fields(config.to_dict()) and names.is_under_roberta(stored):
         raise ConfigError(f"{origin}: {allenai.IN_DOUBT}")
     if not fit.is_complete or (strict and fit.unexpected):
-        if fit.missing and names.has_decoder_layers(stored):
-            raise CheckpointError(encoder_decoder(f"{origin} has layers of a decoder"))
-        raise WeightsError(
-            f"{origin}: {_describe(fit, stored, config, head)}",
-            [names.stored_name(name, head) for name in fit.missing],
-            list(fit.unexpected),
-            [entry[:3] for entry in fit.misshapen],
-        )
+        raise _misfit(fit, stored, config, head, origin)
     if fit.unexpected:
         warnings.warn(f"{origin}: {_unused(fit, config, head)}; strict=True refuses it", stacklevel=2)
     parameters = {name: _resolve(origin, name, tensors, dtype) for name, tensors in fit.groups.items()}
     if head == "masked_lm" and config.tie_word_embeddings:
         parameters[DECODER] = parameters[WORDS]
     return parameters
+
+
+def check_fit(stored: Mapping[str, Any], config: LongformerConfig, heads: Iterable[str]) -> None:
+    """Check that weights fit one of the classes; heads: keys of `HEADS`, of which the error speaks of the last.
+
+    Raises:
+        WeightsError: weights are missing or have another shape.
+        CheckpointError: they are those of an encoder-decoder.
+    """
+    origin = getattr(stored, "origin", "the state dict")
+    for head in heads:
+        fit = _fit(stored, config, head, origin)
+        if fit.is_complete:
+            return
+    raise _misfit(fit, stored, config, head, origin)
+
+
+def _misfit(fit: _Fit, stored: Mapping[str, Any], config: LongformerConfig, head: str, origin: str) -> CheckpointError:
+    if fit.missing and names.has_decoder_layers(stored):
+        return CheckpointError(encoder_decoder(f"{origin} has layers of a decoder"))
+    return WeightsError(
+        f"{origin}: {_describe(fit, stored, config, head)}",
+        [names.stored_name(name, head) for name in fit.missing],
+        list(fit.unexpected),
+        [entry[:3] for entry in fit.misshapen],
+    )
 
 
 def _fit(stored: Mapping[str, Any], config: LongformerConfig, head: str, origin: str, strict: bool = False) -> _Fit:

@@ -10,19 +10,22 @@ from ..errors import CheckpointError, CheckpointFileError, InputError
 from ..files import Source
 from .safetensors_file import read_safetensors
 from .stored import StoredTensor, StoredTensors
+from .tf_file import read_tf
 from .torch_file import read_torch
 
 SAFETENSORS = "model.safetensors"
 TORCH = "pytorch_model.bin"
+TF = "tf_model.h5"
 INT8, SCALE = "_int8", "_scale"  # after the name of a weight: its integers, and what those of a row are multiplied by
-_INDEX = ".index.json"
+INDEX = ".index.json"
 _INDEX_LIMIT = 64 << 20  # bytes; real ones have about 100 for each tensor
 
 Reader = Callable[[Path], dict[str, StoredTensor]]
 
 
 def open_tensors(source: Source, use_safetensors: bool | None = None, variant: str | None = None) -> StoredTensors:
-    """The tensors of a checkpoint by stored name, as views of its mapped files; safetensors go before torch files.
+    """The tensors of a checkpoint by stored name, as views of its mapped files; safetensors go before torch files,
+    and both before a file of TensorFlow's, which needs the extra `lf-ref[h5]`.
 
     Args:
         source: where the files are.
@@ -40,13 +43,15 @@ def open_tensors(source: Source, use_safetensors: bool | None = None, variant: s
     if use_safetensors is not None:
         del readers[TORCH if use_safetensors else SAFETENSORS]
     whole = {_of_variant(filename, variant): read for filename, read in readers.items()}
-    sharded = {_of_variant(filename + _INDEX, variant): read for filename, read in readers.items()}
+    sharded = {_of_variant(filename + INDEX, variant): read for filename, read in readers.items()}
     choices = [name for pair in zip(whole, sharded, strict=True) for name in pair]
+    if use_safetensors is None and variant is None:
+        whole[TF] = read_tf
+        choices.append(TF)
     for name in choices:
         path = source.find(name, choices)
         if path is not None:
-            read = whole.get(name)
-            tensors = _read_shards(source, path, sharded[name]) if read is None else read(path)
+            tensors = _read_shards(source, path, sharded[name]) if name in sharded else whole[name](path)
             return StoredTensors(str(path), _join_scales(str(path), tensors))
     raise source.missing(f"{' or '.join(whole)}, sharded or not,")
 
