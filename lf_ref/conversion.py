@@ -26,7 +26,7 @@ from .config import CONFIG_NAME, LongformerConfig, config_of
 from .config_rules import read_fields
 from .errors import CheckpointError, ConfigError, InputError
 from .files import Source, locate
-from .hf_names import accepts_names
+from .hf_names import accepts, accepts_names
 from .other_models import ROBERTAS
 from .tokenizer import LongformerTokenizer
 from .tokenizer.files.checkpoint import VOCABULARIES, read_checkpoint
@@ -40,6 +40,7 @@ _DECODERS = ("is_decoder", "add_cross_attention")
 _OF_ROBERTA = ("position_embedding_type", "use_cache", *_DECODERS)  # of no meaning in a Longformer
 
 
+@accepts()
 @dataclass(frozen=True)
 class Conversion:
     """What `convert` made.

@@ -24,8 +24,9 @@ Reader = Callable[[Path], dict[str, StoredTensor]]
 
 
 def open_tensors(source: Source, use_safetensors: bool | None = None, variant: str | None = None) -> StoredTensors:
-    """The tensors of a checkpoint by stored name, as views of its mapped files; safetensors go before torch files,
-    and both before a file of TensorFlow's, which needs the extra `lf-ref[h5]`.
+    """The tensors of a checkpoint by stored name, as views of its mapped files; safetensors go before torch files.
+
+    A file of HF's TensorFlow models, which needs the extra `lf-ref[h5]`, is read where there are neither.
 
     Args:
         source: where the files are.
@@ -45,15 +46,18 @@ def open_tensors(source: Source, use_safetensors: bool | None = None, variant: s
     whole = {_of_variant(filename, variant): read for filename, read in readers.items()}
     sharded = {_of_variant(filename + INDEX, variant): read for filename, read in readers.items()}
     choices = [name for pair in zip(whole, sharded, strict=True) for name in pair]
-    if use_safetensors is None and variant is None:
-        whole[TF] = read_tf
-        choices.append(TF)
     for name in choices:
         path = source.find(name, choices)
         if path is not None:
-            tensors = _read_shards(source, path, sharded[name]) if name in sharded else whole[name](path)
+            read = whole.get(name)
+            tensors = _read_shards(source, path, sharded[name]) if read is None else read(path)
             return StoredTensors(str(path), _join_scales(str(path), tensors))
-    raise source.missing(f"{' or '.join(whole)}, sharded or not,")
+    if use_safetensors is not None or variant is not None:
+        raise source.missing(f"{' or '.join(whole)}, sharded or not,")
+    path = source.find(TF)
+    if path is None:
+        raise source.missing(f"{' or '.join(whole)}, sharded or not, or {TF},")
+    return StoredTensors(str(path), read_tf(path))
 
 
 def _of_variant(filename: str, variant: str | None) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import lf_ref
+from oracles.tf_writer import tf_name
+from oracles.weights import SMALL, state_of
 from parity.peers import peer_modules
 
 CLASSES = ["Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification", "ForMultipleChoice"]
@@ -202,3 +204,19 @@ def test_only_the_format_of_a_roberta_changes(form, tmp_path):
     assert not any(found.values()), found
     for name, value in model.state_dict().items():
         assert torch.equal(value, again.state_dict()[name])
+
+
+@pytest.mark.parametrize("head", CLASSES)
+def test_names_of_tensorflow_are_translated_as_hf_does(head):
+    from transformers.modeling_tf_pytorch_utils import TransposeType, convert_tf_weight_name_to_pt_weight_name
+
+    from lf_ref.checkpoint.tf_file import torch_name
+
+    state = state_of(f"Longformer{head}", SMALL, seed=1)
+    for name, values in state.items():
+        stored = tf_name(name, "tf_longformer")
+        theirs, transposed = convert_tf_weight_name_to_pt_weight_name(
+            stored.split("/", 1)[1], tf_weight_shape=values.shape
+        )
+        assert torch_name(stored) == (theirs, transposed is TransposeType.SIMPLE)
+        assert theirs.removeprefix("longformer.") == name.removeprefix("longformer.")
