@@ -20,12 +20,7 @@ def roberta_fields(**changes: Any) -> dict[str, Any]:
     """The `config.json` of a small RoBERTa; it says no attention_window and no sep_token_id."""
     fields = {name: value for name, value in SMALL.items() if name not in ("attention_window", "sep_token_id")}
     fields |= {"model_type": "roberta", "architectures": ["RobertaForMaskedLM"], "type_vocab_size": 2} | changes
-    pad = fields["pad_token_id"] or 0
-    return (
-        {"max_position_embeddings": SOURCE_TOKENS + pad + 1}
-        | fields
-        | ({} if "max_position_embeddings" in changes else {"max_position_embeddings": SOURCE_TOKENS + pad + 1})
-    )
+    return {**fields, "max_position_embeddings": SOURCE_TOKENS + fields["pad_token_id"] + 1}
 
 
 def roberta_state(fields: Mapping[str, Any], seed: int = 3, **options: Any) -> dict[str, NDArray[Any]]:
