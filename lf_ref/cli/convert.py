@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..command_line import COUNT, command, complete_folder
-from .options import quietly, source_options
+from ..command_line import COUNT, Number, command, complete_folder
+from .options import quietly, source_options, writing
 
 if TYPE_CHECKING:
     from ..conversion import Conversion
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="FOLDER|REPO|demo", shell_complete=complete_folder)
 @click.argument("out", metavar="OUT", type=click.Path(file_okay=False))
 @click.option("--max-tokens", type=COUNT, help="Longest text, in tokens (default: 4096, or that of SOURCE if longer).")
-@click.option("--window", type=int, help="Attention window, both sides together (default: 512, or those of SOURCE).")
+@click.option(
+    "--window", type=Number(min=2), help="Attention window, both sides together (default: 512, or those of SOURCE)."
+)
 @click.option("--shorten", is_flag=True, help="Let --max-tokens be less than that of SOURCE.")
 @click.option("--without-tokenizer", is_flag=True, help="Leave the tokenizer out.")
 @click.option("--only-format", is_flag=True, help="Write the weights as safetensors, and change nothing else.")
@@ -40,20 +42,14 @@ def convert(source: str, out: str, only_format: bool, without_tokenizer: bool, q
     changes = {name: options.pop(name) for name in ("max_tokens", "window", "shorten")}
     if only_format and any(changes.values()):
         raise InputError("only_format=True changes nothing but the format: leave out max_tokens=, window= and shorten=")
-    with quietly(quiet):
-        try:
-            if only_format:
-                to_safetensors(source, out, without_tokenizer=without_tokenizer, **options)
-                told = f"wrote {out}: the same weights as safetensors"
-            else:
-                made = lengthen(source, out, without_tokenizer=without_tokenizer, **changes, **options)
-                told = f"wrote {out}: {_told(made)}"
-        except OSError as error:
-            if error.errno is None:  # one of the package's own
-                raise
-            raise InputError(f"OUT {out} cannot be written: {error.strerror or error}") from error
+    with quietly(quiet), writing(out):
+        if only_format:
+            to_safetensors(source, out, without_tokenizer=without_tokenizer, **options)
+            told = "the same weights as safetensors"
+        else:
+            told = _told(lengthen(source, out, without_tokenizer=without_tokenizer, **changes, **options))
     if not quiet:
-        click.echo(told, err=True)
+        click.echo(f"wrote {out}: {told}", err=True)
 
 
 def _told(made: Conversion) -> str:
@@ -63,7 +59,7 @@ def _told(made: Conversion) -> str:
     wide = f"{windows[0]}" if len(windows) == 1 else f"{windows[0]} to {windows[-1]}"
     kept = f"Texts of up to {most} tokens give what SOURCE gives"
     if most < min(made.source_tokens, config.max_tokens):
-        kept += f", longer ones do not: their tokens see {wide} others"
+        kept += ", longer ones do not: their tokens do not see all others"
     return (
         f"texts of up to {config.max_tokens} tokens (SOURCE: {made.source_tokens}), attention windows of {wide}. "
         f"{kept}. Global attention and long texts want further training, which lf-ref does not do."
