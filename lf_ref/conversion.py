@@ -18,10 +18,11 @@ import numpy as np
 
 from . import allenai
 from .checkpoint import HEADS, StoredTensor, StoredTensors, expected_shapes, open_tensors, read_config
-from .checkpoint.binding import check_fit, same
+from .checkpoint.binding import check_fit
 from .checkpoint.copying import kept, write_copy
 from .checkpoint.names import ENCODER_PARTS, stored_name, without_wrappers
 from .checkpoint.saving import stored_form
+from .checkpoint.stored import same
 from .config import CONFIG_NAME, LongformerConfig, config_of
 from .config_rules import read_fields
 from .errors import CheckpointError, ConfigError, InputError
@@ -32,6 +33,8 @@ from .tokenizer import LongformerTokenizer
 from .tokenizer.files.checkpoint import VOCABULARIES, read_checkpoint
 
 MAX_TOKENS, WINDOW = 4096, 512
+
+_KINDS = (*ROBERTAS, "longformer", None)  # None is read as a Longformer everywhere
 
 _POSITIONS = "embeddings.position_embeddings.weight"
 _CLASS = re.compile(r"(?:For(?:MaskedLM|(?:Sequence|Token)Classification|QuestionAnswering|MultipleChoice)|Model)$")
@@ -170,10 +173,11 @@ def to_safetensors(
     )
     fields = _read_fields(source)
     tensors = open_tensors(source)
-    plain = without_wrappers(tensors)
+    # The name of a part of another model may be that of a wrapper here, as `model.` of BART.
+    plain = without_wrappers(tensors) if fields.get("model_type") in _KINDS else {}
     stored: dict[str, StoredTensor] = {}
     for stored_as in kept(tensors, fields.get("tie_word_embeddings", True) is True):
-        stored |= stored_form(plain[stored_as] or stored_as, tensors[stored_as])
+        stored |= stored_form(plain.get(stored_as) or stored_as, tensors[stored_as])
     write_copy(source, folder, stored, None, None if without_tokenizer else {})
 
 
@@ -199,7 +203,7 @@ def _read_config(source: Source) -> tuple[LongformerConfig, bool]:
     """The config of the source as that of a Longformer, and whether it is of a RoBERTa, which has no windows yet."""
     path, fields = source.require(CONFIG_NAME), _read_fields(source)
     kind = fields.get("model_type")
-    if kind not in (*ROBERTAS, "longformer", None):
+    if kind not in _KINDS:
         why = "; a BERT has a WordPiece tokenizer, and other positions" if kind == "bert" else ""
         raise ConfigError(
             f"{path}: model_type {kind!r:.80} cannot be converted{why}; those that can are {', '.join(ROBERTAS)} and "

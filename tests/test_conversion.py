@@ -373,7 +373,7 @@ def test_two_values_of_one_weight_are_refused(roberta, tmp_path):
 
 
 def test_only_the_format_changes(roberta, tmp_path):
-    source, state = roberta(model_type="bert", mine=5)
+    source, state = roberta(mine=5)
     (source / "vocab.txt").write_text("[PAD]")
     lf_ref.LongformerTokenizer.from_pretrained("demo").save_pretrained(source)
     save_file({f"module.{name}": values for name, values in state.items()}, source / "model.safetensors")
@@ -381,7 +381,10 @@ def test_only_the_format_changes(roberta, tmp_path):
     assert load_file(tmp_path / "out" / "model.safetensors").keys() == state.keys()
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         assert (tmp_path / "out" / name).read_bytes() == (source / name).read_bytes()
+    change(source, model_type="bart")  # whose names begin with model.
+    save_file({"model.encoder.layers.0.fc1.weight": np.ones((2, 3), "f4")}, source / "model.safetensors")
     lf_ref.to_safetensors(source, tmp_path / "bare", without_tokenizer=True)
+    assert load_file(tmp_path / "bare" / "model.safetensors").keys() == {"model.encoder.layers.0.fc1.weight"}
     assert {path.name for path in (tmp_path / "bare").iterdir()} == {"config.json", "model.safetensors"}
 
 

@@ -17,7 +17,7 @@ from ..other_models import encoder_decoder
 from . import names
 from .names import DECODER, HEADS, WORDS, Shapes
 from .reduced import REDUCED, reduce
-from .stored import Array, StoredTensor
+from .stored import Array, StoredTensor, same
 
 _SHOWN = 8  # names in a message; the error has all
 _LONGEST = 100  # characters of a name in a message
@@ -267,13 +267,3 @@ def _resolve(origin: str, name: str, tensors: dict[str, StoredTensor], dtype: DT
         return tensor.array(np.float32)
     except CheckpointError as error:
         raise CheckpointError(f"{origin}: {first}: {error}") from error
-
-
-def same(first: StoredTensor, second: StoredTensor) -> bool:
-    """Whether two tensors hold the same values; shared storage shows it without reading them."""
-    one, two = first.data, second.data
-    if first.dtype != second.dtype or first.scales is not None or second.scales is not None:
-        return bool(np.array_equal(first.array(np.float64), second.array(np.float64), equal_nan=True))
-    if one.__array_interface__["data"] == two.__array_interface__["data"] and one.strides == two.strides:
-        return True
-    return bool(np.array_equal(one, two, equal_nan=True))

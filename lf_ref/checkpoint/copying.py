@@ -13,10 +13,9 @@ from ..config import CONFIG_NAME
 from ..config_rules import read_fields
 from ..errors import CheckpointError
 from ..files import Source, replacing, write_beside
-from .binding import same
 from .names import DECODER, WORDS, parameters_of
 from .saving import write_checkpoint, write_weights
-from .stored import StoredTensor, StoredTensors
+from .stored import StoredTensor, StoredTensors, same
 
 # What a tokenizer consists of, in one form or another.
 _SETTINGS = "tokenizer_config.json"

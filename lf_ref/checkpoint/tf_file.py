@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, CheckpointFileError
-from .stored import LAYOUT, StoredTensor, map_file, view
+from .stored import LAYOUT, StoredTensor, map_file, same, view
 
 _LAST = {"kernel": "weight", "embeddings": "weight", "gamma": "weight", "beta": "bias"}
-_MOST = 100_000  # objects of a file; a Longformer has some hundreds
 
 
 def read_tf(path: Path) -> dict[str, StoredTensor]:
@@ -35,10 +34,12 @@ def read_tf(path: Path) -> dict[str, StoredTensor]:
         if not isinstance(entry, h5py.Dataset):
             return
         parameter, transposed = torch_name(name)
-        if parameter in tensors or len(tensors) >= _MOST:
-            raise CheckpointError(f"{path}: there are several tensors for {parameter:.100}, or too many in all")
         tensor = _locate(mapped, entry, f"{path}: {name:.100}")
-        tensors[parameter] = StoredTensor(tensor.dtype, tensor.data.T) if transposed else tensor
+        if transposed:
+            tensor = StoredTensor(tensor.dtype, tensor.data.T)
+        # Keras stores the embeddings a second time under a head that uses them.
+        if not same(tensors.setdefault(parameter, tensor), tensor):
+            raise CheckpointError(f"{path}: there are two tensors for {parameter:.100}, which differ")
 
     try:
         with h5py.File(path, "r") as file:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 
 import h5py
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import lf_ref
 from lf_ref.checkpoint import HEADS, bind, open_tensors
@@ -48,10 +51,10 @@ def test_every_weight_is_that_of_the_torch_model(folder, head):
 
 def test_from_pretrained_reads_it_where_there_is_nothing_else(folder, tmp_path):
     path, state = folder("masked_lm")
-    given = ragged_batch(SMALL, seed=1)
+    inputs = ragged_batch(SMALL, seed=1)
     model = lf_ref.LongformerForMaskedLM.from_pretrained(path, backend="numpy")
     expected = lf_ref.LongformerForMaskedLM(LongformerConfig(**SMALL), state, backend="numpy")
-    np.testing.assert_array_equal(model(**given).logits, expected(**given).logits)
+    np.testing.assert_array_equal(model(**inputs).logits, expected(**inputs).logits)
     other = {name: values + 1 for name, values in state.items()}
     lf_ref.LongformerForMaskedLM(LongformerConfig(**SMALL), other).save_pretrained(path)
     again = lf_ref.LongformerForMaskedLM.from_pretrained(path, backend="numpy")
@@ -120,12 +123,28 @@ def test_the_dtype_is_that_of_the_file(tmp_path, dtype):
     np.testing.assert_array_equal(tensors["dense.weight"].data, values.T)
 
 
-def test_two_tensors_of_one_name_are_refused(tmp_path):
+@pytest.mark.parametrize("shape", [(2, 2), (2, 3)])
+def test_two_tensors_of_one_name_must_be_equal(tmp_path, shape):
     with h5py.File(tmp_path / "tf_model.h5", "w") as file:
         file["a/b/dense/kernel:0"] = np.zeros((2, 2), "f4")
-        file["c/d/dense/kernel:0"] = np.ones((2, 2), "f4")
-    with pytest.raises(CheckpointError, match=r"there are several tensors for dense\.weight"):
+        file["c/d/dense/kernel:0"] = np.ones(shape, "f4")
+    with pytest.raises(CheckpointError, match=r"there are two tensors for dense\.weight, which differ"):
         read_tf(tmp_path / "tf_model.h5")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(places=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=12))
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path, places):
+    path = tmp_path / "tf_model.h5"
+    state = state_of("LongformerForMaskedLM", SMALL, seed=4)
+    write_tf(path, {name: values for name, values in state.items() if "lm_head" in name}, MODEL)
+    content = bytearray(path.read_bytes())
+    for where, value in places:
+        content[int(where * (len(content) - 1))] = value
+    path.write_bytes(content)
+    with suppress(CheckpointError):
+        for tensor in read_tf(path).values():
+            assert tensor.array("float64").shape == tensor.shape
 
 
 def test_a_file_that_is_cut_off_or_no_hdf5_is_refused(folder):

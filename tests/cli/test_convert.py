@@ -31,8 +31,8 @@ def source(tmp_path):
 def test_what_holds_is_told(source, tmp_path):
     assert run(source, tmp_path / "out", "--max-tokens", 60, "--window", 12) == (
         f"wrote {tmp_path}/out: texts of up to 60 tokens (SOURCE: 19), attention windows of 12. Texts of up to 7 "
-        "tokens give what SOURCE gives, longer ones do not: their tokens do not see all others. Global attention and long "
-        "texts want further training, which lf-ref does not do."
+        "tokens give what SOURCE gives, longer ones do not: their tokens do not see all others. Global attention and "
+        "long texts want further training, which lf-ref does not do."
     )
     config = lf_ref.LongformerConfig.from_pretrained(tmp_path / "out")
     assert (config.max_tokens, config.windows) == (60, (12, 12))

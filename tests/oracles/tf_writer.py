@@ -42,10 +42,12 @@ def write_tf(path: Path, state: Mapping[str, NDArray[Any]], model: str, **option
 
     with h5py.File(path, "w") as file:
         names: dict[str, list[bytes]] = {}
-        for name, values in state.items():
-            if name.startswith("lm_head.decoder."):
-                continue
-            where = tf_name(name, model)
+        places = {tf_name(name, model): values for name, values in state.items() if "lm_head.decoder." not in name}
+        if any(where.startswith("lm_head/") for where in places):
+            # The head holds the layer of the embeddings, whose weights Keras stores with those of the head again.
+            shared = {where: values for where, values in places.items() if "/longformer/embeddings/" in where}
+            places |= {where.replace("longformer/", "lm_head/", 1): values for where, values in shared.items()}
+        for where, values in places.items():
             transposed = where.endswith("/kernel:0")
             file.create_dataset(where, data=np.ascontiguousarray(values.T if transposed else values), **options)
             names.setdefault(where.split("/")[0], []).append(where.split("/", 1)[1].encode())
