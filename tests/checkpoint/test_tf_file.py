@@ -147,6 +147,21 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path, places):
             assert tensor.array("float64").shape == tensor.shape
 
 
+@pytest.mark.parametrize("beyond", [-8, 0, 2**40, 2**63 - 9])
+def test_values_outside_of_the_file_are_refused(tmp_path, beyond):
+    path = tmp_path / "tf_model.h5"
+    with h5py.File(path, "w") as file:
+        file["a/b/weight:0"] = np.arange(50, dtype="f4")
+        start = file["a/b/weight:0"].id.get_offset()
+    content = path.read_bytes()
+    place, size = start.to_bytes(8, "little"), (200).to_bytes(8, "little")
+    assert content.count(place + size) == 1
+    end = (len(content) + beyond) % 2**63
+    path.write_bytes(content.replace(place + size, end.to_bytes(8, "little") + size))
+    with pytest.raises(CheckpointError, match="is not a whole HDF5 file"):
+        read_tf(path)
+
+
 def test_a_file_that_is_cut_off_or_no_hdf5_is_refused(folder):
     path, _ = folder("model")
     whole = (path / "tf_model.h5").read_bytes()
