@@ -159,6 +159,22 @@ def test_a_lengthened_model_is_bit_identical_on_old_lengths(longformer, tmp_path
         before(longer)
 
 
+def test_a_folder_of_allenais_own_code_becomes_one_of_hfs(longformer, tmp_path):
+    model, folder = longformer
+    state = load_file(folder / "model.safetensors")
+    under = {name.replace("longformer.", "roberta.", 1): values for name, values in state.items()}
+    save_file(under, folder / "model.safetensors")
+    one_sided = [window // 2 for window in SMALL["attention_window"]]
+    change(folder, model_type="roberta", attention_mode="sliding_chunks", attention_window=one_sided)
+    made = lf_ref.convert(folder, tmp_path / "out", max_tokens=LONG)
+    assert made.config.windows == model.config.windows
+    written = load_file(tmp_path / "out" / "model.safetensors")
+    assert written.keys() == state.keys()
+    for name, values in state.items():
+        np.testing.assert_array_equal(written[name], values, err_msg=name)
+    assert "attention_mode" not in config_of(tmp_path / "out")
+
+
 def test_another_window_for_a_longformer(longformer, tmp_path):
     model, folder = longformer
     made = lf_ref.convert(folder, tmp_path / "out", window=6)  # the layers had 4 and 6
