@@ -38,6 +38,9 @@ _HOME = {
     "LongformerForMultipleChoice": "model.heads",
     "LongformerForQuestionAnswering": "model.heads",
     "LongformerPreTrainedModel": "model.base",
+    "convert": "conversion",
+    "to_safetensors": "conversion",
+    "Conversion": "conversion",
     "dense_attentions": "model.attentions",
     "LongformerBaseModelOutput": "model.outputs",
     "LongformerBaseModelOutputWithPooling": "model.outputs",
@@ -118,6 +121,9 @@ __all__ = [  # noqa: RUF022 - in the order of `_HOME`, which the documentation k
     "LongformerForMultipleChoice",
     "LongformerForQuestionAnswering",
     "LongformerPreTrainedModel",
+    "convert",
+    "to_safetensors",
+    "Conversion",
     "dense_attentions",
     "LongformerBaseModelOutput",
     "LongformerBaseModelOutputWithPooling",
@@ -155,6 +161,7 @@ __all__ = [  # noqa: RUF022 - in the order of `_HOME`, which the documentation k
 if _TYPE_CHECKING:
     from . import testing
     from .config import LongformerConfig
+    from .conversion import Conversion, convert, to_safetensors
     from .model import global_attention
     from .model.attentions import dense_attentions
     from .model.base import LongformerPreTrainedModel

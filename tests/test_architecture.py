@@ -30,7 +30,7 @@ FLOORS = [
     ["kernels.attention", "kernels.tokens"],
     ["kernels.layer"],
     ["tokenizer", "checkpoint", "reference", "kernels"],
-    ["model"],
+    ["model", "conversion"],
     ["pipelines"],
     ["testing.generator", "testing.traces"],
     ["testing.cases", "testing.comparison"],

@@ -8,6 +8,7 @@ from ..command_line import SETTINGS
 from ..version import __version__
 from .attention import attention
 from .bench import bench
+from .convert import convert
 from .docs import docs
 from .feature_extraction import feature_extraction
 from .fill_mask import fill_mask
@@ -67,6 +68,7 @@ for _command in (
     multiple_choice,
     tokenize,
     attention,
+    convert,
     quantize,
     precision,
     oracle,

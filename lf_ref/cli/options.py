@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -162,6 +162,19 @@ def quietly(quiet: bool) -> AbstractContextManager[None]:
     from ..files import quiet_downloads
 
     return quiet_downloads() if quiet else nullcontext()
+
+
+@contextmanager
+def writing(out: str) -> Iterator[None]:
+    """A context that reports an error of the operating system as one of the folder OUT."""
+    from ..errors import InputError, LfRefError
+
+    try:
+        yield
+    except LfRefError:
+        raise
+    except OSError as error:
+        raise InputError(f"OUT {out} cannot be written: {error.strerror or error}") from error
 
 
 def load(task: str, source: dict[str, Any]) -> Pipeline[Any]:

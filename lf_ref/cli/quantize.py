@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ..command_line import command, complete_folder
-from .options import quietly, source_options
+from .options import quietly, source_options, writing
 
 
 @command("quantize", short_help="Quantize a checkpoint to int8.")
@@ -27,15 +27,10 @@ def quantize(source: str, out: str, quiet: bool, **where: Any) -> None:
     from pathlib import Path
 
     from ..checkpoint import quantize as write
-    from ..errors import InputError
     from ..files import locate
 
-    with quietly(quiet):
-        place = locate(source, **where)
-        try:
-            write(place, out)
-        except OSError as error:
-            raise InputError(f"OUT {out} cannot be written: {error.strerror or error}") from error
+    with quietly(quiet), writing(out):
+        write(locate(source, **where), out)
     if not quiet:
         size = sum(path.stat().st_size for path in Path(out).glob("*.safetensors"))
         click.echo(f"wrote {out}: {size / 1e6:.1f} MB of weights", err=True)
