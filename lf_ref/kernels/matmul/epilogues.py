@@ -77,7 +77,7 @@ def _add_to_lanes(kind: str, rows: int, function: Any) -> Finish:
 
 
 def _to_words(kind: str, rows: int, function: Any) -> Finish:
-    """As `_to_lanes`, rounded to bfloat16: rows 2i and 2i + 1 in words of row i.  layout: as there, channels in words."""
+    """As `_to_lanes`, rounded to bfloat16: rows 2i and 2i + 1 in words of row i.  layout: as there, in words."""
     value = _value_of(kind)
 
     @numba.njit(**_OPTIONS)
