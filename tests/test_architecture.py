@@ -31,6 +31,7 @@ FLOORS = [
     ["tokenizer", "checkpoint", "reference", "kernels"],
     ["model"],
     ["pipelines"],
+    ["records"],
     ["testing.generator", "testing.traces"],
     ["testing.cases", "testing.comparison"],
     ["testing.golden"],
