@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, wraps
 from pathlib import Path
@@ -57,15 +58,17 @@ class Inputs:
 
         return records(self.source, self.fields)
 
-    def table(self) -> Table:
+    @contextmanager
+    def table(self) -> Iterator[Table]:
         """The columns of a table of results; those of the other fields of lines are known when all have been read."""
-        types = self.source.columns
-        if types is None:
-            self.source.keep()
-            types = types_of(self.records())
-        inputs = self.fields.names.values()
-        others = {name: type_ for name, type_ in types.items() if name not in inputs}
-        return Table(others, self.answers, errors=self.on_error == RECORD)
+        if self.out is None or self.out.suffix not in TABLES:
+            yield Table({}, self.answers)
+            return
+        with self.source.kept():
+            types = types_of(self.records()) if self.source.columns is None else self.source.columns
+            inputs = self.fields.names.values()
+            others = {name: type_ for name, type_ in types.items() if name not in inputs}
+            yield Table(others, self.answers, errors=self.on_error == RECORD)
 
 
 @dataclass(frozen=True)
@@ -246,8 +249,8 @@ def run(inputs: Inputs, call: Callable[[Any], Any], stream: Stream, show: Show, 
         rows = iter([(record, call(record.given))])
     count = _Counts()
     if inputs.out is not None:
-        table = inputs.table() if inputs.out.suffix in TABLES else Table({}, inputs.answers)
-        write(inputs.out, count.over(rows), table, alone=not inputs.many)
+        with inputs.table() as table:
+            write(inputs.out, count.over(rows), table, alone=not inputs.many)
         if not quiet:
             unit = inputs.source.unit if count.all != 1 else inputs.source.unit.removesuffix("s")
             click.echo(f"wrote {inputs.out}: {count.all} {unit}", err=True)

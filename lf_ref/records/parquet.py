@@ -43,7 +43,9 @@ class ParquetRows(Source):
             for batch in file.iter_batches(batch_size=self._batch_size(file.metadata)):
                 names = batch.schema.names
                 columns = [
-                    column if name not in self.inputs and _is_inexact(column.type) else column.to_pylist()
+                    [one if one.is_valid else None for one in column]
+                    if name not in self.inputs and _is_inexact(column.type)
+                    else column.to_pylist()
                     for name, column in zip(names, batch.columns, strict=True)
                 ]
                 for row in zip(*columns, strict=True):

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -38,8 +38,9 @@ class Source:
         """How many inputs there are, or None if only reading them tells."""
         return None
 
-    def keep(self) -> None:
-        """Make sure that the source can be read more than once."""
+    def kept(self) -> AbstractContextManager[Any]:
+        """A context in which the source can be read more than once."""
+        return nullcontext()
 
 
 class Text(Source):
@@ -81,13 +82,17 @@ class Lines(Source):
         with self._opened() as file:
             return sum(1 for _ in _lines(file))
 
-    def keep(self) -> None:
-        """Copy standard input, or a pipe, into a temporary file."""
-        if not os.path.isfile(self.path):
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """A context in which standard input, or a pipe, is copied into a temporary file."""
+        if os.path.isfile(self.path):
+            yield
+            return
+        with tempfile.TemporaryFile() as copy:
             with self._opened() as file:
-                copy = tempfile.TemporaryFile()  # noqa: SIM115 - it is gone with this object
                 shutil.copyfileobj(file, copy)
             self._copy = copy
+            yield
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO | IO[bytes]]:
