@@ -186,7 +186,7 @@ def input_options(
             "--text-field",
             multiple=True,
             metavar="NAME|FIELD=NAME",
-            help=f"Name of the field, or column, with {what}; or of another field. (default: as above)",
+            help=f"Name of the field or column of {what} (default: {fields.text}); FIELD=NAME for another one. Repeatable.",
         ),
         input_option(
             "--out",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import datetime
 import decimal
-import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import numpy as np
@@ -25,6 +26,7 @@ from pipelines.building import CLASSES, TEXTS, assert_alike
 import lf_ref
 from lf_ref.cli import main
 from lf_ref.records import parquet, sources
+from lf_ref.records.columns import ANSWERS, JSON_ALONE
 
 TEXT_LINES = ["A <mask> of\nthe <mask>.", "<mask>", 'Yes <mask>, and, "yes".']
 # The field of the text; and the columns of the best answer, as the guide has them.
@@ -569,6 +571,10 @@ def test_every_command_that_reads_lines_has_all_options():
     assert {name for name in with_lines if names[name] >= OPTIONS_OF_ALL} == with_lines
 
 
-def test_records_need_no_command_line():
-    assert "click" not in sys.modules[lf_ref.records.sources.__name__].__dict__
-    assert io
+GUIDE = (Path(lf_ref.__file__).parent / "guides" / "files.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("task", [task for task in CLASSES if task != "feature-extraction"])
+def test_the_guide_has_the_columns_of_each_task(task):
+    [row] = re.findall(rf"^\| {task} \| (`.*`: .*) \|$", GUIDE, re.M)
+    assert dict(re.findall(r"`(\w+)`: (\w+)", row)) == ANSWERS.get(task, JSON_ALONE).types
