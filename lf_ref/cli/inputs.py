@@ -186,7 +186,7 @@ def input_options(
             "--text-field",
             multiple=True,
             metavar="NAME|FIELD=NAME",
-            help=f"Name of the field or column of {what} (default: {fields.text}); FIELD=NAME for another one. Repeatable.",
+            help=f"Name of the field or column of {what} (default: {fields.text}); FIELD=NAME for another. Repeatable.",
         ),
         input_option(
             "--out",
