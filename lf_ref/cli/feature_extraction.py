@@ -47,5 +47,6 @@ def feature_extraction(
         raise InputError("with --pooling none, --lines and --files need --out NAME.npz, since texts differ in length")
     options = {"pooling": pooling, "truncation": truncation, "max_length": max_length, "return_tensors": True}
     pipe = load("feature-extraction", source)
-    given = replace(given, answers=Answers(Vectors(pipe.model.config.hidden_size, per_token=pooling == "none")))
+    columns = Answers(Vectors(pipe.model.config.hidden_size, per_token=pooling == "none"))
+    given = replace(given, answers=columns, as_json=False)  # on one line with --json too
     answer(pipe, given, print_json, **options)

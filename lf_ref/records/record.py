@@ -81,15 +81,18 @@ class Fields:
     def record(self, name: str, number: int, value: Any) -> Record:
         """The record of a text, of named values, or of the error in place of them; what does not fit is an error too.
 
-        name, number: as in `Record`; value: a text, a mapping from names to values, or an InputError.
+        name, number: as in `Record`; value: a text, a mapping from names to values, or an InputError in place of one.
         """
         inputs = set(self.names.values())
         rest = {key: one for key, one in value.items() if key not in inputs} if isinstance(value, Mapping) else {}
         try:
+            for one in value.values() if isinstance(value, Mapping) else [value]:
+                if isinstance(one, InputError):
+                    raise one
             given = self._input(name, value)
         except InputError as error:
             given = error
-            rest = {key: one for key, one in rest.items() if key not in self.taken}
+            rest = {key: one for key, one in rest.items() if key not in self.taken and not isinstance(one, InputError)}
         return Record(name, number, given, rest)
 
     def _input(self, name: str, value: Any) -> Any:
@@ -100,8 +103,6 @@ class Fields:
         else:
             given, which = {self.text: value}, name
         text = given.get(self.text)
-        if isinstance(text, InputError):
-            raise text
         if isinstance(text, str) and not text.strip():
             raise InputError(f"{which} is empty")
         for one, shared in self.shared.items():

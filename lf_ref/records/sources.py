@@ -23,7 +23,9 @@ LONGEST = 1 << 26
 
 
 class Source:
-    """Inputs one after another, each a name for messages, and a text, a mapping, or the InputError in its place.
+    """Inputs one after another, each a name for messages, and a text, a mapping, or the InputError in place of either.
+
+    A mapping has an InputError in place of a value that could not be read.
 
     unit: what there is many of. columns: the types of the fields that each input has, if they are known beforehand.
     """
@@ -178,10 +180,9 @@ class CsvRows(Source):
             header = next(rows)
             for number, row in enumerate(filter(None, rows), start=1):  # blank lines are no rows
                 name = f"row {number} of {display(self.path)}"
-                if len(row) != len(header):
-                    yield name, InputError(f"{name} has {len(row)} values, and the header has {len(header)} names")
-                else:
-                    yield name, dict(zip(header, row, strict=True))
+                error = InputError(f"{name} has {len(row)} values, and the header has {len(header)} names")
+                values = row[:-1] if len(row) > len(header) else row
+                yield name, {**dict.fromkeys(header, error), **dict(zip(header, values, strict=False))}
 
     @contextmanager
     def _reader(self) -> Iterator[Iterator[list[str]]]:

@@ -390,6 +390,7 @@ def test_errors_are_written_in_place(ending, folders, tmp_path):
         None,
     ]
     assert [bool(row.get("result")) for row in found] == [True, False, False, True]
+    assert [row["id"] for row in found] == ["1", "2", "3", "4"]
     code, _, _ = ends(*arguments[:-4], "--out", out)
     assert code == 2
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
