@@ -47,7 +47,7 @@ def multiple_choice(
         first, *choices = texts or piped(_WAYS).splitlines()
     else:
         first, choices = None, [*texts]
-    if io.is_one and not choices:
+    if not choices and io.lines is None:
         raise InputError(_WAYS)
     given = io.read(first, **({"choices": [argument(choice) for choice in choices]} if choices else {}))
     answer(load("multiple-choice", source), given, _show, **options)

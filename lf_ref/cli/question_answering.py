@@ -64,7 +64,7 @@ def question_answering(
         "truncation": truncation,
         "max_length": max_length,
     }
-    if question is None and io.is_one:
+    if question is None and io.lines is None:
         raise InputError("give a question and a document, or --lines PATH (- for standard input)")
     given = io.read(context, **({} if question is None else {"question": argument(question)}))
 

@@ -67,6 +67,9 @@ class Lines(Source):
     unit = "lines"
 
     def __init__(self, path: str) -> None:
+        if path != "-" and not os.path.exists(path):
+            with opened(path):  # reports why; a pipe must not be opened twice
+                pass
         self.path = path
         self._copy: IO[bytes] | None = None
         self._warned = False

@@ -166,6 +166,7 @@ def test_one_result_for_each_file(task, folders, tmp_path, monkeypatch):
         (["--file", "x.parquet"], "it is a Parquet file: --lines reads its rows"),
         (["--lines", "no.parquet"], "no.parquet cannot be read as Parquet"),
         (["--lines", "missing.parquet"], "missing.parquet cannot be read"),
+        (["--lines", "missing.jsonl"], "missing.jsonl cannot be read: No such file"),
         (["--lines", "missing.csv"], "missing.csv cannot be read: No such file"),
         (["--lines", "empty.csv"], "empty.csv is empty: a CSV file begins with the names of its columns"),
         (["--lines", "twice.csv"], "twice.csv has the column 'text' twice"),
@@ -180,6 +181,13 @@ def test_what_is_no_input_is_refused_before_the_model_is_loaded(arguments, messa
     (tmp_path / "no.parquet").write_bytes(b"PAR1 and nothing")
     pq.write_table(pa.table({"x": pa.array(["\xff" * 99], pa.string())}), tmp_path / "x.parquet")
     assert message in fails("fill-mask", "--model", "./no-such-folder", *arguments)
+
+
+def test_files_of_documents_and_questions_need_the_other_fields(tmp_path):
+    (tmp_path / "a").write_text("A.")
+    said = fails("question-answering", "--model", "./no-such-folder", "--files", tmp_path)
+    assert "give a question and a document" in said
+    assert "at least one choice" in fails("multiple-choice", "--model", "./no-such-folder", "--files", tmp_path)
 
 
 # --- what goes out ----------------------------------------------------------------------------------------------------
