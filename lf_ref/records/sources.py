@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import glob
 import os
-import shutil
 import sys
 import tempfile
 import warnings
@@ -94,10 +93,19 @@ class Lines(Source):
             yield
             return
         with tempfile.TemporaryFile() as copy:
-            with self._opened() as file:
-                shutil.copyfileobj(file, copy)
+            try:
+                copy.writelines(self._pieces())
+                copy.flush()
+            except OSError as error:
+                where = f"the copy of {display(self.path)} in {tempfile.gettempdir()}"
+                raise InputError(f"{where} cannot be written: {error.strerror or error}") from error
             self._copy = copy
             yield
+
+    def _pieces(self) -> Iterator[bytes]:
+        with self._opened() as file:
+            while piece := file.read(1 << 20):
+                yield piece
 
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO | IO[bytes]]:

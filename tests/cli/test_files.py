@@ -335,6 +335,28 @@ def test_fields_of_lines_have_one_type_for_the_whole_file(first, second, type_, 
     assert [found[0].as_py(), found[-1].as_py()] == values
 
 
+def test_nanoseconds_need_no_pandas(tmp_path):
+    times = pa.array([1, None, 2**40 + 1], pa.timestamp("ns"))
+    pq.write_table(pa.table({"when": times, "text": ["a"] * 3}), tmp_path / "in.parquet")
+    (tmp_path / "pandas.py").write_text("raise ImportError('hidden')")
+    code = "import sys\nsys.path.insert(0, '.')\nfrom lf_ref.cli import main\nmain(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "tokenize", "--lines", "in.parquet"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    found = [strict(line)["when"] for line in done.stdout.splitlines()]
+    assert found == ["1970-01-01 00:00:00.000000001", None, "1970-01-01 00:18:19.511627777"]
+    subprocess.run([*command, "--out", "out.parquet"], cwd=tmp_path, capture_output=True, check=True)
+    assert pq.read_table(tmp_path / "out.parquet").column("when").combine_chunks().equals(times)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs ulimit")
+def test_a_disk_without_room_for_the_copy_of_standard_input(tmp_path):
+    script = f"ulimit -f 8; yes 'A text.' | head -5000 | {sys.executable} -m lf_ref tokenize --lines - --out out.csv"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch("Error: the copy of standard input in .* cannot be written: File too large\n", done.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_field_of_the_inputs_that_is_a_column_of_the_results(folders, tmp_path):
     path = write_input("csv", tmp_path / "in", [{"text": "A.", "label": "good"}])
     arguments = [*on("text-classification", folders), "--lines", path]
