@@ -334,6 +334,8 @@ def replacing(path: Path) -> Iterator[Path]:
     mode = temporary.stat().st_mode
     try:
         yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
         temporary.chmod(mode)  # a library may have put a file of its own in this place
         os.replace(temporary, path)
     except BaseException:

@@ -32,6 +32,7 @@ FLOORS = [
     ["tokenizer", "checkpoint", "reference", "kernels"],
     ["model", "conversion"],
     ["pipelines"],
+    ["records"],
     ["testing.generator", "testing.traces"],
     ["testing.cases", "testing.comparison"],
     ["testing.golden"],

@@ -33,6 +33,7 @@ class Arguments(TypedDict, total=False):
     truncation: bool | str | None
     max_length: int | None
     padding: bool | str
+    on_error: str
 
 
 class FillMaskArguments(Arguments, total=False):

@@ -24,13 +24,13 @@ from ..tokenizer.arguments import check_count
 from .lengths import Lengths
 from .options import SPEED, Options, read
 from .rows import Batch, Row, batches
-from .texts import check_text, ordered, what_to_write
+from .texts import characters, check_text, ordered, what_to_write
 
 Chosen = TypeVar("Chosen", bound=Options)
 Name = Callable[[int], str]
 
-# Inputs to read ahead from an iterator, so that texts of similar length share a batch: in batches, and in inputs.
-_BATCHES_AHEAD, _INPUTS_AHEAD = 16, 1024
+# Inputs to read ahead from an iterator, so that texts of similar length share a batch: in batches, inputs, characters.
+_BATCHES_AHEAD, _INPUTS_AHEAD, _CHARACTERS_AHEAD = 16, 1024, 1 << 24
 
 _ONE_DEVICE = Fixed((None, -1, "cpu", "cpu:0"), "there is only the CPU here, so leave it out")
 _TEXTS_ONLY = Fixed((None,), "leave it out: texts need a tokenizer alone")
@@ -72,13 +72,15 @@ _HINTS = {
 class Prepared:
     """One input in progress: its rows for the model, and the output of each row once it has run.
 
-    item: the checked input. name: names it in messages.
+    item: the checked input. name: names it in messages. error: what its result is if it does not fit and errors are
+    recorded; there are no rows then.
     """
 
     name: str
     item: Any
     rows: list[Row]
     findings: list[Any]
+    error: InputError | None = None
 
 
 @accepts(
@@ -90,9 +92,9 @@ class Prepared:
 class Pipeline(Generic[Chosen], metaclass=HFNamed):
     """A model and its tokenizer, set to one task. The results are plain Python values.
 
-    Called with one input it answers with its result, with several in a sequence (or an array or Series of one
-    dimension) with the list of their results, and with an iterator or a stream without a length with an iterator, which
-    reads ahead a bounded number of inputs. All inputs of a list are checked before the first is run.
+    Called with one input it answers with its result, with several in a sequence (or an array of one dimension, a Series
+    or an array of pyarrow) with the list of their results, and with an iterator or a stream without a length with an
+    iterator, which reads ahead a bounded number of inputs. All inputs of a list are checked before the first is run.
 
     Args:
         model: of the class that the task needs.
@@ -196,7 +198,7 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         """Yield the result of each input in order, holding a bounded number of them at a time.
 
         Args:
-            inputs: may be endless.
+            inputs: may be endless. An InputError among them stands for an input that could not be read.
             name: names an input in messages, by its index from 0.
             options: of the task.
 
@@ -269,8 +271,15 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         return several
 
     def _prepare(self, name: str, given: Any, options: Chosen) -> Prepared:
-        item = self._item(name, given, options)
-        rows = self._rows(name, item, options)
+        try:
+            if isinstance(given, InputError):
+                raise given
+            item = self._item(name, given, options)
+            rows = self._rows(name, item, options)
+        except InputError as error:
+            if options.on_error == "stop":
+                raise
+            return Prepared(name, None, [], [], error)
         return Prepared(name, item, rows, [None] * len(rows))
 
     def _answer_all(self, prepared: list[Prepared], options: Chosen) -> list[Any]:
@@ -281,7 +290,7 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         """Run all rows of all inputs, similar lengths together, and finish each input after its last row."""
         owners = [(position, index) for position, one in enumerate(prepared) for index in range(len(one.rows))]
         left = [len(one.rows) for one in prepared]
-        results: list[Any] = [None] * len(prepared)
+        results: list[Any] = [one.error for one in prepared]
         rows = [prepared[position].rows[index] for position, index in owners]
         for batch in batches(rows, self.batch_tokens, self.model.config.pad_token_id):
             for number, found in zip(batch.indices, self._run(batch, options), strict=True):
@@ -306,14 +315,16 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
     ) -> Iterator[tuple[list[Prepared], InputError | None]]:
         """Groups of inputs, each with the error that ends the inputs early: of one input, or of the iterator."""
         waiting: list[Prepared] = []
-        tokens = 0
+        tokens = held = 0
         try:
             for position, given in enumerate(inputs):
                 waiting.append(self._prepare(name(position), given, options))
                 tokens += sum(map(len, waiting[-1].rows))
-                if tokens >= _BATCHES_AHEAD * self.batch_tokens or len(waiting) == _INPUTS_AHEAD:
+                held += characters(given)
+                enough = tokens >= _BATCHES_AHEAD * self.batch_tokens or held >= _CHARACTERS_AHEAD
+                if enough or len(waiting) == _INPUTS_AHEAD:
                     yield waiting, None
-                    waiting, tokens = [], 0
+                    waiting, tokens, held = [], 0, 0
         except InputError as error:
             yield waiting, error
         else:

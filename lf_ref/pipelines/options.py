@@ -39,6 +39,8 @@ class Options:
         max_length: the longest input in tokens, special tokens included. By default the smaller one of the tokenizer's
             model_max_length and the limit of the model.
         padding: as in HF. Results do not depend on it, but with padding max_length alone cuts nothing.
+        on_error: "stop" raises the InputError of an input that does not fit; "record" returns it in place of the
+            result, and goes on.
 
     Raises:
         InputError: an option has a value that makes no sense.
@@ -47,6 +49,7 @@ class Options:
     truncation: bool | str | None = None
     max_length: int | None = None
     padding: bool | str = False
+    on_error: str = "stop"
 
     # HF's other names, options for which None is not just the default, and the strategies of truncation, of which the
     # first is what True means.
@@ -69,6 +72,7 @@ class Options:
             raise InputError(
                 f"truncation must be True or one of {', '.join(self.strategies)} for this task, got {cut!r}"
             )
+        self._set("on_error", check_choice("on_error", self.on_error, ("stop", "record")))
 
     @property
     def cut(self) -> str | None:

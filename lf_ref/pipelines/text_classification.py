@@ -125,7 +125,7 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
             return (check_text(name, given),)
         if "text" not in given or not given.keys() <= {"text", "text_pair"}:
             raise InputError(
-                f"{name} must have the keys text and text_pair, got {', '.join(map(str, given)) or 'none'}"
+                f"{name} must have the key text, and may have text_pair, got {', '.join(map(str, given)) or 'none'}"
             )
         keys = ("text",) if given.get("text_pair") is None else ("text", "text_pair")
         text, *pair = (check_text(f"{key} of {name}", given[key]) for key in keys)

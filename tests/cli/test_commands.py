@@ -341,4 +341,4 @@ def test_an_error_leaves_the_old_file(folders, tmp_path):
 def test_quiet_prints_nothing(folders, tmp_path):
     arguments = [*on("feature-extraction", folders), "--out", tmp_path / "out.npy", "x"]
     assert CliRunner().invoke(main, [*map(str, arguments), "--quiet"]).stderr == ""
-    assert f"wrote {tmp_path / 'out.npy'}: float32 (21,)" in CliRunner().invoke(main, [*map(str, arguments)]).stderr
+    assert f"wrote {tmp_path / 'out.npy'}: 1 text" in CliRunner().invoke(main, [*map(str, arguments)]).stderr

@@ -173,7 +173,7 @@ def test_the_best_are_those_of_a_sort(scores, most):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"text_pair": "x"}, "must have the keys text and text_pair, got text_pair"),
+        ({"text_pair": "x"}, "must have the key text, and may have text_pair, got text_pair"),
         ({"text": "x", "other": "y"}, "got text, other"),
         ({"text": 3}, "text of the text must be a text"),
         ([["one", "two"]], "a pair is given as"),

@@ -17,6 +17,7 @@ _PAGES = {
     PACKAGE / "guides" / "longer_texts.md": (
         "longer_texts", "Longer texts", "Make a Longformer of a RoBERTa, or a longer one of a Longformer.",
     ),
+    PACKAGE / "guides" / "files.md": ("files", "Files", "Lines, CSV, Parquet and folders in; JSONL and tables out."),
     PACKAGE / "guides" / "coming_from_hf.md": ("coming_from_hf", "Coming from HF", "HF's names, and what each does."),
     PACKAGE / "guides" / "differences_from_hf.md": (
         "differences_from_hf", "Differences from HF", "What differs from HF transformers on purpose.",
