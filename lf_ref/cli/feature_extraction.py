@@ -10,7 +10,7 @@ import click
 
 from ..command_line import command, complete_file, input_option
 from ..errors import InputError
-from .options import length_options, load, model_options, text_options
+from .options import length_options, load, model_options, stride_option, text_options
 from .output import answer_lines, path_to_write, print_json, stream_lines, writing
 from .texts import TEXT, Lines, one_or_lines
 
@@ -32,6 +32,7 @@ from .texts import TEXT, Lines, one_or_lines
 )
 @text_options
 @length_options
+@stride_option
 @model_options
 def feature_extraction(
     text: str | None,
@@ -42,6 +43,7 @@ def feature_extraction(
     out: str | None,
     truncation: bool | None,
     max_length: int | None,
+    stride: int | None,
     **source: Any,
 ) -> None:
     """Compute the embeddings of TEXT, as JSON or as a NumPy file.
@@ -52,7 +54,7 @@ def feature_extraction(
       lf-ref feature-extraction --pooling none --out tokens.npy "A text to compare with others."
     """
     given = one_or_lines(text, file, lines)
-    options = {"pooling": pooling, "truncation": truncation, "max_length": max_length}
+    options = {"pooling": pooling, "truncation": truncation, "max_length": max_length, "stride": stride}
     if out is None:
         pipe = load("feature-extraction", source)
         if isinstance(given, Lines):

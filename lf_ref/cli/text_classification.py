@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ..command_line import COUNT, command, input_option
-from .options import PAIRS, input_options, length_options, load, model_options
+from .options import PAIRS, aggregation_option, input_options, length_options, load, model_options, stride_option
 from .output import answer, answer_lines, table, visible
 from .texts import Lines, argument, one_or_lines
 
@@ -22,7 +22,9 @@ from .texts import Lines, argument, one_or_lines
     help="Function of the logits (default: as in the config of the model).",
 )
 @input_options(PAIRS)
+@aggregation_option
 @length_options
+@stride_option
 @model_options
 def text_classification(
     text: str | None,
@@ -34,6 +36,8 @@ def text_classification(
     function_to_apply: str | None,
     truncation: bool | None,
     max_length: int | None,
+    stride: int | None,
+    aggregation: str,
     **source: Any,
 ) -> None:
     """Classify TEXT with the labels of a model, such as sentiments.
@@ -48,6 +52,8 @@ def text_classification(
         "function_to_apply": function_to_apply,
         "truncation": truncation,
         "max_length": max_length,
+        "stride": stride,
+        "aggregation": aggregation,
     }
     second = None if pair is None else argument(pair)
     pipe = load("text-classification", source)

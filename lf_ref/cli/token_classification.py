@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from ..command_line import Number, command
-from .options import length_options, load, model_options, text_options
+from ..command_line import command
+from .options import length_options, load, model_options, stride_option, text_options
 from .output import answer, answer_lines, echo, table, visible
 from .texts import TEXT, Lines, one_or_lines
 
@@ -24,9 +24,9 @@ from .texts import TEXT, Lines, one_or_lines
 @click.option(
     "--ignore-label", "ignored", multiple=True, default=["O"], show_default=True, help="Omit this label; repeatable."
 )
-@click.option("--stride", type=Number(min=0), help="Split a long text into windows that overlap by N tokens.")
 @text_options
 @length_options
+@stride_option
 @model_options
 def token_classification(
     text: str | None,
@@ -35,9 +35,9 @@ def token_classification(
     as_json: bool,
     aggregation_strategy: str,
     ignored: tuple[str, ...],
-    stride: int | None,
     truncation: bool | None,
     max_length: int | None,
+    stride: int | None,
     **source: Any,
 ) -> None:
     """Find the named entities in TEXT, or label each of its tokens.

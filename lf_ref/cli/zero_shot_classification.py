@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ..command_line import command
-from .options import length_options, load, model_options, text_options
+from .options import aggregation_option, length_options, load, model_options, stride_option, text_options
 from .output import answer, answer_lines, table, visible
 from .texts import TEXT, Lines, argument, one_or_lines
 
@@ -23,7 +23,9 @@ from .texts import TEXT, Lines, argument, one_or_lines
 )
 @click.option("--multi-label", is_flag=True, help="Score each label independently, so that several may apply.")
 @text_options
+@aggregation_option
 @length_options
+@stride_option
 @model_options
 def zero_shot_classification(
     text: str | None,
@@ -35,6 +37,8 @@ def zero_shot_classification(
     multi_label: bool,
     truncation: bool | None,
     max_length: int | None,
+    stride: int | None,
+    aggregation: str,
     **source: Any,
 ) -> None:
     """Classify TEXT with your own labels, by a model for natural language inference (NLI).
@@ -50,6 +54,8 @@ def zero_shot_classification(
         "multi_label": multi_label,
         "truncation": truncation,
         "max_length": max_length,
+        "stride": stride,
+        "aggregation": aggregation,
     }
     pipe = load("zero-shot-classification", source)
     if isinstance(given, Lines):

@@ -35,6 +35,12 @@ class Arguments(TypedDict, total=False):
     padding: bool | str
 
 
+class StrideArguments(Arguments, total=False):
+    """The options of tasks that can read a long text in windows."""
+
+    stride: int | None
+
+
 class FillMaskArguments(Arguments, total=False):
     """The options of fill-mask."""
 
@@ -42,7 +48,7 @@ class FillMaskArguments(Arguments, total=False):
     targets: str | Sequence[str] | None
 
 
-class PoolingArguments(Arguments, total=False):
+class PoolingArguments(StrideArguments, total=False):
     """The options of feature-extraction, but for return_tensors, which decides the type of the result."""
 
     pooling: str
@@ -54,11 +60,12 @@ class FeatureExtractionArguments(PoolingArguments, total=False):
     return_tensors: bool
 
 
-class BestLabelArguments(Arguments, total=False):
+class BestLabelArguments(StrideArguments, total=False):
     """The options of text-classification, but for top_k, which decides how the result nests."""
 
     function_to_apply: str | None
     return_all_scores: bool
+    aggregation: str
 
 
 class TextClassificationArguments(BestLabelArguments, total=False):
@@ -67,20 +74,20 @@ class TextClassificationArguments(BestLabelArguments, total=False):
     top_k: int | str | None
 
 
-class ZeroShotClassificationArguments(Arguments, total=False):
+class ZeroShotClassificationArguments(StrideArguments, total=False):
     """The options of zero-shot-classification."""
 
     candidate_labels: str | Sequence[str] | None
     hypothesis_template: str
     multi_label: bool
+    aggregation: str
 
 
-class TokenClassificationArguments(Arguments, total=False):
+class TokenClassificationArguments(StrideArguments, total=False):
     """The options of token-classification."""
 
     aggregation_strategy: str
     ignore_labels: Sequence[Label]
-    stride: int | None
     is_split_into_words: bool
     delimiter: str
     grouped_entities: bool | None

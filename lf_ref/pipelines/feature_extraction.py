@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -14,8 +14,9 @@ from ..model.heads import LongformerModel
 from ..reference.ops import Array
 from .arguments import FeatureExtractionArguments, PoolingArguments
 from .base import Pipeline, Prepared
-from .options import Options, check_choice
+from .options import StrideOptions, check_choice
 from .rows import Batch, Row
+from .windows import counted_positions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -25,8 +26,8 @@ _POOLINGS = ("none", "cls", "mean")
 
 @accepts()
 @dataclass(frozen=True)
-class FeatureExtractionOptions(Options):
-    """The options of feature-extraction, besides those of every task.
+class FeatureExtractionOptions(StrideOptions):
+    """The options of feature-extraction, besides those of every task with windows.
 
     Args:
         pooling: "none" for a vector for each token, "cls" for that of the first token `<s>`, "mean" for the mean over
@@ -91,18 +92,21 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
         return self._answer(inputs, self._choose(options))
 
     def _rows(self, name: str, item: str, options: FeatureExtractionOptions) -> list[Row]:
-        return [Row(self.encode(name, options, item))]
+        rows = self._windows(name, options, self._ids(item), global_at=(0, 0))
+        counted = counted_positions([row.part for row in rows])
+        return [replace(row, counted=positions) for row, positions in zip(rows, counted, strict=True)]
 
     def _run(self, batch: Batch, options: FeatureExtractionOptions) -> Iterable[Array]:
+        """For each row the states of the tokens that count for the text, [n, hidden]."""
         states = self._call(**batch.inputs).last_hidden_state
-        for hidden, visible in zip(states, batch.attention_mask == 1, strict=True):
-            if options.pooling == "cls":
-                yield hidden[0].copy()  # a view would keep the states of the whole batch
-            elif options.pooling == "mean":
-                yield hidden[visible].mean(axis=0, dtype=np.float64).astype(hidden.dtype)
-            else:
-                yield hidden[None, visible]
+        return (hidden[counted] for hidden, counted in zip(states, batch.counted, strict=True))
 
     def _finish(self, prepared: Prepared, options: FeatureExtractionOptions) -> Any:
-        features = prepared.findings[0]
+        states = np.concatenate(prepared.findings)
+        if options.pooling == "cls":
+            features = states[0]
+        elif options.pooling == "mean":
+            features = states.mean(axis=0, dtype=np.float64).astype(states.dtype)
+        else:
+            features = states[None]
         return features if options.return_tensors else features.tolist()
