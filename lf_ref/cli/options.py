@@ -154,16 +154,14 @@ length_options = _together(
         help="Truncate a text that is too long, at the end, or as the tokenizer's settings choose.",
     ),
     input_option(
-        "--max-length",
-        type=COUNT,
-        help="Tokens of a truncated text, or of a window (default: the limit of tokenizer and model).",
+        "--max-length", type=COUNT, help="Truncate texts to N tokens (default: the limit of tokenizer and model)."
     ),
 )
 
 stride_option = input_option(
     "--stride",
     type=Number(min=0),
-    help="Read a text that is too long in windows that overlap by N tokens (see --max-length for theirs).",
+    help="Read a text that is too long in windows of --max-length tokens that overlap by N; nothing is truncated.",
 )
 
 aggregation_option = click.option(
