@@ -14,6 +14,9 @@ _PAGES = {
     CHECKOUT / "README.md": ("overview", "Overview", "Install it, run it, and what else there is: the README."),
     PACKAGE / "pipelines" / "README.md": ("tasks", "Tasks", "An example of each task; many and long inputs."),
     PACKAGE / "guides" / "recipes.md": ("recipes", "Recipes", "Semantic search, classifiers on embeddings, a server."),
+    PACKAGE / "guides" / "long_documents.md": (
+        "long_documents", "Documents longer than the model", "Truncation, windows with a stride, and what each costs.",
+    ),
     PACKAGE / "guides" / "coming_from_hf.md": ("coming_from_hf", "Coming from HF", "HF's names, and what each does."),
     PACKAGE / "guides" / "differences_from_hf.md": (
         "differences_from_hf", "Differences from HF", "What differs from HF transformers on purpose.",
