@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-import numpy as np
-
+from ..embeddings.pooling import MODES, pool
 from ..errors import InputError
 from ..hf_names import accepts
 from ..model.heads import LongformerModel
@@ -20,7 +19,7 @@ from .rows import Batch, Row
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_POOLINGS = ("none", "cls", "mean")
+_POOLINGS = ("none", *MODES)
 
 
 @accepts()
@@ -96,12 +95,10 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
     def _run(self, batch: Batch, options: FeatureExtractionOptions) -> Iterable[Array]:
         states = self._call(**batch.inputs).last_hidden_state
         for hidden, visible in zip(states, batch.attention_mask == 1, strict=True):
-            if options.pooling == "cls":
-                yield hidden[0].copy()  # a view would keep the states of the whole batch
-            elif options.pooling == "mean":
-                yield hidden[visible].mean(axis=0, dtype=np.float64).astype(hidden.dtype)
-            else:
+            if options.pooling == "none":
                 yield hidden[None, visible]
+            else:
+                yield pool(hidden[visible], [options.pooling]).astype(hidden.dtype)
 
     def _finish(self, prepared: Prepared, options: FeatureExtractionOptions) -> Any:
         features = prepared.findings[0]
