@@ -30,6 +30,7 @@ FLOORS = [
     ["kernels.attention", "kernels.tokens"],
     ["tokenizer", "checkpoint", "reference", "kernels"],
     ["model"],
+    ["embeddings"],
     ["pipelines"],
     ["testing.generator", "testing.traces"],
     ["testing.cases", "testing.comparison"],

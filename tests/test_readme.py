@@ -88,7 +88,7 @@ def test_python_blocks_run_one_after_another(path, environment, tmp_path):
 
 
 def assert_printed_rows(printed: str, document: str) -> None:
-    """Each row of a table that a block prints is a row of the document: words and whole numbers equal, others to 10 %."""
+    """Each row of a table that a block prints is one of the document: words and whole numbers equal, others to 10 %."""
     rows = {line.split("|")[1]: line for line in document.splitlines() if line.startswith("| ")}
     number = re.compile(r"\d+\.\d+")
     for row in (line for line in printed.splitlines() if line.startswith("| ")):

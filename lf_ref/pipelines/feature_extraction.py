@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from ..embeddings.pooling import MODES, pool
 from ..errors import InputError
 from ..hf_names import accepts
 from ..model.heads import LongformerModel
@@ -21,7 +22,7 @@ from .windows import counted_positions
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-_POOLINGS = ("none", "cls", "mean")
+_POOLINGS = ("none", *MODES)
 
 
 @accepts()
@@ -103,10 +104,8 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
 
     def _finish(self, prepared: Prepared, options: FeatureExtractionOptions) -> Any:
         states = np.concatenate(prepared.findings)
-        if options.pooling == "cls":
-            features = states[0]
-        elif options.pooling == "mean":
-            features = states.mean(axis=0, dtype=np.float64).astype(states.dtype)
-        else:
+        if options.pooling == "none":
             features = states[None]
+        else:
+            features = pool(states, [options.pooling]).astype(states.dtype)
         return features if options.return_tensors else features.tolist()

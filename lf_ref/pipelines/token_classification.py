@@ -37,7 +37,8 @@ class TokenClassificationOptions(StrideOptions):
             and "average" for the same with whole words, labelled by their first token, their surest, or the mean of the
             scores.
         ignore_labels: labels to leave out of the result.
-        stride: of entities of windows that overlap the longest counts. Needs a strategy other than "none".
+        stride: take a text that is too long in windows that overlap by so many tokens; of names that overlap the
+            longest counts. Needs a strategy other than "none".
         is_split_into_words: each input is a list of words.
         delimiter: what stands between words that came as a list, in the text that start and end count in.
         grouped_entities, ignore_subwords: HF's older options, in place of aggregation_strategy: the first alone is
