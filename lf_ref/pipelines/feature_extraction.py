@@ -104,8 +104,5 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
 
     def _finish(self, prepared: Prepared, options: FeatureExtractionOptions) -> Any:
         states = np.concatenate(prepared.findings)
-        if options.pooling == "none":
-            features = states[None]
-        else:
-            features = pool(states, [options.pooling]).astype(states.dtype)
+        features = states[None] if options.pooling == "none" else pool(states, [options.pooling]).astype(states.dtype)
         return features if options.return_tensors else features.tolist()

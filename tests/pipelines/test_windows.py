@@ -22,9 +22,17 @@ MANY = settings(max_examples=300, deadline=None, derandomize=True, database=None
 FEW = settings(max_examples=12, deadline=None, derandomize=True, database=None)
 CLS, SEP = 0, 2
 WORDS = [f" {token[1:]}" for token in demo_tokenizer().get_vocab() if re.fullmatch("Ġ[a-z]{4,}", token)]
+POOLINGS = {
+    "none": lambda states: states[None],
+    "cls": lambda states: states[0],
+    "mean": lambda states: states.mean(axis=0),
+    "max": lambda states: states.max(axis=0),
+    "weightedmean": lambda states: np.average(states, axis=0, weights=range(1, len(states) + 1)),
+    "lasttoken": lambda states: states[-1],
+}
 LABELS = ["sport", "the news of the day in the city by the river"]
 TASKS = {
-    "feature-extraction": [{"pooling": "none"}, {"pooling": "cls"}, {"pooling": "mean"}],
+    "feature-extraction": [{"pooling": "none"}, {"pooling": "cls"}, {"pooling": "mean"}, {"pooling": "max"}],
     "text-classification": [{"top_k": None}, {"top_k": None, "aggregation": "max"}],
     "zero-shot-classification": [
         {"candidate_labels": LABELS, "multi_label": several, "aggregation": aggregation}
@@ -82,7 +90,7 @@ def test_windows_are_those_of_the_definition_and_hold_every_token_once(cut, side
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-@pytest.mark.parametrize("pooling", ["none", "cls", "mean"])
+@pytest.mark.parametrize("pooling", list(POOLINGS))
 @FEW
 @given(st.integers(0, 131), st.sampled_from([(71, 0), (71, 13), (19, 0), (19, 16), (31, 7), (3, 0)]))
 def test_features_are_those_of_the_definition(pooling, side, tokens, cut):
@@ -93,7 +101,7 @@ def test_features_are_those_of_the_definition(pooling, side, tokens, cut):
     got = pipe(text, max_length=size, stride=stride, pooling=pooling, return_tensors=True)
     windows = windows_of(tokens, size - 2, stride, side)
     states = document_states(ids_of(text), windows, CLS, SEP, lambda row: run_model("feature-extraction", row))
-    expected = {"none": states[None], "cls": states[0], "mean": states.mean(axis=0)}[pooling]
+    expected = POOLINGS[pooling](states)
     assert got.shape == expected.shape
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
 
