@@ -107,7 +107,7 @@ class StrideOptions(Options):
             return
         check_count("stride", self.stride, least=0)
         if self.truncation:
-            raise InputError("give either stride, to read the whole text, or truncation, to cut it off; not both")
+            raise InputError("give either stride=, to read the whole text, or truncation=True, to cut it off; not both")
 
 
 def read(kind: type[Options], call: str, given: Mapping[str, Any], others: Iterable[str] = ()) -> dict[str, Any]:
