@@ -55,6 +55,7 @@ _HOME = {
     "TextClassificationPipeline": "pipelines",
     "TokenClassificationPipeline": "pipelines",
     "ZeroShotClassificationPipeline": "pipelines",
+    "SentenceEncoder": "embeddings.encoder",
 }
 _MODULES = {"global_attention": "model.global_attention", "testing": "testing"}
 
@@ -89,6 +90,7 @@ _HINTS = {
     ),
     **dict.fromkeys(("TFLongformerModel", "TFAutoModel"), "arrays are NumPy's: LongformerModel is the same model"),
     "DataCollatorWithPadding": "tokenizer.pad(rows) makes a batch of rows",
+    "SentenceTransformer": "SentenceEncoder.from_pretrained(folder) reads the same folders",
     "PretrainedConfig": "LongformerConfig is the only config",
     "PreTrainedTokenizerFast": "LongformerTokenizer is the only tokenizer",
     "BitsAndBytesConfig": 'dtype="int8" of from_pretrained() quantizes',
@@ -135,6 +137,7 @@ __all__ = [  # noqa: RUF022 - in the order of `_HOME`, which the documentation k
     "TextClassificationPipeline",
     "TokenClassificationPipeline",
     "ZeroShotClassificationPipeline",
+    "SentenceEncoder",
     "AutoConfig",
     "AutoTokenizer",
     "AutoModel",
@@ -155,6 +158,7 @@ __all__ = [  # noqa: RUF022 - in the order of `_HOME`, which the documentation k
 if _TYPE_CHECKING:
     from . import testing
     from .config import LongformerConfig
+    from .embeddings.encoder import SentenceEncoder
     from .model import global_attention
     from .model.attentions import dense_attentions
     from .model.base import LongformerPreTrainedModel

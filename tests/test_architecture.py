@@ -32,6 +32,7 @@ FLOORS = [
     ["model"],
     ["embeddings"],
     ["pipelines"],
+    ["embeddings.encoder"],
     ["testing.generator", "testing.traces"],
     ["testing.cases", "testing.comparison"],
     ["testing.golden"],

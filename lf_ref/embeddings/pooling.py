@@ -39,9 +39,7 @@ def pool(states: Array, modes: Sequence[str], skipped: int = 0) -> Array:
         InputError: no token is left.
     """
     if skipped >= len(states):
-        raise InputError(
-            f"all {len(states)} tokens of a text are left out, as those of its prompt: none is left to pool"
-        )
+        raise InputError(f"all {len(states)} tokens of a text are left out as its prompt, so that none is left to pool")
     exact = states.astype(np.float64)
     return np.concatenate([_MODES[mode](exact, skipped) for mode in modes])
 

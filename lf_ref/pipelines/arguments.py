@@ -6,7 +6,7 @@ Names and types are those of the options' own classes and of `pipeline`, which a
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from ..config_rules import Label
@@ -51,7 +51,12 @@ class FillMaskArguments(Arguments, total=False):
 class PoolingArguments(StrideArguments, total=False):
     """The options of feature-extraction, but for return_tensors, which decides the type of the result."""
 
-    pooling: str
+    pooling: str | None
+    normalize: bool
+    prompt: str | None
+    prompt_name: str | None
+    strip: bool
+    global_attention: str | Callable[[Any], Any]
 
 
 class FeatureExtractionArguments(PoolingArguments, total=False):

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from ..config import LongformerConfig
 from ..errors import CheckpointError, InputError
 from ..hf_names import Alias, Fixed, HFNamed, HFNames, accepts
 from ..model.base import LongformerPreTrainedModel
@@ -172,6 +173,17 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         """
         self.model.save_pretrained(save_directory)
         self.tokenizer.save_pretrained(save_directory)
+
+    @classmethod
+    def located(
+        cls, name: str | os.PathLike[str] | None, where: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], Callable[[LongformerConfig], dict[str, Any]]]:
+        """Where model and tokenizer of a checkpoint are, and what else the class takes from it.
+
+        name: a folder or repository; where: the arguments that pick its files.
+        Returns these arguments for model and tokenizer, and a function from the config to arguments of the class.
+        """
+        return dict(where), lambda config: {}
 
     def predict(self, inputs: Any) -> Any:
         """The same as a call with these inputs; the name is scikit-learn's and HF's."""

@@ -195,7 +195,7 @@ def test_kernels_give_the_same_bits_whatever_the_batch():
         ({"stride": -1}, "stride must be an integer of at least 0, got -1"),
         ({"stride": 2.5}, "stride must be an integer of at least 0, got 2.5"),
         ({"stride": True}, "stride must be an integer of at least 0, got True"),
-        ({"stride": 3, "truncation": True}, "give either stride, .* or truncation"),
+        ({"stride": 3, "truncation": True}, "give either stride=, .* or truncation=True"),
         ({"stride": LIMIT}, f"stride={LIMIT} is too much: .* so the stride must lie in 0 ... "),
         ({"stride": 0, "max_length": 2}, "a window of 2 tokens leaves no room for the text beside the"),
         ({"stride": 0, "max_length": LIMIT + 1}, f"max_length={LIMIT + 1} is too much: this model takes at most"),
