@@ -83,7 +83,8 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
     one vector, (hidden,), and with return_tensors that of a list one array, (texts, hidden).
 
     A checkpoint of sentence-transformers is read with its modules: the vectors are those of sentence-transformers, and
-    longer texts than its max_seq_length are truncated, unless truncation or max_length is given.
+    longer texts than its max_seq_length are truncated, unless truncation=False or max_length is given. Its prompts hold
+    with any pooling.
 
     modules: those of such a checkpoint; `pipeline` reads them.
 
@@ -123,7 +124,7 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
     @overload
     def __call__(
         self, inputs: Iterable[str], *, return_tensors: Literal[True], **options: Unpack[PoolingArguments]
-    ) -> Array | list[Array]: ...
+    ) -> Any: ...
 
     @overload
     def __call__(self, inputs: Iterable[str], **options: Unpack[FeatureExtractionArguments]) -> list[Any]: ...
@@ -154,9 +155,10 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
         """The lengths of rows, and the truncation of texts, with these options."""
         most = self.model.config.max_tokens
         chosen = isinstance(options, FeatureExtractionOptions) and options.pooling is None
-        if self.modules is not None and chosen and options.truncation is None and options.max_length is None:
+        cut = True if options.truncation is None else options.truncation
+        if self.modules is not None and chosen and options.max_length is None and cut:
             usual = min(most, self.tokenizer.model_max_length, self.modules.max_seq_length or most)
-            options = replace(options, truncation=True, max_length=int(usual))
+            options = replace(options, truncation=cut, max_length=int(usual))
         return Lengths(options, self.tokenizer, most)
 
     def _choose(self, given: Mapping[str, Any]) -> FeatureExtractionOptions:
