@@ -9,7 +9,7 @@ from ..version import __version__
 from .attention import attention
 from .bench import bench
 from .docs import docs
-from .feature_extraction import feature_extraction
+from .feature_extraction import embed, feature_extraction
 from .fill_mask import fill_mask
 from .group import Commands
 from .info import info
@@ -59,6 +59,7 @@ def main(context: click.Context) -> None:
 
 for _command in (
     fill_mask,
+    embed,
     feature_extraction,
     text_classification,
     zero_shot_classification,

@@ -28,7 +28,7 @@ AGGREGATIONS = ["mean", "max"]
 DTYPES = ["float32", "float64", "bfloat16", "int8"]
 
 
-def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Several options as one decorator; they show in this order in the help."""
 
     def decorate(command: Command) -> Command:
@@ -40,7 +40,7 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
 
 
 # Where the files of a checkpoint come from, whatever names it.
-source_options = _together(
+source_options = together(
     model_option("--revision", help="Branch, tag or commit of the Hub repository."),
     model_option("--token", help="Access token of the Hub (default: $HF_TOKEN, or that of the login)."),
     model_option(
@@ -56,7 +56,7 @@ source_options = _together(
 
 def checkpoint_options_or(default: str) -> Callable[[Command], Command]:
     """Options for the source of the weights; default: its description without --model."""
-    return _together(
+    return together(
         model_option(
             "--model",
             metavar="FOLDER|REPO",
@@ -82,7 +82,7 @@ threads_option = performance_option(
     help="Number of threads (default: all CPUs, up to the container's CPU quota and $OMP_NUM_THREADS).",
 )
 
-engine_options = _together(
+engine_options = together(
     threads_option,
     performance_option(
         "--dtype",
@@ -98,7 +98,7 @@ engine_options = _together(
     ),
 )
 
-model_options = _together(
+model_options = together(
     checkpoint_options,
     tokenizer_option,
     engine_options,
@@ -130,7 +130,7 @@ def input_options(lines: str, what: str = "the text") -> Callable[[Command], Com
 
     lines: the format of each line of the file of --lines; what: the content of the file of --file.
     """
-    return _together(
+    return together(
         file_option(what),
         input_option(
             "--lines",
@@ -146,7 +146,7 @@ def input_options(lines: str, what: str = "the text") -> Callable[[Command], Com
 PAIRS = 'a text, or {"text": ..., "text_pair": ...},'
 text_options = input_options('a text, or {"text": ...},')
 
-length_options = _together(
+length_options = together(
     input_option(
         "--truncation",
         is_flag=True,

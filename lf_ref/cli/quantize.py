@@ -18,7 +18,7 @@ def quantize(source: str, out: str, quiet: bool, **where: Any) -> None:
     """Quantize a checkpoint to int8, and write it with its tokenizer into the folder OUT.
 
     Linear layers and word embeddings are stored as int8, with a scale for each row, in a quarter of the bytes.
-    from_pretrained and every command load the folder. `lf-ref precision` measures the quantization errors.
+    The modules of a sentence-transformers checkpoint are copied. from_pretrained and every command load the folder. `lf-ref precision` measures the quantization errors.
 
     \b
     Example:
@@ -27,15 +27,20 @@ def quantize(source: str, out: str, quiet: bool, **where: Any) -> None:
     from pathlib import Path
 
     from ..checkpoint import quantize as write
+    from ..embeddings.copying import copy_modules
+    from ..embeddings.folder import find_modules
     from ..errors import InputError
     from ..files import locate
 
     with quietly(quiet):
-        place = locate(source, **where)
+        modules = find_modules(source, where)
+        encoder, target = (where, Path(out)) if modules is None else (modules.transformer, modules.within(out))
         try:
-            write(place, out)
+            write(locate(source, **encoder), target)
+            if modules is not None:
+                copy_modules(modules, out)
         except OSError as error:
             raise InputError(f"OUT {out} cannot be written: {error.strerror or error}") from error
     if not quiet:
-        size = sum(path.stat().st_size for path in Path(out).glob("*.safetensors"))
+        size = sum(path.stat().st_size for path in target.glob("*.safetensors"))
         click.echo(f"wrote {out}: {size / 1e6:.1f} MB of weights", err=True)

@@ -55,6 +55,17 @@ _ENCODE: HFNames = {
 _TRAIN = "lf_ref computes no gradients; train with sentence-transformers, and load the folder that it saved"
 _THREADS = "num_threads= of from_pretrained() sets the number of threads"
 
+_HINTS = {
+    **dict.fromkeys(("fit", "train", "old_fit"), _TRAIN),
+    **dict.fromkeys(("encode_multi_process", "start_multi_process_pool", "stop_multi_process_pool"), _THREADS),
+    **dict.fromkeys(("max_seq_length", "get_max_seq_length"), "max_tokens is the longest row in tokens"),
+    **dict.fromkeys(
+        ("get_sentence_embedding_dimension", "get_embedding_dimension"), "embedding_dimension is this number"
+    ),
+    "similarity_pairwise": "similarity(a, b) has them on its diagonal",
+    "tokenize": "encoder.tokenizer(texts) tokenizes",
+}
+
 
 class EncodeArguments(TypedDict, total=False):
     """The options of `SentenceEncoder.encode`."""
@@ -73,13 +84,14 @@ class EncodeArguments(TypedDict, total=False):
 class SentenceEncoder(metaclass=HFNamed):
     """Texts in, one vector each out, as sentence-transformers computes them.
 
-    Longer texts than `max_tokens` are truncated, or read in windows (`stride`). The vector of a text is the same to the
-    bit in any batch.
+    It runs the `pipeline` of feature-extraction, an attribute, which also streams. Longer texts than `max_tokens` are
+    truncated, or read in windows (`stride`). The vector of a text is the same to the bit in any batch.
 
     Args:
         model: the encoder. tokenizer: the one it was trained with.
         modules: what follows the encoder; None for mean pooling.
         batch_tokens: how many tokens, padding included, are run through the model at once.
+        quiet: show no progress, unless a call wants it.
 
     Raises:
         InputError: model and tokenizer do not fit.
@@ -90,16 +102,7 @@ class SentenceEncoder(metaclass=HFNamed):
     (2, 256)
     """
 
-    _hf_hints = {
-        **dict.fromkeys(("fit", "train", "old_fit"), _TRAIN),
-        **dict.fromkeys(("encode_multi_process", "start_multi_process_pool", "stop_multi_process_pool"), _THREADS),
-        **dict.fromkeys(("max_seq_length", "get_max_seq_length"), "max_tokens is the longest row in tokens"),
-        **dict.fromkeys(
-            ("get_sentence_embedding_dimension", "get_embedding_dimension"), "embedding_dimension is this number"
-        ),
-        "similarity_pairwise": "similarity(a, b) has them on its diagonal",
-        "tokenize": "encoder.tokenizer(texts) tokenizes",
-    }
+    _hf_hints = _HINTS
 
     def __init__(
         self,
@@ -108,20 +111,26 @@ class SentenceEncoder(metaclass=HFNamed):
         modules: SentenceModules | None = None,
         *,
         batch_tokens: int = 4096,
+        quiet: bool = False,
     ) -> None:
-        self._pipe = FeatureExtractionPipeline(
-            model, tokenizer, modules=modules or SentenceModules(), batch_tokens=batch_tokens
+        self.pipeline = FeatureExtractionPipeline(
+            model, tokenizer, modules=modules or SentenceModules(), batch_tokens=batch_tokens, quiet=quiet
         )
 
     @classmethod
     def from_pretrained(
-        cls, name: str | os.PathLike[str] | None = None, *, batch_tokens: int = 4096, **loading: Any
+        cls,
+        name: str | os.PathLike[str] | None = None,
+        *,
+        batch_tokens: int = 4096,
+        quiet: bool = False,
+        **loading: Any,
     ) -> SentenceEncoder:
         """Load a checkpoint of sentence-transformers; or another one with mean pooling, which a warning reports.
 
         Args:
             name: a folder, the id of a Hub repository, or (None or "demo") the bundled model.
-            batch_tokens: as for the class.
+            batch_tokens, quiet: as for the class.
             loading: dtype, backend, num_threads, revision, cache_dir, token, local_files_only and config, as in
                 `LongformerPreTrainedModel.from_pretrained`; tokenizer, its name or itself.
 
@@ -136,29 +145,29 @@ class SentenceEncoder(metaclass=HFNamed):
                 f"{pipe.model.name_or_path} has no modules.json of sentence-transformers: mean pooling is used",
                 stacklevel=3,
             )
-        return cls(pipe.model, pipe.tokenizer, pipe.modules, batch_tokens=batch_tokens)
+        return cls(pipe.model, pipe.tokenizer, pipe.modules, batch_tokens=batch_tokens, quiet=quiet)
 
     @property
     def model(self) -> LongformerModel:
         """The encoder."""
-        model: Any = self._pipe.model
+        model: Any = self.pipeline.model
         return model
 
     @property
     def tokenizer(self) -> LongformerTokenizer:
         """The tokenizer."""
-        return self._pipe.tokenizer
+        return self.pipeline.tokenizer
 
     @property
     def modules(self) -> SentenceModules:
         """What follows the encoder."""
-        modules: Any = self._pipe.modules
+        modules: Any = self.pipeline.modules
         return modules
 
     @property
     def max_tokens(self) -> int:
         """The longest row in tokens, prompt and special tokens included; longer texts are truncated."""
-        return self._pipe.lengths(self._pipe.options_class()).size
+        return self.pipeline.lengths(self.pipeline.options_class()).size
 
     @property
     def embedding_dimension(self) -> int:
@@ -171,7 +180,7 @@ class SentenceEncoder(metaclass=HFNamed):
         return dict(self.modules.prompts)
 
     def __repr__(self) -> str:
-        return f"<SentenceEncoder {repr(self._pipe).partition(' of LongformerModel ')[2]}"
+        return f"<SentenceEncoder {repr(self.pipeline).partition(' of LongformerModel ')[2]}"
 
     def encode(
         self,
@@ -209,10 +218,11 @@ class SentenceEncoder(metaclass=HFNamed):
             InputError: a text is not a text, or there is no prompt of this name; an index names the text.
             CheckpointError: the weights are such that a vector has NaN or infinity.
         """
-        pipe: Any = copy.copy(self._pipe)
+        pipe: Any = copy.copy(self.pipeline)
         if batch_tokens is not None:
             pipe.batch_tokens = check_count("batch_tokens", batch_tokens)
-        pipe.quiet = show_progress is False
+        if show_progress is not None:
+            pipe.quiet = not show_progress
         return pipe(
             list(texts) if isinstance(texts, Iterator) else texts,
             return_tensors=True,

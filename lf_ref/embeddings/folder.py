@@ -66,6 +66,10 @@ class SentenceFolder:
         subfolder = "/".join(filter(None, (self.where.get("subfolder"), path)))
         return {**self.where, "subfolder": subfolder}
 
+    def within(self, out: str | os.PathLike[str]) -> Path:
+        """The folder of the encoder in another folder of this layout."""
+        return Path(out) / self.modules[0].path
+
     @property
     def transformer(self) -> dict[str, Any]:
         """The arguments of `locate` for the encoder and the tokenizer."""

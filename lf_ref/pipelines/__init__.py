@@ -223,7 +223,8 @@ def pipeline(
     kind.options_class(**checked)  # before anything is downloaded
     if not isinstance(model, LongformerPreTrainedModel) and not is_name(model):
         raise not_ours(f"model must be a {kind.model_class.__name__} or the name of one", model, kind.model_class)
-    home, read_further = kind.located(model, source) if is_name(model) else (source, lambda config: {})
+    by_name = None if isinstance(model, LongformerPreTrainedModel) else model  # a loaded one has no files to look into
+    home, read_further = kind.located(by_name, source)
     if config is not None:
         config = load_config(config, source)
         if not isinstance(model, LongformerPreTrainedModel) or config != model.config:

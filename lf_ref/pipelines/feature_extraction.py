@@ -84,7 +84,8 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
     one vector, (hidden,), and with return_tensors that of a list one array, (texts, hidden).
 
     A checkpoint of sentence-transformers is read with its modules: the vectors are those of sentence-transformers, and
-    longer texts than its max_seq_length are truncated, unless truncation or max_length is given.
+    longer texts than its max_seq_length are truncated, unless truncation=False or max_length is given. Its prompts hold
+    with any pooling.
 
     modules: those of such a checkpoint; `pipeline` reads them.
 
@@ -124,7 +125,7 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
     @overload
     def __call__(
         self, inputs: Iterable[str], *, return_tensors: Literal[True], **options: Unpack[PoolingArguments]
-    ) -> Array | list[Array]: ...
+    ) -> Any: ...
 
     @overload
     def __call__(self, inputs: Iterable[str], **options: Unpack[FeatureExtractionArguments]) -> list[Any]: ...
@@ -155,10 +156,11 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
         """The lengths of rows, and the truncation of texts, with these options."""
         if not isinstance(options, FeatureExtractionOptions) or options.pooling is not None or self.modules is None:
             return super().lengths(options)
-        if options.truncation is None and options.max_length is None:
+        whole = options.stride is not None
+        cut = True if options.truncation is None and not whole else options.truncation
+        if options.max_length is None and (cut or whole):
             most = self.model.config.max_tokens
             usual = min(most, self.tokenizer.model_max_length, self.modules.max_seq_length or most)
-            cut = True if options.stride is None else None
             options = replace(options, truncation=cut, max_length=int(usual))
         return super().lengths(options)
 
