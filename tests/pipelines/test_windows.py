@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pipelines.building import LIMIT, assert_alike, demo_tokenizer, model_for, pipe_for
 
 import lf_ref
-from lf_ref import InputError
+from lf_ref import InputError, SentenceEncoder
+from lf_ref.embeddings.modules import Normalize, SentenceModules
 from lf_ref.pipelines.lengths import Lengths
 from lf_ref.pipelines.options import StrideOptions
 from lf_ref.pipelines.windows import counted_positions, new_tokens
@@ -235,3 +236,22 @@ def test_zero_shot_no_longer_asks_what_to_do_with_a_limit_of_the_tokenizer():
     with pytest.raises(InputError, match="truncation=False run all of it, or let stride= read it in windows"):
         pipe(text)
     assert pipe(text, stride=3) == pipe(text, stride=3, max_length=41)
+
+
+@pytest.mark.parametrize("stride", [0, 11])
+def test_a_sentence_encoder_reads_windows_of_the_length_of_its_checkpoint(stride):
+    prompt, texts = "".join(WORDS[200:203]), [text_of(113), text_of(0), text_of(5)]
+    modules = SentenceModules(
+        ("max", "mean"), include_prompt=False, steps=[Normalize()], prompts={"query": prompt}, max_seq_length=29
+    )
+    encoder = SentenceEncoder(model_for("feature-extraction"), demo_tokenizer(), modules)
+    got = encoder.encode(texts, stride=stride, prompt_name="query")
+    for text, vector in zip(texts, got, strict=True):
+        ids = ids_of(prompt + text)
+        windows = windows_of(len(ids), 27, stride)
+        states = document_states(ids, windows, CLS, SEP, lambda row: run_model("feature-extraction", row))[4:]
+        expected = np.concatenate([states.max(axis=0), states.mean(axis=0)])
+        np.testing.assert_allclose(vector, expected / np.linalg.norm(expected), rtol=0, atol=1e-12)
+    truncated = encoder.encode(texts, prompt_name="query")
+    np.testing.assert_array_equal(got[1:], truncated[1:])
+    assert (got[0] != truncated[0]).any()
