@@ -359,12 +359,13 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
     def _windows(
         self, name: str, options: StrideOptions, ids: Sequence[list[int]], global_at: tuple[int, int], cut: int = 0
     ) -> list[Row]:
-        """The rows of a text or a pair: one, or with a stride its windows.
+        """The rows of a text or a pair: one, or with a stride its windows, in the order of the text.
 
         ids: token ids of each text; cut: index of the text to split, see `Lengths.windows`; global_at: see `Row`.
         """
         windows = self.lengths(options).windows(name, [len(tokens) for tokens in ids], options.stride, cut)
-        return [Row(self._row(*_cut(ids, parts)), global_at, parts[cut]) for parts in windows]
+        rows = [Row(self._row(*_cut(ids, parts)), global_at, parts[cut]) for parts in windows]
+        return sorted(rows, key=lambda row: row.part.start)
 
     def _ids(self, *texts: str) -> list[list[int]]:
         """The token ids of each text, without special ones."""

@@ -73,8 +73,7 @@ class Lengths:
         The text with the index `cut` is split; the other one stands whole in each row.
 
         name, tokens: as for `parts`. stride: how many tokens of the text neighbouring rows share; None for the one row
-        of `parts`. Rows are full from the end of the text on that truncation would keep. They are returned in the order
-        of the text.
+        of `parts`. The first row begins at the end of the text that truncation would keep.
 
         Raises:
             InputError: there is no room for windows, they would not advance, or the model does not take them.
@@ -97,7 +96,7 @@ class Lengths:
         self._check_size(min(self.size, total))
         strategy, side = ("only_first", "only_second")[cut], self.tokenizer.truncation_side
         found = row_windows(tokens, strategy, self.size - 2 * len(tokens), stride, side, overflow=True)
-        return [tuple(slice(*part) for part in parts) for parts in sorted(found)]
+        return [tuple(slice(*part) for part in parts) for parts in found]
 
     def _check_size(self, tokens: int) -> None:
         """Check that the model takes a row of so many tokens, which an option requested."""
