@@ -83,7 +83,8 @@ class EncodeArguments(TypedDict, total=False):
 class SentenceEncoder(metaclass=HFNamed):
     """Texts in, one vector each out, as sentence-transformers computes them.
 
-    It runs the `pipeline` of feature-extraction, an attribute, which also streams. Longer texts than `max_tokens` are truncated. The vector of a text is the same to the bit in any batch.
+    It runs the `pipeline` of feature-extraction, an attribute, which also streams. Longer texts than `max_tokens` are
+    truncated. The vector of a text is the same to the bit in any batch.
 
     Args:
         model: the encoder. tokenizer: the one it was trained with.
