@@ -14,7 +14,6 @@ from .options import length_options, load, model_options, quietly, stride_option
 from .output import answer_lines, path_to_write, print_json, stream_lines, writing
 from .texts import TEXT, Lines, one_or_lines
 
-
 _OPTIONS = (
     "pooling",
     "prompt",
@@ -63,7 +62,7 @@ _shared_options = together(
 def embed(text: str | None, file: str | None, lines: str | None, as_json: bool, **options: Any) -> None:
     """Compute one vector of TEXT, as JSON or as a NumPy file.
 
-    A checkpoint of sentence-transformers is used with its modules and prompts. Longer texts than it takes are truncated,
+    A checkpoint of sentence-transformers is used with its modules and prompts. Texts that are too long are truncated,
     unless --stride is given.
 
     \b

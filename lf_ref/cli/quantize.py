@@ -18,7 +18,9 @@ def quantize(source: str, out: str, quiet: bool, **where: Any) -> None:
     """Quantize a checkpoint to int8, and write it with its tokenizer into the folder OUT.
 
     Linear layers and word embeddings are stored as int8, with a scale for each row, in a quarter of the bytes.
-    The modules of a sentence-transformers checkpoint are copied. from_pretrained and every command load the folder. `lf-ref precision` measures the quantization errors.
+    from_pretrained and every command load the folder. `lf-ref precision` measures the quantization errors.
+
+    The modules of a sentence-transformers checkpoint are copied with it.
 
     \b
     Example:

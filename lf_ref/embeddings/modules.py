@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,6 +22,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "Sigmoid": lambda x: 0.5 + 0.5 * np.tanh(0.5 * x),  # exp would overflow
 }
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
+PROMPTS = {"query": "", "document": ""}
 LAYER_NORM_EPS = 1e-5  # torch's default, which sentence-transformers keeps
 
 
@@ -113,7 +114,8 @@ class SentenceModules:
         modes: of pooling, whose vectors are joined.
         include_prompt: pool the tokens of the prompt too.
         steps: maps of the pooled vector, in order.
-        prompts: texts to put before a text, by name.
+        prompts: texts to put before a text, by name. "query" and "document" are there with every model, so that a
+            query without a prompt of its own does not get the default one.
         default_prompt_name: of the prompt for calls that name none.
         max_seq_length: the longest row in tokens, special ones included; longer texts are truncated. None for the
             limit of the model and its tokenizer.
@@ -124,7 +126,7 @@ class SentenceModules:
     modes: Sequence[str] = ("mean",)
     include_prompt: bool = True
     steps: Sequence[Step] = ()
-    prompts: dict[str, str] = field(default_factory=dict)
+    prompts: Mapping[str, str] = field(default_factory=lambda: dict(PROMPTS))
     default_prompt_name: str | None = None
     max_seq_length: int | None = None
     similarity: str = "cosine"
@@ -166,7 +168,7 @@ class SentenceModules:
         if name is None:
             return prompt or ""
         if name not in self.prompts:
-            raise InputError(f"prompt_name must be one of {', '.join(self.prompts) or 'none'}, got {name!r}")
+            raise InputError(f"prompt_name must be one of {', '.join(self.prompts)}, got {name!r}")
         return self.prompts[name]
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ from ..reference.ops import Array
 from ..tokenizer.arguments import shown
 from ..tokenizer.files.json_values import expect, read_json
 from .folder import CONFIG, SETTINGS, TRANSFORMER, Module, SentenceFolder
-from .modules import ACTIVATIONS, SIMILARITIES, Dense, LayerNorm, Normalize, SentenceModules, Step
+from .modules import ACTIVATIONS, PROMPTS, SIMILARITIES, Dense, LayerNorm, Normalize, SentenceModules, Step
 from .pooling import MODES
 
 # The flags of older configs, in the order in which the vectors are joined.
@@ -55,8 +55,7 @@ def read_modules(folder: SentenceFolder, config: LongformerConfig) -> SentenceMo
     if settings.get("model_type", "SentenceTransformer") != "SentenceTransformer":
         raise CheckpointError(f"{path}: model_type must be SentenceTransformer, got {shown(settings['model_type'])}")
     prompts = expect(settings.get("prompts") or {}, dict, f"{path}: prompts")
-    # These two are there with every model: a query without a prompt of its own does not get the default one.
-    prompts = {"query": "", "document": ""} | {name: text for name, text in prompts.items() if text is not None}
+    prompts = PROMPTS | {name: text for name, text in prompts.items() if text is not None}
     for name, text in prompts.items():
         expect(text, str, f"{path}: the prompt {name}")
     default = settings.get("default_prompt_name")
