@@ -91,7 +91,8 @@ class Lengths:
         if stride >= room:
             raise InputError(
                 f"{self.options.stride_option}={stride} is too much: a window of {self.size} tokens has room for "
-                f"{room} of {name} beside the {repeated} that each window repeats, so the stride must lie in 0 ... {room - 1}"
+                f"{room} of {name} beside the {repeated} that each window repeats, so the stride must lie in "
+                f"0 ... {room - 1}"
             )
         self._check_size(min(self.size, total))
         strategy, side = ("only_first", "only_second")[cut], self.tokenizer.truncation_side
