@@ -13,7 +13,10 @@ CHECKOUT = PACKAGE.parent
 _PAGES = {
     CHECKOUT / "README.md": ("overview", "Overview", "Install it, run it, and what else there is: the README."),
     PACKAGE / "pipelines" / "README.md": ("tasks", "Tasks", "An example of each task; many and long inputs."),
-    PACKAGE / "guides" / "recipes.md": ("recipes", "Recipes", "Semantic search, classifiers on embeddings, a server."),
+    PACKAGE / "guides" / "recipes.md": ("recipes", "Recipes", "A data frame, a long document, a server."),
+    PACKAGE / "guides" / "embeddings.md": (
+        "embeddings", "Embeddings", "sentence-transformers checkpoints; search, scikit-learn, LangChain, FastAPI.",
+    ),
     PACKAGE / "guides" / "coming_from_hf.md": ("coming_from_hf", "Coming from HF", "HF's names, and what each does."),
     PACKAGE / "guides" / "differences_from_hf.md": (
         "differences_from_hf", "Differences from HF", "What differs from HF transformers on purpose.",
