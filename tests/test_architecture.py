@@ -33,6 +33,7 @@ FLOORS = [
     ["embeddings"],
     ["pipelines"],
     ["embeddings.encoder"],
+    ["sklearn"],
     ["testing.generator", "testing.traces"],
     ["testing.cases", "testing.comparison"],
     ["testing.golden"],

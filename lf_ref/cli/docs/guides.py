@@ -13,7 +13,10 @@ CHECKOUT = PACKAGE.parent
 _PAGES = {
     CHECKOUT / "README.md": ("overview", "Overview", "Install it, run it, and what else there is: the README."),
     PACKAGE / "pipelines" / "README.md": ("tasks", "Tasks", "An example of each task; many and long inputs."),
-    PACKAGE / "guides" / "recipes.md": ("recipes", "Recipes", "Semantic search, classifiers on embeddings, a server."),
+    PACKAGE / "guides" / "recipes.md": ("recipes", "Recipes", "A data frame, a long document, a server."),
+    PACKAGE / "guides" / "embeddings.md": (
+        "embeddings", "Embeddings", "sentence-transformers checkpoints; search, scikit-learn, LangChain, FastAPI.",
+    ),
     PACKAGE / "guides" / "long_documents.md": (
         "long_documents", "Documents longer than the model", "Truncation, windows with a stride, and what each costs.",
     ),
