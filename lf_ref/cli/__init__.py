@@ -10,7 +10,7 @@ from .attention import attention
 from .bench import bench
 from .convert import convert
 from .docs import docs
-from .feature_extraction import feature_extraction
+from .feature_extraction import embed, feature_extraction
 from .fill_mask import fill_mask
 from .group import Commands
 from .info import info
@@ -63,6 +63,7 @@ def main(context: click.Context) -> None:
 
 for _command in (
     fill_mask,
+    embed,
     feature_extraction,
     text_classification,
     zero_shot_classification,

@@ -10,6 +10,7 @@ import click
 
 from ..command_line import (
     COUNT,
+    Number,
     complete_file,
     complete_folder,
     input_option,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+AGGREGATIONS = ["mean", "max"]
 DTYPES = ["float32", "float64", "bfloat16", "int8"]
 
 
@@ -133,6 +135,20 @@ length_options = together(
     input_option(
         "--max-length", type=COUNT, help="Truncate texts to N tokens (default: the limit of tokenizer and model)."
     ),
+)
+
+stride_option = input_option(
+    "--stride",
+    type=Number(min=0),
+    help="Read a text that is too long in windows of --max-length tokens that overlap by N; nothing is truncated.",
+)
+
+aggregation_option = click.option(
+    "--aggregation",
+    type=click.Choice(AGGREGATIONS),
+    default="mean",
+    show_default=True,
+    help="With --stride: mean of the windows' logits, weighted by the tokens that each adds, or the largest.",
 )
 
 

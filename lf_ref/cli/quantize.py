@@ -20,6 +20,8 @@ def quantize(source: str, out: str, quiet: bool, **where: Any) -> None:
     Linear layers and word embeddings are stored as int8, with a scale for each row, in a quarter of the bytes.
     from_pretrained and every command load the folder. `lf-ref precision` measures the quantization errors.
 
+    The modules of a sentence-transformers checkpoint are copied with it.
+
     \b
     Example:
       lf-ref quantize demo demo-int8
@@ -27,10 +29,16 @@ def quantize(source: str, out: str, quiet: bool, **where: Any) -> None:
     from pathlib import Path
 
     from ..checkpoint import quantize as write
+    from ..embeddings.copying import copy_modules
+    from ..embeddings.folder import find_modules
     from ..files import locate
 
     with quietly(quiet), writing(out):
-        write(locate(source, **where), out)
+        modules = find_modules(source, where)
+        encoder, target = (where, Path(out)) if modules is None else (modules.transformer, modules.within(out))
+        write(locate(source, **encoder), target)
+        if modules is not None:
+            copy_modules(modules, out)
     if not quiet:
-        size = sum(path.stat().st_size for path in Path(out).glob("*.safetensors"))
+        size = sum(path.stat().st_size for path in target.glob("*.safetensors"))
         click.echo(f"wrote {out}: {size / 1e6:.1f} MB of weights", err=True)

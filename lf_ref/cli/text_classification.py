@@ -9,7 +9,7 @@ import click
 from ..command_line import COUNT, command, input_option
 from ..records.columns import ANSWERS
 from .inputs import PAIRS, InputOutput, answer, input_options
-from .options import length_options, load, model_options
+from .options import aggregation_option, length_options, load, model_options, stride_option
 from .output import table, visible
 from .texts import argument
 
@@ -24,7 +24,9 @@ from .texts import argument
     help="Function of the logits (default: as in the config of the model).",
 )
 @input_options(PAIRS, ANSWERS["text-classification"])
+@aggregation_option
 @length_options
+@stride_option
 @model_options
 def text_classification(
     text: str | None,
@@ -34,6 +36,8 @@ def text_classification(
     function_to_apply: str | None,
     truncation: bool | None,
     max_length: int | None,
+    stride: int | None,
+    aggregation: str,
     **source: Any,
 ) -> None:
     """Classify TEXT with the labels of a model, such as sentiments.
@@ -48,6 +52,8 @@ def text_classification(
         "function_to_apply": function_to_apply,
         "truncation": truncation,
         "max_length": max_length,
+        "stride": stride,
+        "aggregation": aggregation,
     }
     answer(load("text-classification", source), given, _show, **options)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from ..command_line import Number, command
+from ..command_line import command
 from .inputs import TEXTS, InputOutput, answer, input_options
-from .options import length_options, load, model_options
+from .options import length_options, load, model_options, stride_option
 from .output import echo, table, visible
 
 
@@ -24,18 +24,18 @@ from .output import echo, table, visible
 @click.option(
     "--ignore-label", "ignored", multiple=True, default=["O"], show_default=True, help="Omit this label; repeatable."
 )
-@click.option("--stride", type=Number(min=0), help="Split a long text into windows that overlap by N tokens.")
 @input_options(TEXTS)
 @length_options
+@stride_option
 @model_options
 def token_classification(
     text: str | None,
     io: InputOutput,
     aggregation_strategy: str,
     ignored: tuple[str, ...],
-    stride: int | None,
     truncation: bool | None,
     max_length: int | None,
+    stride: int | None,
     **source: Any,
 ) -> None:
     """Find the named entities in TEXT, or label each of its tokens.

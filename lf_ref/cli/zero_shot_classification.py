@@ -9,7 +9,7 @@ import click
 from ..command_line import command
 from ..records.columns import ANSWERS
 from .inputs import TEXTS, InputOutput, answer, input_options
-from .options import length_options, load, model_options
+from .options import aggregation_option, length_options, load, model_options, stride_option
 from .output import table, visible
 from .texts import argument
 
@@ -25,7 +25,9 @@ from .texts import argument
 )
 @click.option("--multi-label", is_flag=True, help="Score each label independently, so that several may apply.")
 @input_options(TEXTS, ANSWERS["zero-shot-classification"])
+@aggregation_option
 @length_options
+@stride_option
 @model_options
 def zero_shot_classification(
     text: str | None,
@@ -35,6 +37,8 @@ def zero_shot_classification(
     multi_label: bool,
     truncation: bool | None,
     max_length: int | None,
+    stride: int | None,
+    aggregation: str,
     **source: Any,
 ) -> None:
     """Classify TEXT with your own labels, by a model for natural language inference (NLI).
@@ -50,6 +54,8 @@ def zero_shot_classification(
         "multi_label": multi_label,
         "truncation": truncation,
         "max_length": max_length,
+        "stride": stride,
+        "aggregation": aggregation,
     }
     pipe = load("zero-shot-classification", source)
     answer(pipe, given, _show, **options)

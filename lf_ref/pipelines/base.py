@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from ..config import LongformerConfig
 from ..errors import CheckpointError, InputError
 from ..hf_names import Alias, Fixed, HFNamed, HFNames, accepts
 from ..model.base import LongformerPreTrainedModel
@@ -21,8 +22,8 @@ from ..progress import progress
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
 from ..tokenizer.arguments import check_count
-from .lengths import Lengths
-from .options import SPEED, Options, read
+from .lengths import Lengths, Parts
+from .options import SPEED, Options, StrideOptions, read
 from .rows import Batch, Row, batches
 from .texts import characters, check_text, ordered, what_to_write
 
@@ -175,6 +176,17 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         self.model.save_pretrained(save_directory)
         self.tokenizer.save_pretrained(save_directory)
 
+    @classmethod
+    def located(
+        cls, name: str | os.PathLike[str] | None, where: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], Callable[[LongformerConfig], dict[str, Any]]]:
+        """Where model and tokenizer of a checkpoint are, and what else the class takes from it.
+
+        name: a folder or repository; where: the arguments that pick its files.
+        Returns these arguments for model and tokenizer, and a function from the config to arguments of the class.
+        """
+        return dict(where), lambda config: {}
+
     def predict(self, inputs: Any) -> Any:
         """The same as a call with these inputs; the name is scikit-learn's and HF's."""
         return self(inputs)
@@ -284,7 +296,8 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
 
     def _answer_all(self, prepared: list[Prepared], options: Chosen) -> list[Any]:
         with self._bar(sum(len(row) for one in prepared for row in one.rows)) as bar:
-            return self._run_all(prepared, options, bar)
+            groups = self._groups(prepared)
+            return [result for group, _ in groups for result in self._run_all(group, options, bar)]
 
     def _run_all(self, prepared: list[Prepared], options: Chosen, bar: Any) -> list[Any]:
         """Run all rows of all inputs, similar lengths together, and finish each input after its last row."""
@@ -304,23 +317,25 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         return results
 
     def _stream(self, inputs: Iterator[Any], options: Chosen, name: Name) -> Iterator[Any]:
+        prepared = (self._prepare(name(position), given, options) for position, given in enumerate(inputs))
         with self._bar(None) as bar:
-            for waiting, error in self._read_ahead(inputs, options, name):
-                yield from self._run_all(waiting, options, bar)
+            for group, error in self._groups(prepared):
+                yield from self._run_all(group, options, bar)
                 if error is not None:
                     raise error
 
-    def _read_ahead(
-        self, inputs: Iterator[Any], options: Chosen, name: Name
-    ) -> Iterator[tuple[list[Prepared], InputError | None]]:
-        """Groups of inputs, each with the error that ends the inputs early: of one input, or of the iterator."""
+    def _groups(self, prepared: Iterable[Prepared]) -> Iterator[tuple[list[Prepared], InputError | None]]:
+        """Groups of inputs, each with the error that ends the inputs early: of one input, or of their iterator.
+
+        Groups bound what is in memory: inputs that were read, and what their windows found until the last has run.
+        """
         waiting: list[Prepared] = []
         tokens = held = 0
         try:
-            for position, given in enumerate(inputs):
-                waiting.append(self._prepare(name(position), given, options))
-                tokens += sum(map(len, waiting[-1].rows))
-                held += characters(given)
+            for one in prepared:
+                waiting.append(one)
+                tokens += sum(map(len, one.rows))
+                held += characters(one.item)
                 enough = tokens >= _BATCHES_AHEAD * self.batch_tokens or held >= _CHARACTERS_AHEAD
                 if enough or len(waiting) == _INPUTS_AHEAD:
                     yield waiting, None
@@ -349,20 +364,31 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         Raises:
             InputError: too long; the message names the text, both lengths and the ways out.
         """
-        ids: list[list[int]] = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-        parts = self.lengths(options).parts(name, [len(tokens) for tokens in ids])
-        kept = [tokens[part] for tokens, part in zip(ids, parts, strict=True)]
-        return self._row(kept[0], kept[1] if len(kept) > 1 else None).ids
+        ids = self._ids(*texts)
+        return self._row(*_cut(ids, self.lengths(options).parts(name, [len(tokens) for tokens in ids])))
 
-    def _row(
-        self, first: Sequence[int], second: Sequence[int] | None = None, global_at: tuple[int, int] = (0, 0)
-    ) -> Row:
-        """The row of a text, `<s> first </s>`, or of a pair, `<s> first </s></s> second </s>`.
+    def _windows(
+        self, name: str, options: StrideOptions, ids: Sequence[list[int]], global_at: tuple[int, int], cut: int = 0
+    ) -> list[Row]:
+        """The rows of a text or a pair: one, or with a stride its windows, in the order of the text.
 
-        first, second: token ids; global_at: see `Row`.
+        ids: token ids of each text; cut: index of the text to split, see `Lengths.windows`; global_at: see `Row`.
         """
-        ids = self.tokenizer.build_inputs_with_special_tokens(first, second)
-        return Row(np.array(ids, np.int64), global_at)
+        windows = self.lengths(options).windows(name, [len(tokens) for tokens in ids], options.stride, cut)
+        rows = [Row(self._row(*_cut(ids, parts)), global_at, parts[cut]) for parts in windows]
+        return sorted(rows, key=lambda row: row.part.start)
+
+    def _ids(self, *texts: str) -> list[list[int]]:
+        """The token ids of each text, without special ones."""
+        return [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+
+    def _row(self, first: Sequence[int], second: Sequence[int] | None = None) -> Array:
+        """The ids of a text, `<s> first </s>`, or of a pair, `<s> first </s></s> second </s>`.  # -> int64 [S]"""
+        return np.array(self.tokenizer.build_inputs_with_special_tokens(first, second), np.int64)
+
+
+def _cut(ids: Sequence[list[int]], parts: Parts) -> list[list[int]]:
+    return [tokens[part] for tokens, part in zip(ids, parts, strict=True)]
 
 
 def not_ours(wanted: str, given: object, kind: type[LongformerPreTrainedModel | LongformerTokenizer]) -> InputError:

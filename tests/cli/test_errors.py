@@ -273,6 +273,10 @@ def test_a_second_text_for_an_object_that_has_one(place, folders):
     ("task", "arguments", "message"),
     [
         ("token-classification", [LONG], "or let --truncation cut its end off, or let --stride read it in windows"),
+        ("feature-extraction", [LONG], "or let --truncation cut its end off, or let --stride read it in windows"),
+        ("text-classification", [LONG], "or let --truncation cut its end off, or let --stride read it in windows"),
+        ("text-classification", [LONG, "--stride", "70"], "--stride 70 is too much"),
+        ("feature-extraction", [LONG, "--stride", "3", "--truncation"], "give either --stride"),
         ("question-answering", [LONG, "Here."], "shorten it, or let --max-question-len cut it"),
         ("question-answering", ["Where?", LONG, "--max-seq-len", "99"], "--max-seq-len 99 is too much"),
         (

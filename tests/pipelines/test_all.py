@@ -141,7 +141,7 @@ def test_flags_are_checked(task, name, value):
 @pytest.mark.parametrize(
     ("task", "name", "words"),
     [
-        ("feature-extraction", "pooling", "none, cls, mean"),
+        ("feature-extraction", "pooling", "none, cls, max, mean"),
         ("text-classification", "function_to_apply", "sigmoid, softmax, none"),
         ("token-classification", "aggregation_strategy", "none, simple, first, average, max"),
     ],

@@ -233,7 +233,8 @@ def test_zero_shot_truncation_never_cuts_the_label():
     for long_text, template in (("word " * 300, "It is {}."), ("word " * 40, "so " * 45 + "it is {}.")):
         options = {"candidate_labels": ["sport", "politics"], "hypothesis_template": template, "truncation": True}
         pipe = pipe_for("zero-shot-classification", **options)
-        rows = pipe._rows("the text", long_text, pipe._choose({}))
+        chosen = pipe._choose({})
+        rows = pipe._rows("the text", pipe._item("the text", long_text, chosen), chosen)
         for row, label in zip(rows, ["sport", "politics"], strict=True):
             assert len(row) == LIMIT
             assert demo_tokenizer().decode(row.ids.tolist()).endswith(f"</s></s>{template.format(label)}</s>")

@@ -18,6 +18,13 @@ _PAGES = {
         "longer_texts", "Longer texts", "Make a Longformer of a RoBERTa, or a longer one of a Longformer.",
     ),
     PACKAGE / "guides" / "files.md": ("files", "Files", "Lines, CSV, Parquet and folders in; JSONL and tables out."),
+    PACKAGE / "guides" / "recipes.md": ("recipes", "Recipes", "A data frame, a long document, a server."),
+    PACKAGE / "guides" / "embeddings.md": (
+        "embeddings", "Embeddings", "sentence-transformers checkpoints; search, scikit-learn, LangChain, FastAPI.",
+    ),
+    PACKAGE / "guides" / "long_documents.md": (
+        "long_documents", "Documents longer than the model", "Truncation, windows with a stride, and what each costs.",
+    ),
     PACKAGE / "guides" / "coming_from_hf.md": ("coming_from_hf", "Coming from HF", "HF's names, and what each does."),
     PACKAGE / "guides" / "differences_from_hf.md": (
         "differences_from_hf", "Differences from HF", "What differs from HF transformers on purpose.",
