@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from kernels.processes import SLEEPER
 
 from lf_ref.compilation import MESSAGE
 
@@ -40,29 +41,12 @@ def test_one_line_while_the_cache_is_filled_and_none_when_it_is_full(tmp_path):
         assert (done.stdout, done.stderr) == ("", expected)
 
 
-COMPILING = """
-import time
-from numba.core import event
-import lf_ref
-
-class Sleeper(event.Listener):
-    def on_start(self, event):
-        print("compiling", flush=True)
-        time.sleep(300)
-
-    def on_end(self, event):
-        pass
-
-event.register("numba:compile", Sleeper())
-lf_ref.LongformerModel.from_pretrained()([[0, 5, 2]])
-"""
-
-
 @pytest.mark.jit
 def test_one_line_while_another_process_fills_the_cache(tmp_path):
+    compiling = SLEEPER + "import lf_ref; lf_ref.LongformerModel.from_pretrained()([[0, 5, 2]])"
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     options = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", COMPILING], **options) as first:
+    with subprocess.Popen([sys.executable, "-c", compiling], **options) as first:
         assert first.stdout.readline() == "compiling\n"
         with subprocess.Popen([sys.executable, "-c", SCRIPT], **options) as second:
             assert second.stderr.readline() == f"{MESSAGE}\n"

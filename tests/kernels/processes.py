@@ -9,6 +9,22 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 
+# A program's first lines: the first kernel that is compiled takes long, and "compiling" is printed when it begins.
+SLEEPER = """
+import time
+from numba.core import event
+
+class Sleeper(event.Listener):
+    def on_start(self, event):
+        print("compiling", flush=True)
+        time.sleep(300)
+
+    def on_end(self, event):
+        pass
+
+event.register("numba:compile", Sleeper())
+"""
+
 
 def run(code: str, cache: Path | None, *arguments: str, **variables: str) -> str:
     """Standard output of a program; `cache` is where its process keeps machine code, None for where all others do.
