@@ -15,6 +15,7 @@ import click
 import pytest
 from cli.running import PLAIN
 from click.testing import CliRunner
+from huggingface_hub import constants
 from pipelines.building import CLASSES, DEMO, save_checkpoint
 
 from lf_ref.cli import main
@@ -70,7 +71,7 @@ def place(tmp_path, monkeypatch):
     for name in ("config.json", "vocab.json", "merges.txt"):
         (tmp_path / "noweights" / name).write_bytes((DEMO / name).read_bytes())
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # the variable of that name is read by the first import
     return tmp_path
 
 
@@ -163,7 +164,10 @@ def test_one_line(arguments, message, place):
         (["fill-mask", "--model", "some/repository", "A <mask>."], "not in the cache"),
         (["quantize", "some/repository", "out"], "not in the cache"),
         (["tokenize", "--file", "loop"], "loop cannot be read: Too many levels of symbolic links"),
-        (["feature-extraction", "--out", "x.npy", "A text."], "--out x.npy cannot be written: No space left on device"),
+        (
+            ["feature-extraction", *PLAIN, "--out", "x.npy", "A text."],
+            "--out x.npy cannot be written: No space left on device",
+        ),
     ],
 )
 def test_what_the_network_or_the_disk_fails_to_do_has_an_exit_code_of_its_own(arguments, message, place, monkeypatch):

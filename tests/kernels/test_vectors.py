@@ -1,6 +1,6 @@
 """Vectors of 16 lanes: the compiled form of every function against its form in NumPy, and that against definitions.
 
-Compiled for whatever CPU runs the tests; `test_processors.py` runs this file for others.
+Compiled for whatever CPU runs the tests; `.ci/run` runs this file for others too.
 """
 
 from __future__ import annotations
