@@ -104,9 +104,7 @@ def _load_encoder(source: dict[str, Any]) -> Any:
         return SentenceEncoder.from_pretrained(source.pop("model"), **source).pipeline
 
 
-def _run(
-    load_pipe: Callable[[dict[str, Any]], Any], io: InputOutput, text: str | None, **arguments: Any
-) -> None:
+def _run(load_pipe: Callable[[dict[str, Any]], Any], io: InputOutput, text: str | None, **arguments: Any) -> None:
     """Run the command; arguments: the options of the task, and what loads the model."""
     options = {name: arguments.pop(name) for name in _OPTIONS}
     by_token, given = options["pooling"] == "none", io.read(text)
