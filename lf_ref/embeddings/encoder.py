@@ -24,7 +24,6 @@ from .similarity import similarities
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-GlobalAttention = str | Callable[[Array], Any]
 _CPU = Fixed((None, "cpu"), "there is only the CPU here, so leave it out")
 # Arguments of sentence-transformers.
 _LOADING: HFNames = {
@@ -76,12 +75,12 @@ class EncodeArguments(TypedDict, total=False):
     batch_tokens: int | None
     show_progress: bool | None
     strip: bool
-    global_attention: GlobalAttention
+    global_attention: str | Callable[..., Any]
 
 
 @accepts(from_pretrained=_LOADING, encode=_ENCODE, encode_query=_ENCODE, encode_document=_ENCODE)
 class SentenceEncoder(metaclass=HFNamed):
-    """Texts in, one vector each out, as sentence-transformers computes them.
+    """Texts in, one vector each out, as sentence-transformers (https://sbert.net, version 6) computes them.
 
     It runs the `pipeline` of feature-extraction, an attribute, which also streams. Longer texts than `max_tokens` are
     truncated. The vector of a text is the same to the bit in any batch.
@@ -129,7 +128,8 @@ class SentenceEncoder(metaclass=HFNamed):
 
         Args:
             name: a folder, the id of a Hub repository, or (None or "demo") the bundled model.
-            batch_tokens, quiet: as for the class.
+            batch_tokens: how many tokens, padding included, are run through the model at once.
+            quiet: as for the class.
             loading: dtype, backend, num_threads, revision, cache_dir, token, local_files_only and config, as in
                 `LongformerPreTrainedModel.from_pretrained`; tokenizer, its name or itself.
 
@@ -191,7 +191,7 @@ class SentenceEncoder(metaclass=HFNamed):
         batch_tokens: int | None = None,
         show_progress: bool | None = None,
         strip: bool = False,
-        global_attention: GlobalAttention = "none",
+        global_attention: str | Callable[..., Any] = "none",
     ) -> Array:
         """The vectors of texts, or of one text.
 
@@ -200,7 +200,7 @@ class SentenceEncoder(metaclass=HFNamed):
             prompt_name: the name of a prompt to put before each text; by default that of default_prompt_name.
             prompt: the prompt itself.
             normalize: divide each vector by its Euclidean norm.
-            batch_tokens: in place of that of the encoder.
+            batch_tokens: how many tokens are run through the model at once, in place of that of the encoder.
             show_progress: True or False; None for longer work only, as pipelines do.
             strip: remove white space from both ends of the texts, as versions of sentence-transformers before 6 did.
             global_attention: "none", as in sentence-transformers, "first_token", "all_tokens", or a function from the
