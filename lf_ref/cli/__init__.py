@@ -63,13 +63,13 @@ def main(context: click.Context) -> None:
 
 for _command in (
     fill_mask,
-    embed,
     feature_extraction,
     text_classification,
     zero_shot_classification,
     token_classification,
     question_answering,
     multiple_choice,
+    embed,
     tokenize,
     attention,
     convert,

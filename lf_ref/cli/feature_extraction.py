@@ -46,7 +46,7 @@ _shared_options = together(
 )
 
 
-@command("embed", short_help="Compute sentence embeddings, as sentence-transformers does.")
+@command("embed", short_help="Compute one vector of a text.")
 @click.argument("text", required=False)
 @click.option(
     "--pooling",

@@ -24,7 +24,6 @@ from .similarity import similarities
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-GlobalAttention = str | Callable[[Array], Any]
 _CPU = Fixed((None, "cpu"), "there is only the CPU here, so leave it out")
 # Arguments of sentence-transformers.
 _LOADING: HFNames = {
@@ -77,12 +76,12 @@ class EncodeArguments(TypedDict, total=False):
     show_progress: bool | None
     stride: int | None
     strip: bool
-    global_attention: GlobalAttention
+    global_attention: str | Callable[..., Any]
 
 
 @accepts(from_pretrained=_LOADING, encode=_ENCODE, encode_query=_ENCODE, encode_document=_ENCODE)
 class SentenceEncoder(metaclass=HFNamed):
-    """Texts in, one vector each out, as sentence-transformers computes them.
+    """Texts in, one vector each out, as sentence-transformers (https://sbert.net, version 6) computes them.
 
     It runs the `pipeline` of feature-extraction, an attribute, which also streams. Longer texts than `max_tokens` are
     truncated, or read in windows (`stride`). The vector of a text is the same to the bit in any batch.
@@ -130,7 +129,8 @@ class SentenceEncoder(metaclass=HFNamed):
 
         Args:
             name: a folder, the id of a Hub repository, or (None or "demo") the bundled model.
-            batch_tokens, quiet: as for the class.
+            batch_tokens: how many tokens, padding included, are run through the model at once.
+            quiet: as for the class.
             loading: dtype, backend, num_threads, revision, cache_dir, token, local_files_only and config, as in
                 `LongformerPreTrainedModel.from_pretrained`; tokenizer, its name or itself.
 
@@ -193,7 +193,7 @@ class SentenceEncoder(metaclass=HFNamed):
         show_progress: bool | None = None,
         stride: int | None = None,
         strip: bool = False,
-        global_attention: GlobalAttention = "none",
+        global_attention: str | Callable[..., Any] = "none",
     ) -> Array:
         """The vectors of texts, or of one text.
 
@@ -202,7 +202,7 @@ class SentenceEncoder(metaclass=HFNamed):
             prompt_name: the name of a prompt to put before each text; by default that of default_prompt_name.
             prompt: the prompt itself.
             normalize: divide each vector by its Euclidean norm.
-            batch_tokens: in place of that of the encoder.
+            batch_tokens: how many tokens are run through the model at once, in place of that of the encoder.
             show_progress: True or False; None for longer work only, as pipelines do.
             stride: read the whole of a text longer than `max_tokens`, in windows that overlap by so many tokens; each
                 token counts once, as for `pipeline("feature-extraction")`. None to truncate it.

@@ -57,7 +57,7 @@ class PoolingArguments(StrideArguments, total=False):
     prompt: str | None
     prompt_name: str | None
     strip: bool
-    global_attention: str | Callable[[Any], Any]
+    global_attention: str | Callable[..., Any]
 
 
 class FeatureExtractionArguments(PoolingArguments, total=False):

@@ -58,7 +58,7 @@ class FeatureExtractionOptions(StrideOptions):
     prompt: str | None = None
     prompt_name: str | None = None
     strip: bool = False
-    global_attention: str | Callable[[Array], Any] = "none"
+    global_attention: str | Callable[..., Any] = "none"
     return_tensors: bool = False
 
     def __post_init__(self) -> None:
@@ -87,7 +87,7 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
     longer texts than its max_seq_length are truncated, unless truncation=False or max_length is given. Its prompts hold
     with any pooling.
 
-    modules: those of such a checkpoint; `pipeline` reads them.
+    model, tokenizer, options: as for `Pipeline`; modules: those of such a checkpoint, which `pipeline` reads.
 
     >>> from lf_ref import pipeline
     >>> len(pipeline("feature-extraction", pooling="mean")("A short text."))
@@ -99,15 +99,22 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
     model_class = LongformerModel
     options_class = FeatureExtractionOptions
 
-    def __init__(self, *arguments: Any, modules: SentenceModules | None = None, **options: Any) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, modules: SentenceModules | None = None, **options: Any) -> None:
         self.modules = modules
-        super().__init__(*arguments, **options)
+        super().__init__(model, tokenizer, **options)
 
     @classmethod
     def located(
         cls, name: str | os.PathLike[str] | None, where: Mapping[str, Any]
     ) -> tuple[dict[str, Any], Callable[[LongformerConfig], dict[str, Any]]]:
-        """As for `Pipeline`: the encoder of a checkpoint of sentence-transformers may be in a folder of its own."""
+        """As for `Pipeline`: the encoder of a checkpoint of sentence-transformers may be in a folder of its own.
+
+        name: a folder or repository; where: the arguments that pick its files.
+
+        Raises:
+            CheckpointError: a module is not supported, or modules.json is damaged.
+            InputError: an argument that picks files is invalid.
+        """
         folder = find_modules(name, where)
         if folder is None:
             return super().located(name, where)
