@@ -129,6 +129,7 @@ def _feed_forward(kind: str, activation: str) -> Any:
     return feed_forward
 
 
+@once
 def _operand(kind: str) -> Any:
     @numba.njit(**_OPTIONS)
     def as_it_is(x: Any, panels: int, depth: int) -> Any:

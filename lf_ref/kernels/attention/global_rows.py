@@ -85,6 +85,7 @@ def _add_row(kind: str) -> Any:
     return {"bfloat16": add_bfloat16_row, "int8": add_int8_row}.get(kind, add_row)
 
 
+@once
 def _fold(kind: str) -> Any:
     dot, add_row, scaled = _dot(kind), _add_row(kind), kind == "int8"
 
