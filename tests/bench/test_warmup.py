@@ -59,7 +59,7 @@ def first(cache):
 def test_kernels_compile_are_cached_and_reload(cache, first):
     assert {kernel["state"] for kernel in first} == {"compiled"}
     names = [kernel["name"] for kernel in first]
-    assert {"attend", "layer_norm", "linear add", "linear lanes", "linear lanes gelu"} <= set(names)
+    assert {"attend", "layer_norm", "layer gelu", "project", "linear lanes"} <= set(names)
     assert len(set(names)) == len(names), "one line for each kernel"
     assert {kernel["dtype"] for kernel in first} == {"float32"}
     again = kernels_of(WARMUP, cache, "warmup", "--json")
@@ -72,8 +72,7 @@ def test_kernels_compile_are_cached_and_reload(cache, first):
 def test_reduced_precision_is_compiled_on_request(dtype):
     found = kernels_of(WARMUP, None, "warmup", "--json", f"--{dtype}")
     kinds = {(kernel["name"], kernel["dtype"]) for kernel in found}
-    inner = "linear words gelu" if dtype == "bfloat16" else "linear lanes gelu"  # as the next linear map takes it
-    assert {("linear add", dtype), (inner, dtype), (f"round_to_{dtype}", "float32")} <= kinds
+    assert {("layer gelu", dtype), ("project", dtype), (f"round_to_{dtype}", "float32")} <= kinds
     assert ("attend in_words" if dtype == "bfloat16" else "attend", "bfloat16") in kinds
     assert len(kinds) == len(found)
     used = kernels_of(FORWARDS, None, dtype)

@@ -14,7 +14,7 @@ from lf_ref.compilation import cached_kernels
 warm("gelu", ["float32", "float64", "bfloat16", "int8"])
 kernels = cached_kernels()
 names = {kernel.__name__ for kernel in kernels}
-assert {"attend", "layer", "project", "multiply", "layer_norm", "enter", "leave"} <= names
+assert {"attend", "layer", "project", "linear", "layer_norm", "enter", "leave"} <= names
 print([kernel.__name__ for kernel in kernels if not kernel.targetoptions.get("nogil")])
 """
 

@@ -50,7 +50,7 @@ def linear(kind: str, name: str, function: str = "identity") -> Any:
     sums = np.dtype(SUMS[kind])
 
     @numba.njit(nogil=True, error_model="numpy")
-    def multiply(x: Any, weight: Any, block: tuple[int, int, int, int], layout: tuple[int, int, int], out: Any) -> None:
+    def linear(x: Any, weight: Any, block: tuple[int, int, int, int], layout: tuple[int, int, int], out: Any) -> None:
         """out = epilogue(W x + b) for some panels and rows of the weight.
 
         x: `Operand`; weight: `Weight`, of at least as many rows as a tile. block: how many panels, the first row, and
@@ -96,4 +96,4 @@ def linear(kind: str, name: str, function: str = "identity") -> Any:
                     panel += count
         end()
 
-    return multiply
+    return linear
