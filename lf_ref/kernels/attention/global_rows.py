@@ -245,7 +245,7 @@ def attend_kernel(kind: str) -> Any:
     *shared, real = _arguments(kind)
 
     @kernel(types.void(*shared, types.int64, types.Array(real, 2, "C")), error_model="numpy")
-    def attend(
+    def attend_globally(
         x: Any,
         width: int,
         place: tuple[int, int],
@@ -273,7 +273,7 @@ def attend_kernel(kind: str) -> Any:
                         total *= weights.scales[2][channel]
                     out[row, channel] = total + weights.value_bias[channel]
 
-    return attend
+    return attend_globally
 
 
 @once
@@ -294,7 +294,7 @@ def probabilities_kernel(kind: str) -> Any:
         visible: Any,
         out: Any,
     ) -> None:
-        """out = softmax of the scores over the row's visible tokens.  # as `attend` -> [(last - first) * g, tokens]"""
+        """out = softmax of the scores over the row's visible tokens.  # as `attend_globally` -> [(last - first) * g, tokens]"""
         folded = fold(tokens, weights, factor, heads)
         rows, panels = folded.shape[0], (place[0], 0, place[1])
         scores = empty(place[1] * rows * LANES, x.dtype)
