@@ -20,10 +20,10 @@ from ..model import global_attention as masks
 from ..model.heads import LongformerModel
 from ..reference.ops import Array
 from .arguments import FeatureExtractionArguments, PoolingArguments
-from .base import Pipeline, Prepared
+from .base import Pipeline
 from .lengths import Lengths
 from .options import Options, StrideOptions, check_choice
-from .rows import Batch, Row
+from .rows import Batch, Prepared, Row
 from .texts import check_text
 from .windows import counted_positions
 
