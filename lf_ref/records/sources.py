@@ -192,7 +192,8 @@ class CsvRows(Source):
             for number, row in enumerate(filter(None, rows), start=1):  # blank lines are no rows
                 name = f"row {number} of {display(self.path)}"
                 error = InputError(f"{name} has {len(row)} values, and the header has {len(header)} names")
-                values = row[:-1] if len(row) > len(header) else row
+                # of too many values the last column's is not known
+                values = row if len(row) <= len(header) else row[: len(header) - 1]
                 yield name, {**dict.fromkeys(header, error), **dict(zip(header, values, strict=False))}
 
     @contextmanager

@@ -267,6 +267,8 @@ EXACT = {
     "raw": pa.array([b"\xff", None, b""]),
     "tags": pa.array([["x"], [], None], pa.list_(pa.string())),
     "big": pa.array(["long", None, "\u00fc"], pa.large_string()),
+    "map": pa.array([[("a", 1.5), ("b", math.nan)], [], None], pa.map_(pa.string(), pa.float64())),
+    "struct": pa.array([{"a": [1]}, None, {"a": None}]),
 }
 
 
@@ -287,6 +289,7 @@ def test_columns_of_parquet_keep_their_types_and_values(as_type, folders, tmp_pa
         "day": "2020-01-02", "price": "1.10", "small": 1, "share": None, "kind": "a", "tags": ["x"]
     }  # fmt: skip
     assert first["when"].startswith("1970-01-01")
+    assert (first["map"], first["struct"]) == ([["a", 1.5], ["b", None]], {"a": [1]})
     assert (second["raw"], third["big"]) == (None, "\u00fc")
     run(*arguments, "--out", tmp_path / "out.csv")
     row = read_csv(tmp_path / "out.csv")[0]
@@ -336,14 +339,23 @@ def test_fields_of_lines_have_one_type_for_the_whole_file(first, second, type_, 
 
 
 def test_nanoseconds_need_no_pandas(tmp_path):
-    times = pa.array([1, None, 2**40 + 1], pa.timestamp("ns"))
-    pq.write_table(pa.table({"when": times, "text": ["a"] * 3}), tmp_path / "in.parquet")
+    ns = pa.timestamp("ns")
+    times = pa.array([1, None, 2**40 + 1], ns)
+    nested = {
+        "list": pa.array([[1, None], [], None], pa.list_(ns)),
+        "map": pa.array([[("a", 1)], [], None], pa.map_(pa.string(), ns)),
+        "struct": pa.array([{"a": [1]}, None, {"a": None}], pa.struct([("a", pa.list_(ns))])),
+    }
+    pq.write_table(pa.table({"when": times, **nested, "text": ["a"] * 3}), tmp_path / "in.parquet")
     (tmp_path / "pandas.py").write_text("raise ImportError('hidden')")
     code = "import sys\nsys.path.insert(0, '.')\nfrom lf_ref.cli import main\nmain(sys.argv[1:])"
     command = [sys.executable, "-c", code, "tokenize", "--lines", "in.parquet"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    found = [strict(line)["when"] for line in done.stdout.splitlines()]
-    assert found == ["1970-01-01 00:00:00.000000001", None, "1970-01-01 00:18:19.511627777"]
+    first, *others = map(strict, done.stdout.splitlines())
+    when = "1970-01-01 00:00:00.000000001"
+    assert [line["when"] for line in (first, *others)] == [when, None, "1970-01-01 00:18:19.511627777"]
+    assert (first["list"], first["map"], first["struct"]) == ([when, None], [["a", when]], {"a": [when]})
+    assert [[line[name] for name in nested] for line in others] == [[[], [], None], [None, None, {"a": None}]]
     subprocess.run([*command, "--out", "out.parquet"], cwd=tmp_path, capture_output=True, check=True)
     assert pq.read_table(tmp_path / "out.parquet").column("when").combine_chunks().equals(times)
 
@@ -424,6 +436,16 @@ def test_errors_are_written_in_place(ending, folders, tmp_path):
     code, _, _ = ends(*arguments[:-4], "--out", out)
     assert code == 2
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("more", [1, 2])
+def test_a_row_of_csv_with_too_many_values_is_an_error(more, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text(f"id,text\n1,Cold{', and wet' * more}\n2,\"Cold, and wet\"\n")
+    code, out, _ = ends("tokenize", "--lines", path, "--on-error", "record")
+    first, second = map(strict, out.splitlines())
+    assert first == {"id": "1", "error": f"row 1 of {path} has {2 + more} values, and the header has 2 names"}
+    assert (code, second["id"], "result" in second) == (1, "2", True)
 
 
 def test_files_that_cannot_be_read_are_recorded(tmp_path, monkeypatch):
@@ -516,7 +538,8 @@ def test_large_inputs_are_read_a_bounded_number_of_bytes_ahead(monkeypatch):
     def given():
         for number in range(50):
             held.append(number)
-            yield Record(f"line {number}", number, "A text. " * 20, {"body": "x" * 90})
+            body = "x" * 90 if number % 2 else pa.scalar(["x" * 80])
+            yield Record(f"line {number}", number, "A text. " * 20, {"body": body})
 
     def stream(inputs, name, on_error):
         yield from ["result"] * len(list(inputs))  # reads all that it is given
