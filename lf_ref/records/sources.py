@@ -181,9 +181,7 @@ class CsvRows(Source):
             header = next(rows, None)
         if header is None:
             raise InputError(f"{display(path)} is empty: a CSV file begins with the names of its columns")
-        for name in header:
-            if header.count(name) > 1:
-                raise InputError(f"{display(path)} has the column {name!r} twice")
+        check_columns(path, header)
         self.columns = dict.fromkeys(header, "string")
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
@@ -214,6 +212,13 @@ class CsvRows(Source):
             where = f"{display(self.path)}, line {rows.line_num + isinstance(error, UnicodeDecodeError)}"
             what = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not CSV"
             raise InputError(f"{where}: {what}: {error}") from error
+
+
+def check_columns(path: str, names: Sequence[str]) -> None:
+    """Refuse a table that has two columns of one name."""
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{display(path)} has the column {name!r} twice")
 
 
 def find(patterns: Iterable[str]) -> list[str]:

@@ -57,7 +57,7 @@ def _from_arrow(value: Any) -> Any:
     """A scalar of Arrow as Python's value, or as what Python can hold of it: scalars in lists, times as texts."""
     try:
         return value.as_py()
-    except ValueError:  # nanoseconds, which Python's times do not have
+    except (ValueError, OverflowError):  # nanoseconds or years that Python's times do not have
         is_list, is_mapping = isinstance(value, Sequence), isinstance(value, Mapping)
     if is_list and is_mapping:  # a map, which is a list of pairs
         return [list(pair.values()) for pair in value.values]

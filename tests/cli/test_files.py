@@ -338,6 +338,36 @@ def test_fields_of_lines_have_one_type_for_the_whole_file(first, second, type_, 
     assert [found[0].as_py(), found[-1].as_py()] == values
 
 
+def test_times_that_python_does_not_have_keep_their_values(tmp_path):
+    far = {"day": pa.array([2**30, 1], pa.date32()), "when": pa.array([2**60, 1], pa.timestamp("us"))}
+    pq.write_table(pa.table({**far, "text": ["a", "b"]}), tmp_path / "in.parquet")
+    first, second = map(strict, run("tokenize", "--lines", tmp_path / "in.parquet").splitlines())
+    assert all(str(2**30 if name == "day" else 2**60) in first[name] for name in far)
+    assert (second["day"], second["when"]) == ("1970-01-02", "1970-01-01 00:00:00.000001")
+    run("tokenize", "--lines", tmp_path / "in.parquet", "--out", tmp_path / "out.parquet")
+    assert pq.read_table(tmp_path / "out.parquet").select([*far]).equals(pa.table(far))
+    said = fails("tokenize", "--lines", tmp_path / "in.parquet", "--text-field", "day")
+    assert "row 1" in said and "must be a text (str), got Date32Scalar" in said
+
+
+NO_TEXT = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")])
+
+
+@pytest.mark.parametrize(
+    ("names", "columns", "message"),
+    [
+        (["text", "n", "n"], [["a"], [1], [2]], "in.parquet has the column 'n' twice"),
+        (["text"], [NO_TEXT], "Invalid UTF8 sequence"),
+        (["text", "n"], [["a"], pa.ListArray.from_arrays([0, 1], NO_TEXT)], "Invalid UTF8 sequence"),
+        ([], [], "in.parquet cannot be read as Parquet: No such file or directory\n"),
+    ],
+)
+def test_parquet_that_cannot_be_read_is_an_error(names, columns, message, tmp_path):
+    if names:
+        pq.write_table(pa.Table.from_arrays([pa.array(one) for one in columns], names), tmp_path / "in.parquet")
+    assert message in fails("tokenize", "--lines", tmp_path / "in.parquet", "--on-error", "record")
+
+
 def test_nanoseconds_need_no_pandas(tmp_path):
     ns = pa.timestamp("ns")
     times = pa.array([1, None, 2**40 + 1], ns)
