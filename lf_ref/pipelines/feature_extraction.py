@@ -144,12 +144,13 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
 
         Returns:
             For each text nested lists; or with return_tensors a float array, (1, tokens, hidden) without pooling and
-            (hidden,) with, and one array (texts, hidden) for a list with pooling.
+            (hidden,) with, and one array (texts, hidden) for a list with pooling; but with on_error "record" a list,
+            which may have errors in it.
         """
         chosen = self._choose(options)
         result = self._answer(inputs, chosen)
         pooled = self._modules(chosen) is not None and chosen.return_tensors
-        if not pooled or not isinstance(result, list):
+        if not pooled or not isinstance(result, list) or chosen.on_error == "record":
             return result
         return np.stack(result) if result else np.zeros((0, self.dimension(chosen.pooling)), self.dtype)
 

@@ -183,10 +183,27 @@ def test_what_is_no_input_is_refused_before_the_model_is_loaded(arguments, messa
     assert message in fails("fill-mask", "--model", "./no-such-folder", *arguments)
 
 
+@pytest.mark.parametrize("arguments", [["--lines", "a.jsonl"], ["--file", "b/../a.jsonl"], ["--files", "b", "*.jsonl"]])
+@pytest.mark.parametrize("out", ["a.jsonl", "link.jsonl"])
+def test_an_input_is_not_replaced_by_the_results(arguments, out, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b/c", "a.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("A <mask>.")
+    (tmp_path / "link.jsonl").symlink_to("a.jsonl")
+    said = fails("fill-mask", "--model", "./no-such-folder", *arguments, "--out", out)
+    assert said == f"Error: --out {out} is an input too, which the results would replace: give another name\n"
+    assert (tmp_path / "a.jsonl").read_text() == "A <mask>."
+    run("fill-mask", *arguments, "--out", "new.jsonl")
+    run("fill-mask", *(["--files", "b"]), "--out", "new.jsonl")  # an earlier result is replaced
+
+
 def test_files_of_documents_and_questions_need_the_other_fields(tmp_path):
     (tmp_path / "a").write_text("A.")
     said = fails("question-answering", "--model", "./no-such-folder", "--files", tmp_path)
     assert "give a question and a document" in said
+    assert "before --files the question alone" in said
+    assert "before --files GLOB the choices alone" in fails("multiple-choice", "--files", tmp_path / "a", "yes", "no")
     assert "at least one choice" in fails("multiple-choice", "--model", "./no-such-folder", "--files", tmp_path)
 
 
@@ -347,7 +364,8 @@ def test_times_that_python_does_not_have_keep_their_values(tmp_path):
     run("tokenize", "--lines", tmp_path / "in.parquet", "--out", tmp_path / "out.parquet")
     assert pq.read_table(tmp_path / "out.parquet").select([*far]).equals(pa.table(far))
     said = fails("tokenize", "--lines", tmp_path / "in.parquet", "--text-field", "day")
-    assert "row 1" in said and "must be a text (str), got Date32Scalar" in said
+    assert "row 1" in said
+    assert "must be a text (str), got Date32Scalar" in said
 
 
 NO_TEXT = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")])
@@ -471,7 +489,7 @@ def test_errors_are_written_in_place(ending, folders, tmp_path):
 @pytest.mark.parametrize("more", [1, 2])
 def test_a_row_of_csv_with_too_many_values_is_an_error(more, tmp_path):
     path = tmp_path / "in.csv"
-    path.write_text(f"id,text\n1,Cold{', and wet' * more}\n2,\"Cold, and wet\"\n")
+    path.write_text(f'id,text\n1,Cold{", and wet" * more}\n2,"Cold, and wet"\n')
     code, out, _ = ends("tokenize", "--lines", path, "--on-error", "record")
     first, second = map(strict, out.splitlines())
     assert first == {"id": "1", "error": f"row 1 of {path} has {2 + more} values, and the header has 2 names"}
