@@ -161,7 +161,11 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
         return f"{shown[:-1]}; {self.modules}, at most {self.lengths(self._choose({})).size} tokens>"
 
     def dimension(self, pooling: str | None = None) -> int:
-        """The length of the vector of a text or, without pooling, of a token; pooling: as the option of a call."""
+        """The length of the vector of a text or, without pooling, of a token; pooling: as the option of a call.
+
+        Raises:
+            InputError: there is no such pooling, or the pipeline's options do not go with it.
+        """
         modules = self._modules(self._choose({} if pooling is None else {"pooling": pooling}))
         return (modules or SentenceModules()).width(self.model.config.hidden_size)
 
