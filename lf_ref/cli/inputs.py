@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -115,6 +116,7 @@ class InputOutput:
         taken = [*columns, *([ERROR] if self.on_error == RECORD else [])]
         fields = replace(self.fields, stored=self._stored(), shared=shared, taken=taken)
         source = self._source(text, fields, ways)
+        self._check_apart(source)
         return Inputs(source, fields, not self.is_one, self.answers, out, self.as_json, self.on_error)
 
     def _path(self) -> Path | None:
@@ -128,6 +130,14 @@ class InputOutput:
         if path.suffix == ".parquet":
             from ..records import parquet  # noqa: F401 - it reports that pyarrow is missing
         return path
+
+    def _check_apart(self, source: Source) -> None:
+        """Refuse to replace an input by the results."""
+        paths = source.paths if isinstance(source, Files) else filter(None, [self.file, self.lines])
+        if self.out is None or not os.path.exists(self.out):
+            return
+        if any(os.path.exists(path) and os.path.samefile(path, self.out) for path in paths):
+            raise InputError(f"--out {self.out} is an input too, which the results would replace: give another name")
 
     def _stored(self) -> dict[str, str]:
         """The names of fields in the file, as --text-field gives them."""

@@ -15,7 +15,9 @@ from .options import length_options, load, model_options
 from .output import table, visible
 from .texts import argument, piped
 
-_WAYS = "give a question (or --file PATH) and at least one choice, or --lines PATH"
+_WAYS = (
+    "give a question (or --file PATH) and at least one choice, or --lines PATH; before --files GLOB the choices alone"
+)
 _FIELDS = Fields(text="question", required=("question", "choices"), lists=("choices",))
 
 

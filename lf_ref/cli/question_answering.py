@@ -65,7 +65,9 @@ def question_answering(
         "max_length": max_length,
     }
     if question is None and io.lines is None:
-        raise InputError("give a question and a document, or --lines PATH (- for standard input)")
+        raise InputError(
+            "give a question and a document, or --lines PATH (- for standard input); before --files the question alone"
+        )
     given = io.read(context, **({} if question is None else {"question": argument(question)}))
 
     def show(answers: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -24,7 +24,7 @@ from ..tokenizer import LongformerTokenizer
 from ..tokenizer.arguments import check_count
 from .lengths import Lengths, Parts
 from .options import SPEED, Options, StrideOptions, read
-from .rows import Batch, Row, batches
+from .rows import Batch, Prepared, Row, batches
 from .texts import characters, check_text, ordered, what_to_write
 
 Chosen = TypeVar("Chosen", bound=Options)
@@ -67,21 +67,6 @@ _HINTS = {
     "processor": "texts need a tokenizer alone",
     "modelcard": "lf_ref reads no model cards",
 }
-
-
-@dataclass
-class Prepared:
-    """One input in progress: its rows for the model, and the output of each row once it has run.
-
-    item: the checked input. name: names it in messages. error: what its result is if it does not fit and errors are
-    recorded; there are no rows then.
-    """
-
-    name: str
-    item: Any
-    rows: list[Row]
-    findings: list[Any]
-    error: InputError | None = None
 
 
 @accepts(

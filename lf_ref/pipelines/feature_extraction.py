@@ -20,10 +20,10 @@ from ..model import global_attention as masks
 from ..model.heads import LongformerModel
 from ..reference.ops import Array
 from .arguments import FeatureExtractionArguments, PoolingArguments
-from .base import Pipeline, Prepared
+from .base import Pipeline
 from .lengths import Lengths
 from .options import Options, StrideOptions, check_choice
-from .rows import Batch, Row
+from .rows import Batch, Prepared, Row
 from .texts import check_text
 from .windows import counted_positions
 
@@ -144,12 +144,13 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
 
         Returns:
             For each text nested lists; or with return_tensors a float array, (1, tokens, hidden) without pooling and
-            (hidden,) with, and one array (texts, hidden) for a list with pooling.
+            (hidden,) with, and one array (texts, hidden) for a list with pooling; but with on_error "record" a list,
+            which may have errors in it.
         """
         chosen = self._choose(options)
         result = self._answer(inputs, chosen)
         pooled = self._modules(chosen) is not None and chosen.return_tensors
-        if not pooled or not isinstance(result, list):
+        if not pooled or not isinstance(result, list) or chosen.on_error == "record":
             return result
         return np.stack(result) if result else np.zeros((0, self.dimension(chosen.pooling)), self.dtype)
 
@@ -163,7 +164,7 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
         """The length of the vector of a text or, without pooling, of a token; pooling: as the option of a call.
 
         Raises:
-            InputError: there is no such pooling.
+            InputError: there is no such pooling, or the pipeline's options do not go with it.
         """
         modules = self._modules(self._choose({} if pooling is None else {"pooling": pooling}))
         return (modules or SentenceModules()).width(self.model.config.hidden_size)

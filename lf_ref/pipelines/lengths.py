@@ -84,9 +84,11 @@ class Lengths:
         repeated = total - tokens[cut]
         room = self.size - repeated
         if room < 1:
+            larger = f"{self.options.size_option}= must be larger"
+            way_out = "shorten the other text" if len(tokens) > 1 else larger
             raise InputError(
                 f"a window of {self.size} tokens leaves no room for {name} beside the {repeated} that each window "
-                "repeats, special tokens included"
+                f"repeats, special tokens included: {way_out}"
             )
         if stride >= room:
             raise InputError(

@@ -14,10 +14,10 @@ from ..model.heads import LongformerForQuestionAnswering
 from ..reference.ops import Array
 from ..tokenizer.arguments import check_count
 from .arguments import BestAnswerArguments, QuestionAnsweringArguments
-from .base import Pipeline, Prepared
+from .base import Pipeline
 from .options import Options
 from .results import DocumentAnswer
-from .rows import Batch, Row
+from .rows import Batch, Prepared, Row
 from .spans import best_spans
 from .texts import check_text, check_texts
 

@@ -1,12 +1,15 @@
-"""Rows of token ids, grouped into batches."""
+"""Rows of token ids: those of an input, and all of them grouped into batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import InputError
 
 Ids = NDArray[np.int64]
 
@@ -30,6 +33,21 @@ class Row:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+@dataclass
+class Prepared:
+    """One input in progress: its rows for the model, and the output of each row once it has run.
+
+    item: the checked input. name: names it in messages. error: what its result is if it does not fit and errors are
+    recorded; there are no rows then.
+    """
+
+    name: str
+    item: Any
+    rows: list[Row]
+    findings: list[Any]
+    error: InputError | None = None
 
 
 @dataclass(frozen=True)

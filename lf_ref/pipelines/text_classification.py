@@ -14,10 +14,10 @@ from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
 from ..tokenizer.arguments import check_count
 from .arguments import BestLabelArguments, TextClassificationArguments
-from .base import Pipeline, Prepared
+from .base import Pipeline
 from .options import StrideOptions, check_choice
 from .results import LabelScore
-from .rows import Batch, Row
+from .rows import Batch, Prepared, Row
 from .scores import best, sigmoid, softmax
 from .texts import check_text
 from .windows import AGGREGATIONS, aggregate, new_tokens

@@ -14,10 +14,10 @@ from ..hf_names import Fixed, accepts
 from ..model.heads import LongformerForTokenClassification
 from ..reference.ops import Array
 from .arguments import TokenClassificationArguments
-from .base import Pipeline, Prepared
+from .base import Pipeline
 from .entities import STRATEGIES, Piece, continues_word, groups, labelled, merge_windows, words
 from .options import StrideOptions, check_choice
-from .rows import Batch, Row
+from .rows import Batch, Prepared, Row
 from .scores import softmax
 from .texts import check_text, entries, ordered, what_to_write
 

@@ -19,10 +19,10 @@ from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
 from .arguments import ZeroShotClassificationArguments
-from .base import Pipeline, Prepared
+from .base import Pipeline
 from .options import StrideOptions, check_choice
 from .results import RankedLabels
-from .rows import Batch, Row
+from .rows import Batch, Prepared, Row
 from .scores import best, sigmoid, softmax
 from .text_classification import FIRST_TOKEN
 from .texts import check_text, check_texts

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..pipelines.texts import characters
+from . import strict_json
 from .record import Fields, Record
 from .sources import Source
 
@@ -38,7 +39,7 @@ def answers(stream: Stream, given: Iterator[Record], on_error: str) -> Iterator[
         while record is not None:
             waiting.append(record)
             yield record.given
-            held += characters(record.given) + characters(record.rest)
+            held += characters(record.given) + len(strict_json.dumps(record.rest))
             record = next(given, None) if held < _AHEAD else None
 
     for first in given:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -11,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from .columns import Table, Vectors
 from .record import Record
-from .sources import Source, display
+from .sources import Source, check_columns, display
 
 try:
     import pyarrow as pa
@@ -26,7 +27,8 @@ _BYTES, _ROWS = 1 << 24, 1024
 class ParquetRows(Source):
     """The rows of a Parquet file.
 
-    path: of the file. inputs: the columns that are inputs. Others are Arrow's scalars where Python's values hold less.
+    path: of the file. inputs: the columns that are inputs. Others, and times, are Arrow's scalars where Python's values
+    hold less, such as nanoseconds.
     """
 
     unit = "rows"
@@ -34,17 +36,21 @@ class ParquetRows(Source):
     def __init__(self, path: str, inputs: Iterable[str]) -> None:
         self.path, self.inputs = path, set(inputs)
         with self._opened() as file:
-            self.columns = {field.name: field.type for field in file.schema_arrow}
+            schema = file.schema_arrow
+            check_columns(path, schema.names)
+            self.columns = {field.name: field.type for field in schema}
             self._rows = file.metadata.num_rows
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         number = 0
         with self._opened() as file:
             for batch in file.iter_batches(batch_size=self._batch_size(file.metadata)):
+                batch.validate(full=True)  # texts may not be UTF-8
                 names = batch.schema.names
                 columns = [
                     [one if one.is_valid else None for one in column]
-                    if name not in self.inputs and _is_inexact(column.type)
+                    if pa.types.is_temporal(column.type)
+                    or (pa.types.is_nested(column.type) and name not in self.inputs)
                     else column.to_pylist()
                     for name, column in zip(names, batch.columns, strict=True)
                 ]
@@ -69,7 +75,9 @@ class ParquetRows(Source):
             with pq.ParquetFile(self.path, buffer_size=1 << 20, pre_buffer=False) as file:
                 yield file
         except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{display(self.path)} cannot be read as Parquet: {error}") from error
+            number = getattr(error, "errno", None)
+            why = os.strerror(number) if number else error
+            raise InputError(f"{display(self.path)} cannot be read as Parquet: {why}") from error
 
 
 def write_parquet(file: BinaryIO, rows: Iterable[tuple[Record, Any]], table: Table) -> None:
@@ -82,11 +90,6 @@ def write_parquet(file: BinaryIO, rows: Iterable[tuple[Record, Any]], table: Tab
         for group in _groups(rows, table):
             columns = [pa.array([row[field.name] for row in group], field.type) for field in schema]
             writer.write_batch(pa.record_batch(columns, schema=schema))
-
-
-def _is_inexact(type_: pa.DataType) -> bool:
-    """Whether Python's values do not hold all that those of a type do, such as nanoseconds."""
-    return pa.types.is_temporal(type_) or pa.types.is_nested(type_)
 
 
 def _arrow_type(type_: Any) -> Any:

@@ -107,7 +107,7 @@ class Fields:
             raise InputError(f"{which} is empty")
         for one, shared in self.shared.items():
             if given.get(one) is not None:
-                raise InputError(f"{name} has a {one} of its own, so none can be given for all inputs")
+                raise InputError(f"{name} has {self.names[one]} of its own, and {one} is given for all: give it once")
             given[one] = shared
         if any(one not in given for one in self.required):
             raise InputError(

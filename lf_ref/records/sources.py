@@ -181,9 +181,7 @@ class CsvRows(Source):
             header = next(rows, None)
         if header is None:
             raise InputError(f"{display(path)} is empty: a CSV file begins with the names of its columns")
-        for name in header:
-            if header.count(name) > 1:
-                raise InputError(f"{display(path)} has the column {name!r} twice")
+        check_columns(path, header)
         self.columns = dict.fromkeys(header, "string")
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
@@ -192,7 +190,8 @@ class CsvRows(Source):
             for number, row in enumerate(filter(None, rows), start=1):  # blank lines are no rows
                 name = f"row {number} of {display(self.path)}"
                 error = InputError(f"{name} has {len(row)} values, and the header has {len(header)} names")
-                values = row[:-1] if len(row) > len(header) else row
+                # of too many values the last column's is not known
+                values = row if len(row) <= len(header) else row[: len(header) - 1]
                 yield name, {**dict.fromkeys(header, error), **dict(zip(header, values, strict=False))}
 
     @contextmanager
@@ -213,6 +212,13 @@ class CsvRows(Source):
             where = f"{display(self.path)}, line {rows.line_num + isinstance(error, UnicodeDecodeError)}"
             what = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not CSV"
             raise InputError(f"{where}: {what}: {error}") from error
+
+
+def check_columns(path: str, names: Sequence[str]) -> None:
+    """Refuse a table that has two columns of one name."""
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{display(path)} has the column {name!r} twice")
 
 
 def find(patterns: Iterable[str]) -> list[str]:

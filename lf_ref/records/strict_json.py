@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -35,6 +35,8 @@ def _finite(value: Any) -> Any:
     """The same value with None for NaN and infinity, at any depth."""
     if isinstance(value, float):
         return value if isfinite(value) else None
+    if hasattr(value, "as_py"):
+        return _finite(_from_arrow(value))
     if isinstance(value, Mapping):
         return {key: _finite(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -47,8 +49,18 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     if hasattr(value, "as_py"):
-        try:
-            return value.as_py()
-        except ValueError:  # nanoseconds, which Python's times do not have
-            return value.cast("string").as_py()
+        return _from_arrow(value)
     return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
+def _from_arrow(value: Any) -> Any:
+    """A scalar of Arrow as Python's value, or as what Python can hold of it: scalars in lists, times as texts."""
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError):  # nanoseconds or years that Python's times do not have
+        is_list, is_mapping = isinstance(value, Sequence), isinstance(value, Mapping)
+    if is_list and is_mapping:  # a map, which is a list of pairs
+        return [list(pair.values()) for pair in value.values]
+    if is_mapping:
+        return dict(value)
+    return list(value) if is_list else value.cast("string").as_py()

@@ -270,7 +270,7 @@ def test_a_second_text_for_an_object_that_has_one(place, folders):
     arguments = ["--model", folders["text-classification"], "--backend", "numpy", "--lines", "x", "--pair", "c"]
     done = CliRunner().invoke(main, ["text-classification", *arguments])
     assert (done.exit_code, len(done.stdout.splitlines())) == (2, 1)
-    assert done.stderr == "Error: line 2 of x has a text_pair of its own, so none can be given for all inputs\n"
+    assert done.stderr == "Error: line 2 of x has text_pair of its own, and text_pair is given for all: give it once\n"
 
 
 @pytest.mark.parametrize(

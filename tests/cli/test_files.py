@@ -183,10 +183,27 @@ def test_what_is_no_input_is_refused_before_the_model_is_loaded(arguments, messa
     assert message in fails("fill-mask", "--model", "./no-such-folder", *arguments)
 
 
+@pytest.mark.parametrize("arguments", [["--lines", "a.jsonl"], ["--file", "b/../a.jsonl"], ["--files", "b", "*.jsonl"]])
+@pytest.mark.parametrize("out", ["a.jsonl", "link.jsonl"])
+def test_an_input_is_not_replaced_by_the_results(arguments, out, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b/c", "a.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("A <mask>.")
+    (tmp_path / "link.jsonl").symlink_to("a.jsonl")
+    said = fails("fill-mask", "--model", "./no-such-folder", *arguments, "--out", out)
+    assert said == f"Error: --out {out} is an input too, which the results would replace: give another name\n"
+    assert (tmp_path / "a.jsonl").read_text() == "A <mask>."
+    run("fill-mask", *arguments, "--out", "new.jsonl")
+    run("fill-mask", *(["--files", "b"]), "--out", "new.jsonl")  # an earlier result is replaced
+
+
 def test_files_of_documents_and_questions_need_the_other_fields(tmp_path):
     (tmp_path / "a").write_text("A.")
     said = fails("question-answering", "--model", "./no-such-folder", "--files", tmp_path)
     assert "give a question and a document" in said
+    assert "before --files the question alone" in said
+    assert "before --files GLOB the choices alone" in fails("multiple-choice", "--files", tmp_path / "a", "yes", "no")
     assert "at least one choice" in fails("multiple-choice", "--model", "./no-such-folder", "--files", tmp_path)
 
 
@@ -267,6 +284,8 @@ EXACT = {
     "raw": pa.array([b"\xff", None, b""]),
     "tags": pa.array([["x"], [], None], pa.list_(pa.string())),
     "big": pa.array(["long", None, "\u00fc"], pa.large_string()),
+    "map": pa.array([[("a", 1.5), ("b", math.nan)], [], None], pa.map_(pa.string(), pa.float64())),
+    "struct": pa.array([{"a": [1]}, None, {"a": None}]),
 }
 
 
@@ -287,6 +306,7 @@ def test_columns_of_parquet_keep_their_types_and_values(as_type, folders, tmp_pa
         "day": "2020-01-02", "price": "1.10", "small": 1, "share": None, "kind": "a", "tags": ["x"]
     }  # fmt: skip
     assert first["when"].startswith("1970-01-01")
+    assert (first["map"], first["struct"]) == ([["a", 1.5], ["b", None]], {"a": [1]})
     assert (second["raw"], third["big"]) == (None, "\u00fc")
     run(*arguments, "--out", tmp_path / "out.csv")
     row = read_csv(tmp_path / "out.csv")[0]
@@ -335,15 +355,55 @@ def test_fields_of_lines_have_one_type_for_the_whole_file(first, second, type_, 
     assert [found[0].as_py(), found[-1].as_py()] == values
 
 
+def test_times_that_python_does_not_have_keep_their_values(tmp_path):
+    far = {"day": pa.array([2**30, 1], pa.date32()), "when": pa.array([2**60, 1], pa.timestamp("us"))}
+    pq.write_table(pa.table({**far, "text": ["a", "b"]}), tmp_path / "in.parquet")
+    first, second = map(strict, run("tokenize", "--lines", tmp_path / "in.parquet").splitlines())
+    assert all(str(2**30 if name == "day" else 2**60) in first[name] for name in far)
+    assert (second["day"], second["when"]) == ("1970-01-02", "1970-01-01 00:00:00.000001")
+    run("tokenize", "--lines", tmp_path / "in.parquet", "--out", tmp_path / "out.parquet")
+    assert pq.read_table(tmp_path / "out.parquet").select([*far]).equals(pa.table(far))
+    said = fails("tokenize", "--lines", tmp_path / "in.parquet", "--text-field", "day")
+    assert "row 1" in said
+    assert "must be a text (str), got Date32Scalar" in said
+
+
+NO_TEXT = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")])
+
+
+@pytest.mark.parametrize(
+    ("names", "columns", "message"),
+    [
+        (["text", "n", "n"], [["a"], [1], [2]], "in.parquet has the column 'n' twice"),
+        (["text"], [NO_TEXT], "Invalid UTF8 sequence"),
+        (["text", "n"], [["a"], pa.ListArray.from_arrays([0, 1], NO_TEXT)], "Invalid UTF8 sequence"),
+        ([], [], "in.parquet cannot be read as Parquet: No such file or directory\n"),
+    ],
+)
+def test_parquet_that_cannot_be_read_is_an_error(names, columns, message, tmp_path):
+    if names:
+        pq.write_table(pa.Table.from_arrays([pa.array(one) for one in columns], names), tmp_path / "in.parquet")
+    assert message in fails("tokenize", "--lines", tmp_path / "in.parquet", "--on-error", "record")
+
+
 def test_nanoseconds_need_no_pandas(tmp_path):
-    times = pa.array([1, None, 2**40 + 1], pa.timestamp("ns"))
-    pq.write_table(pa.table({"when": times, "text": ["a"] * 3}), tmp_path / "in.parquet")
+    ns = pa.timestamp("ns")
+    times = pa.array([1, None, 2**40 + 1], ns)
+    nested = {
+        "list": pa.array([[1, None], [], None], pa.list_(ns)),
+        "map": pa.array([[("a", 1)], [], None], pa.map_(pa.string(), ns)),
+        "struct": pa.array([{"a": [1]}, None, {"a": None}], pa.struct([("a", pa.list_(ns))])),
+    }
+    pq.write_table(pa.table({"when": times, **nested, "text": ["a"] * 3}), tmp_path / "in.parquet")
     (tmp_path / "pandas.py").write_text("raise ImportError('hidden')")
     code = "import sys\nsys.path.insert(0, '.')\nfrom lf_ref.cli import main\nmain(sys.argv[1:])"
     command = [sys.executable, "-c", code, "tokenize", "--lines", "in.parquet"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    found = [strict(line)["when"] for line in done.stdout.splitlines()]
-    assert found == ["1970-01-01 00:00:00.000000001", None, "1970-01-01 00:18:19.511627777"]
+    first, *others = map(strict, done.stdout.splitlines())
+    when = "1970-01-01 00:00:00.000000001"
+    assert [line["when"] for line in (first, *others)] == [when, None, "1970-01-01 00:18:19.511627777"]
+    assert (first["list"], first["map"], first["struct"]) == ([when, None], [["a", when]], {"a": [when]})
+    assert [[line[name] for name in nested] for line in others] == [[[], [], None], [None, None, {"a": None}]]
     subprocess.run([*command, "--out", "out.parquet"], cwd=tmp_path, capture_output=True, check=True)
     assert pq.read_table(tmp_path / "out.parquet").column("when").combine_chunks().equals(times)
 
@@ -424,6 +484,16 @@ def test_errors_are_written_in_place(ending, folders, tmp_path):
     code, _, _ = ends(*arguments[:-4], "--out", out)
     assert code == 2
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("more", [1, 2])
+def test_a_row_of_csv_with_too_many_values_is_an_error(more, tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text(f'id,text\n1,Cold{", and wet" * more}\n2,"Cold, and wet"\n')
+    code, out, _ = ends("tokenize", "--lines", path, "--on-error", "record")
+    first, second = map(strict, out.splitlines())
+    assert first == {"id": "1", "error": f"row 1 of {path} has {2 + more} values, and the header has 2 names"}
+    assert (code, second["id"], "result" in second) == (1, "2", True)
 
 
 def test_files_that_cannot_be_read_are_recorded(tmp_path, monkeypatch):
@@ -516,7 +586,8 @@ def test_large_inputs_are_read_a_bounded_number_of_bytes_ahead(monkeypatch):
     def given():
         for number in range(50):
             held.append(number)
-            yield Record(f"line {number}", number, "A text. " * 20, {"body": "x" * 90})
+            body = "x" * 90 if number % 2 else pa.scalar(["x" * 80])
+            yield Record(f"line {number}", number, "A text. " * 20, {"body": body})
 
     def stream(inputs, name, on_error):
         yield from ["result"] * len(list(inputs))  # reads all that it is given

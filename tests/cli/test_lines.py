@@ -133,7 +133,10 @@ def test_tokens_of_texts_and_pairs():
     paired = json.loads(run("tokenize", "--pair", "And more.", "--lines", "-", stdin="A b."))
     assert paired["ids"] == printed[1]["result"]["ids"]
     said = fails("tokenize", "--pair", "c", "--lines", "-", stdin=lines[1])
-    assert said == "Error: line 1 of standard input has a text_pair of its own, so none can be given for all inputs\n"
+    assert (
+        said
+        == "Error: line 1 of standard input has text_pair of its own, and text_pair is given for all: give it once\n"
+    )
     assert "text of line 1 of standard input must be a text" in fails("tokenize", "--lines", "-", stdin='{"text": 3}')
 
 

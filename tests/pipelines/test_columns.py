@@ -144,6 +144,15 @@ def test_it_may_be_chosen_when_the_pipeline_is_built():
         pipe(["word " * LIMIT], on_error="stop")
 
 
+def test_arrays_with_errors_are_a_list():
+    pipe = pipe_for("feature-extraction", pooling="mean", return_tensors=True, on_error="record")
+    first, error, last = pipe(["A text.", None, "Another."])
+    assert first.shape == last.shape == (21,)
+    assert isinstance(error, InputError)
+    assert isinstance(pipe(["A text."]), list)
+    assert pipe(["A text."], on_error="stop").shape == (1, 21)
+
+
 @pytest.mark.parametrize("value", ["raise", "ignore", True, 1])
 def test_other_words_are_refused(value):
     with pytest.raises(InputError, match="on_error must be one of stop, record, got"):

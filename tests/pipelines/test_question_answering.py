@@ -9,7 +9,7 @@ import pytest
 from pipelines.building import LIMIT, TEXTS, assert_alike, demo_tokenizer, model_for, pipe_for
 
 from lf_ref import InputError
-from lf_ref.pipelines.base import Prepared
+from lf_ref.pipelines.rows import Prepared
 
 QUESTION = "Where did he go?"
 SHORT = "He came,  he saw - and he went\nhome to Königsberg 🙂 with Mr. Smith."
