@@ -51,6 +51,11 @@ _ENCODE: HFNames = {
     "pool": Fixed((None,), "num_threads= of from_pretrained() sets the number of threads"),
     "chunk_size": Ignored("there are no further processes"),
 }
+_SAVE: HFNames = {
+    "path": Alias("save_directory"),
+    "safe_serialization": Fixed((True,), "model.safetensors is written"),
+    **dict.fromkeys(("model_name", "create_model_card", "train_datasets"), Ignored("no model card is written")),
+}
 _TRAIN = "lf_ref computes no gradients; train with sentence-transformers, and load the folder that it saved"
 _THREADS = "num_threads= of from_pretrained() sets the number of threads"
 
@@ -62,6 +67,7 @@ _HINTS = {
         ("get_sentence_embedding_dimension", "get_embedding_dimension"), "embedding_dimension is this number"
     ),
     "similarity_pairwise": "similarity(a, b) has them on its diagonal",
+    "save": "save_pretrained(folder) saves it",
     "tokenize": "encoder.tokenizer(texts) tokenizes",
 }
 
@@ -79,7 +85,7 @@ class EncodeArguments(TypedDict, total=False):
     global_attention: str | Callable[..., Any]
 
 
-@accepts(from_pretrained=_LOADING, encode=_ENCODE, encode_query=_ENCODE, encode_document=_ENCODE)
+@accepts(from_pretrained=_LOADING, encode=_ENCODE, encode_query=_ENCODE, encode_document=_ENCODE, save_pretrained=_SAVE)
 class SentenceEncoder(metaclass=HFNamed):
     """Texts in, one vector each out, as sentence-transformers (https://sbert.net, version 6) computes them.
 
@@ -267,6 +273,17 @@ class SentenceEncoder(metaclass=HFNamed):
             InputError: these are no vectors of one length.
         """
         return similarities(a, b, self.modules.similarity)
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str]) -> None:
+        """Write model, tokenizer and modules into a folder, for sentence-transformers to read too.
+
+        save_directory: the folder, which is made where it is missing.
+
+        Raises:
+            ConfigError: the config was changed to invalid values.
+            OSError: the folder cannot be written.
+        """
+        self.pipeline.save_pretrained(save_directory)
 
     def _encode_as(self, name: str, texts: str | Iterable[str], options: EncodeArguments) -> Array:
         given: dict[str, Any] = dict(options)

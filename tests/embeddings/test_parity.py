@@ -20,6 +20,17 @@ def test_vectors_are_those_of_the_peer(name, tmp_path):
     np.testing.assert_allclose(got, expected, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize(
+    "name", ["joined", "joined old", "dense", "residual", "layer norm", "mean without prompt", "max_seq_length"]
+)
+def test_the_peer_reads_what_is_saved(name, tmp_path):
+    folder, options = build_case(name, tmp_path / "in"), CASES[name][2]
+    encoder = SentenceEncoder.from_pretrained(folder)
+    encoder.save_pretrained(tmp_path / "out")
+    got = load(tmp_path / "out").encode(TEXTS, show_progress_bar=False, **options)
+    np.testing.assert_allclose(got, encoder.encode(TEXTS, **options), rtol=0, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("prompts", [{}, PROMPTS, {"passage": "passage: "}, {"query": "q: "}])
 @pytest.mark.parametrize("default", [None, "passage"])
 @pytest.mark.parametrize("method", ["encode", "encode_query", "encode_document"])
