@@ -175,7 +175,11 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
             write_modules(self.modules, save_directory, self.model.config.hidden_size)
 
     def dimension(self, pooling: str | None = None) -> int:
-        """The length of the vector of a text or, without pooling, of a token; pooling: as the option of a call."""
+        """The length of the vector of a text or, without pooling, of a token; pooling: as the option of a call.
+
+        Raises:
+            InputError: there is no pooling of this name.
+        """
         modules = self._modules(self._choose({} if pooling is None else {"pooling": pooling}))
         return (modules or SentenceModules()).width(self.model.config.hidden_size)
 

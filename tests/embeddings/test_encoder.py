@@ -6,6 +6,9 @@ import pickle
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from embeddings.folders import HIDDEN, NORMALIZE, PROMPTS, TEXTS, build, dense_of, layer_norm_of, pooling_of
 from hypothesis import given
@@ -16,6 +19,7 @@ import lf_ref
 from lf_ref import CheckpointError, InputError, SentenceEncoder
 from lf_ref.embeddings.modules import ACTIVATIONS
 from lf_ref.embeddings.pooling import MODES, pool
+from lf_ref.sklearn import SentenceVectorizer
 
 
 def naive(states, mode, skipped):
@@ -74,6 +78,15 @@ def test_shapes(encoder):
     assert encoder.encode([]).shape == (0, 13)
     assert encoder.encode([]).dtype == encoder.encode(iter(TEXTS)).dtype == np.float32
     assert encoder.encode(np.array(TEXTS)).shape == (len(TEXTS), encoder.embedding_dimension)
+
+
+def test_columns_are_lists_of_texts(encoder):
+    expected = encoder.encode(TEXTS)
+    for column in (pd.Series(TEXTS, index=range(7, 13)), pl.Series("text", TEXTS), pa.chunked_array([TEXTS])):
+        np.testing.assert_array_equal(encoder.encode(column), expected)
+        np.testing.assert_array_equal(SentenceVectorizer(encoder).transform(column), expected)
+    with pytest.raises(InputError, match="text 1 must be a text"):
+        encoder.encode(pl.Series("text", ["a", None]))
 
 
 def test_the_pipeline_has_the_same_vectors_and_says_so(folder, encoder):
@@ -370,8 +383,6 @@ def test_the_step_of_scikit_learn(folder, encoder):
     from sklearn.base import clone
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-
-    from lf_ref.sklearn import SentenceVectorizer
 
     step = SentenceVectorizer(str(folder), prompt_name="query")
     expected = encoder.encode(TEXTS, prompt_name="query")
