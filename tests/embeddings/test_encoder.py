@@ -6,9 +6,6 @@ import pickle
 from itertools import permutations
 
 import numpy as np
-import pandas as pd
-import polars as pl
-import pyarrow as pa
 import pytest
 from embeddings.folders import HIDDEN, NORMALIZE, PROMPTS, TEXTS, build, dense_of, layer_norm_of, pooling_of
 from hypothesis import given
@@ -19,7 +16,6 @@ import lf_ref
 from lf_ref import CheckpointError, InputError, SentenceEncoder
 from lf_ref.embeddings.modules import ACTIVATIONS
 from lf_ref.embeddings.pooling import MODES, pool
-from lf_ref.sklearn import SentenceVectorizer
 
 
 def naive(states, mode, skipped):
@@ -81,6 +77,12 @@ def test_shapes(encoder):
 
 
 def test_columns_are_lists_of_texts(encoder):
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from lf_ref.sklearn import SentenceVectorizer
+
     expected = encoder.encode(TEXTS)
     for column in (pd.Series(TEXTS, index=range(7, 13)), pl.Series("text", TEXTS), pa.chunked_array([TEXTS])):
         np.testing.assert_array_equal(encoder.encode(column), expected)
@@ -383,6 +385,8 @@ def test_the_step_of_scikit_learn(folder, encoder):
     from sklearn.base import clone
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+
+    from lf_ref.sklearn import SentenceVectorizer
 
     step = SentenceVectorizer(str(folder), prompt_name="query")
     expected = encoder.encode(TEXTS, prompt_name="query")
