@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from numpy.typing import ArrayLike
 
+from ..errors import InputError
 from ..files import DEMO
 from ..hf_names import LOCATING, Alias, Fixed, HFNamed, HFNames, Ignored, accepts
 from ..model.heads import LongformerModel
@@ -57,16 +58,25 @@ _SAVE: HFNames = {
     **dict.fromkeys(("model_name", "create_model_card", "train_datasets"), Ignored("no model card is written")),
 }
 _TRAIN = "lf_ref computes no gradients; train with sentence-transformers, and load the folder that it saved"
+_CHECKPOINT = "config_sentence_transformers.json of the checkpoint sets it"
 _THREADS = "num_threads= of from_pretrained() sets the number of threads"
 
 _HINTS = {
     **dict.fromkeys(("fit", "train", "old_fit"), _TRAIN),
     **dict.fromkeys(("encode_multi_process", "start_multi_process_pool", "stop_multi_process_pool"), _THREADS),
-    **dict.fromkeys(("max_seq_length", "get_max_seq_length"), "max_tokens is the longest row in tokens"),
+    **dict.fromkeys(
+        ("max_seq_length", "get_max_seq_length"),
+        "max_tokens is the longest row in tokens, which sentence_bert_config.json of the checkpoint sets",
+    ),
     **dict.fromkeys(
         ("get_sentence_embedding_dimension", "get_embedding_dimension"), "embedding_dimension is this number"
     ),
     "similarity_pairwise": "similarity(a, b) has them on its diagonal",
+    **dict.fromkeys(("default_prompt_name", "similarity_fn_name", "truncate_dim"), _CHECKPOINT),
+    **dict.fromkeys(
+        ("to", "cpu", "cuda", "device", "eval"), "there is only the CPU here, and no training: leave it out"
+    ),
+    **dict.fromkeys(("half", "float", "bfloat16"), "dtype= of from_pretrained() sets the precision"),
     "save": "save_pretrained(folder) saves it",
     "tokenize": "encoder.tokenizer(texts) tokenizes",
 }
@@ -146,6 +156,11 @@ class SentenceEncoder(metaclass=HFNamed):
             InputError: an argument is unknown or has an invalid value.
         """
         pipe: Any = pipeline("feature-extraction", name, batch_tokens=batch_tokens, **loading)
+        if pipe.defaults:
+            raise InputError(
+                f"SentenceEncoder.from_pretrained() takes no {', '.join(pipe.defaults)}: give options to encode(), and "
+                "pooling= to pipeline('feature-extraction')"
+            )
         if pipe.modules is None and name not in (None, DEMO):
             warnings.warn(
                 f"{pipe.model.name_or_path} has no modules.json of sentence-transformers: mean pooling is used",

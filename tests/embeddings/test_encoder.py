@@ -363,6 +363,24 @@ def test_the_command(folder, encoder, tmp_path):
     run("embed", "--model", folder, "--prompt-name", "x", "A text.", code=2)
 
 
+def test_info_shows_an_encoder_in_a_folder_of_its_own(tmp_path):
+    from cli.running import run
+
+    built = build(tmp_path, inner="0_Transformer")
+    assert json.loads(run("info", built, "--json"))["config"]["hidden_size"] == HIDDEN
+
+
+def test_what_would_change_nothing_is_refused(folder, encoder):
+    for options in ({"pooling": "max"}, {"normalize": True}, {"prompt_name": "query"}):
+        with pytest.raises(InputError, match="give options to encode"):
+            SentenceEncoder.from_pretrained(folder, **options)
+    for name in ("max_seq_length", "truncate_dim", "default_prompt_name", "similarity_fn_name"):
+        with pytest.raises(InputError, match=rf"has no {name}: .*json of the checkpoint sets"):
+            setattr(encoder, name, 3)
+    with pytest.raises(InputError, match="one of query"):
+        encoder.encode("A text.", prompt_name=["query"])
+
+
 @pytest.mark.parametrize("measure", ["cosine", "dot", "euclidean", "manhattan"])
 def test_similarity(measure, tmp_path):
     found = SentenceEncoder.from_pretrained(build(tmp_path, settings={"similarity_fn_name": measure}))
@@ -376,7 +394,7 @@ def test_similarity(measure, tmp_path):
             "manhattan": -sum(abs(row - b[0])),
         }[measure]
         np.testing.assert_allclose(got[index], [expected], rtol=1e-12)
-    for wrong in (a[:, :3], "text", [[1.0], [1.0, 2.0]], np.zeros((1, 1, 7))):
+    for wrong in ([], a[:, :3], "text", [[1.0], [1.0, 2.0]], np.zeros((1, 1, 7))):
         with pytest.raises(InputError):
             found.similarity(wrong, b)
 
