@@ -25,8 +25,9 @@ from .checkpoint.saving import stored_form
 from .checkpoint.stored import same
 from .config import CONFIG_NAME, LongformerConfig, config_of
 from .config_rules import read_fields
+from .embeddings.copying import copy_modules, encoder_of
 from .errors import CheckpointError, ConfigError, InputError
-from .files import Source, locate
+from .files import Source
 from .hf_names import accepts, accepts_names
 from .other_models import ROBERTAS
 from .tokenizer import LongformerTokenizer
@@ -75,7 +76,8 @@ def convert(
     """Write a RoBERTa as a Longformer, or a Longformer for longer texts or with another window, as AllenAI's notebook.
 
     Query, key and value are copied into their global twins where these are missing. The position embeddings are
-    repeated, in blocks of as many as there are. All else is copied: labels, heads, pooler, dtype, tokenizer.
+    repeated, in blocks of as many as there are. All else is copied: labels, heads, pooler, dtype, tokenizer, and the
+    modules of a checkpoint of sentence-transformers, whose max_seq_length becomes max_tokens where it is set.
 
     Args:
         name: the source, a folder or the id of a Hub repository: model_type roberta, xlm-roberta, camembert or
@@ -89,20 +91,20 @@ def convert(
 
     Raises:
         ConfigError: the source is another kind of model, a decoder, has relative positions or no pad_token_id.
-        CheckpointError: its files cannot be read, do not fit its class, or its tokenizer is of another kind; the
-            folder is that of the source.
+        CheckpointError: its files cannot be read, do not fit its class, or its tokenizer is of another kind; a module
+            of sentence-transformers is not supported; the folder is that of the source.
         InputError: max_tokens or window cannot be.
         OSError: the folder cannot be written.
     """
     max_tokens, window = _multiple("max_tokens", max_tokens, 1), _multiple("window", window, 2)
-    source = locate(
-        name,
-        revision=revision,
-        cache_dir=cache_dir,
-        token=token,
-        local_files_only=local_files_only,
-        subfolder=subfolder,
-    )
+    where = {
+        "revision": revision,
+        "cache_dir": cache_dir,
+        "token": token,
+        "local_files_only": local_files_only,
+        "subfolder": subfolder,
+    }
+    source, inner, modules = encoder_of(name, folder, where)
     before, is_roberta = _read_config(source)
     tokens = max(MAX_TOKENS, before.max_tokens) if max_tokens is None else max_tokens
     if tokens < before.max_tokens and not shorten:
@@ -126,12 +128,13 @@ def convert(
         stored |= stored_form(stored_name(parameter, "model" if bare else "masked_lm"), tensor)
     write_copy(
         source,
-        folder,
+        inner,
         stored,
         config.to_dict(),
         None if without_tokenizer else {"model_max_length": tokens, "tokenizer_class": "LongformerTokenizer"},
     )
-    config.name_or_path = str(folder)
+    copy_modules(modules, folder, tokens)
+    config.name_or_path = str(inner)
     return Conversion(config, before.max_tokens, _equal_tokens(before, config, is_roberta))
 
 
@@ -151,6 +154,7 @@ def to_safetensors(
 
     Names, values and config are those of the source, so HF and this package read the result as they read the source;
     TensorFlow's names become those of HF's torch models, and prefixes that wrappers of a trainer left are taken off.
+    The modules of a checkpoint of sentence-transformers are copied.
 
     Args:
         name: the source, a folder or the id of a Hub repository.
@@ -160,17 +164,18 @@ def to_safetensors(
 
     Raises:
         ConfigError: config.json is not JSON.
-        CheckpointError: the files cannot be read; the folder is that of the source.
+        CheckpointError: the files cannot be read; a module of sentence-transformers is not supported; the folder is
+            that of the source.
         OSError: the folder cannot be written.
     """
-    source = locate(
-        name,
-        revision=revision,
-        cache_dir=cache_dir,
-        token=token,
-        local_files_only=local_files_only,
-        subfolder=subfolder,
-    )
+    where = {
+        "revision": revision,
+        "cache_dir": cache_dir,
+        "token": token,
+        "local_files_only": local_files_only,
+        "subfolder": subfolder,
+    }
+    source, inner, modules = encoder_of(name, folder, where)
     fields = _read_fields(source)
     tensors = open_tensors(source)
     # The name of a part of another model may be that of a wrapper here, as `model.` of BART.
@@ -178,7 +183,8 @@ def to_safetensors(
     stored: dict[str, StoredTensor] = {}
     for stored_as in kept(tensors, fields.get("tie_word_embeddings", True) is True):
         stored |= stored_form(plain.get(stored_as) or stored_as, tensors[stored_as])
-    write_copy(source, folder, stored, None, None if without_tokenizer else {})
+    write_copy(source, inner, stored, None, None if without_tokenizer else {})
+    copy_modules(modules, folder)
 
 
 def _multiple(name: str, value: Any, step: int) -> int | None:

@@ -30,6 +30,8 @@ def convert(source: str, out: str, only_format: bool, without_tokenizer: bool, q
     Global attention starts as a copy of local attention, and the position embeddings are repeated in blocks. Labels,
     heads and dtype stay. from_pretrained, HF transformers and every command load the folder.
 
+    The modules of a sentence-transformers checkpoint are copied with it.
+
     \b
     Examples:
       lf-ref convert demo demo-8192 --max-tokens 8192

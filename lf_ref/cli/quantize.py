@@ -26,19 +26,13 @@ def quantize(source: str, out: str, quiet: bool, **where: Any) -> None:
     Example:
       lf-ref quantize demo demo-int8
     """
-    from pathlib import Path
-
     from ..checkpoint import quantize as write
-    from ..embeddings.copying import copy_modules
-    from ..embeddings.folder import find_modules
-    from ..files import locate
+    from ..embeddings.copying import copy_modules, encoder_of
 
     with quietly(quiet), writing(out):
-        modules = find_modules(source, where)
-        encoder, target = (where, Path(out)) if modules is None else (modules.transformer, modules.within(out))
-        write(locate(source, **encoder), target)
-        if modules is not None:
-            copy_modules(modules, out)
+        encoder, folder, modules = encoder_of(source, out, where)
+        write(encoder, folder)
+        copy_modules(modules, out)
     if not quiet:
-        size = sum(path.stat().st_size for path in target.glob("*.safetensors"))
+        size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
         click.echo(f"wrote {out}: {size / 1e6:.1f} MB of weights", err=True)

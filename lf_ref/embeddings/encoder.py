@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from numpy.typing import ArrayLike
 
+from ..errors import InputError
 from ..files import DEMO
 from ..hf_names import LOCATING, Alias, Fixed, HFNamed, HFNames, Ignored, accepts
 from ..model.heads import LongformerModel
@@ -51,17 +52,32 @@ _ENCODE: HFNames = {
     "pool": Fixed((None,), "num_threads= of from_pretrained() sets the number of threads"),
     "chunk_size": Ignored("there are no further processes"),
 }
+_SAVE: HFNames = {
+    "path": Alias("save_directory"),
+    "safe_serialization": Fixed((True,), "model.safetensors is written"),
+    **dict.fromkeys(("model_name", "create_model_card", "train_datasets"), Ignored("no model card is written")),
+}
 _TRAIN = "lf_ref computes no gradients; train with sentence-transformers, and load the folder that it saved"
+_CHECKPOINT = "config_sentence_transformers.json of the checkpoint sets it"
 _THREADS = "num_threads= of from_pretrained() sets the number of threads"
 
 _HINTS = {
     **dict.fromkeys(("fit", "train", "old_fit"), _TRAIN),
     **dict.fromkeys(("encode_multi_process", "start_multi_process_pool", "stop_multi_process_pool"), _THREADS),
-    **dict.fromkeys(("max_seq_length", "get_max_seq_length"), "max_tokens is the longest row in tokens"),
+    **dict.fromkeys(
+        ("max_seq_length", "get_max_seq_length"),
+        "max_tokens is the longest row in tokens, which sentence_bert_config.json of the checkpoint sets",
+    ),
     **dict.fromkeys(
         ("get_sentence_embedding_dimension", "get_embedding_dimension"), "embedding_dimension is this number"
     ),
     "similarity_pairwise": "similarity(a, b) has them on its diagonal",
+    **dict.fromkeys(("default_prompt_name", "similarity_fn_name", "truncate_dim"), _CHECKPOINT),
+    **dict.fromkeys(
+        ("to", "cpu", "cuda", "device", "eval"), "there is only the CPU here, and no training: leave it out"
+    ),
+    **dict.fromkeys(("half", "float", "bfloat16"), "dtype= of from_pretrained() sets the precision"),
+    "save": "save_pretrained(folder) saves it",
     "tokenize": "encoder.tokenizer(texts) tokenizes",
 }
 
@@ -79,7 +95,7 @@ class EncodeArguments(TypedDict, total=False):
     global_attention: str | Callable[..., Any]
 
 
-@accepts(from_pretrained=_LOADING, encode=_ENCODE, encode_query=_ENCODE, encode_document=_ENCODE)
+@accepts(from_pretrained=_LOADING, encode=_ENCODE, encode_query=_ENCODE, encode_document=_ENCODE, save_pretrained=_SAVE)
 class SentenceEncoder(metaclass=HFNamed):
     """Texts in, one vector each out, as sentence-transformers (https://sbert.net, version 6) computes them.
 
@@ -140,6 +156,11 @@ class SentenceEncoder(metaclass=HFNamed):
             InputError: an argument is unknown or has an invalid value.
         """
         pipe: Any = pipeline("feature-extraction", name, batch_tokens=batch_tokens, **loading)
+        if pipe.defaults:
+            raise InputError(
+                f"SentenceEncoder.from_pretrained() takes no {', '.join(pipe.defaults)}: give options to encode(), and "
+                "pooling= to pipeline('feature-extraction')"
+            )
         if pipe.modules is None and name not in (None, DEMO):
             warnings.warn(
                 f"{pipe.model.name_or_path} has no modules.json of sentence-transformers: mean pooling is used",
@@ -267,6 +288,17 @@ class SentenceEncoder(metaclass=HFNamed):
             InputError: these are no vectors of one length.
         """
         return similarities(a, b, self.modules.similarity)
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str]) -> None:
+        """Write model, tokenizer and modules into a folder, for sentence-transformers to read too.
+
+        save_directory: the folder, which is made where it is missing.
+
+        Raises:
+            ConfigError: the config was changed to invalid values.
+            OSError: the folder cannot be written.
+        """
+        self.pipeline.save_pretrained(save_directory)
 
     def _encode_as(self, name: str, texts: str | Iterable[str], options: EncodeArguments) -> Array:
         given: dict[str, Any] = dict(options)

@@ -96,6 +96,18 @@ def find_modules(name: str | os.PathLike[str] | None, where: Mapping[str, Any]) 
     return SentenceFolder(name, where, tuple(modules))
 
 
+def locate_encoder(name: str | os.PathLike[str] | None, where: Mapping[str, Any]) -> Source:
+    """The source of model and tokenizer of a checkpoint, which one of sentence-transformers may have in a folder.
+
+    name, where: as for `find_modules`.
+
+    Raises:
+        CheckpointError: there is a module that is not supported, or a path that leads out of the folder.
+    """
+    modules = find_modules(name, where)
+    return locate(name, **(where if modules is None else modules.transformer))
+
+
 def _module(entry: Any, where: str) -> Module:
     expect(entry, dict, where)
     kind = expect(entry.get("type"), str, f"{where}: type")

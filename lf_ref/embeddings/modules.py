@@ -167,7 +167,7 @@ class SentenceModules:
         name = self.default_prompt_name if prompt is None and prompt_name is None else prompt_name
         if name is None:
             return prompt or ""
-        if name not in self.prompts:
+        if not isinstance(name, str) or name not in self.prompts:
             raise InputError(f"prompt_name must be one of {', '.join(self.prompts)}, got {name!r}")
         return self.prompts[name]
 

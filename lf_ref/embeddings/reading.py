@@ -41,7 +41,8 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
 }
 # What the arguments of model and tokenizer may set: that which changes no value, and the length.
 _MODEL_ARGUMENTS = ("torch_dtype", "dtype", "attn_implementation", "add_pooling_layer")
-_LENGTH, _TOKENIZER_LENGTH = "max_seq_length", "model_max_length"
+LENGTH, TOKENIZER_LENGTH = "max_seq_length", "model_max_length"
+TOKENIZER_ARGUMENTS = ("tokenizer_args", "processor_kwargs")
 _VECTOR = "sentence_embedding"  # what each module reads and writes
 
 
@@ -109,17 +110,17 @@ def _length(folder: SentenceFolder) -> int | None:
             raise CheckpointError(
                 f"{path}: {name} {shown(settings[name])} is not supported; supported is {values[0]!r}"
             )
-    lengths = [_count(settings.get(_LENGTH), f"{path}: {_LENGTH}")]
+    lengths = [_count(settings.get(LENGTH), f"{path}: {LENGTH}")]
     for names, known in (
         (("model_args", "model_kwargs"), _MODEL_ARGUMENTS),
-        (("tokenizer_args", "processor_kwargs"), (_TOKENIZER_LENGTH,)),
+        (TOKENIZER_ARGUMENTS, (TOKENIZER_LENGTH,)),
     ):
         for name in names:
             given = expect(settings.get(name) or {}, dict, f"{path}: {name}")
             for unknown in given.keys() - {*known}:
                 raise CheckpointError(f"{path}: {name} sets {unknown!r:.80}, which is not supported; take it out")
-            if _TOKENIZER_LENGTH in given:
-                lengths.append(_count(given[_TOKENIZER_LENGTH], f"{path}: {name}: {_TOKENIZER_LENGTH}"))
+            if TOKENIZER_LENGTH in given:
+                lengths.append(_count(given[TOKENIZER_LENGTH], f"{path}: {name}: {TOKENIZER_LENGTH}"))
     return min((length for length in lengths if length is not None), default=None)
 
 

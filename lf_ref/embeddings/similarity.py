@@ -37,6 +37,6 @@ def _rows(name: str, given: ArrayLike) -> Array:
         vectors: Array = np.atleast_2d(np.asarray(given))
     except ValueError:
         vectors = np.empty((0, 0, 0))
-    if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+    if vectors.ndim != 2 or not vectors.shape[1] or vectors.dtype.kind not in "fiu":
         raise InputError(f"{name} must be vectors, float (n, width) or (width,), got {type(given).__name__}")
     return vectors if vectors.dtype.kind == "f" else vectors.astype(np.float64)

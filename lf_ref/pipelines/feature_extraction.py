@@ -14,10 +14,12 @@ from ..embeddings.folder import find_modules
 from ..embeddings.modules import SentenceModules, unit
 from ..embeddings.pooling import MODES
 from ..embeddings.reading import read_modules
+from ..embeddings.writing import write_modules
 from ..errors import InputError
 from ..hf_names import accepts
 from ..model import global_attention as masks
 from ..model.heads import LongformerModel
+from ..model.hf_methods import SAVE_PRETRAINED
 from ..reference.ops import Array
 from .arguments import FeatureExtractionArguments, PoolingArguments
 from .base import Pipeline
@@ -76,7 +78,7 @@ class FeatureExtractionOptions(StrideOptions):
             self._set("global_attention", check_choice("global_attention", self.global_attention, GLOBAL_ATTENTION))
 
 
-@accepts()
+@accepts(save_pretrained=SAVE_PRETRAINED)
 class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
     """Compute embeddings: the hidden states of the last layer for a text.
 
@@ -159,6 +161,19 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
         if self.modules is None or "pooling" in self.defaults:
             return shown
         return f"{shown[:-1]}; {self.modules}, at most {self.lengths(self._choose({})).size} tokens>"
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str]) -> None:
+        """Write model and tokenizer, and the modules if there are any, for HF and sentence-transformers to read too.
+
+        save_directory: the folder, which is made where it is missing.
+
+        Raises:
+            ConfigError: the config was changed to invalid values.
+            OSError: the folder cannot be written.
+        """
+        super().save_pretrained(save_directory)
+        if self.modules is not None:
+            write_modules(self.modules, save_directory, self.model.config.hidden_size)
 
     def dimension(self, pooling: str | None = None) -> int:
         """The length of the vector of a text or, without pooling, of a token; pooling: as the option of a call.

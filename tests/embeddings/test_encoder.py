@@ -76,6 +76,21 @@ def test_shapes(encoder):
     assert encoder.encode(np.array(TEXTS)).shape == (len(TEXTS), encoder.embedding_dimension)
 
 
+def test_columns_are_lists_of_texts(encoder):
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from lf_ref.sklearn import SentenceVectorizer
+
+    expected = encoder.encode(TEXTS)
+    for column in (pd.Series(TEXTS, index=range(7, 13)), pl.Series("text", TEXTS), pa.chunked_array([TEXTS])):
+        np.testing.assert_array_equal(encoder.encode(column), expected)
+        np.testing.assert_array_equal(SentenceVectorizer(encoder).transform(column), expected)
+    with pytest.raises(InputError, match="text 1 must be a text"):
+        encoder.encode(pl.Series("text", ["a", None]))
+
+
 def test_the_pipeline_has_the_same_vectors_and_says_so(folder, encoder):
     for task in ("feature-extraction", "embeddings"):
         pipe = lf_ref.pipeline(task, folder)
@@ -246,6 +261,70 @@ def test_activations_do_not_overflow():
         assert np.isfinite(activation(np.array([-1e4, 0.0, 1e4]))).all()
 
 
+SAVED = {
+    "modes": (pooling_of("lasttoken", "mean", "cls", include_prompt=False), NORMALIZE),
+    "dense": (None, dense_of(21, 13, 1, activation_function="torch.nn.Identity"), layer_norm_of(13), NORMALIZE),
+    "residual": (None, dense_of(21, 21, 2, use_residual=True), dense_of(21, 7, 3, use_residual=True, bias=False)),
+}
+SETTINGS = {"prompts": PROMPTS, "default_prompt_name": "long", "similarity_fn_name": "dot", "truncate_dim": 11}
+
+
+@pytest.mark.parametrize("case", SAVED)
+def test_a_saved_encoder_comes_back_the_same(case, tmp_path):
+    built = build(
+        tmp_path / "in", *SAVED[case], inner="0_Transformer", settings=SETTINGS, transformer={"max_seq_length": 29}
+    )
+    found = SentenceEncoder.from_pretrained(built)
+    found.save_pretrained(tmp_path / "encoder")
+    lf_ref.pipeline("embeddings", built).save_pretrained(tmp_path / "pipeline")
+    for name in ("encoder", "pipeline"):
+        again = SentenceEncoder.from_pretrained(tmp_path / name)
+        assert (again.max_tokens, again.prompts, str(again.modules)) == (29, PROMPTS, str(found.modules))
+        assert again.modules.similarity == "dot"
+        np.testing.assert_array_equal(again.encode(TEXTS), found.encode(TEXTS))
+        np.testing.assert_array_equal(again.encode_query(TEXTS), found.encode_query(TEXTS))
+
+
+def test_mean_pooling_of_a_checkpoint_without_modules_is_saved_as_modules(tmp_path):
+    bundled = SentenceEncoder.from_pretrained()
+    bundled.save_pretrained(tmp_path)
+    again = SentenceEncoder.from_pretrained(tmp_path)  # without a warning
+    np.testing.assert_array_equal(again.encode(TEXTS[:3]), bundled.encode(TEXTS[:3]))
+
+
+def test_a_pipeline_without_modules_saves_none(tmp_path):
+    save_checkpoint("feature-extraction", tmp_path / "in")
+    lf_ref.pipeline("embeddings", tmp_path / "in").save_pretrained(tmp_path / "out")
+    assert not (tmp_path / "out" / "modules.json").exists()
+
+
+def test_saving_over_the_folder_that_was_loaded(tmp_path):
+    built = build(tmp_path, None, dense_of(21, 13, 1), settings={"prompts": PROMPTS})
+    found = SentenceEncoder.from_pretrained(built)
+    expected = found.encode_query(TEXTS)
+    found.save_pretrained(built)
+    np.testing.assert_array_equal(found.encode_query(TEXTS), expected)
+    np.testing.assert_array_equal(SentenceEncoder.from_pretrained(built).encode_query(TEXTS), expected)
+
+
+@pytest.mark.parametrize("inner", ["", "0_Transformer"])
+@pytest.mark.parametrize("options", [(), ("--only-format",), ("--max-tokens", "142", "--window", "4")])
+def test_convert_keeps_the_modules(inner, options, tmp_path):
+    from cli.running import run
+
+    lengths = {"max_seq_length": 71, "processor_kwargs": {"model_max_length": 64}}
+    modules = (None, dense_of(21, 13, 1), NORMALIZE)
+    built = build(tmp_path / "in", *modules, inner=inner, settings={"prompts": PROMPTS}, transformer=lengths)
+    before = {path: path.read_bytes() for path in built.rglob("*") if path.is_file()}
+    run("convert", built, tmp_path / "out", *options)
+    assert before == {path: path.read_bytes() for path in built.rglob("*") if path.is_file()}
+    expected, got = SentenceEncoder.from_pretrained(built), SentenceEncoder.from_pretrained(tmp_path / "out")
+    assert got.max_tokens == {0: 4096, 1: 64, 4: 142}[len(options)]
+    assert (got.prompts, str(got.modules)) == (expected.prompts, str(expected.modules))
+    short = TEXTS[1:3] + TEXTS[4:5]
+    np.testing.assert_allclose(got.encode_query(short), expected.encode_query(short), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("inner", ["", "0_Transformer"])
 def test_quantize_keeps_the_modules(inner, tmp_path):
     from cli.running import run
@@ -258,12 +337,13 @@ def test_quantize_keeps_the_modules(inner, tmp_path):
     np.testing.assert_array_equal(got.encode_query(TEXTS), expected.encode_query(TEXTS))
 
 
-def test_quantize_writes_nothing_outside(tmp_path):
+@pytest.mark.parametrize("command", ["quantize", "convert"])
+def test_nothing_is_written_outside(command, tmp_path):
     from cli.running import run
 
     built = build(tmp_path / "in", None, dense_of(21, 13, 1))
     module(built, 2, path="../outside")
-    run("quantize", built, tmp_path / "out", code=2)
+    run(command, built, tmp_path / "out", code=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
@@ -283,6 +363,24 @@ def test_the_command(folder, encoder, tmp_path):
     run("embed", "--model", folder, "--prompt-name", "x", "A text.", code=2)
 
 
+def test_info_shows_an_encoder_in_a_folder_of_its_own(tmp_path):
+    from cli.running import run
+
+    built = build(tmp_path, inner="0_Transformer")
+    assert json.loads(run("info", built, "--json"))["config"]["hidden_size"] == HIDDEN
+
+
+def test_what_would_change_nothing_is_refused(folder, encoder):
+    for options in ({"pooling": "max"}, {"normalize": True}, {"prompt_name": "query"}):
+        with pytest.raises(InputError, match="give options to encode"):
+            SentenceEncoder.from_pretrained(folder, **options)
+    for name in ("max_seq_length", "truncate_dim", "default_prompt_name", "similarity_fn_name"):
+        with pytest.raises(InputError, match=rf"has no {name}: .*json of the checkpoint sets"):
+            setattr(encoder, name, 3)
+    with pytest.raises(InputError, match="one of query"):
+        encoder.encode("A text.", prompt_name=["query"])
+
+
 @pytest.mark.parametrize("measure", ["cosine", "dot", "euclidean", "manhattan"])
 def test_similarity(measure, tmp_path):
     found = SentenceEncoder.from_pretrained(build(tmp_path, settings={"similarity_fn_name": measure}))
@@ -296,7 +394,7 @@ def test_similarity(measure, tmp_path):
             "manhattan": -sum(abs(row - b[0])),
         }[measure]
         np.testing.assert_allclose(got[index], [expected], rtol=1e-12)
-    for wrong in (a[:, :3], "text", [[1.0], [1.0, 2.0]], np.zeros((1, 1, 7))):
+    for wrong in ([], a[:, :3], "text", [[1.0], [1.0, 2.0]], np.zeros((1, 1, 7))):
         with pytest.raises(InputError):
             found.similarity(wrong, b)
 
