@@ -294,7 +294,7 @@ def probabilities_kernel(kind: str) -> Any:
         visible: Any,
         out: Any,
     ) -> None:
-        """out = softmax of the scores over the row's visible tokens.  # as `attend_globally` -> [(last - first) * g, tokens]"""
+        """out = softmax of the scores over the row's visible tokens.  # -> [(last - first) * g, tokens]"""
         folded = fold(tokens, weights, factor, heads)
         rows, panels = folded.shape[0], (place[0], 0, place[1])
         scores = empty(place[1] * rows * LANES, x.dtype)
