@@ -31,8 +31,6 @@ from numba.core import bytecode, caching, compiler_lock, event
 from .. import memory
 from ..compilation import WAIT
 
-numba.extending.register_jitable(memory.empty)
-
 types: Any = numba.types  # whose annotations describe little of it
 _njit: Any = numba.njit
 _config: Any = numba.config
@@ -86,7 +84,7 @@ def kernel(signature: Any, **options: Any) -> Callable[[Function], Function]:
     """
 
     def compiled(function: Function) -> Function:
-        dispatcher = _njit(nogil=True, **options)(function)
+        dispatcher = _njit(**{"nogil": True, "error_model": "numpy", **options})(function)
         dispatcher.variant = {}
         if _config.DISABLE_JIT:
             return _silent(function)

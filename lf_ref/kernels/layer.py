@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from ..memory import empty
 from .attention.band import Sizes
+from .helpers import helper
 from .jit import kernel, once, types
 from .layout.vectors import LANES
 from .matmul.linear import linear
@@ -22,8 +22,6 @@ from .rows.norm import layer_norm
 from .rows.rounding import round_to_bfloat16, round_to_int8
 
 __all__ = ["Projected", "layer_kernel", "project_kernel"]
-
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 
 class Projected(NamedTuple):
@@ -46,7 +44,7 @@ def layer_kernel(kind: str, activation: str) -> Any:
     in_words = kind == "bfloat16"
     context, given = types.Array(element if in_words else real, 1, "C"), _operand("float32" if in_words else kind)
 
-    @kernel(types.void(out, context, out, *shared, types.UniTuple(types.int64, 3)), error_model="numpy")
+    @kernel(types.void(out, context, out, *shared, types.UniTuple(types.int64, 3)))
     def layer(
         x: Any, context: Any, attended: Any, dense: Any, norms: Any, eps: float, sizes: tuple[int, int, int]
     ) -> None:
@@ -63,7 +61,8 @@ def layer_kernel(kind: str, activation: str) -> Any:
         if keeps and attended.shape[0] == 0:  # the sums go to x while it is still read
             attended = empty(x.shape[0], dtype)
         if attended.shape[0] > 0:
-            attended[:] = x
+            for i in range(x.shape[0]):  # an assignment would compile its error message, for 2 s
+                attended[i] = x[i]
             feed_forward(attended, dense, part, x, channels)
         else:
             feed_forward(x, dense, part, x, channels)
@@ -84,7 +83,7 @@ def project_kernel(kind: str) -> Any:
     out, sizes = types.BaseTuple.from_types(arrays, Projected), types.BaseTuple.from_types([types.int64] * 5, Sizes)
     signature = types.void(lanes, types.UniTuple(weight_type(kind), 3), out, types.UniTuple(types.int64, 2), sizes)
 
-    @kernel(signature, error_model="numpy")
+    @kernel(signature)
     def project(x: Any, projections: Any, out: Any, block: tuple[int, int], sizes: Any) -> None:
         """Write queries, keys and values of x: lanes of a block, flat. block: its panels, and the first of them."""
         panels, first = block
@@ -102,7 +101,7 @@ def _feed_forward(kind: str, activation: str) -> Any:
     inner, add, operand = linear(kind, "words" if words else "lanes", activation), linear(kind, "add"), _operand(kind)
     per_element, given = values_per_word(kind), _operand("float32" if words else kind)
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def feed_forward(attended: Any, dense: Any, part: int, x: Any, channels: int) -> None:
         """x += W2 activation(W1 attended + b1) + b2, in parts of the channels between, which stay in the cache.
 
@@ -131,17 +130,17 @@ def _feed_forward(kind: str, activation: str) -> Any:
 
 @once
 def _operand(kind: str) -> Any:
-    @numba.njit(**_OPTIONS)
+    @helper
     def as_it_is(x: Any, panels: int, depth: int) -> Any:
         return Operand(x, np.empty(0, np.float32))
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def rounded(x: Any, panels: int, depth: int) -> Any:
         words = empty(panels * depth * LANES, np.int32)
         round_to_bfloat16(x, (panels, x.shape[0] // (panels * LANES), depth), words)
         return Operand(words, np.empty(0, np.float32))
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def scaled(x: Any, panels: int, depth: int) -> Any:
         words, scales = empty(panels * depth * LANES, np.int32), empty(panels * LANES, np.float32)
         round_to_int8(x, (panels, x.shape[0] // (panels * LANES), depth), words, scales)

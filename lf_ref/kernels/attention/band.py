@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from ...memory import empty
+from ..helpers import helper
 from ..jit import kernel, once, types
 from ..layout.vectors import LANES, between, exp2, larger, load, pair, spread, store
 from ..matmul.dispatch import microkernel
@@ -26,7 +26,6 @@ from ..matmul.operands import ELEMENTS
 
 __all__ = ["Keys", "Sizes", "attention_kernel", "grain"]
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _QUERY_PANELS = 2  # of a group: more would compute more scores outside of the window
 _LOWEST = np.float32(-1e38)  # below any score, and finite: what sees nothing gets 0 and not NaN
 
@@ -76,7 +75,7 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
     gather_values = _global_values_in_words if per_word == 2 else _global_values
     write = _write_words if in_words else _write_floats
 
-    @kernel(_signature(kind, in_words), error_model="numpy")
+    @kernel(_signature(kind, in_words))
     def attend(
         query: Any,
         keys: Any,
@@ -158,7 +157,7 @@ def _signature(kind: str, in_words: bool) -> Any:
 def _scores(micro: MicroKernel) -> Any:
     tile, rows = micro.tile, micro.rows
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def score(
         keys: Any,
         key_at: int,
@@ -186,7 +185,7 @@ def _scores(micro: MicroKernel) -> Any:
 def _masks(real: Any) -> Any:
     minus_infinity = real.type(-np.inf)
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def mask_scores(scores: Any, base: int, seen: Any, first: int, last: int, query: int, one_sided: int) -> None:
         """Set to -inf the scores of the keys [first, last) of a row that the queries of one panel do not see."""
         nothing = spread(minus_infinity)
@@ -210,7 +209,7 @@ def _masks(real: Any) -> Any:
 def _powers(kind: str, real: Any) -> Any:
     lowest, zero = real.type(_LOWEST), real.type(0.0)
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def largest(scores: Any, base: int, end: int) -> Any:
         top, other = spread(lowest), spread(lowest)
         for place in range(base, end, 2 * LANES):
@@ -218,7 +217,7 @@ def _powers(kind: str, real: Any) -> Any:
             other = larger(load(scores, place + LANES), other)
         return larger(top, other)
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def powers_of(scores: Any, base: int, count: int, factor: Any, room: Any) -> Any:
         """Overwrite scores by exp2(factor (score - the largest)); their sum.  count is even."""
         end = base + count * LANES
@@ -232,7 +231,7 @@ def _powers(kind: str, real: Any) -> Any:
             store(y, scores, place + LANES)
         return even + odd
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def powers_in_words(scores: Any, base: int, count: int, factor: Any, room: Any) -> Any:
         """As `powers_of`, written to room instead, as words of two neighbours."""
         end = base + count * LANES
@@ -251,7 +250,7 @@ def _powers(kind: str, real: Any) -> Any:
 def _average(kind: str, micro: Any) -> Any:
     tile, rows, per_word = micro.tile, micro.rows, values_per_word(kind)
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def average(
         global_values: Any,
         values: Any,
@@ -309,7 +308,7 @@ def _average(kind: str, micro: Any) -> Any:
     return average
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _global_keys(keys: Any, positions: Any, key_at: int, depth: int, room: int) -> Any:
     """The keys of the global tokens by token, with zeros at the end."""
     out = empty(room * depth, keys.dtype)
@@ -320,7 +319,7 @@ def _global_keys(keys: Any, positions: Any, key_at: int, depth: int, room: int) 
     return out
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _global_values(values: Any, positions: Any, value_at: int, width: int, origin: int, stride: int, wide: int) -> Any:
     """The values of the global tokens, a row for each channel, `wide` of them with zeros at the end."""
     out = empty(width * wide, values.dtype)
@@ -331,7 +330,7 @@ def _global_values(values: Any, positions: Any, value_at: int, width: int, origi
     return out
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _global_values_in_words(
     values: Any, positions: Any, value_at: int, width: int, origin: int, stride: int, wide: int
 ) -> Any:
@@ -345,14 +344,14 @@ def _global_values_in_words(
     return out
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _write_floats(sums: Any, at: int, scale: Any, width: int, head: int, out: Any, place: int) -> None:
     """out = sums * scale, channel by channel."""
     for channel in range(width):
         store(load(sums, at + channel * LANES) * scale, out, place + (head * width + channel) * LANES)
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _write_words(sums: Any, at: int, scale: Any, width: int, head: int, out: Any, place: int) -> None:
     """As `_write_floats`, rounded to bfloat16, two channels in a word."""
     for channel in range(0, width, 2):

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from ...memory import empty
+from ..helpers import helper
 from ..jit import kernel, once, types
 from ..layout.vectors import LANES, exp2, larger, load, multiply_add, spread, store, sum_lanes, top_lane
 
@@ -27,7 +27,6 @@ __all__ = ["CHUNK_PANELS", "ROWS", "Global", "attend_kernel", "probabilities_ker
 CHUNK_PANELS = 16
 ROWS = 4  # of folded queries done at a time: their number is a multiple of it
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _UPPER = np.uint32(16)  # bits of a float32 above which its bfloat16 stands
 _LOWEST = -1e38  # below any score, and finite: a chunk without a visible token has sums of 0
 
@@ -40,21 +39,21 @@ def worth(width: int, queries: int, heads: int) -> bool:
 def _dot(kind: str) -> Any:
     """The product of a row of a weight, as it is stored, and a vector."""
 
-    @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+    @helper(fastmath={"contract", "reassoc"})
     def dot(row: Any, vector: Any) -> Any:
         total = vector.dtype.type(0)
         for index in range(vector.shape[0]):
             total += row[index] * vector[index]
         return total
 
-    @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+    @helper(fastmath={"contract", "reassoc"})
     def bfloat16_dot(row: Any, vector: Any) -> Any:
         total = vector.dtype.type(0)
         for index in range(vector.shape[0]):
             total += np.uint32(np.uint32(row[index]) << _UPPER).view(np.float32) * vector[index]
         return total
 
-    @numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+    @helper(fastmath={"contract", "reassoc"})
     def int8_dot(row: Any, vector: Any) -> Any:
         total = vector.dtype.type(0)
         for index in range(vector.shape[0]):
@@ -67,17 +66,17 @@ def _dot(kind: str) -> Any:
 def _add_row(kind: str) -> Any:
     """Add a row of a weight, as it is stored, times a factor to a vector."""
 
-    @numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})
+    @helper(fastmath={"contract"})
     def add_row(row: Any, factor: Any, out: Any) -> None:
         for index in range(out.shape[0]):
             out[index] += row[index] * factor
 
-    @numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})
+    @helper(fastmath={"contract"})
     def add_bfloat16_row(row: Any, factor: Any, out: Any) -> None:
         for index in range(out.shape[0]):
             out[index] += np.uint32(np.uint32(row[index]) << _UPPER).view(np.float32) * factor
 
-    @numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})
+    @helper(fastmath={"contract"})
     def add_int8_row(row: Any, factor: Any, out: Any) -> None:
         for index in range(out.shape[0]):
             out[index] += np.float32(row[index]) * factor
@@ -89,7 +88,7 @@ def _add_row(kind: str) -> Any:
 def _fold(kind: str) -> Any:
     dot, add_row, scaled = _dot(kind), _add_row(kind), kind == "int8"
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def fold(x: Any, weights: Any, factor: Any, heads: tuple[int, int, int]) -> Any:
         """The queries of some heads, factor (x Q^T + bias) K.  # -> [(last - first) * g filled up, hidden]
 
@@ -113,7 +112,7 @@ def _fold(kind: str) -> Any:
     return fold
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _scores(x: Any, width: int, panels: Any, folded: Any, visible: Any, scores: Any) -> None:
     """scores[panel, row] = folded[row] . x[panel], -inf for masked tokens, for a range of the row's panels.
 
@@ -143,7 +142,7 @@ def _scores(x: Any, width: int, panels: Any, folded: Any, visible: Any, scores: 
                     scores[to + row * LANES + lane] = -np.inf
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _powers(scores: Any, panels: int, rows: int, lowest: Any, tops: Any, totals: Any) -> None:
     """Overwrite the scores [panels, rows, 16] by 2**(score - the row's largest); these, and the sums of the powers."""
     for row in range(rows):
@@ -159,7 +158,7 @@ def _powers(scores: Any, panels: int, rows: int, lowest: Any, tops: Any, totals:
         totals[row] = sum_lanes(total)
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _chunk(x: Any, width: int, panels: Any, folded: Any, visible: Any, tops: Any, totals: Any, sums: Any) -> None:
     """For each folded query: its largest score, the sum of the powers 2**(score - it), and that of power times x.
 
@@ -188,7 +187,7 @@ def _chunk(x: Any, width: int, panels: Any, folded: Any, visible: Any, tops: Any
             sums[row + 3, channel] = sum_lanes(d)
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _averages(x: Any, width: int, place: tuple[int, int], folded: Any, visible: Any, chunk: int) -> Any:
     """For each folded query the average of x, weighted by its probabilities.  # -> [rows, channels]
 
@@ -206,9 +205,11 @@ def _averages(x: Any, width: int, place: tuple[int, int], folded: Any, visible: 
             before, some = np.exp2(tops[row] - top), np.exp2(some_tops[row] - top)
             tops[row] = top
             totals[row] = totals[row] * before + some_totals[row] * some
-            average[row] = average[row] * before + sums[row] * some
+            for channel in range(channels):
+                average[row, channel] = average[row, channel] * before + sums[row, channel] * some
     for row in range(rows):
-        average[row] /= totals[row]
+        for channel in range(channels):
+            average[row, channel] /= totals[row]
     return average
 
 
@@ -244,7 +245,7 @@ def attend_kernel(kind: str) -> Any:
     fold, dot, scaled = _fold(kind), _dot(kind), kind == "int8"
     *shared, real = _arguments(kind)
 
-    @kernel(types.void(*shared, types.int64, types.Array(real, 2, "C")), error_model="numpy")
+    @kernel(types.void(*shared, types.int64, types.Array(real, 2, "C")))
     def attend_globally(
         x: Any,
         width: int,
@@ -282,7 +283,7 @@ def probabilities_kernel(kind: str) -> Any:
     fold = _fold(kind)
     *shared, real = _arguments(kind)
 
-    @kernel(types.void(*shared, types.Array(real, 2, "C")), error_model="numpy")
+    @kernel(types.void(*shared, types.Array(real, 2, "C")))
     def probabilities(
         x: Any,
         width: int,

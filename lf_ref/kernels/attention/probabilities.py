@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ..helpers import helper
 from ..jit import kernel, once, types
 
 __all__ = ["band_probabilities_kernel"]
@@ -25,7 +25,7 @@ FloatArray = NDArray[np.floating[Any]]
 _FLAGS = {"contract"}
 
 
-@numba.njit(nogil=True)
+@helper
 def _packed_positions(
     local: NDArray[np.bool_], global_positions: NDArray[np.int64], first: int, last: int
 ) -> NDArray[np.int64]:
@@ -46,14 +46,14 @@ def _packed_positions(
     return positions
 
 
-@numba.njit(nogil=True, fastmath=_FLAGS)
+@helper(fastmath=_FLAGS)
 def _add_scaled(total: FloatArray, factor: Any, row: FloatArray) -> None:
     """total += factor * row, all of one dtype; a loop because a NumPy expression would allocate."""
     for index in range(total.shape[0]):
         total[index] += factor * row[index]
 
 
-@numba.njit(nogil=True)
+@helper
 def _softmax_parts(left: FloatArray, right: FloatArray) -> None:
     """Turn the scores in two arrays into probabilities: one softmax over both; `right` is not empty."""
     maximum = right[0]
@@ -74,7 +74,7 @@ def _softmax_parts(left: FloatArray, right: FloatArray) -> None:
     right /= total
 
 
-@numba.njit(nogil=True, fastmath=_FLAGS)
+@helper(fastmath=_FLAGS)
 def _attend(
     query_row: FloatArray,
     scale: Any,

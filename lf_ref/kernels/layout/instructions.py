@@ -10,6 +10,7 @@ from llvmlite import ir
 from numba.core import cgutils as _cgutils
 from numba.core.datamodel.models import PrimitiveModel
 
+from ..helpers import HELPER
 from ..jit import types
 
 __all__ = ["CODES", "LANES", "Bfloat", "Emitter", "Value", "Vector", "cgutils", "instruction", "intrinsic"]
@@ -101,7 +102,7 @@ def instruction(function: Callable[..., Any], result: Callable[..., Any], parame
             f"    return None if result({parameters}) is None else (lambda {parameters}: code({parameters}))\n"
         )
         exec(source, namespace)  # Numba reads the names of the parameters, which must be those of the function
-        _overload(function)(namespace["chosen"])
+        _overload(function, jit_options=HELPER)(namespace["chosen"])
         CODES[function] = namespace["code"]
         return emit
 

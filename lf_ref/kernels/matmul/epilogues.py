@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
+from ..helpers import helper
 from ..layout.vectors import LANES, load, pair, reals, spread, store, store_across, store_halves
 from ..rows.activations import activation
 
@@ -23,18 +23,17 @@ __all__ = ["epilogue"]
 
 Finish = Callable[..., None]
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _HALF_WORD = np.dtype(np.uint16)
 
 
 def _value_of(kind: str) -> Callable[..., Any]:
     """The sums of a row and panel as values of the linear map, with the bias."""
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def value(room: Any, at: int, weight: Any, row: int, scales: Any, token: int) -> Any:
         return load(room, at) + spread(weight.bias[row])
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def int8_value(room: Any, at: int, weight: Any, row: int, scales: Any, token: int) -> Any:
         total = reals(load(room, at) - spread(weight.offsets[row]))
         return total * (spread(weight.scales[row]) * load(scales, token)) + spread(weight.bias[row])
@@ -46,7 +45,7 @@ def _to_lanes(kind: str, rows: int, function: Any) -> Finish:
     """out[first + panel, row - origin] = function(value).  layout: first panel of out, its channels, the origin."""
     value = _value_of(kind)
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def to_lanes(
         room: Any, weight: Any, scales: Any, row: int, skip: int, panel: int, count: int, layout: Any, out: Any
     ) -> None:
@@ -63,7 +62,7 @@ def _add_to_lanes(kind: str, rows: int, function: Any) -> Finish:
     """out[first + panel, row] += value: the residual stands in out.  layout: as `_to_lanes`."""
     value = _value_of(kind)
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def add_to_lanes(
         room: Any, weight: Any, scales: Any, row: int, skip: int, panel: int, count: int, layout: Any, out: Any
     ) -> None:
@@ -80,7 +79,7 @@ def _to_words(kind: str, rows: int, function: Any) -> Finish:
     """As `_to_lanes`, rounded to bfloat16: rows 2i and 2i + 1 in words of row i.  layout: as there, in words."""
     value = _value_of(kind)
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def to_words(
         room: Any, weight: Any, scales: Any, row: int, skip: int, panel: int, count: int, layout: Any, out: Any
     ) -> None:
@@ -102,11 +101,11 @@ def _to_rows(kind: str, rows: int, per_word: int) -> Finish:
     """
     value = _value_of(kind)
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def one(room: Any, at: int, weight: Any, row: int, scales: Any, token: int) -> Any:
         return value(room, at, weight, row, scales, token)
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def two(room: Any, at: int, weight: Any, row: int, scales: Any, token: int) -> Any:
         return pair(
             value(room, at, weight, row, scales, token), value(room, at + LANES, weight, row + 1, scales, token)
@@ -114,7 +113,7 @@ def _to_rows(kind: str, rows: int, per_word: int) -> Finish:
 
     element, group = (one, two)[per_word - 1], 4 * per_word
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def to_rows(
         room: Any, weight: Any, scales: Any, row: int, skip: int, panel: int, count: int, layout: Any, out: Any
     ) -> None:
@@ -141,7 +140,7 @@ def _to_columns(kind: str, rows: int, store_as: Any) -> Finish:
     """out[row, token] = value.  layout: first panel, the elements from one row of out to the next."""
     value = _value_of(kind)
 
-    @numba.njit(**_OPTIONS)
+    @helper
     def to_columns(
         room: Any, weight: Any, scales: Any, row: int, skip: int, panel: int, count: int, layout: Any, out: Any
     ) -> None:

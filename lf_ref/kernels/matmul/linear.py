@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from ...memory import empty
+from ..helpers import helper
 from ..jit import kernel, once, plain, types
 from ..layout.vectors import LANES
 from .dispatch import microkernel
@@ -37,7 +37,7 @@ def linear_kernel(kind: str, name: str, function: str = "identity") -> Any:
         types.UniTuple(integer, 3),
         types.Array(_NAMES[written], 1, "C"),
     )
-    return kernel(signature, error_model="numpy")(plain(linear(kind, name, function)))
+    return kernel(signature)(plain(linear(kind, name, function)))
 
 
 @once
@@ -49,7 +49,7 @@ def linear(kind: str, name: str, function: str = "identity") -> Any:
     finish = epilogue(name, kind, rows, function)[0]
     sums = np.dtype(SUMS[kind])
 
-    @numba.njit(nogil=True, error_model="numpy")
+    @helper(forceinline=False)
     def linear(x: Any, weight: Any, block: tuple[int, int, int, int], layout: tuple[int, int, int], out: Any) -> None:
         """out = epilogue(W x + b) for some panels and rows of the weight.
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 from llvmlite import ir
 
+from ..helpers import helper
 from ..jit import types
 from ..layout.instructions import LANES, Value, cgutils, intrinsic
 from .microkernel import MicroKernel, compiled_tile
@@ -84,13 +84,13 @@ def _release(typing_context: Any) -> Any:
     return types.void(), codegen
 
 
-@numba.njit(nogil=True)
+@helper
 def _begin() -> None:
     """Give this thread's tiles their shape, all the same."""
     _configure()
 
 
-@numba.njit(nogil=True)
+@helper
 def _end() -> None:
     """Give up this thread's tiles, which would be saved at every switch."""
     _release()

@@ -13,6 +13,7 @@ import numba
 from llvmlite import ir
 
 from ..cpu.features import dot_instruction, registers
+from ..helpers import helper
 from ..layout.instructions import LANES, Value, cgutils
 from .microkernel import MicroKernel, compiled_tile, plain_tile
 
@@ -27,7 +28,7 @@ _AHEAD = 16  # steps along k that a panel is fetched ahead
 _INDEX, _WORD, _BYTES = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
 
 
-@numba.njit(nogil=True)
+@helper
 def _nothing() -> None:
     """Vectors need no preparation."""
 

@@ -9,18 +9,16 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ..helpers import helper
 from ..jit import kernel, once, types
 from ..layout.vectors import LANES, each_lane, exp2, less, load, magnitude, multiply_add, spread, store
 
 __all__ = ["ACTIVATIONS", "activation", "activation_kernel", "negative_exp"]
 
 Array = NDArray[Any]
-
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 _LOG2_E = np.float32(math.log2(math.e))
@@ -38,23 +36,23 @@ _GELU_FAST_SCALE = 2.0 * 0.7978845608
 _GELU_TANH_SCALE_32, _GELU_TANH_CUBE_32 = np.float32(_GELU_TANH_SCALE), np.float32(_GELU_TANH_CUBE)
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def negative_exp(x: Array) -> Array:
     """exp(x) for float32 x <= 0, to about two units in the last place."""
     return exp2(multiply_add(x, spread(_LOG2_E), x * spread(_LOG2_E_REST)))
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _identity(x: Array) -> Array:
     return x
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _relu(x: Array) -> Array:
     return less(x, spread(_ZERO), spread(_ZERO), x)
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _gelu(x: Array) -> Array:
     """x times the normal distribution function, as relu(x) - t tail(t) with t = |x|.
 
@@ -75,58 +73,58 @@ def _gelu(x: Array) -> Array:
     return less(x, spread(_ZERO), spread(_ZERO), x) - t * tail
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _times_logistic(x: Array, y: Array) -> Array:
     """x / (1 + exp(-y))."""
     small = negative_exp(spread(_ZERO) - magnitude(y))
     return x * less(y, spread(_ZERO), small, spread(_ONE)) / (spread(_ONE) + small)
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _gelu_tanh(x: Array) -> Array:
     # (1 + tanh(u)) / 2 is the logistic function of 2u, which keeps its digits where u is far below 0.
     cube = multiply_add(spread(_GELU_TANH_CUBE_32) * x, x, spread(_ONE))
     return _times_logistic(x, spread(_GELU_TANH_SCALE_32) * x * cube)
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _silu(x: Array) -> Array:
     return _times_logistic(x, x)
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _relu_64(x: Any) -> Any:
     return 0.0 if x < 0.0 else x
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _gelu_64(x: Any) -> Any:
     return x * (0.5 * math.erfc(-x * math.sqrt(0.5)))
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _times_logistic_64(x: Any, y: Any) -> Any:
     small = math.exp(-abs(y))
     return x * (small if y < 0.0 else 1.0) / (1.0 + small)
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _gelu_tanh_64(x: Any) -> Any:
     return _times_logistic_64(x, _GELU_TANH_SCALE * x * (1.0 + _GELU_TANH_CUBE * x * x))
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _gelu_fast_64(x: Any) -> Any:
     """As `_gelu_tanh_64`, with sqrt(2 / pi) cut to ten digits as in HF, which only float64 can tell."""
     return _times_logistic_64(x, _GELU_FAST_SCALE * x * (1.0 + _GELU_TANH_CUBE * x * x))
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _silu_64(x: Any) -> Any:
     return _times_logistic_64(x, x)
 
 
-@numba.njit(**_OPTIONS)
+@helper
 def _tanh_scalar(x: Any) -> Any:
     return math.tanh(x)
 
@@ -164,7 +162,7 @@ def activation_kernel(name: str, dtype: Any) -> Any:
     real = types.float64 if dtype == np.float64 else types.float32
     function = activation(name, dtype)
 
-    @kernel(types.void(types.Array(real, 1, "C")), error_model="numpy")
+    @kernel(types.void(types.Array(real, 1, "C")))
     def activate(x: Any) -> None:
         for at in range(0, x.shape[0], LANES):
             store(function(load(x, at)), x, at)

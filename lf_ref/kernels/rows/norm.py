@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from ..helpers import helper
 from ..jit import kernel, once, plain, types
 from ..layout.vectors import LANES, load, multiply_add, narrow, root, spread, store, widen
 
@@ -20,10 +20,10 @@ def norm_kernel(dtype: Any) -> Any:
     array, constant = types.Array(real, 1, "C"), types.Array(real, 1, "C", readonly=True)
     integer = types.int64
     signature = types.void(array, integer, integer, constant, constant, types.float64)
-    return kernel(signature, error_model="numpy")(plain(layer_norm))
+    return kernel(signature)(plain(layer_norm))
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@helper
 def layer_norm(x: Any, panels: int, width: int, weight: Any, bias: Any, eps: float) -> None:
     """x := weight (x - mean) / sqrt(variance + eps) + bias, for each token, over the first `channels`.
 

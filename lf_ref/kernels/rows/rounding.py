@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from ..helpers import helper
 from ..jit import kernel, once, plain, types
 from ..layout.vectors import LANES, larger, load, magnitude, nearest, pair, spread, store
 
@@ -25,10 +25,10 @@ _OFFSET = np.int32(128)
 @once
 def bfloat16_kernel() -> Any:
     """The kernel for bfloat16."""
-    return kernel(types.void(_FLOATS, _SIZES, _WORDS), error_model="numpy")(plain(round_to_bfloat16))
+    return kernel(types.void(_FLOATS, _SIZES, _WORDS))(plain(round_to_bfloat16))
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@helper
 def round_to_bfloat16(x: Any, sizes: tuple[int, int, int], out: Any) -> None:
     """Channels 2i and 2i + 1 become word i, rounded to nearest, ties to even; words beyond them are 0.
 
@@ -49,10 +49,10 @@ def round_to_bfloat16(x: Any, sizes: tuple[int, int, int], out: Any) -> None:
 @once
 def int8_kernel() -> Any:
     """The kernel for int8."""
-    return kernel(types.void(_FLOATS, _SIZES, _WORDS, _OUT), error_model="numpy")(plain(round_to_int8))
+    return kernel(types.void(_FLOATS, _SIZES, _WORDS, _OUT))(plain(round_to_int8))
 
 
-@numba.njit(nogil=True, error_model="numpy")
+@helper
 def round_to_int8(x: Any, sizes: tuple[int, int, int], out: Any, scales: Any) -> None:
     """Each byte less 128 is x / scale to nearest, scale being the token's largest magnitude / 127.
 
