@@ -168,8 +168,13 @@ class Kernels(TokenKernels):
         Local queries see the global tokens of their row and the local ones within `one_sided`; global queries see all
         visible tokens, through projections of their own. hidden: the tokens that the projections in `room` are of.
         """
-        tasks: Tasks = []
         heads, width = room.heads, weights["query.weight"].shape[1]
+        asking = [row for row in rows if len(row.global_queries)]
+        few = [row for row in asking if global_rows.worth(width, len(row.global_queries), heads)]
+        gathered = [np.empty((len(row.global_queries), width), self.dtype) for row in few]
+        tasks: Tasks = []  # the longest first
+        for row, out in zip(few, gathered, strict=True):
+            tasks += self._global_tasks(hidden, row, weights, heads, out)
         unwritten = np.ones(len(room.context), bool)
         for row in rows:
             if row.local[row.queries].any():
@@ -178,11 +183,6 @@ class Kernels(TokenKernels):
                 unwritten[first + panels.start : first + panels.stop] = False
                 self._hide_masked(room, row)
                 tasks += self._band_tasks(room, masks, row.globals, (row.start, first, one_sided), panels)
-        asking = [row for row in rows if len(row.global_queries)]
-        few = [row for row in asking if global_rows.worth(width, len(row.global_queries), heads)]
-        gathered = [np.empty((len(row.global_queries), width), self.dtype) for row in few]
-        for row, out in zip(few, gathered, strict=True):
-            tasks += self._global_tasks(hidden, row, weights, heads, out)
         self._threads.run(_call, tasks)
         room.context[unwritten] = 0
         for row in asking:
@@ -195,7 +195,10 @@ class Kernels(TokenKernels):
 
     def _hide_masked(self, room: Attention, row: Row) -> None:
         """Let the values of masked tokens be 0: they are multiplied by 0, and 0 times NaN or infinity is NaN."""
-        places = row.start + np.flatnonzero(~row.visible[: row.count])
+        masked = ~row.visible[: row.count]
+        if not masked.any():
+            return
+        places = row.start + np.flatnonzero(masked)
         elements = room.values.view(np.uint16) if self._attention_kind == "bfloat16" else room.values
         elements.reshape(room.heads * room.sizes.head, -1)[:, places] = 0
 

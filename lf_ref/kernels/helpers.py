@@ -45,7 +45,8 @@ class _Compiler(compiler.Compiler):  # type: ignore[misc]
         return result._replace(entry_point=entry)
 
 
-HELPER: dict[str, Any] = {"pipeline_class": _Compiler, "error_model": "numpy", "forceinline": True}  # options of `numba.njit`
+# Options of `numba.njit`.
+HELPER: dict[str, Any] = {"pipeline_class": _Compiler, "error_model": "numpy", "forceinline": True}
 
 numba.extending.register_jitable(**HELPER)(memory.empty)
 
