@@ -94,6 +94,7 @@ def encode(
         )
         if keep_hidden_states:
             encoded.hidden_states.append(rows_of(hidden))
+    del room  # before the last copy of all tokens
     encoded.last_hidden_state = encoded.hidden_states[-1] if keep_hidden_states else rows_of(hidden)
     return encoded
 
