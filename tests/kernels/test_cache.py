@@ -196,7 +196,7 @@ def test_a_change_of_any_source_of_the_kernels_compiles_anew(own, tmp_path):
 OPTIONS = """
 from own import make, misses
 
-for options in {}, {"fastmath": True}, {"fastmath": {"nsz", "reassoc", "contract"}}, {"error_model": "numpy"}:
+for options in {}, {"fastmath": True}, {"fastmath": {"nsz", "reassoc", "contract"}}, {"error_model": "python"}:
     make(2.0, **options)
 print(misses())
 """
