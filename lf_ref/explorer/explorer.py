@@ -104,7 +104,7 @@ def attention_explorer(
     """
     pipe = FeatureExtractionPipeline(_encoder(model), tokenizer)
     text = check_text("text", text)
-    ids = pipe.encode("text", Options(truncation, max_length), text)
+    ids = pipe.encode("the text", Options(truncation, max_length), text)
     mask = on_positions(ids[None], np.array(global_positions, np.int64))
     globals_ = np.flatnonzero(mask).tolist()
     config = model.config
