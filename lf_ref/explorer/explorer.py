@@ -156,7 +156,7 @@ def _check_size(shapes: Sequence[Shape]) -> None:
     if size > _MOST_MEGABYTES:
         last, [*means] = shapes[-1], [replace(shape, kept=1) for shape in shapes]
         raise InputError(
-            f"the page would take {size:.0f} MB, more than the {_MOST_MEGABYTES} MB that browsers open with ease: choose "
+            f"the page would take {size:.1f} MB, more than the {_MOST_MEGABYTES} MB that browsers open with ease: choose "
             f"with layers= and heads=; the last layer with these heads takes {_megabytes([last]):.1f} MB, all these "
             f"layers with the mean of the heads alone {_megabytes(means):.1f} MB"
         )

@@ -68,7 +68,8 @@ def token_data(tokenizer: LongformerTokenizer, text: str, ids: Array) -> dict[st
             special.append(place)
             tokens.append(["", name, name])
             continue
-        end = start if end is None else end  # what truncation removed on the left is not shown
+        if end is None:  # what truncation removed on the left is not shown
+            end = start if text[:start].strip() else 0
         start = min(start, end) if start == stop else start  # white space, which offsets leave out
         shown = text[max(start, end) : stop]
         name = text[start:stop] if shown else f"{text[start:stop]} (part)"
