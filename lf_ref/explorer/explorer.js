@@ -81,6 +81,7 @@ function tableRow(cells) {
 // --- the text --------------------------------------------------------------------------------------------------------
 
 const special = new Set(data.special);
+find("text").replaceChildren(); // the word that it needs JavaScript
 const spans = data.tokens.map(([before, shown], position) => {
   const span = element("span", shown);
   span.className = "token";

@@ -180,7 +180,9 @@ def test_the_policy_admits_this_program_and_no_network():
         [content] = re.findall(rf"<{element}>(.*?)</{kind}>", written, re.S)
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
         assert rules[f"{kind}-src"] == f"'sha256-{digest}'"
-    assert not re.findall(r"https?:|\bsrc=|\bhref=|@import|url\(|fetch\(|\bimport\b", written.partition('<script id="data"')[0])
+    assert not re.findall(
+        r"https?:|\bsrc=|\bhref=|@import|url\(|fetch\(|\bimport\b", written.partition('<script id="data"')[0]
+    )
 
 
 def test_in_a_notebook_it_is_a_frame_that_reaches_nothing_else():
@@ -223,7 +225,9 @@ def test_the_size_is_known_before_the_work(monkeypatch):
 
 def test_a_page_that_is_too_large_is_refused_with_the_way_out(monkeypatch):
     monkeypatch.setattr(explorer, "_MOST_MEGABYTES", 0.004)
-    with pytest.raises(InputError, match=r"more than the .* MB .* choose with layers= and heads=; the last layer .* MB"):
+    with pytest.raises(
+        InputError, match=r"more than the .* MB .* choose with layers= and heads=; the last layer .* MB"
+    ):
         explored()
     assert explored(layers=[0], heads=[])
 
@@ -231,9 +235,7 @@ def test_a_page_that_is_too_large_is_refused_with_the_way_out(monkeypatch):
 def test_of_many_layers_one_is_in_memory_as_floats():
     """In the reference implementation a layer holds heads x tokens x tokens elements of float64."""
     layers, window = 11, 130
-    fields = fields_of(
-        num_hidden_layers=layers, attention_window=window, max_position_embeddings=300, vocab_size=8192
-    )
+    fields = fields_of(num_hidden_layers=layers, attention_window=window, max_position_embeddings=300, vocab_size=8192)
     model = build("LongformerModel", fields, state_of("LongformerModel", fields, seed=5), "numpy", "float64")
     text = "leaf " * 255
     tracemalloc.start()
