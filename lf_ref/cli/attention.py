@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PICTURES, _PAGE = (".png", ".svg", ".pdf"), ".html"
 
 
-class _Numbers(click.ParamType):
+class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic for type checkers alone
     """Whole numbers separated by commas; nothing: the word that stands for an empty list, if there is one."""
 
     name = "n,n,..."

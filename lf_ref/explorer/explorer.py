@@ -1,4 +1,7 @@
-"""The explorer of a text: run the model, keep what its page shows, and write the page."""
+"""The explorer of a text: run the model, keep what its page shows, and write the page.
+
+The attention pattern is that of Beltagy et al. 2020, section 3.1.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ _HEIGHT = 760  # pixels, in a notebook
 class AttentionExplorer:
     """The attention of a model over a text as a page to walk through, as `attention_explorer` returns it.
 
-    In a notebook it shows itself, in a frame of its own. The page needs JavaScript, and neither network nor other files.
+    In a notebook it shows itself, in a frame of its own. The page needs JavaScript, but no network and no other files.
 
     html: the page, one file. title: model, layers, heads and length.
     """
@@ -78,14 +81,13 @@ def attention_explorer(
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
     global_positions: Sequence[int] = (0,),
-    truncation: bool | None = None,
+    truncation: bool | str | None = None,
     max_length: int | None = None,
 ) -> AttentionExplorer:
     """Run a model on one text, and make a page of its attention weights.
 
     Weights are stored in 8 bits, in steps of 1/255 of the largest weight of their query. The words for each mask are
-    predicted with the global attention that the page shows, where `pipeline("fill-mask")` has none. The attention
-    pattern is that of Beltagy et al. 2020, section 3.1.
+    predicted with the global attention that the page shows, where `pipeline("fill-mask")` has none.
 
     Args:
         model: of any class; with LongformerForMaskedLM the page has the predicted words of each mask.
@@ -94,8 +96,7 @@ def attention_explorer(
         layers: those to keep, from 0, or from -1 backwards; all by default.
         heads: those to keep, from 0, beside the mean of all heads; all by default, none in an empty list.
         global_positions: of the tokens with global attention, from 0, or from -1 backwards.
-        truncation: cut a text that is too long, by default only where max_length is given; else it is an error.
-        max_length: the longest text in tokens, special tokens included; by default that of tokenizer and model.
+        truncation, max_length: as for the options of every pipeline: by default a text that is too long is an error.
 
     Raises:
         InputError: model and tokenizer do not fit, the text is too long, there is no such layer, head or position, or
@@ -156,9 +157,9 @@ def _check_size(shapes: Sequence[Shape]) -> None:
     if size > _MOST_MEGABYTES:
         last, [*means] = shapes[-1], [replace(shape, kept=1) for shape in shapes]
         raise InputError(
-            f"the page would take {size:.1f} MB, more than the {_MOST_MEGABYTES} MB that browsers open with ease: choose "
-            f"with layers= and heads=; the last layer with these heads takes {_megabytes([last]):.1f} MB, all these "
-            f"layers with the mean of the heads alone {_megabytes(means):.1f} MB"
+            f"the page would take {size:.1f} MB, more than the {_MOST_MEGABYTES} MB that browsers open with ease: "
+            f"choose with layers= and heads=; the last layer with these heads takes {_megabytes([last]):.1f} MB, "
+            f"all these layers with the mean of the heads alone {_megabytes(means):.1f} MB"
         )
 
 

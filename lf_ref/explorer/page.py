@@ -29,9 +29,11 @@ def page(data: Mapping[str, Any]) -> str:
     Its policy lets the browser run this program and nothing else, and load nothing.
     """
     style, program = (_read(f"explorer.{kind}") for kind in ("css", "js"))
+    policy = ["default-src 'none'", f"style-src {_source(style)}", f"script-src {_source(program)}"]
+    policy += ["base-uri 'none'", "form-action 'none'"]
     return Template(_read("explorer.html")).substitute(
         title=escape(data["title"]),
-        policy=f"default-src 'none'; style-src {_source(style)}; script-src {_source(program)}; base-uri 'none'; form-action 'none'",
+        policy="; ".join(policy),
         style=style,
         program=program,
         data=json.dumps(data, separators=(",", ":")).translate(_ESCAPES),
