@@ -96,7 +96,9 @@ def attention_explorer(
         layers: those to keep, from 0, or from -1 backwards; all by default.
         heads: those to keep, from 0, beside the mean of all heads; all by default, none in an empty list.
         global_positions: of the tokens with global attention, from 0, or from -1 backwards.
-        truncation, max_length: as for the options of every pipeline: by default a text that is too long is an error.
+        truncation: cut a text that is too long, as pipelines do; by default only where max_length is given, else it is
+            an error.
+        max_length: the longest text in tokens, special tokens included; by default that of tokenizer and model.
 
     Raises:
         InputError: model and tokenizer do not fit, the text is too long, there is no such layer, head or position, or
