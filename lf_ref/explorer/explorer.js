@@ -97,6 +97,7 @@ let shaded = []; // positions
 // Shade what belongs to a token, and list the strongest; it may be one that is pointed at, and not chosen.
 function show(token) {
   const layer = layerNow();
+  const other = token === state.token ? state.other : null;
   for (const position of shaded) {
     spans[position].classList.remove("near", "first", "last", "chosen", "other");
     spans[position].style.removeProperty("--weight");
@@ -113,16 +114,13 @@ function show(token) {
     spans[Math.min(length - 1, token + layer.reach)].classList.add("last");
   }
   spans[token].classList.add("chosen");
-  if (state.other !== null && token === state.token && state.other !== token) {
-    spans[state.other].classList.add("other");
-    shaded.push(state.other);
-  }
   find("largest").textContent = percent(largest);
   list(layer, token, weights);
-  const [query, key] = pairOf(token, token === state.token && state.other !== null ? state.other : token);
-  find("query-line").hidden = state.byQueries && state.other === null;
-  find("key-line").hidden = !state.byQueries && state.other === null;
-  cross(query, key);
+  if (other !== null && other !== token) {
+    spans[other].classList.add("other");
+    shaded.push(other);
+  }
+  cross(token, other);
 }
 
 function list(layer, token, weights) {
@@ -181,17 +179,21 @@ function drawMap() {
     if (value >= 0) image.data.set([red, green, blue, 56 + 199 * Math.sqrt(value / most)], 4 * cell);
   });
   map.getContext("2d").putImageData(image, 0, 0);
-  map.ariaLabel = `Map of ${length} queries by ${length} keys, layer ${layer.number}; arrow keys move the place`;
+  const name = `Map of ${length} queries by ${length} keys, layer ${layer.number}; arrow keys move the place`;
+  map.setAttribute("aria-label", name);
 }
 
 const sized = (position) => [`${(100 * position) / length}%`, `${100 / length}%`];
 
-// Lines at the row of a query and the column of a key, as wide as a token.
-function cross(query, key) {
-  const [top, height] = sized(query);
-  const [left, width] = sized(key);
+// Lines at the row of a query and the column of a key, as wide as a token; without another token there is one line.
+function cross(token, other) {
+  const [query, key] = pairOf(token, other);
+  const [top, height] = sized(query ?? 0);
+  const [left, width] = sized(key ?? 0);
   Object.assign(find("query-line").style, { top, height });
   Object.assign(find("key-line").style, { left, width });
+  find("query-line").hidden = query === null;
+  find("key-line").hidden = key === null;
 }
 
 // Marks at the edges, where the rows and columns of global tokens are.

@@ -227,6 +227,11 @@ def test_a_place_in_the_map_can_be_clicked(direction, page, expected):
             assert said == "out of reach"
         assert marked(page, "chosen") == [query if direction == "keys" else key]
         assert marked(page, "other") == ([] if query == key else [key if direction == "keys" else query])
+    assert page.locator(".line").filter(visible=True).count() == 2
+    token(page, 5).hover()
+    assert marked(page, "other") == []
+    shown = "query" if direction == "keys" else "key"
+    assert [line.get_attribute("id") for line in page.locator(".line:visible").all()] == [f"{shown}-line"]
 
 
 def test_the_map_is_to_scale(page, expected):
