@@ -108,22 +108,17 @@ def attention_explorer(
     pipe = FeatureExtractionPipeline(_encoder(model), tokenizer)
     text = check_text("text", text)
     ids = pipe.encode("the text", Options(truncation, max_length), text)
-    mask = on_positions(ids[None], np.array(global_positions, np.int64))
-    globals_ = np.flatnonzero(mask).tolist()
-    config = model.config
+    mask = on_positions(ids[None], global_positions)
+    globals_, config = np.flatnonzero(mask).tolist(), model.config
     numbers = _chosen("layers", layers, config.num_hidden_layers)
     kept = _chosen("heads", heads, config.num_attention_heads)
-    if not numbers:
-        raise InputError("layers must name a layer at least, got none")
     shapes = [Shape(n, config.windows[n], len(ids), len(globals_), 1 + len(kept)) for n in numbers]
     _check_size(shapes)
-
     recorder = WeightRecorder(config, shapes, kept)
     masks = _masks(model, tokenizer, ids)
-    running: Any = (model if len(masks) else pipe.model).observed(recorder, model.backend)
-    at = {"logits_at": np.stack([np.zeros_like(masks), masks], axis=1)} if len(masks) else {}
-    output = running(input_ids=ids[None], global_attention_mask=mask, output_attentions=True, return_dict=True, **at)
-
+    observed: Any = (model if masks else pipe.model).observed(recorder, model.backend)
+    at = {"logits_at": [(0, place) for place in masks]} if masks else {}
+    output = observed(input_ids=ids[None], global_attention_mask=mask, output_attentions=True, return_dict=True, **at)
     title = _title(model, len(ids), numbers, kept)
     data = {
         "title": title,
@@ -132,7 +127,7 @@ def attention_explorer(
         "allHeads": config.num_attention_heads,
         "heads": kept,
         "layers": [layer_data(shape, recorder) for shape in shapes],
-        "predictions": _predictions(tokenizer, masks, output.logits) if len(masks) else [],
+        "predictions": _predictions(tokenizer, masks, output.logits) if masks else [],
     }
     return AttentionExplorer(page(data), title)
 
@@ -143,12 +138,14 @@ def _encoder(model: Any) -> Any:
 
 
 def _chosen(what: str, given: Sequence[int] | None, count: int) -> list[int]:
-    """The numbers of layers or heads, checked, each once; all by default."""
+    """The numbers of layers or heads, checked, each once; all by default. There must be a layer."""
     if given is None:
         return list(range(count))
     numbers = as_sequence(what, given)
     if numbers is None:
         raise InputError(f"{what} must be a list of numbers, such as {what}=[0], got {given!r:.80}")
+    if not numbers and what == "layers":
+        raise InputError("layers must name a layer at least, got none")
     least = -count if what == "layers" else 0
     return list(dict.fromkeys(layer_or_head(what, number, count, least) % count for number in numbers))
 
@@ -169,17 +166,20 @@ def _megabytes(shapes: Iterable[Shape]) -> float:
     return sum(shape.nbytes for shape in shapes) * _BASE64 / 1e6
 
 
-def _masks(model: Any, tokenizer: LongformerTokenizer, ids: Array) -> Array:
-    """Positions of the masks whose words the model predicts.  # -> int64 [n]"""
+def _masks(model: Any, tokenizer: LongformerTokenizer, ids: Array) -> list[int]:
+    """Positions of the masks, if the model predicts their words.
+
+    ids: int64 [S].
+    """
     predicts = isinstance(model, LongformerForMaskedLM) and tokenizer.mask_token_id is not None
-    return np.flatnonzero(ids == tokenizer.mask_token_id) if predicts else np.empty(0, np.int64)
+    return np.flatnonzero(ids == tokenizer.mask_token_id).tolist() if predicts else []
 
 
-def _predictions(tokenizer: LongformerTokenizer, masks: Array, logits: Array) -> list[dict[str, Any]]:
-    """The most likely words of each mask, with their probabilities.  # int64 [n], float [n, vocab]"""
+def _predictions(tokenizer: LongformerTokenizer, masks: Sequence[int], logits: Array) -> list[dict[str, Any]]:
+    """The most likely words of each mask, with their probabilities; logits: float [masks, vocab]."""
     known = np.sort(np.fromiter(tokenizer.get_vocab().values(), np.int64))
     found = []
-    for position, row in zip(masks.tolist(), logits, strict=True):
+    for position, row in zip(masks, logits, strict=True):
         probabilities = softmax(row)[known]
         words = best(probabilities, _WORDS)
         texts = [tokenizer.decode([token]) for token in known[words].tolist()]

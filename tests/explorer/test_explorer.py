@@ -259,6 +259,8 @@ def test_of_many_layers_one_is_in_memory_as_floats():
         ({"heads": [0.5]}, "heads must be an integer, got 0.5"),
         ({"global_positions": [50]}, "position 50 lies outside the sequence of 50 tokens"),
         ({"text": "x" + " x" * 80}, "the text has 83 tokens, and this model takes at most 71"),
+        ({"global_positions": [0.5]}, "positions must be integers"),
+        ({"global_positions": "first"}, "positions must be"),
         ({"text": None}, "text must be a text"),
         ({"text": "\ud800"}, "lone surrogate"),
         ({"model": object()}, "needs a LongformerModel, got object"),
