@@ -383,12 +383,14 @@ def test_the_contrast_is_enough_and_darker_means_more(scheme, opened, explorer):
     assert luminance(page.evaluate(_CONTRASTS)[-1][0]) == pytest.approx(1 if scheme == "light" else 0.01, abs=0.01)
 
 
-def test_printed_it_is_all_of_the_text_and_no_controls(opened, model):
-    page = opened(attention_explorer(model_for("fill-mask"), demo_tokenizer(), "leaf\n" * 20).html, color_scheme="dark")
+def test_printed_it_is_all_of_the_text_and_no_controls(opened):
+    found = attention_explorer(model_for("fill-mask"), demo_tokenizer(), "leaf\n" * 20)
+    page = opened(found.html, color_scheme="dark", viewport={"width": 1300, "height": 300})
+    hidden = "box => box.scrollHeight - box.clientHeight"
+    assert page.locator("#text").evaluate(hidden) > 100
     page.emulate_media(media="print")
+    assert page.locator("#text").evaluate(hidden) == 0
     assert not page.locator(".controls").is_visible()
-    box = page.locator("#text")
-    assert box.evaluate("box => box.scrollHeight - box.clientHeight") == 0
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.locator("#strongest").is_visible()
     assert page.pdf().startswith(b"%PDF-")
