@@ -189,6 +189,7 @@ def _predictions(tokenizer: LongformerTokenizer, masks: Sequence[int], logits: A
 
 def _title(model: Any, length: int, layers: Sequence[int], heads: Sequence[int]) -> str:
     name = model.name_or_path or type(model).__name__
+    name = name.encode("utf-8", "backslashreplace").decode()  # a folder's name may be no UTF-8
     which = f"layer{'s' * (len(layers) > 1)} {', '.join(map(str, layers))}"
     of = f"mean of {model.config.num_attention_heads} heads"
     also = f" and head{'s' * (len(heads) > 1)} {', '.join(map(str, heads))}" if heads else ""

@@ -171,6 +171,14 @@ def test_a_hostile_text_and_a_hostile_name_stay_text():
     assert html.unescape(title) == data["title"]
 
 
+def test_the_name_of_a_folder_may_be_no_utf_8(tmp_path):
+    model = model_for("fill-mask", seed=5)
+    model.name_or_path = "model\udcff"
+    found = attention_explorer(model, demo_tokenizer(), "A text.")
+    found.save(tmp_path / "explorer.html")
+    assert found.title.startswith("model\\udcff: layers 0, 1")
+
+
 def test_the_policy_admits_this_program_and_no_network():
     written = explored().html
     [policy] = re.findall(r'Content-Security-Policy" content="([^"]+)"', written)
