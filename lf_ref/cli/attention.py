@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,23 +20,19 @@ if TYPE_CHECKING:
 _PICTURES, _PAGE = (".png", ".svg", ".pdf"), ".html"
 
 
-class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic for type checkers alone
-    """Whole numbers separated by commas; nothing: the word that stands for an empty list, if there is one."""
+def _numbers(nothing: str = "") -> Callable[[click.Context, click.Parameter, str | None], list[int] | None]:
+    """A callback that reads whole numbers separated by commas; nothing: a word for an empty list."""
 
-    name = "n,n,..."
-
-    def __init__(self, nothing: str = "") -> None:
-        self.nothing = nothing
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        """The numbers, or a usage error."""
-        if self.nothing and value == self.nothing:
-            return []
+    def read(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
+        if value is None or (nothing and value == nothing):
+            return None if value is None else []
         try:
             return [int(number) for number in value.split(",")]
         except ValueError:
-            also = f", or {self.nothing}" * bool(self.nothing)
-            self.fail(f"{value!r} is not a list of whole numbers such as 0,2{also}", param, ctx)
+            wanted = "a list of whole numbers such as 0,2" + f", or {nothing}" * bool(nothing)
+            raise click.BadParameter(f"{value!r} is not {wanted}", context, parameter) from None
+
+    return read
 
 
 @command("attention", short_help="Draw an attention map, or make a page to explore one.")
@@ -43,10 +40,10 @@ class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic for type c
 @file_option()
 @click.option("--layer", type=Number(min=0), help="Layer of a picture, from 0 (default: the last).")
 @click.option("--head", type=Number(min=0), help="Head of a picture, from 0 (default: the mean of all heads).")
-@click.option("--layers", type=_Numbers(), help="Layers of a page, from 0 (default: all).")
+@click.option("--layers", metavar="N,N,...", callback=_numbers(), help="Layers of a page, from 0 (default: all).")
 @click.option(
     "--heads",
-    type=_Numbers("mean"),
+    callback=_numbers("mean"),
     metavar="N,N,...|mean",
     help="Heads of a page, from 0, beside the mean of all heads, or this mean alone (default: all).",
 )
