@@ -59,6 +59,8 @@ _HOME = {
     "TokenClassificationPipeline": "pipelines",
     "ZeroShotClassificationPipeline": "pipelines",
     "SentenceEncoder": "embeddings.encoder",
+    "attention_explorer": "explorer",
+    "AttentionExplorer": "explorer",
 }
 _MODULES = {"global_attention": "model.global_attention", "testing": "testing"}
 
@@ -144,6 +146,8 @@ __all__ = [  # noqa: RUF022 - in the order of `_HOME`, which the documentation k
     "TokenClassificationPipeline",
     "ZeroShotClassificationPipeline",
     "SentenceEncoder",
+    "attention_explorer",
+    "AttentionExplorer",
     "AutoConfig",
     "AutoTokenizer",
     "AutoModel",
@@ -166,6 +170,7 @@ if _TYPE_CHECKING:
     from .config import LongformerConfig
     from .conversion import Conversion, convert, to_safetensors
     from .embeddings.encoder import SentenceEncoder
+    from .explorer import AttentionExplorer, attention_explorer
     from .model import global_attention
     from .model.attentions import dense_attentions
     from .model.base import LongformerPreTrainedModel

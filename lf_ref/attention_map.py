@@ -93,8 +93,8 @@ def attention_map(
         InputError: the model has no such layer or head, or a position lies outside the text.
     """
     config, layers = model.config, model.config.num_hidden_layers
-    layer = _number("layer", layer, layers, least=-layers) % layers
-    head = None if head is None else _number("head", head, config.num_attention_heads)
+    layer = layer_or_head("layer", layer, layers, least=-layers) % layers
+    head = None if head is None else layer_or_head("head", head, config.num_attention_heads)
     mask = on_positions([input_ids], np.array(global_positions, np.int64))
     name = f"encoder.layer.{layer}.attention.self.probabilities"
     # Record these tensors alone: those of all layers take a gigabyte for a long text.
@@ -126,7 +126,7 @@ def attention_map(
     )
 
 
-def _number(what: str, given: object, count: int, least: int = 0) -> int:
+def layer_or_head(what: str, given: object, count: int, least: int = 0) -> int:
     """The number of a layer or head, checked."""
     number = as_index(what, given)
     if not least <= number < count:

@@ -41,6 +41,7 @@ FLOORS = [
     ["testing.plugin", "testing.__main__", "testing"],
     ["bench"],
     ["attention_map"],
+    ["explorer"],
     ["cli"],
     ["", "__main__"],
 ]

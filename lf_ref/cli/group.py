@@ -96,7 +96,7 @@ def in_flags(message: str, command: click.Command | None) -> str:
         flag = flags.get(found["name"])
         return found[0] if flag is None else f"{flag} " if found["valued"] is not None else flag
 
-    return re.sub(r"\b(?P<name>[a-z_]+)=(True\b|(?P<valued>(?=[\w'\"]))|)", spell, message)
+    return re.sub(r"\b(?P<name>[a-z_]+)=(True\b|(?P<valued>(?=[\w'\"-]))|)", spell, message)
 
 
 def _fail(message: str, code: int = BAD_INPUT) -> int:

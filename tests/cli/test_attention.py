@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from pipelines.building import LIMIT, demo_tokenizer, model_for, save_checkpoint
 
-from lf_ref import InputError, attention_map
+from lf_ref import InputError, LongformerForMaskedLM, LongformerModel, attention_explorer, attention_map
 from lf_ref.bench import roofline
 from lf_ref.cli import main
+from lf_ref.explorer import explorer
 from model.building import build
 from oracles.attention import keys_seen
+from oracles.explorer_page import data_of
 from oracles.weights import fields_of, state_of
 
 TEXT = "The leaf moved towards the light, and the old gardener walked slowly along the river to the house."
@@ -194,7 +196,7 @@ def test_of_many_layers_one_is_recorded(backend):
     [
         (["A text."], "'--out'"),
         (["--out", "map.png"], "give either a text as an argument or --file PATH"),
-        (["A text.", "--out", "map.gif"], "--out must end in .png, .svg or .pdf, got map.gif"),
+        (["A text.", "--out", "map.gif"], "--out must end in .png, .svg, .pdf or .html, got map.gif"),
         (["A text.", "--out", "missing/map.png"], "there is no folder missing"),
         (["A text.", "--out", "/proc/map.png"], "--out /proc/map.png cannot be written"),
         (
@@ -286,3 +288,63 @@ def test_a_map_shows_itself_in_a_notebook():
     assert repr(found) == f"<AttentionMap: {found.title}>"
     data = re.search("src='data:image/png;base64,(.*?)'", found._repr_html_())[1]
     assert base64.b64decode(data).startswith(b"\x89PNG")
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["fill-mask", "feature-extraction", "text-classification"])
+def test_a_page_is_the_explorer_of_the_text(task, tmp_path):
+    """With the predicted words of its masks, if the checkpoint has the head for them."""
+    folder, text = save_checkpoint(task, tmp_path / "model"), "The <mask> moved."
+    options = ["--layers", "-1,0", "--heads", "2", "--global", "0", "--global", "4", *on(folder)]
+    said = run(text, *options, "--dtype", "float64", "--out", tmp_path / "explorer.html")
+    model_class = LongformerForMaskedLM if task == "fill-mask" else LongformerModel
+    model = model_class.from_pretrained(folder, backend="numpy", dtype="float64")
+    chosen = {"layers": [-1, 0], "heads": [2], "global_positions": [0, 4]}
+    expected = attention_explorer(model, demo_tokenizer(), text, **chosen)
+    written = (tmp_path / "explorer.html").read_bytes().decode()
+    assert written == expected.html
+    assert bool(data_of(written)["predictions"]) == (task == "fill-mask")
+    assert said == f"wrote {tmp_path / 'explorer.html'}: {expected.title}\n"
+
+
+def test_options_of_a_page(folder, tmp_path):
+    path = tmp_path / "explorer.html"
+    (tmp_path / "long.txt").write_text(f"{TEXT} " * 9, encoding="utf-8")
+    assert (
+        run("--file", tmp_path / "long.txt", "--truncation", "--no-global", "--quiet", *on(folder), "--out", path) == ""
+    )
+    data = data_of(path.read_text(encoding="utf-8"))
+    assert (len(data["tokens"]), data["globals"], data["heads"], len(data["layers"])) == (LIMIT, [], [0, 1, 2], 2)
+    run("--file", "-", "--heads", "mean", *on(folder), "--out", path, stdin=TEXT)
+    data = data_of(path.read_text(encoding="utf-8"))
+    assert (len(data["tokens"]), data["globals"], data["heads"]) == (len(ids_of(TEXT)), [0], [])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--out e.html --layer 0", "--layer and --head are for pictures: --layers and --heads choose those of a page"),
+        ("--out e.html --head 0", "--layer and --head are for pictures"),
+        ("--out e.png --layers 0", "--layers and --heads are for pages (.html)"),
+        ("--out e.svg --heads mean", "--layers and --heads are for pages (.html)"),
+        ("--out e.html --layers 0,2", "--layers 2 does not exist: this model has 2, from 0 to 1"),
+        ("--out e.html --heads -1", "--heads -1 does not exist: this model has 3, from 0 to 2"),
+        ("--out e.html --layers 0,x", "'0,x' is not a list of whole numbers such as 0,2"),
+        ("--out e.html --layers mean", "'mean' is not a list of whole numbers such as 0,2"),
+        ("--out e.html --heads some", "'some' is not a list of whole numbers such as 0,2, or mean"),
+        ("--out e.html --global 99", "position 99 lies outside the sequence"),
+        ("--out missing/e.html", "there is no folder missing"),
+    ],
+)
+def test_usage_errors_of_pages(options, message, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert message in fails(TEXT, *options.split(), *on(folder))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_that_is_too_large_names_the_options(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(explorer, "_MOST_MEGABYTES", 0.001)
+    assert "choose with --layers and --heads; the last layer" in fails(TEXT, *on(folder), "--out", tmp_path / "e.html")
+    assert list(tmp_path.iterdir()) == []

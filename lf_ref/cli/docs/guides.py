@@ -25,6 +25,7 @@ _PAGES = {
     PACKAGE / "guides" / "long_documents.md": (
         "long_documents", "Documents longer than the model", "Truncation, windows with a stride, and what each costs.",
     ),
+    PACKAGE / "guides" / "attention.md": ("attention", "Seeing attention", "The explorer, maps, and the weights."),
     PACKAGE / "guides" / "coming_from_hf.md": ("coming_from_hf", "Coming from HF", "HF's names, and what each does."),
     PACKAGE / "guides" / "differences_from_hf.md": (
         "differences_from_hf", "Differences from HF", "What differs from HF transformers on purpose.",
