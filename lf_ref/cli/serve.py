@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -96,24 +97,25 @@ def serve(
     except ModuleNotFoundError as error:
         raise InputError(f"lf-ref serve needs {error.name}: pip install 'lf-ref[serve]'") from None
     quiet, name = source["quiet"], source["model"] or "demo"
-    bound = bind(host, port)
-    done = _task(task, name, {**source, "batch_tokens": max_batch_tokens, "quiet": True})
-    model = done.pipe.model
-    if source["backend"] == "numba":
-        compile_kernels(model.config.hidden_act, model.weight_dtype)
-    metrics = Metrics()
-    batcher = Batcher(max_batch_tokens, max_batch_delay / 1000, max_queue, metrics)
-    service = Service(done, name, batcher, Limits(max_body_bytes, max_texts, max_text_chars), metrics, api_key)
-    if api_key is None and not host.startswith(_LOOPBACK):
-        click.echo(f"Warning: whoever reaches {url_of(bound)} may use it: set --api-key", err=True)
+    with bind(host, port) as bound:  # a port that is taken is reported before the model is loaded
+        url = url_of(bound)
+        done = _task(task, name, {**source, "batch_tokens": max_batch_tokens, "quiet": True})
+        model = done.pipe.model
+        if source["backend"] == "numba":
+            compile_kernels(model.config.hidden_act, model.weight_dtype)
+        metrics = Metrics()
+        batcher = Batcher(max_batch_tokens, max_batch_delay / 1000, max_queue, metrics)
+        limits = Limits(max_body_bytes, max_texts, max_text_chars)
+        service = Service(done, name, batcher, limits, metrics, api_key)
+        if api_key is None and not host.startswith(_LOOPBACK):
+            click.echo(f"Warning: whoever reaches {url} may use it: set --api-key", err=True)
+        run(service, bound, partial(_report, f"serving {task} by {name} on {url}", quiet))
+        _report("stopped", quiet)
 
-    def ready() -> None:
-        if not quiet:
-            click.echo(f"serving {task} by {name} on {url_of(bound)}", err=True)
 
-    run(service, bound, ready)
+def _report(message: str, quiet: bool) -> None:
     if not quiet:
-        click.echo("stopped", err=True)
+        click.echo(message, err=True)
 
 
 def _task(task: str, name: str, source: dict[str, Any]) -> Task:

@@ -10,7 +10,7 @@ from ..pipelines import Pipeline
 from ..pipelines.call import Call
 from .work import Reader, Sides, Work, check_fields, flag, parameters_of, required, several
 
-_PREDICT = ("inputs", "truncate", "truncation_direction", "raw_scores")
+_PREDICT = ("inputs", "truncate", "truncation_direction", "raw_scores", "parameters")
 _CLASSIFICATION = "text-classification"
 
 
@@ -43,9 +43,7 @@ class Prediction:
             InputError: a field or parameter is unknown or has an invalid value.
         """
         check_fields(given, ("inputs", "parameters"))
-        inputs, options = required(given, "inputs"), parameters_of(given)
-        if "on_error" in options:
-            raise InputError("on_error is no parameter of a request: an input that does not fit is refused")
+        inputs, options = required(given, "inputs"), _options(given)
         # InferenceClient takes the first entry of the response, and expects the list of all labels there.
         listed = self.name == _CLASSIFICATION
         if listed:
@@ -62,20 +60,30 @@ class Prediction:
     def predict(self, given: Mapping[str, Any]) -> Work:
         """The work of text-embeddings-inference's POST /predict: all labels with scores, the best first.
 
+        InferenceClient sends parameters too, as it does to "/".
+
         Raises:
             InputError: a field is unknown or has an invalid value.
         """
         check_fields(given, _PREDICT)
         inputs = required(given, "inputs")
         function = "none" if flag(given, "raw_scores") else None
-        truncate = flag(given, "truncate")
-        call = Call.of(self._sides.of(given), top_k=None, function_to_apply=function, truncation=truncate)
+        options = {"top_k": None, "function_to_apply": function, "truncation": flag(given, "truncate")}
+        call = Call.of(self._sides.of(given), **{**options, **_options(given)})
         batch = isinstance(inputs, list) and bool(inputs) and isinstance(inputs[0], list)
 
         def respond(results: list[Any], tokens: int) -> Any:
             return results if batch else results[0]
 
         return Work(call, [_pair(one) for one in inputs] if batch else _pair(inputs), respond)
+
+
+def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The field parameters, which has options of the task."""
+    options = parameters_of(given)
+    if "on_error" in options:
+        raise InputError("on_error is no parameter of a request: an input that does not fit is refused")
+    return options
 
 
 def _pair(given: Any) -> Any:

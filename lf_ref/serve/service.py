@@ -275,4 +275,5 @@ def _respond(work: Work, results: list[Any], tokens: int) -> Response:
 
 
 def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(strict_json.dumps(content), status, headers, media_type="application/json")
+    # In ASCII, since a message may quote a lone surrogate, which no encoding has.
+    return Response(strict_json.dumps(content, ascii_only=True), status, headers, media_type="application/json")

@@ -99,7 +99,9 @@ def parameters_of(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: it is no object.
     """
-    parameters = given.get("parameters") or {}
+    parameters = given.get("parameters")
+    if parameters is None:
+        return {}
     if not isinstance(parameters, dict):
         raise InputError(f"parameters must be an object, got {type(parameters).__name__}")
     return {name: value for name, value in parameters.items() if value is not None}
