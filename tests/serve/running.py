@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -47,6 +48,19 @@ def embedding(encoder):
 
 def prediction(pipe):
     return Prediction(pipe)
+
+
+def until(condition):
+    """Wait until it holds."""
+    end = time.monotonic() + SOON
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def waiting(running):
+    """How many texts of a service wait, for another thread than its own."""
+    return running.service.metrics.waiting._value.get()
 
 
 class Gate:
