@@ -95,7 +95,9 @@ def serve(
         from ..serve.service import Service
         from ..serve.work import Limits
     except ModuleNotFoundError as error:
-        raise InputError(f"lf-ref serve needs {error.name}: pip install 'lf-ref[serve]'") from None
+        raise InputError(
+            f"lf-ref serve needs {str(error.name).partition('.')[0]}: pip install 'lf-ref[serve]'"
+        ) from None
     quiet, name = source["quiet"], source["model"] or "demo"
     with bind(host, port) as bound:  # a port that is taken is reported before the model is loaded
         url = url_of(bound)

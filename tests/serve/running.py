@@ -55,7 +55,7 @@ def until(condition):
     end = time.monotonic() + SOON
     while not condition():
         assert time.monotonic() < end
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
 def waiting(running):
