@@ -18,7 +18,7 @@ from lf_ref.serve.server import Server, bind, url_of
 from lf_ref.serve.service import Service
 from lf_ref.serve.work import Limits
 
-SOON = 30.0  # seconds that nothing here takes, unless it hangs
+SOON = 60.0  # seconds that nothing here takes, unless it hangs
 
 
 @contextmanager
