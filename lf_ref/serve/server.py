@@ -80,6 +80,9 @@ class Server(uvicorn.Server):
         while self._service.taken and not self.force_exit:
             await asyncio.sleep(0.05)
         await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):  # of clients that did not take their responses
+            connection.transport.abort()
+        await asyncio.sleep(0)  # so that they are closed
 
 
 def serve(service: Service, bound: socket.socket, ready: Callable[[], None]) -> None:

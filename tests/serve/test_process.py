@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ from pipelines.building import save_checkpoint
 from serve.running import SOON, until
 
 import lf_ref
+from oracles.documents import blocks, read
 
 GUIDE = Path(lf_ref.__file__).parent / "guides" / "service.md"
 KEY = "LF_REF_API_KEY"
@@ -79,6 +81,24 @@ def test_the_key_of_the_environment():
         assert got.json() == lf_ref.pipeline("fill-mask")(question["inputs"])
         server.terminate()
         assert ended(server, 0) == "stopped\n"
+
+
+def test_the_blocks_of_the_guide(tmp_path):
+    (_, start), *others = blocks(read(GUIDE))
+    [words] = [line.split() for line in start.splitlines()]
+    assert words[:2] == ["lf-ref", "serve"]
+    assert words[2:] == ["--port", "8080"]
+    assert [kind for kind, _ in others] == ["python", "bash"]
+    with process() as (_, url, _):
+        python, shell = (code.replace("http://127.0.0.1:8080", url) for _, code in others)
+        for command in ([sys.executable, "-c", python], ["bash", "-euo", "pipefail", "-c", shell]):
+            done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=2 * SOON)
+            assert done.returncode == 0, done.stderr
+            if command[0] == "bash":
+                expected = lf_ref.SentenceEncoder.from_pretrained().encode(["The ship sailed at dawn."])
+                np.testing.assert_array_equal(np.array(json.loads(done.stdout), np.float32), expected)
+            else:
+                assert done.stdout.startswith("(2, 256)\n256 ")
 
 
 @pytest.fixture
