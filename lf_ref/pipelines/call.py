@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .base import Pipeline
@@ -44,5 +44,7 @@ class Call:
         Raises:
             InputError, CheckpointError: as for a call of `Pipeline`.
         """
+        # Copies, so that what the model finds for a row is released before the caller releases the input.
+        fresh = [replace(one, findings=[None] * len(one.rows)) for one in prepared]
         with self.pipe._bar(0) as bar:
-            return self.pipe._run_all(list(prepared), self.options, bar)
+            return self.pipe._run_all(fresh, self.options, bar)

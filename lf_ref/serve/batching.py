@@ -111,7 +111,10 @@ class Batcher:
                 batch = self._take()
                 call, texts = batch[0][0].call, [job.texts[index] for job, index in batch]
                 start = time.perf_counter()
-                answers = await loop.run_in_executor(thread, _answers, call, texts)
+                try:
+                    answers = await loop.run_in_executor(thread, _answers, call, texts)
+                except Exception as error:  # the thread cannot be started
+                    answers = [error] * len(texts)
                 self._note_rate(sum(map(tokens_of, texts)) / (time.perf_counter() - start))
                 for (job, index), answer in zip(batch, answers, strict=True):
                     self._settle(job, index, answer)

@@ -91,8 +91,8 @@ class Embedding:
         check_fields(given, _OPENAI)
         inputs = _inputs(required(given, "input"), "input")
         self._check_dimensions(given)
-        form = given.get("encoding_format") or "float"
-        if form not in _FORMATS:
+        form = given.get("encoding_format")
+        if form not in (None, *_FORMATS):
             raise InputError(f"encoding_format must be one of {', '.join(_FORMATS)}, got {form!r:.80}")
 
         def respond(results: list[Any], tokens: int) -> Any:

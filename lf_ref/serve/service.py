@@ -89,8 +89,7 @@ class Service:
     # --- routes -----------------------------------------------------------------------------------------------------
 
     async def _health(self, request: Request) -> Response:
-        if self.stopping or self._running is None or self._running.done():
-            raise Refusal(503, "the service is stopping" if self.stopping else "the model's thread has ended")
+        self._check_running()
         return Response()
 
     async def _metrics(self, request: Request) -> Response:
@@ -115,8 +114,7 @@ class Service:
     async def _post(self, read: Reader, request: Request) -> Response:
         start = time.perf_counter()
         body = await self._body(request)
-        if self.stopping:
-            raise Refusal(503, "the service is stopping", {"Retry-After": "5"})
+        self._check_running()
         self.taken += 1
         try:
             response = await unless_gone(request, self._results(read, body))
@@ -124,6 +122,10 @@ class Service:
             self.taken -= 1
         self.metrics.duration.observe(time.perf_counter() - start)
         return response
+
+    def _check_running(self) -> None:
+        if self.stopping or self._running is None or self._running.done():
+            raise Refusal(503, "the service is stopping", {"Retry-After": "5"})
 
     async def _results(self, read: Reader, body: bytes) -> Response:
         start = time.perf_counter()

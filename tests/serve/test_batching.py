@@ -57,10 +57,8 @@ def running(test, tokens=8, delay=0.0, queue=100):
 async def held(batcher, call):
     """A request that occupies the model until the gate opens."""
     task = asyncio.create_task(batcher.answer(call, [text("first", 8)]))
-    while not task.done() and (not batcher._jobs or batcher.waiting):
+    while not batcher.metrics.batch_size._sum.get():
         await asyncio.sleep(0)
-        if batcher.metrics.batch_size._sum.get():
-            break
     return task
 
 
@@ -110,11 +108,13 @@ def test_a_batch_waits_for_its_deadline_unless_it_is_full():
         await asyncio.gather(one, two)
         assert time.perf_counter() - start >= 0.3  # of the oldest, not of the latest
         assert call.batches == [["a", "b"]]
-        start = time.perf_counter()
-        await batcher.answer(call, [text(name, 4) for name in "cd"])
-        assert time.perf_counter() - start < 0.3
+
+    async def full(batcher, call):
+        call.gate.set()
+        assert await batcher.answer(call, [text(name, 4) for name in "cd"]) == ["C", "D"]
 
     running(test, delay=0.3)
+    running(full, delay=1000.0)
 
 
 def test_other_options_are_other_batches():
@@ -191,3 +191,18 @@ def test_the_queue_is_bounded_and_tells_when_it_will_have_room():
         assert len(await batcher.answer(call, list(map(text, "abcde")))) == 5
 
     running(test, queue=3)
+
+
+def test_an_error_of_the_thread_itself_is_that_of_the_request(monkeypatch):
+    async def test(batcher, call):
+        def no_thread(*_):
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "run_in_executor", no_thread)
+        with pytest.raises(RuntimeError, match="can't start"):
+            await batcher.answer(call, [text("a")])
+        monkeypatch.undo()
+        call.gate.set()
+        assert await batcher.answer(call, [text("a")]) == ["A"]
+
+    running(test)

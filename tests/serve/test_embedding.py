@@ -10,6 +10,7 @@ import pytest
 from embeddings.folders import TEXTS
 
 from lf_ref import InputError
+from lf_ref.pipelines.call import Call
 
 LONG = "word " * 90
 
@@ -168,3 +169,10 @@ def test_info(embed):
     assert info["model_type"] == {"embedding": {"pooling": "mean"}}
     assert (info["max_input_length"], info["max_batch_tokens"], info["max_client_batch_size"]) == (31, 4096, 2048)
     assert (info["model_dtype"], info["auto_truncate"]) == ("float32", True)
+
+
+def test_what_the_model_found_is_released_with_the_batch(encoder):
+    call = Call.of(encoder.pipeline, return_tensors=True)
+    prepared = call.prepare(TEXTS)
+    np.testing.assert_array_equal(call.answer(prepared), encoder.encode(TEXTS))
+    assert {found for text in prepared for found in text.findings} == {None}
