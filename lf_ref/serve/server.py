@@ -47,7 +47,7 @@ def url_of(bound: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which answers all that it took before it stops; a second SIGINT ends it at once.
+    """uvicorn's server, which answers all that it took before it stops; a second SIGINT ends it after a batch.
 
     service: what it serves. ready: called when it accepts requests.
     """
@@ -79,10 +79,15 @@ class Server(uvicorn.Server):
             server.close()
         while self._service.taken and not self.force_exit:
             await asyncio.sleep(0.05)
+        if self.force_exit:
+            self._service.give_up()
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):  # of clients that did not take their responses
             connection.transport.abort()
-        await asyncio.sleep(0)  # so that they are closed
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=1)
+        if self.force_exit:  # uvicorn leaves it out then
+            await self.lifespan.shutdown()
 
 
 def serve(service: Service, bound: socket.socket, ready: Callable[[], None]) -> None:

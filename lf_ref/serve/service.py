@@ -58,6 +58,7 @@ class Service:
         self.task, self.model_name, self.batcher, self.limits, self.metrics = task, model_name, batcher, limits, metrics
         self.stopping = False
         self.taken = 0  # requests that are being answered
+        self._gone: set[asyncio.Task[None]] = set()  # of each, the wait for its client to leave
         self._preparing = 0  # of these, requests whose texts are not counted yet
         self._key = None if api_key is None else api_key.encode()
         self._running: asyncio.Task[None] | None = None
@@ -117,11 +118,34 @@ class Service:
         self._check_running()
         self.taken += 1
         try:
-            response = await unless_gone(request, self._results(read, body))
+            response = await self._unless_gone(request, self._results(read, body))
         finally:
             self.taken -= 1
         self.metrics.duration.observe(time.perf_counter() - start)
         return response
+
+    async def _unless_gone(self, request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+        """The result of the work, which is cancelled when the client disconnects, or all work is given up.
+
+        Raises:
+            ClientDisconnect, Refusal: that happened.
+        """
+        working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
+        self._gone.add(gone)
+        try:
+            await asyncio.wait([working, gone], return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise Refusal(503, "the service was stopped") if gone.cancelled() else ClientDisconnect
+            return working.result()
+        finally:
+            self._gone.discard(gone)
+            for task in (working, gone):
+                task.cancel()
+
+    def give_up(self) -> None:
+        """Refuse all requests that are being answered."""
+        for gone in self._gone:
+            gone.cancel()
 
     def _check_running(self) -> None:
         if self.stopping or self._running is None or self._running.done():
@@ -231,23 +255,6 @@ class Service:
 
 
 _AUTHENTICATE = {"WWW-Authenticate": "Bearer"}
-
-
-async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of the work, which is cancelled when the client disconnects.
-
-    Raises:
-        ClientDisconnect: it did.
-    """
-    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait([working, gone], return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        for task in (working, gone):
-            task.cancel()
 
 
 async def _disconnected(request: Request) -> None:

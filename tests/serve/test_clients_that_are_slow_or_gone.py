@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import threading
 import time
@@ -165,3 +166,19 @@ def test_a_slow_reader_does_not_keep_the_service_from_stopping(encoder, monkeypa
         running.server.should_exit = True
         running.thread.join(SOON)
         assert not running.thread.is_alive()
+
+
+def test_a_stop_at_once_refuses_what_waits(encoder, caplog):
+    with held_back(encoder) as (running, gate), connected(running) as waits, connected(running) as uploads:
+        waits.sendall(b"".join(request(["a", "b"])))
+        assert gate.entered.wait(SOON)
+        uploads.sendall(request(["a"])[0])
+        until(lambda: len(running.server.server_state.tasks) == 2)
+        running.server.handle_exit(signal.SIGINT, None)
+        until(lambda: running.service.stopping)
+        running.server.handle_exit(signal.SIGINT, None)
+        assert waits.recv(1000).startswith(b"HTTP/1.1 503")
+        gate.open.set()  # the batch that runs is finished
+        running.thread.join(SOON)
+        assert not running.thread.is_alive()
+    assert caplog.text == ""
