@@ -51,7 +51,7 @@ _LOOPBACK = ("127.", "localhost", "::1")
 @performance_option(
     "--max-batch-delay",
     type=Number(min=0),
-    default=5,
+    default=2,
     show_default=True,
     help="Milliseconds that a text waits for others to share its batch.",
 )

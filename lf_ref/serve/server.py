@@ -21,8 +21,7 @@ def bind(host: str, port: int) -> socket.socket:
     host: a name or an address; port: 0 for a free one.
 
     Raises:
-        InputError: there is no such host.
-        OSError: the port is taken, or not allowed.
+        InputError: there is no such host; the port is taken, or not allowed.
     """
     try:
         [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -34,9 +33,7 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind(address)
     except OSError as error:
         bound.close()
-        raise OSError(
-            error.errno, f"{host}:{port} cannot be listened on: {error.strerror}; give another --port"
-        ) from None
+        raise InputError(f"{host}:{port} cannot be listened on: {error.strerror}; give another --port") from error
     return bound
 
 

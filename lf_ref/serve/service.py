@@ -29,6 +29,7 @@ from .refusals import Refusal
 from .work import Limits, Reader, Task, Work
 
 _BODY_SECONDS = 60  # for the client to send the body of a request
+_AUTHENTICATE = {"WWW-Authenticate": "Bearer"}
 _CLIENT_LEFT = 499  # as in nginx; nobody gets it
 _logger = logging.getLogger(__name__)
 
@@ -113,8 +114,8 @@ class Service:
         )
 
     async def _post(self, read: Reader, request: Request) -> Response:
-        start = time.perf_counter()
         body = await self._body(request)
+        start = time.perf_counter()
         self._check_running()
         self.taken += 1
         try:
@@ -208,7 +209,7 @@ class Service:
         """
         try:
             given = strict_json.loads(body.decode())
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise Refusal(400, f"the body is not JSON: {type(error).__name__}") from None
         if not isinstance(given, dict):
             raise Refusal(400, f"the body must be a JSON object, got {type(given).__name__}")
@@ -254,9 +255,6 @@ class Service:
         return self._refuse(request, Refusal(error.status_code, message, error.headers))
 
 
-_AUTHENTICATE = {"WWW-Authenticate": "Bearer"}
-
-
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
@@ -270,6 +268,8 @@ def _refusal(error: Exception) -> Refusal:
         return Refusal(422, str(error))
     if isinstance(error, QueueFullError):
         return Refusal(429, str(error), {"Retry-After": str(error.seconds)})
+    if isinstance(error, RecursionError):
+        return Refusal(400, "the body is nested too deeply")
     if isinstance(error, ClientDisconnect):
         return Refusal(_CLIENT_LEFT, "the client left")
     if isinstance(error, LfRefError):
