@@ -59,11 +59,10 @@ def test_too_many_texts_and_one_that_is_too_long(encoder):
         b"\xff",
         b"[" * 100_000,
         b'{"inputs": ' + b"1" * 5000 + b"}",
-        b'{"inputs": ' + b"[" * 900 + b"]" * 900 + b"}",
         b'["a"]',
         b"3",
     ],
-    ids=range(9),
+    ids=range(8),
 )
 def test_a_body_that_is_no_json_object(embed, body):
     refused(embed.client.post("/embed", content=body, headers=JSON), 400)

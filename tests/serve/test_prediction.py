@@ -78,6 +78,13 @@ def test_fields_that_do_not_fit(classify, path, content, words):
     assert words in post(classify, path, content, 422)["error"]
 
 
+@pytest.mark.parametrize("depth", [100, 700, 900, 950, 990])
+def test_deep_nesting_is_refused(classify, depth):
+    body = b'{"inputs": {"text": ' + b"[" * depth + b"]" * depth + b"}}"
+    got = classify.client.post("/", content=body, headers={"Content-Type": "application/json"})
+    assert got.status_code == 422 or (got.status_code == 400 and depth > 800)
+
+
 def test_info(classify):
     info = classify.client.get("/info").json()
     labels = {"0": "bad", "1": "so so", "2": "good"}
