@@ -102,7 +102,7 @@ class Service:
             {
                 "model_id": self.model_name,
                 "model_sha": None,
-                "model_dtype": str(self.task.pipe.dtype),
+                "model_dtype": self.task.pipe.model.weight_dtype,
                 **self.task.info(),
                 "max_concurrent_requests": self.batcher.max_queue,
                 "max_batch_tokens": self.batcher.max_batch_tokens,
@@ -251,7 +251,8 @@ class Service:
     async def _no_route(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         paths = ", ".join(self.task.readers)
-        message = f"no such route with --task {self.task.name}: there are POST {paths}, GET /info, /health and /metrics"
+        asked = f"{request.method} {request.scope['path']:.80}"
+        message = f"no {asked} with --task {self.task.name}: there are POST {paths}, GET /info, /health and /metrics"
         return self._refuse(request, Refusal(error.status_code, message, error.headers))
 
 

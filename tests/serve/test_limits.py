@@ -79,11 +79,11 @@ def test_a_body_of_another_type(embed, kind):
 
 
 def test_routes_that_there_are_not(embed):
-    words = "no such route with --task embed: there are POST /, /embed, /similarity, /v1/embeddings, GET /info"
-    assert words in refused(embed.client.post("/predict", json={"inputs": "a"}), 404)
-    assert words in refused(embed.client.get("/embed"), 405)
+    words = "with --task embed: there are POST /, /embed, /similarity, /v1/embeddings, GET /info, /health and /metrics"
+    assert refused(embed.client.post("/predict", json={"inputs": "a"}), 404) == f"no POST /predict {words}"
+    assert refused(embed.client.get("/embed"), 405) == f"no GET /embed {words}"
     got = embed.client.post("/v1/chat/completions", json={})
-    assert (got.status_code, words in got.json()["error"]["message"]) == (404, True)
+    assert (got.status_code, got.json()["error"]["message"]) == (404, f"no POST /v1/chat/completions {words}")
 
 
 def test_the_key(encoder):

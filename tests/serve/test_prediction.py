@@ -110,4 +110,4 @@ def test_the_route_of_every_task(pipes, task):
         assert post(running, "/", {"inputs": items[1], "parameters": parameters}) == expected[1]
         refused = running.client.post("/embed", json={"inputs": "a"})
         assert refused.status_code == 404
-        assert f"no such route with --task {task}: there are POST /, GET" in refused.json()["error"]
+        assert f"no POST /embed with --task {task}: there are POST /, GET" in refused.json()["error"]
