@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lf_ref.pipelines.rows import Prepared, Row
 from lf_ref.serve.batching import Batcher, QueueFullError
@@ -78,6 +80,37 @@ def test_a_batch_has_at_most_its_tokens():
         assert call.batches == [["first"], ["a", "c"], ["b", "e"], ["d"]]
 
     running(test)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    requests=st.lists(st.tuples(st.booleans(), st.lists(st.integers(1, 11), min_size=1, max_size=7)), max_size=9),
+    budget=st.integers(1, 23),
+)
+def test_every_text_is_run_once_within_the_budget(requests, budget):
+    async def test(batcher, call):
+        calls = (call, FakeCall(gate=call.gate))
+        first = await held(batcher, call)
+        tasks = [
+            asyncio.create_task(
+                batcher.answer(
+                    calls[other], [text(f"t{number}-{index} {size}", size) for index, size in enumerate(sizes)]
+                )
+            )
+            for number, (other, sizes) in enumerate(requests)
+        ]
+        await asyncio.sleep(0)
+        call.gate.set()
+        await first
+        for number, (task, (_, sizes)) in enumerate(zip(tasks, requests, strict=True)):
+            assert await task == [f"T{number}-{index} {size}" for index, size in enumerate(sizes)]
+        batches = [batch for one in calls for batch in one.batches if batch != ["first"]]
+        run = [item for batch in batches for item in batch]
+        assert len(run) == len(set(run)) == sum(len(sizes) for _, sizes in requests)
+        for batch in batches:
+            assert len(batch) == 1 or sum(int(item.split()[1]) for item in batch) <= budget
+
+    running(test, tokens=budget)
 
 
 def test_requests_take_turns():
