@@ -85,34 +85,36 @@ def serve(
     Example:
       lf-ref serve --port 8080
     """
-    if api_key is not None and not api_key.strip():
+    key = None if api_key is None else api_key.strip()  # secrets in files end in a line feed
+    if key == "":
         raise InputError("--api-key is empty: give a key, or leave it out")
-    try:
-        from ..serve.batching import Batcher
-        from ..serve.metrics import Metrics
-        from ..serve.server import bind, url_of
-        from ..serve.server import serve as run
-        from ..serve.service import Service
-        from ..serve.work import Limits
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"lf-ref serve needs {str(error.name).partition('.')[0]}: pip install 'lf-ref[serve]'"
-        ) from None
+    _check_installed()
+    from ..serve import server
+    from ..serve.batching import Batcher
+    from ..serve.metrics import Metrics
+    from ..serve.service import Service
+    from ..serve.work import Limits
+
     quiet, name = source["quiet"], source["model"] or "demo"
-    with bind(host, port) as bound:  # a port that is taken is reported before the model is loaded
-        url = url_of(bound)
-        done = _task(task, name, {**source, "batch_tokens": max_batch_tokens, "quiet": True})
-        model = done.pipe.model
+    with server.bind(host, port) as bound:  # a port that is taken is reported before the model is loaded
+        url = server.url_of(bound)
+        done = _task(task, name, {**source, "batch_tokens": max_batch_tokens})
         if source["backend"] == "numba":
-            compile_kernels(model.config.hidden_act, model.weight_dtype)
-        metrics = Metrics()
-        batcher = Batcher(max_batch_tokens, max_batch_delay / 1000, max_queue, metrics)
-        limits = Limits(max_body_bytes, max_texts, max_text_chars)
-        service = Service(done, name, batcher, limits, metrics, api_key)
-        if api_key is None and not host.startswith(_LOOPBACK):
+            compile_kernels(done.pipe.model.config.hidden_act, done.pipe.model.weight_dtype)
+        batcher = Batcher(max_batch_tokens, max_batch_delay / 1000, max_queue, Metrics())
+        service = Service(done, name, batcher, Limits(max_body_bytes, max_texts, max_text_chars), key)
+        if key is None and not host.startswith(_LOOPBACK):
             click.echo(f"Warning: whoever reaches {url} may use it: set --api-key", err=True)
-        run(service, bound, partial(_report, f"serving {task} by {name} on {url}", quiet))
+        server.serve(service, bound, partial(_report, f"serving {task} by {name} on {url}", quiet))
         _report("stopped", quiet)
+
+
+def _check_installed() -> None:
+    try:
+        from ..serve import server  # noqa: F401 - it imports all that the extra has
+    except ModuleNotFoundError as error:
+        name = str(error.name).partition(".")[0]
+        raise InputError(f"lf-ref serve needs {name}: pip install 'lf-ref[serve]'") from None
 
 
 def _report(message: str, quiet: bool) -> None:

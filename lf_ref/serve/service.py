@@ -24,7 +24,6 @@ from ..pipelines.rows import Prepared
 from ..records import strict_json
 from ..version import __version__
 from .batching import Batcher, QueueFullError, tokens_of
-from .metrics import Metrics
 from .refusals import Refusal
 from .work import Limits, Reader, Task, Work
 
@@ -44,19 +43,14 @@ class Service:
     are never in the log.
 
     task: what it does. model_name: the name of the model in responses. batcher: runs the texts. limits: of a request.
-    metrics: what is counted. api_key: what callers must have, or None.
+    api_key: what callers must have, or None.
     """
 
     def __init__(
-        self,
-        task: Task,
-        model_name: str,
-        batcher: Batcher,
-        limits: Limits,
-        metrics: Metrics,
-        api_key: str | None = None,
+        self, task: Task, model_name: str, batcher: Batcher, limits: Limits, api_key: str | None = None
     ) -> None:
-        self.task, self.model_name, self.batcher, self.limits, self.metrics = task, model_name, batcher, limits, metrics
+        self.task, self.model_name, self.batcher, self.limits = task, model_name, batcher, limits
+        self.metrics = batcher.metrics
         self.stopping = False
         self.taken = 0  # requests that are being answered
         self._gone: set[asyncio.Task[None]] = set()  # of each, the wait for its client to leave

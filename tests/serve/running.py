@@ -24,8 +24,7 @@ SOON = 60.0  # seconds that nothing here takes, unless it hangs
 @contextmanager
 def serving(task, *, tokens=4096, delay=0.0, queue=8192, body=4_000_000, texts=2048, chars=400_000, key=None):
     """A running service: its url, a client for it, and its parts."""
-    metrics = Metrics()
-    service = Service(task, "tiny", Batcher(tokens, delay, queue, metrics), Limits(body, texts, chars), metrics, key)
+    service = Service(task, "tiny", Batcher(tokens, delay, queue, Metrics()), Limits(body, texts, chars), key)
     ready = threading.Event()
     with bind("127.0.0.1", 0) as bound:
         url = url_of(bound)

@@ -82,4 +82,4 @@ def test_results_under_load_are_those_of_direct_calls_and_memory_is_flat(demo):
         assert left <= {"499"}
         sizes = metrics.batch_size
         assert sizes._sum.get() / sum(bucket.get() for bucket in sizes._buckets) > 2  # they did share batches
-    assert memory[-1] - memory[1] < 8, memory
+    assert memory[-1] - memory[1] < 12, memory

@@ -72,7 +72,7 @@ def test_a_signal_stops_it_when_it_has_answered(number, code):
 
 
 def test_the_key_of_the_environment():
-    with process("--task", "fill-mask", **{KEY: "k"}) as (server, url, lines):
+    with process("--task", "fill-mask", **{KEY: "k\n"}) as (server, url, lines):
         assert not any("Warning" in line for line in lines)
         question = {"inputs": "He opened the <mask>."}
         with httpx.Client(timeout=SOON) as client:
