@@ -20,10 +20,10 @@ _LONGEST_RETRY = 60  # seconds; the openai client ignores a Retry-After beyond i
 
 
 class QueueFullError(Exception):
-    """As many texts wait as may; seconds: until they are expected to be done."""
+    """Too many texts wait; seconds: until they are expected to be done."""
 
-    def __init__(self, waiting: int, seconds: int) -> None:
-        super().__init__(f"{waiting} texts are waiting, as many as may: try again in {seconds} s")
+    def __init__(self, waiting: int, most: int, seconds: int) -> None:
+        super().__init__(f"{waiting} texts would wait, and --max-queue allows {most}: try again in {seconds} s")
         self.seconds = seconds
 
 
@@ -83,7 +83,7 @@ class Batcher:
         if before and before + texts > self.max_queue:
             tokens = sum(sum(job.tokens[job.next :]) for job in self._jobs)
             seconds = ceil(tokens / self._rate) if self._rate else 1
-            raise QueueFullError(before, min(max(seconds, 1), _LONGEST_RETRY))
+            raise QueueFullError(before + texts, self.max_queue, min(max(seconds, 1), _LONGEST_RETRY))
 
     async def answer(self, call: Call, texts: list[Prepared]) -> list[Any]:
         """The results of the texts; those that no batch has taken are dropped if this is cancelled.

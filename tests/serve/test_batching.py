@@ -214,7 +214,7 @@ def test_the_queue_is_bounded_and_tells_when_it_will_have_room():
             await asyncio.sleep(0)
         for rate, seconds in [(0.0, 1), (100.0, 10), (1e9, 1), (1e-3, 60)]:
             batcher._rate = rate
-            with pytest.raises(QueueFullError, match="2 texts are waiting") as raised:
+            with pytest.raises(QueueFullError, match="4 texts would wait") as raised:
                 await batcher.answer(call, [text("c"), text("d")])
             assert raised.value.seconds == seconds
         with pytest.raises(QueueFullError):

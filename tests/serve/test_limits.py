@@ -124,7 +124,7 @@ def test_a_full_queue(encoder):
         threads[1].start()
         until(lambda: waiting(running) == 2)
         got = running.client.post("/embed", json={"inputs": ["c", "d"]})
-        assert "2 texts are waiting, as many as may: try again in 1 s" in refused(got, 429, "Overloaded")
+        assert "4 texts would wait, and --max-queue allows 3: try again in 1 s" in refused(got, 429, "Overloaded")
         assert got.headers["retry-after"] == "1"
         limited = running.client.post("/v1/embeddings", json={"input": ["c", "d"], "model": "any"})
         assert limited.json()["error"]["type"] == "rate_limit_error"
