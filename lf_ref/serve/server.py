@@ -24,10 +24,10 @@ def bind(host: str, port: int) -> socket.socket:
         InputError: there is no such host; the port is taken, or not allowed.
     """
     try:
-        [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise InputError(f"host {host!r:.80} is no address of this machine: {error.strerror}") from None
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound = socket.socket(family, kind, protocol)  # asyncio sends small parts at once for the protocol TCP alone
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
