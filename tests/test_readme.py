@@ -3,7 +3,8 @@
 The two blocks that call pip are run by `.ci/run`, the second of them being the command that runs these tests; what the
 first does after pip is run here too. The blocks that name an official checkpoint talk to a server on loopback that
 answers as the Hub and serves the demo checkpoint under that name. Those that name a FOLDER are run by
-`tests/cli/test_readme_tasks.py`, the endpoint that serves until it is stopped by a test of its own.
+`tests/cli/test_readme_tasks.py`, the endpoint that serves until it is stopped by a test of its own, and the blocks of
+the guide on `lf-ref serve` by `tests/serve/test_process.py`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ DEMO = Path(lf_ref.__file__).parent / "demo"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MOST_BYTES = 16384
 SERVES = "serve_forever()"
+SERVICE = Path(lf_ref.__file__).parent / "guides" / "service.md"
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -73,7 +75,9 @@ def test_no_block_is_of_a_kind_that_nothing_runs(path):
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in DOCUMENTS if python_of(path)], ids=lambda path: str(path.relative_to(ROOT))
+    "path",
+    [path for path in DOCUMENTS if python_of(path) and path != SERVICE],
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_python_blocks_run_one_after_another(path, environment, tmp_path):
     script = tmp_path / "script.py"
@@ -109,7 +113,7 @@ def without_numbers(line: str) -> str:
         (path, text)
         for path in DOCUMENTS
         for kind, text in blocks(read(path))
-        if kind == "bash" and "pip install" not in text
+        if kind == "bash" and "pip install" not in text and path != SERVICE
     ],
     ids=lambda value: str(value.relative_to(ROOT)) if isinstance(value, Path) else value.splitlines()[-1][:40],
 )

@@ -19,6 +19,7 @@ from .oracle import oracle
 from .precision import precision
 from .quantize import quantize
 from .question_answering import question_answering
+from .serve import serve
 from .text_classification import text_classification
 from .token_classification import token_classification
 from .tokenize import tokenize
@@ -71,6 +72,7 @@ for _command in (
     multiple_choice,
     embed,
     tokenize,
+    serve,
     attention,
     convert,
     quantize,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,9 +11,6 @@ from ..command_line import command
 from ..compilation import cached_kernels
 from .options import checkpoint_options, json_option, quietly
 from .output import echo, print_json, table
-
-if TYPE_CHECKING:
-    from ..config import LongformerConfig
 
 _DTYPES = ("dtype", "kind")  # what factories of kernels call it
 
@@ -52,7 +49,7 @@ def warmup(
 def warm(activation: str, dtypes: list[str]) -> dict[str, Any]:
     """Run tiny models of every head with every kind of token; return which kernels were compiled, and which loaded.
 
-    activation: HF's name of it. Kernels are compiled for dtypes, not for sizes, so a tiny model needs the same ones.
+    activation: HF's name of it.
 
     Raises:
         InputError: the compiled kernels cannot be cached.
@@ -60,15 +57,24 @@ def warm(activation: str, dtypes: list[str]) -> dict[str, Any]:
     start = time.perf_counter()
     _check_cache()
     for dtype in dtypes:
-        _run_tiny_model(_tiny_config(activation), dtype)
+        compile_kernels(activation, dtype)
     kernels, folders = compiled_kernels()
     return {"seconds": time.perf_counter() - start, "kernels": kernels, "cache": sorted(folders)}
 
 
-def _tiny_config(activation: str) -> LongformerConfig:
-    from ..config import LongformerConfig
+def compile_kernels(activation: str, dtype: str) -> None:
+    """Compile the kernels of models with this activation and dtype, or load them.
 
-    return LongformerConfig(
+    They are compiled for dtypes, not for sizes: a tiny model needs the same ones. It is run with local, global and
+    masked tokens, all outputs, and then for chosen tokens alone.
+    """
+    import numpy as np
+
+    from ..checkpoint import expected_shapes
+    from ..config import LongformerConfig
+    from ..model.heads import LongformerForMaskedLM
+
+    config = LongformerConfig(
         vocab_size=8,
         hidden_size=16,
         num_hidden_layers=1,
@@ -78,15 +84,6 @@ def _tiny_config(activation: str) -> LongformerConfig:
         max_position_embeddings=16,
         hidden_act=activation,
     )
-
-
-def _run_tiny_model(config: LongformerConfig, dtype: str) -> None:
-    """Run a tiny model with local, global and masked tokens, all outputs, and then for chosen tokens alone."""
-    import numpy as np
-
-    from ..checkpoint import expected_shapes
-    from ..model.heads import LongformerForMaskedLM
-
     rng = np.random.default_rng(0)
     shapes = expected_shapes(config, LongformerForMaskedLM.head)
     weights = {name: rng.standard_normal(shape) for name, shape in shapes.items()}

@@ -25,7 +25,7 @@ from .arguments import FeatureExtractionArguments, PoolingArguments
 from .base import Pipeline
 from .lengths import Lengths
 from .options import Options, StrideOptions, check_choice
-from .rows import Batch, Prepared, Row
+from .rows import Batch, Prepared, Row, TokenIds
 from .texts import check_text
 from .windows import counted_positions
 
@@ -219,9 +219,19 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
             return 0
         return len(self.encode("the prompt", options, prompt)) - 1 if prompt else 0  # less its </s>
 
-    def _rows(self, name: str, item: str, options: FeatureExtractionOptions) -> list[Row]:
-        text = item.strip() if options.strip else item
-        rows = self._windows(name, options, self._ids(self._prompt(options) + text), global_at=(0, 0))
+    def _item(self, name: str, given: Any, options: FeatureExtractionOptions) -> str | list[int]:
+        if not isinstance(given, TokenIds):
+            return check_text(name, given)
+        row = self._row([])
+        return given.checked(name, self.model.config.vocab_size, int(row[0]), int(row[-1]))
+
+    def _rows(self, name: str, item: str | list[int], options: FeatureExtractionOptions) -> list[Row]:
+        prompt = self._prompt(options)
+        if isinstance(item, str):
+            ids = self._ids(prompt + (item.strip() if options.strip else item))
+        else:
+            ids = [[*self._ids(prompt)[0], *item]]
+        rows = self._windows(name, options, ids, global_at=(0, 0))
         counted = counted_positions([row.part for row in rows])
         return [replace(row, counted=positions) for row, positions in zip(rows, counted, strict=True)]
 

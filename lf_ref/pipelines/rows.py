@@ -1,4 +1,4 @@
-"""Rows of token ids: those of an input, and all of them grouped into batches."""
+"""Rows of token ids: those of an input, given as ids or made of its texts, and all of them grouped into batches."""
 
 from __future__ import annotations
 
@@ -71,6 +71,30 @@ class Batch:
             "attention_mask": self.attention_mask,
             "global_attention_mask": self.global_attention_mask,
         }
+
+
+@dataclass(frozen=True)
+class TokenIds:
+    """A text that the caller has tokenized: its ids, with `<s>` and `</s>` around them or without."""
+
+    ids: Sequence[Any]
+
+    def checked(self, name: str, vocab_size: int, first: int, last: int) -> list[int]:
+        """The ids without the special ones around them.
+
+        name: of the text, in messages; vocab_size: of the model; first, last: the ids of `<s>` and `</s>`.
+
+        Raises:
+            InputError: one of them is not an id of the model.
+        """
+        for place, token in enumerate(self.ids):
+            if not isinstance(token, int) or isinstance(token, bool) or not 0 <= token < vocab_size:
+                raise InputError(
+                    f"token {place} of {name} must be an id of this model, an integer in 0 ... {vocab_size - 1}, got "
+                    f"{token!r:.80}"
+                )
+        ids = list(self.ids)
+        return ids[1:-1] if len(ids) > 1 and (ids[0], ids[-1]) == (first, last) else ids
 
 
 def batches(rows: Sequence[Row], budget: int, pad_token_id: int) -> Iterator[Batch]:

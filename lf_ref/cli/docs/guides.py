@@ -22,6 +22,7 @@ _PAGES = {
     PACKAGE / "guides" / "embeddings.md": (
         "embeddings", "Embeddings", "sentence-transformers checkpoints; search, scikit-learn, LangChain, FastAPI.",
     ),
+    PACKAGE / "guides" / "service.md": ("service", "A service", "lf-ref serve, for clients of TEI, HF and OpenAI."),
     PACKAGE / "guides" / "long_documents.md": (
         "long_documents", "Documents longer than the model", "Truncation, windows with a stride, and what each costs.",
     ),
