@@ -1,5 +1,9 @@
 """How a kernel that Python calls is compiled: without the GIL, and once for all processes that share a disk cache.
 
+A function that only kernels call is a helper. Numba optimizes each function, and makes machine code and wrappers for
+Python of it, though all of that is done again for the kernel that it becomes part of. A helper's code is left as it is
+for the kernel, which halves the time.
+
 Numba's cache alone leaves four gaps, which are closed here for all kernels:
 
 - Processes that start together would each compile. Whoever misses a kernel locks a file beside its cache entry and
@@ -26,7 +30,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
-from numba.core import bytecode, caching, compiler_lock, event
+from numba.core import bytecode, caching, codegen, compiler, compiler_lock, event
 
 from .. import memory
 from ..compilation import WAIT
@@ -36,6 +40,8 @@ _njit: Any = numba.njit
 _config: Any = numba.config
 _caching: Any = caching
 _functions: Any = bytecode.FunctionIdentity
+_codegen: Any = codegen
+_compiler: Any = compiler
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 KERNELS: list[Any] = []  # every kernel of this process that can be cached on disk, compiled or not
@@ -101,6 +107,46 @@ def kernel(signature: Any, **options: Any) -> Callable[[Function], Function]:
         return dispatcher
 
     return compiled
+
+
+class _Unfinished(_codegen.JITCodeLibrary):  # type: ignore[misc]
+    """The LLVM code of a helper and of those that it calls, which a kernel's library optimizes."""
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+
+class _Compiler(_compiler.Compiler):  # type: ignore[misc]
+    """Numba's compiler, up to the LLVM code."""
+
+    def __init__(self, typing: Any, target: Any, library: Any, args: Any, result: Any, flags: Any, names: Any) -> None:
+        flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+        super().__init__(typing, target, _Unfinished(target.codegen(), "helper"), args, result, flags, names)
+
+    def compile_extra(self, function: Any) -> Any:
+        result = super().compile_extra(function)
+        # Kernels find the code by the builtin that Python would call. This one refuses every argument.
+        entry = [].clear
+        self.state.targetctx.insert_user_function(entry, result.fndesc, [result.library])
+        return result._replace(entry_point=entry)
+
+
+# Options of `numba.njit`.
+HELPER: dict[str, Any] = {"pipeline_class": _Compiler, "error_model": "numpy", "forceinline": True}
+
+numba.extending.register_jitable(**HELPER)(memory.empty)
+
+
+def helper(function: Any = None, **options: Any) -> Any:
+    """Compile a function for kernels and other helpers to call; Python cannot. Options: those of `numba.njit`."""
+    compiled: Any = numba.njit(**{**HELPER, **options})
+    return compiled if function is None else compiled(function)
 
 
 def plain(function: Any) -> Any:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from ..memory import empty
 from .attention.band import Sizes
-from .helpers import helper
-from .jit import kernel, once, types
+from .jit import helper, kernel, once, types
 from .layout.vectors import LANES
 from .matmul.linear import linear
 from .matmul.microkernel import values_per_word

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...memory import empty
-from ..helpers import helper
-from ..jit import kernel, once, types
+from ..jit import helper, kernel, once, types
 from ..layout.vectors import LANES, between, exp2, larger, load, pair, spread, store
 from ..matmul.dispatch import microkernel
 from ..matmul.microkernel import MicroKernel, values_per_word

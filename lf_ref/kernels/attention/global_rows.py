@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...memory import empty
-from ..helpers import helper
-from ..jit import kernel, once, types
+from ..jit import helper, kernel, once, types
 from ..layout.vectors import LANES, exp2, larger, load, multiply_add, spread, store, sum_lanes, top_lane
 
 __all__ = ["CHUNK_PANELS", "ROWS", "Global", "attend_kernel", "probabilities_kernel", "worth"]

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..helpers import helper
-from ..jit import kernel, once, types
+from ..jit import helper, kernel, once, types
 
 __all__ = ["band_probabilities_kernel"]
 

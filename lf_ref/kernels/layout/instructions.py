@@ -10,8 +10,7 @@ from llvmlite import ir
 from numba.core import cgutils as _cgutils
 from numba.core.datamodel.models import PrimitiveModel
 
-from ..helpers import HELPER
-from ..jit import types
+from ..jit import HELPER, types
 
 __all__ = ["CODES", "LANES", "Bfloat", "Emitter", "Value", "Vector", "cgutils", "instruction", "intrinsic"]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..helpers import helper
+from ..jit import helper
 from ..layout.vectors import LANES, load, pair, reals, spread, store, store_across, store_halves
 from ..rows.activations import activation
 

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...memory import empty
-from ..helpers import helper
-from ..jit import kernel, once, plain, types
+from ..jit import helper, kernel, once, plain, types
 from ..layout.vectors import LANES
 from .dispatch import microkernel
 from .epilogues import epilogue

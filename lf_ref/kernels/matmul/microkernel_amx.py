@@ -11,8 +11,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from ..helpers import helper
-from ..jit import types
+from ..jit import helper, types
 from ..layout.instructions import LANES, Value, cgutils, intrinsic
 from .microkernel import MicroKernel, compiled_tile
 from .microkernel_vectors import prefetch

@@ -13,7 +13,7 @@ import numba
 from llvmlite import ir
 
 from ..cpu.features import dot_instruction, registers
-from ..helpers import helper
+from ..jit import helper
 from ..layout.instructions import LANES, Value, cgutils
 from .microkernel import MicroKernel, compiled_tile, plain_tile
 

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..helpers import helper
-from ..jit import kernel, once, types
+from ..jit import helper, kernel, once, types
 from ..layout.vectors import LANES, each_lane, exp2, less, load, magnitude, multiply_add, spread, store
 
 __all__ = ["ACTIVATIONS", "activation", "activation_kernel", "negative_exp"]

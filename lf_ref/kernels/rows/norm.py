@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..helpers import helper
-from ..jit import kernel, once, plain, types
+from ..jit import helper, kernel, once, plain, types
 from ..layout.vectors import LANES, load, multiply_add, narrow, root, spread, store, widen
 
 __all__ = ["layer_norm", "norm_kernel"]

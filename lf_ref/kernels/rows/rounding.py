@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..helpers import helper
-from ..jit import kernel, once, plain, types
+from ..jit import helper, kernel, once, plain, types
 from ..layout.vectors import LANES, larger, load, magnitude, nearest, pair, spread, store
 
 __all__ = ["bfloat16_kernel", "int8_kernel", "round_to_bfloat16", "round_to_int8"]
