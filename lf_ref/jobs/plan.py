@@ -102,7 +102,9 @@ def planned(job: Mapping[str, Any], files: Sequence[InputFile], required: Sequen
     taken = {FILE, ROW, ERROR, *answers.types}
     for name in job["keep"]:
         if name in taken:
-            raise InputError(f"keep: {name!r} is a column of the results; the columns are {', '.join(sorted(taken))}")
+            raise InputError(
+                f"keep= names {name!r}, which is a column of the results; these are {', '.join(sorted(taken))}"
+            )
     done: list[InputFile] = []
     types: dict[str, Any] = {}
     for file in files:

@@ -14,7 +14,7 @@ from ..errors import InputError, JobError
 from ..hf_names import accepts_names
 from ..progress import progress
 from ..records import strict_json
-from ..records.sources import find
+from ..records.sources import display, find
 from ..tokenizer.arguments import check_count
 from ..version import __version__
 from .engines import engine_of
@@ -142,7 +142,7 @@ def run(
             with closing(running), progress(task, rows, "rows", quiet=quiet) as bar:
                 for number, reason in running:
                     if reason is not None:
-                        failed[number] = reason
+                        failed[number] = f"{_place(plan, number)}: {reason}"
                     bar.update(_rows(plan, number))
         except JobError as error:
             raise JobError(f"{error}; what is done stays, and resume=True goes on with the job") from error
@@ -228,10 +228,15 @@ def _rows(plan: Plan, number: int) -> int:
     return shard.last - shard.first
 
 
+def _place(plan: Plan, number: int) -> str:
+    shard = plan.shards[number]
+    return f"rows {shard.first} to {shard.last - 1} of {display(shard.file.path)}"
+
+
 def _names(keep: Any) -> list[str]:
     """The fields to keep, each once."""
     if isinstance(keep, str) or not all(isinstance(name, str) for name in keep):
-        raise InputError(f"keep must be a list of the names of fields, got {keep!r}")
+        raise InputError(f"keep= must be a list of the names of fields, got {keep!r}")
     return list(dict.fromkeys(keep))
 
 

@@ -55,7 +55,9 @@ class ParquetRows(Source):
             ends = list(accumulate(sizes))
             groups = [index for index, end in enumerate(ends) if end > first and end - sizes[index] < last]
             at = ends[groups[0]] - sizes[groups[0]] if groups else 0
-            for batch in file.iter_batches(self._batch_size(file.metadata), groups, columns):
+            for batch in file.iter_batches(
+                batch_size=self._batch_size(file.metadata), row_groups=groups, columns=columns
+            ):
                 wanted = batch.slice(max(first - at, 0), max(last - max(first, at), 0))
                 at += len(batch)
                 if len(wanted):
