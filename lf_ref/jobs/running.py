@@ -71,7 +71,7 @@ def run(
     tokenizer: str | os.PathLike[str] | None = None,
     dtype: str | None = None,
     backend: str = "numba",
-    batch_tokens: int = 4096,
+    batch_tokens: int = 2048,
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     token: str | bool | None = None,
@@ -96,7 +96,8 @@ def run(
         num_threads: of each worker; None for its share of the CPUs.
         quiet: show no progress.
         tokenizer: the name of the checkpoint that has it; by default that of the model.
-        dtype, backend, batch_tokens, revision, cache_dir, token, local_files_only: as for `pipeline`.
+        batch_tokens: as for `pipeline`; by default half as many, since each worker has a batch in memory.
+        dtype, backend, revision, cache_dir, token, local_files_only: as for `pipeline`.
         options: of the task. Without pooling and without modules embeddings are pooled by mean.
 
     Returns:

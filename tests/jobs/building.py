@@ -14,7 +14,7 @@ ROWS_PER_PART = 4
 PLAIN = {"backend": "numpy", "num_threads": 1, "quiet": True, "rows_per_part": ROWS_PER_PART}
 ROWS = {"a.parquet": 11, "b.jsonl": 7, "empty.parquet": 0, "z.parquet": 5}
 PARTS = 3 + 2 + 2
-BAD = {("a.parquet", 2): "a missing value", ("a.parquet", 9): "has 402 tokens", ("b.jsonl", 3): "is not JSON"}
+BAD = {("a.parquet", 2): "a missing value", ("a.parquet", 9): "has 404 tokens", ("b.jsonl", 3): "is not JSON"}
 
 
 def write_inputs(folder: Path) -> None:
