@@ -17,6 +17,7 @@ from jobs.building import BAD, EVERY_ROW, PARTS, ROWS, ROWS_PER_PART, job, left,
 
 import lf_ref
 from lf_ref import JobError
+from lf_ref.compilation import MESSAGE
 
 TESTS = Path(__file__).parents[1]
 # A driver in a process of its own, whose workers fail.
@@ -30,12 +31,12 @@ building.job(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), **eval(sys.argv[
 """
 
 
-def driver(undisturbed, output, **options):
+def driver(undisturbed, output, environment=None, /, **options):
     """Start a job in a process of its own."""
     paths = os.pathsep.join([str(TESTS), str(Path(lf_ref.__file__).parents[1])])
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(undisturbed.inputs), undisturbed.model, str(output), repr(options)],
-        env={**os.environ, "PYTHONPATH": paths}, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": paths, **(environment or {})}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
@@ -174,6 +175,19 @@ def test_an_interruption_leaves_a_job_that_resumes(undisturbed, fault, tmp_path)
     assert message.rstrip().endswith("KeyboardInterrupt"), message
     summary = job(undisturbed.inputs, undisturbed.model, tmp_path / "out", resume=True)
     assert_whole(summary, tmp_path / "out", undisturbed)
+
+
+@pytest.mark.jit
+def test_four_workers_with_an_empty_cache_of_kernels(undisturbed, fault, tmp_path):
+    fault("kill", 99)
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "0"}  # not optimized, which takes long
+    for output, workers in (("four", 4), ("one", 1)):
+        done = driver(undisturbed, tmp_path / output, environment, workers=workers, backend="numba")
+        assert done.communicate(timeout=600)[1] in ("", f"{MESSAGE}\n")
+        assert done.returncode == 0
+    assert list((tmp_path / "cache").rglob("*.nbc"))
+    assert left(tmp_path / "four") == left(tmp_path / "one")
+    assert rows_of(tmp_path / "four") == EVERY_ROW
 
 
 def test_workers_that_die_before_they_are_ready_end_the_job(undisturbed, monkeypatch, tmp_path):

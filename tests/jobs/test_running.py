@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import shutil
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,12 +18,16 @@ from pipelines.building import CLASSES, DEMO, assert_alike, inputs_for, save_che
 
 import lf_ref.jobs
 from lf_ref import InputError, JobError
+from lf_ref.checkpoint import quantize
+from lf_ref.files import locate
 from lf_ref.jobs import engines
 from lf_ref.jobs.engines import local
 from lf_ref.jobs.inputs import rows_of, scanned, stated
 from lf_ref.jobs.output import Output
 from lf_ref.jobs.parts import Counts, counts_of, numbers_of
+from lf_ref.jobs.task import Task
 from lf_ref.jobs.worker import Worker
+from lf_ref.testing.generator import weights
 
 FEW = settings(max_examples=30, deadline=None, derandomize=True, database=None)
 
@@ -262,6 +268,38 @@ def test_a_part_that_was_removed_is_made_again(undisturbed, done):
     (done / "_SUCCESS").unlink()
     assert job(undisturbed.inputs, undisturbed.model, done, resume=True).missing == 0
     assert left(done) == undisturbed.files
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_weights_are_views_of_their_file(dtype, tmp_path):
+    """So that the pages of all workers are the same ones; the kernels use whole steps of rows as they are stored."""
+    config = lf_ref.LongformerConfig(
+        vocab_size=8192, hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=128,
+        attention_window=8, max_position_embeddings=73,
+    )  # fmt: skip
+    stored = lf_ref.LongformerModel(
+        config, weights(config, "encoder", 1), dtype="float32" if dtype == "int8" else dtype
+    )
+    stored.save_pretrained(tmp_path / "model")
+    if dtype == "int8":
+        quantize(locate(tmp_path / "model"), tmp_path / "int8")
+    folder = tmp_path / ("int8" if dtype == "int8" else "model")
+    lf_ref.LongformerTokenizer.from_pretrained().save_pretrained(folder)
+    loading = {"dtype": dtype, "backend": "numba"}
+    pipe = Task("feature-extraction", str(folder), {}, loading).load(1).pipe
+    own = sum(_bytes_of_its_own(weight) for weight in pipe.model.weights.values())
+    ready = [pipe.model._kernels._ready(pipe.model.weights[f"encoder.layer.0.{name}.weight"], np.zeros(rows, np.float32))
+             for name, rows in (("intermediate.dense", 128), ("output.dense", 64))]  # fmt: skip
+    assert own < 0.05 * (folder / "model.safetensors").stat().st_size
+    assert not sum(_bytes_of_its_own(one[0]) for one in ready)
+
+
+def _bytes_of_its_own(weight):
+    """The bytes of an array that are not those of a mapped file."""
+    array = owner = weight if isinstance(weight, np.ndarray) else weight.elements
+    while isinstance(owner, np.ndarray | memoryview):
+        owner = owner.base if isinstance(owner, np.ndarray) else owner.obj
+    return 0 if isinstance(owner, mmap.mmap) else array.nbytes
 
 
 # --- files ----------------------------------------------------------------------------------------------------------

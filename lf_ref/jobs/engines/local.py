@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from . import TRIES
 
 # Not by multiprocessing, which imports the user's script anew, and so asks it to be written for that.
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from lf_ref.jobs.engines.local_worker import main; main({pipe})"
+# So that freed memory goes back to the system, not to a pool of each thread: 30 MB of a worker of base size.
+_MEMORY = {"MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 
 class _Process:
@@ -30,7 +33,10 @@ class _Process:
         program = _PROGRAM.format(path=sys.path, pipe=theirs.fileno())
         with theirs, _without_interruption():
             self._process = subprocess.Popen(
-                [sys.executable, "-c", program], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+                [sys.executable, "-c", program],
+                env={**_MEMORY, **os.environ},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
             )
         self.send((setting, num_threads))
 
