@@ -33,7 +33,7 @@ FLOORS = [
     ["model", "embeddings"],
     ["pipelines", "conversion"],
     ["embeddings.encoder", "records"],
-    ["sklearn"],
+    ["sklearn", "batches"],
     ["testing.generator", "testing.traces"],
     ["testing.cases", "testing.comparison"],
     ["testing.golden"],

@@ -85,14 +85,15 @@ def write_parquet(file: BinaryIO, rows: Iterable[tuple[Record, Any]], table: Tab
 
     file: to write to; rows: records with their results; table: the columns.
     """
-    schema = pa.schema([(name, _arrow_type(type_)) for name, type_ in table.types.items()])
+    schema = pa.schema([(name, arrow_type(type_)) for name, type_ in table.types.items()])
     with pq.ParquetWriter(file, schema) as writer:
         for group in _groups(rows, table):
             columns = [pa.array([row[field.name] for row in group], field.type) for field in schema]
             writer.write_batch(pa.record_batch(columns, schema=schema))
 
 
-def _arrow_type(type_: Any) -> Any:
+def arrow_type(type_: Any) -> Any:
+    """Arrow's type of a column of a `Table`."""
     if isinstance(type_, Vectors):
         vector = pa.list_(pa.float32(), type_.size)
         return pa.list_(vector) if type_.per_token else vector
@@ -103,7 +104,7 @@ def _groups(rows: Iterable[tuple[Record, Any]], table: Table) -> Iterator[list[d
     group: list[dict[str, Any]] = []
     held = 0
     for record, result in rows:
-        row = {name: _value(value) for name, value in table.row(record, result).items()}
+        row = {name: arrow_value(value) for name, value in table.row(record, result).items()}
         group.append(row)
         held += sum(map(_size, row.values()))
         if held >= _BYTES:
@@ -113,8 +114,8 @@ def _groups(rows: Iterable[tuple[Record, Any]], table: Table) -> Iterator[list[d
         yield group
 
 
-def _value(value: Any) -> Any:
-    """Arrays as float32, those of two axes as lists of vectors."""
+def arrow_value(value: Any) -> Any:
+    """A value as Arrow takes it: arrays as float32, those of two axes as lists of vectors."""
     if not isinstance(value, np.ndarray):
         return value
     value = value.astype(np.float32, copy=False)
