@@ -34,6 +34,7 @@ FLOORS = [
     ["pipelines", "conversion"],
     ["embeddings.encoder", "records"],
     ["sklearn", "batches"],
+    ["jobs"],
     ["testing.generator", "testing.traces"],
     ["testing.cases", "testing.comparison"],
     ["testing.golden"],

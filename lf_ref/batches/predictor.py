@@ -1,4 +1,7 @@
-"""A task as a callable for batches of rows, which travels to the workers of an engine without its weights."""
+"""A task as a callable for batches of rows, which travels to the workers of an engine without its weights.
+
+The engines: Ray Data (https://docs.ray.io), Spark (https://spark.apache.org), Dask (https://docs.dask.org).
+"""
 
 from __future__ import annotations
 
@@ -9,29 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from ..embeddings.encoder import SentenceEncoder
 from ..errors import InputError
-from ..hf_names import Fixed, HFNamed, accepts
-from ..pipelines import ARGUMENTS, TASKS, FeatureExtractionPipeline, Pipeline, pipeline
-from ..pipelines.loading import is_name
-from ..pipelines.options import read
-from ..records import strict_json
-from ..records.columns import STRING, Vectors, vectors
+from ..hf_names import HFNamed, accepts
+from ..pipelines import ARGUMENTS
+from ..records.columns import STRING
+from ..records.record import RESULT
 from ..tokenizer.arguments import check_count, shown
 from . import tables
 from .grants import granted_cpus
-
-EMBED = "embed"
-# The inputs of a row by task, and those that it may have besides; of other tasks there is one, the text.
-_INPUTS = {"question-answering": ("context", "question"), "multiple-choice": ("question", "choices")}
-_OPTIONAL = {"text-classification": ("text_pair",)}
-_RECORDED = {
-    "on_error": Fixed(("record",), "the errors of rows are recorded in a column"),
-    "return_tensors": Fixed((True,), "vectors are arrays"),
-}
+from .task import Answering, Task, fields_of, model_name, options_of
 
 
-@accepts(init=_RECORDED)
+@accepts()
 class Predictor(metaclass=HFNamed):
     """Answer for each row of a batch: a callable for Ray Data's `map_batches`, Spark's `mapInPandas` and Dask.
 
@@ -41,14 +33,15 @@ class Predictor(metaclass=HFNamed):
     Args:
         task: "embed", for the vectors of `SentenceEncoder`, or one of `lf_ref.pipelines.TASKS`.
         model: a folder or a Hub repository that each worker can reach, or None for the bundled model.
-        column: the name of the column of texts, "text" by default, which is "context" for question-answering and
-            "question" for multiple-choice; or a mapping from the inputs of the task to columns, such as
-            {"question": "title", "context": "body"}.
+        column: the name of the column of the texts, "text" by default; for question-answering that of the documents,
+            "context", and for multiple-choice of the questions, "question". Or a mapping from the inputs of the task to
+            columns, such as {"question": "title", "context": "body"}.
         result: the name of the column of results.
         error: the name of the column of errors.
         num_threads: threads of each process; None for the CPUs that the engine granted it: those of a task or actor of
             Ray, those that OMP_NUM_THREADS names, else all.
-        options: of the task and of the checkpoint, as for `lf_ref.pipeline`.
+        options: of the task and of the checkpoint, with HF's names, as for `lf_ref.pipeline`. Embeddings are pooled by
+            mean where neither pooling nor the modules of the checkpoint say otherwise.
 
     Raises:
         InputError: the task or an option is unknown, or has an invalid value.
@@ -70,23 +63,15 @@ class Predictor(metaclass=HFNamed):
         num_threads: int | None = None,
         **options: Any,
     ) -> None:
-        if task != EMBED and (not isinstance(task, str) or task not in TASKS):
-            raise InputError(f"unknown task {task!r}; the tasks are {', '.join([EMBED, *TASKS])}")
-        if not is_name(model):
-            raise InputError(f"model must be a name, which workers load it by, got {type(model).__name__}")
+        given = {name: value for name, value in options.items() if name not in ARGUMENTS}
+        loading = {name: value for name, value in options.items() if name in ARGUMENTS}
+        checked = options_of(task, "Predictor()", given, {"column", "result", "error", *ARGUMENTS})
         if result == error:
             raise InputError(f"result and error must be two columns, got {shown(result)} for both")
-        kind = FeatureExtractionPipeline if task == EMBED else TASKS[task]
-        given = {name: value for name, value in options.items() if name not in ARGUMENTS}
-        others = {"column", "result", "error", *ARGUMENTS}
-        checked = kind.options_class(**read(kind.options_class, "Predictor()", given, others))
-        self.task = task
-        self.model = os.path.abspath(model) if model is not None and os.path.isdir(model) else model
-        self.columns = _columns(kind.task, column)
+        self.task = Task(task, model_name(model), checked, loading)
+        self.fields = fields_of(task, "column", column)
         self.result, self.error = result, error
         self.num_threads = None if num_threads is None else check_count("num_threads", num_threads)
-        self.building = {name: value for name, value in options.items() if name in ARGUMENTS}
-        self.options = {name: getattr(checked, name) for name in given}
 
     def __call__(self, batch: Any) -> Any:
         """The batch with two more columns, the results and the errors of its rows.
@@ -95,7 +80,7 @@ class Predictor(metaclass=HFNamed):
         of such, for an iterator of theirs.
 
         Returns:
-            A new batch of the same form. A result is a float32 vector (hidden,), without pooling one for each token
+            A new batch of the same form. A result is a float32 vector (hidden,), with pooling="none" one for each token
             (tokens, hidden), and for all other tasks JSON text of what the pipeline answers. A row that has an error,
             such as that its text is missing or too long, has no result: None, or NaN in an array of vectors.
 
@@ -106,75 +91,51 @@ class Predictor(metaclass=HFNamed):
         """
         if isinstance(batch, Iterator):
             return map(self, batch)
-        inputs = self._inputs(batch)
-        pipe = _LOADED.get(self)
-        which = "the text" if len(self.columns) == 1 else "the row"
-        found = list(pipe.stream(iter(inputs), name=lambda _: which, on_error="record", **self._options(pipe)))
+        which, inputs = self._inputs(batch)
+        answering = _LOADED.get(self.task, self.num_threads or granted_cpus())
+        found = list(answering.stream(iter(inputs), name=lambda _: which, on_error="record"))
         errors = [str(one) if isinstance(one, InputError) else None for one in found]
-        results = [None if isinstance(one, InputError) else _result(one) for one in found]
-        return tables.with_columns(batch, {self.result: (results, self._type(pipe)), self.error: (errors, STRING)})
+        results = [None if isinstance(one, InputError) else _value(answering, one) for one in found]
+        types = {self.result: answering.answers.result, self.error: STRING}
+        return tables.with_columns(batch, {self.result: results, self.error: errors}, types)
 
-    def _inputs(self, batch: Any) -> list[Any]:
-        columns = {name: tables.column(batch, column) for name, column in self.columns.items()}
+    def _inputs(self, batch: Any) -> tuple[str, list[Any]]:
+        """What an input is called in messages, and all of them."""
+        held, named = tables.names(batch), self.fields.names
+        columns = {
+            name: tables.column(batch, column)
+            for name, column in named.items()
+            if name in self.fields.required or column in held
+        }
         if len(columns) == 1:
-            return next(iter(columns.values()))
+            return "the text", next(iter(columns.values()))
         if len({len(column) for column in columns.values()}) > 1:
-            lengths = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
+            lengths = ", ".join(f"{named[name]} {len(column)}" for name, column in columns.items())
             raise InputError(f"the columns of a batch must have one length, got {lengths}")
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return "the row", [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
-    def _options(self, pipe: Pipeline[Any]) -> dict[str, Any]:
-        return {**self.options, **({"return_tensors": True} if isinstance(pipe, FeatureExtractionPipeline) else {})}
 
-    def _type(self, pipe: Pipeline[Any]) -> str | Vectors:
-        if not isinstance(pipe, FeatureExtractionPipeline):
-            return STRING
-        pooling = self.options.get("pooling")
-        per_token = pooling == "none" or (pooling is None and pipe.modules is None)
-        return Vectors(pipe.dimension(pooling), per_token)
+def _value(answering: Answering, result: Any) -> Any:
+    value = answering.answers.values(result)[RESULT]
+    return value.astype(np.float32, copy=False) if isinstance(value, np.ndarray) else value
 
 
 class _Loaded:
-    """The pipelines that this process used last: an engine unpickles a predictor anew for each of its batches."""
+    """The models that this process used last: an engine unpickles a predictor anew for each of its batches."""
 
     _MOST = 2  # embeddings and labels of the same rows, one after the other
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # Dask calls from several threads
-        self._held: list[tuple[Any, Pipeline[Any]]] = []
+        self._held: list[tuple[Any, Answering]] = []
 
-    def get(self, predictor: Predictor) -> Pipeline[Any]:
-        """The pipeline of a predictor, loaded unless it is here."""
-        wanted = (predictor.task, predictor.model, predictor.num_threads or granted_cpus(), predictor.building)
+    def get(self, task: Task, num_threads: int) -> Answering:
+        """The loaded task, from the last ones or from its checkpoint."""
+        wanted = (task, num_threads)
         with self._lock:
-            pipe = next((pipe for made, pipe in self._held if made == wanted), None) or _load(*wanted)
-            self._held = [(wanted, pipe), *(one for one in self._held if one[1] is not pipe)][: self._MOST]
-        return pipe
+            one = next((one for made, one in self._held if made == wanted), None) or task.load(num_threads)
+            self._held = [(wanted, one), *(held for held in self._held if held[1] is not one)][: self._MOST]
+        return one
 
 
 _LOADED = _Loaded()
-
-
-def _load(task: str, model: Any, num_threads: int, building: Mapping[str, Any]) -> Pipeline[Any]:
-    arguments = {"quiet": True, **building, "num_threads": num_threads}
-    if task == EMBED:
-        return SentenceEncoder.from_pretrained(model, **arguments).pipeline
-    return pipeline(task, model, **arguments)
-
-
-def _columns(task: str, column: str | Mapping[str, str] | None) -> dict[str, str]:
-    """The column of each input of a task."""
-    inputs, optional = _INPUTS.get(task, ("text",)), _OPTIONAL.get(task, ())
-    given = {inputs[0]: column} if isinstance(column, str) else {} if column is None else column
-    if not isinstance(given, Mapping):
-        raise InputError(
-            f"column must be the name of a column, or a mapping from inputs to columns, got {shown(column)}"
-        )
-    for name in given:
-        if name not in (*inputs, *optional):
-            raise InputError(f"{task} has no input {shown(name)}; its inputs are {', '.join((*inputs, *optional))}")
-    return {**{name: name for name in inputs}, **given}
-
-
-def _result(found: Any) -> Any:
-    return vectors(found).astype(np.float32, copy=False) if isinstance(found, np.ndarray) else strict_json.dumps(found)

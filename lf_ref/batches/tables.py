@@ -46,8 +46,8 @@ def column(batch: Any, name: str) -> list[Any]:
     return list(values)
 
 
-def with_columns(batch: Any, added: Mapping[str, tuple[Sequence[Any], str | Vectors]]) -> Any:
-    """A new batch of the same form, with further columns, each its values (None for none) and its type.
+def with_columns(batch: Any, added: Mapping[str, Sequence[Any]], types: Mapping[str, str | Vectors]) -> Any:
+    """A new batch of the same form, with further columns: their values by name, None for none, and their types.
 
     Vectors are float32 (rows, size) in a dict of arrays, with NaN for none; a fixed-size list in a table; an array in
     each row of a DataFrame.
@@ -59,23 +59,23 @@ def with_columns(batch: Any, added: Mapping[str, tuple[Sequence[Any], str | Vect
         if name in names(batch):
             raise InputError(f"the batch has a column {name!r} already: name another with result= and error=")
     if isinstance(batch, Mapping):
-        return {**batch, **{name: _array(*one) for name, one in added.items()}}
+        return {**batch, **{name: _array(values, types[name]) for name, values in added.items()}}
     if _is_arrow(batch):
         import pyarrow as pa
 
         from ..records.parquet import arrow_type, arrow_value
 
-        for name, (values, type_) in added.items():
-            kind = arrow_type(type_)
+        for name, values in added.items():
+            kind = arrow_type(types[name])
             batch = batch.append_column(pa.field(name, kind), pa.array([arrow_value(value) for value in values], kind))
         return batch
     if hasattr(batch, "assign"):
         import pandas as pd
 
-        columns = {name: _objects([_cell(value) for value in values]) for name, (values, _) in added.items()}
+        columns = {name: _objects([_cell(value) for value in values]) for name, values in added.items()}
         # Of objects always, as the type must not depend on what a batch holds.
         return batch.assign(**{name: pd.Series(one, batch.index, object) for name, one in columns.items()})
-    return type(batch)(with_columns(batch.to_arrow(), added))  # of Polars
+    return type(batch)(with_columns(batch.to_arrow(), added, types))  # of Polars
 
 
 def _is_arrow(batch: Any) -> bool:

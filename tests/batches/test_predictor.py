@@ -22,6 +22,7 @@ from pipelines.building import CLASSES, LIMIT, inputs_for, options_for, save_che
 import lf_ref
 from lf_ref import InputError, SentenceEncoder
 from lf_ref.batches import Predictor, grants, predictor
+from lf_ref.batches.task import Task
 from lf_ref.kernels.cpus import usable_cpus
 
 TEXTS = ["The ship sailed at dawn.", None, "Yes.", "He came, he saw, and he went home to London."]
@@ -68,6 +69,8 @@ def test_results_are_those_of_the_pipeline(task, form, folders):
         columns, column = {"body": inputs}, "body"
     make = FORMS[form] if not (form == "arrays" and task == "multiple-choice") else FORMS["lists"]
     batch = make({"id": list(range(len(inputs))), **columns})
+    if task == "feature-extraction":
+        options = {"pooling": "none"}
     found = Predictor(task, folders[task], column=column, **options)(batch)
     assert type(found) is type(batch)
     assert listed(found, "id") == list(range(len(inputs)))
@@ -98,7 +101,7 @@ def test_a_row_that_is_refused_has_an_error_and_the_others_their_vectors(form):
 
 def test_the_types_of_columns_do_not_depend_on_the_rows():
     predict = Predictor("embed", column="body")
-    of_tokens = Predictor("feature-extraction", column="body")
+    of_tokens = Predictor("feature-extraction", column="body", pooling="none")
     filled = Predictor("fill-mask", column="body")
     for make in FORMS.values():
         for one in (predict, of_tokens, filled):
@@ -183,7 +186,8 @@ def test_the_columns_of_results_have_the_given_names():
 def test_a_pickle_has_no_weights_and_a_process_loads_them_once(monkeypatch):
     loads = []
     monkeypatch.setattr(predictor, "_LOADED", predictor._Loaded())
-    monkeypatch.setattr(predictor, "_load", lambda *made: loads.append(made) or lf_ref.pipeline(made[0], made[1]))
+    load = Task.load
+    monkeypatch.setattr(Task, "load", lambda task, threads: loads.append(task) or load(task, threads))
     predict = Predictor("fill-mask", top_k=1)
     texts = {"text": ["He opened the <mask>."]}
     expected = predict(texts)["result"][0]
@@ -211,17 +215,20 @@ def test_a_folder_is_found_from_another_working_directory(folders, monkeypatch, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"task": "embd"}, "unknown task 'embd'; the tasks are embed, fill-mask"),
+        ({"task": "embd"}, "unknown task 'embd'; the tasks are fill-mask, feature-extraction"),
         ({"task": None}, "unknown task None"),
         ({"task": "embed", "colum": "x"}, "takes no argument 'colum': the nearest is 'column'"),
         ({"task": "embed", "top_k": 3}, "takes no argument 'top_k'"),
         ({"task": "fill-mask", "top_k": 0}, "top_k must be an integer of at least 1, got 0"),
-        ({"task": "embed", "on_error": "stop"}, "on_error='record' only, got 'stop': the errors of rows are recorded"),
-        ({"task": "embed", "return_tensors": False}, "return_tensors=True only"),
-        ({"task": "embed", "column": 3}, "column must be the name of a column, or a mapping"),
-        ({"task": "question-answering", "column": {"text": "x"}}, "no input 'text'; its inputs are context, question"),
+        ({"task": "embed", "on_error": "stop"}, "takes no on_error: the errors of inputs are recorded"),
+        ({"task": "embed", "return_tensors": False}, "takes no return_tensors: "),
+        (
+            {"task": "embed", "column": 3},
+            "column must be a name, or a dict with text as keys",
+        ),
+        ({"task": "question-answering", "column": {"text": "x"}}, "a dict with question, context as keys"),
         ({"task": "embed", "num_threads": 0}, "num_threads must be an integer of at least 1, got 0"),
-        ({"task": "embed", "model": 3}, "model must be a name, which workers load it by, got int"),
+        ({"task": "embed", "model": 3}, "model must be the name of a checkpoint, which each worker loads, got int"),
         ({"task": "embed", "result": "error"}, "result and error must be two columns, got 'error' for both"),
     ],
 )
@@ -250,7 +257,7 @@ def test_a_batch_that_does_not_fit_is_refused(batch, message):
 
 def test_columns_of_unequal_length_are_refused():
     predict = Predictor("question-answering", column="page")
-    with pytest.raises(InputError, match="columns of a batch must have one length, got context 1, question 2"):
+    with pytest.raises(InputError, match="columns of a batch must have one length, got question 2, page 1"):
         predict({"question": ["Who?", "When?"], "page": ["He came."]})
 
 
