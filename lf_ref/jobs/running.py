@@ -135,7 +135,7 @@ def run(
     counts = dict(before)
     failed: dict[int, str] = {}
     if todo:
-        setting = Setting(plan, work, fields, target.where, os.getcwd())
+        setting = Setting(plan, work, fields, target.location, os.getcwd())
         running = run_engine(todo, setting, workers=workers, num_threads=num_threads, address=address)
         rows = sum(_rows(plan, number) for number in todo)
         try:
