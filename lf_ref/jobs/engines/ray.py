@@ -7,7 +7,7 @@ import os
 import secrets
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from ...batches.grants import granted_cpus
@@ -32,7 +32,7 @@ class _Actor:
     def __init__(self) -> None:
         self._worker: Worker | None = None
 
-    def call(self, setting: Setting, num_threads: int | None, number: int | None) -> str | None | LfRefError:
+    def call(self, setting: Setting, num_threads: int | None, number: int | None) -> str | LfRefError | None:
         """Make the part of a number, or get ready; what the worker returned, or the exception that ends the job.
 
         setting, num_threads: as for `Worker`; None for the CPUs that Ray granted.
@@ -55,16 +55,11 @@ def engine(
 ) -> Generator[tuple[int, str | None], None, None]:
     """Run shards on actors of Ray, as `Engine` says."""
     is_callers = ray.is_initialized()
-    if is_callers and address is not None:
-        raise InputError("this process is connected to Ray already: leave address out")
-    with (
-        nullcontext(num_threads or _share(workers))
-        if is_callers
-        else _connected(address, workers, num_threads) as num_cpus
-    ):
+    with _connected(address, workers, num_threads) as num_cpus:
         make = ray.remote(num_cpus=num_cpus, max_restarts=-1, max_task_retries=TRIES - 1)(_Actor).remote
         shared = ray.put(setting)
-        waiting, actors = deque(todo), []
+        waiting = deque(todo)
+        actors: list[Any] = []
         running: dict[Any, tuple[Any, int | None]] = {}  # what each actor does; None while it gets ready
 
         def call(actor: Any, number: int | None) -> None:
@@ -103,9 +98,14 @@ def engine(
 def _connected(address: str | None, workers: int, num_threads: int | None) -> Iterator[float]:
     """A connection to Ray, and the CPUs that each worker asks it for.
 
-    It is to the cluster at the address, or that RAY_ADDRESS names, or to one of this machine that ends with it. Actors
-    end with it too.
+    It is the caller's, if there is one; else to the cluster at the address, or that RAY_ADDRESS names; else to one of
+    this machine, which ends with it.
     """
+    if ray.is_initialized():
+        if address is not None:
+            raise InputError("this process is connected to Ray already: leave address out")
+        yield num_threads or _share(workers)
+        return
     address = address or os.environ.get("RAY_ADDRESS")
     threads = num_threads or max(1, usable_cpus() // workers)
     own: dict[str, Any] = {
