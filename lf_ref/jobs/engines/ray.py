@@ -120,7 +120,8 @@ def _connected(address: str | None, workers: int, num_threads: int | None) -> It
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **({} if address else own))
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise JobError(f"Ray cannot be started or reached: {error}") from error
+            cause = f": {_why(error.__cause__)}" if error.__cause__ else ""
+            raise JobError(f"Ray cannot be started or reached: {error}{cause}") from error
         yield num_threads or (_share(workers) if address else threads)
     finally:
         ray.shutdown()
@@ -135,6 +136,6 @@ def _share(workers: int) -> float:
     return float(int(share)) if share >= 1 else max(share, 0.01)
 
 
-def _why(error: RayError) -> str:
-    """The last line of Ray's message, which has the cause."""
+def _why(error: BaseException) -> str:
+    """The last line of a message of Ray, which has the cause."""
     return str(error).strip().splitlines()[-1].strip()
