@@ -31,8 +31,9 @@ class Output:
         from pyarrow import fs
 
         self.where = where
+        self.location = where if "://" in where else os.path.abspath(where)  # the same from any folder
         try:
-            self._files, self._path = fs.FileSystem.from_uri(where if "://" in where else os.path.abspath(where))
+            self._files, self._path = fs.FileSystem.from_uri(self.location)
             kind = self._files.get_file_info(self._path).type
         except (OSError, ValueError) as error:  # ValueError: pa.ArrowInvalid too
             raise InputError(f"the output {where} cannot be opened: {error}") from error

@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass
 from inspect import signature
 from typing import Any
 
+from ..batches.task import Task, fields_of, model_name, options_of
 from ..errors import InputError, JobError
 from ..hf_names import accepts_names
 from ..progress import progress
 from ..records import strict_json
 from ..records.sources import display, find
-from ..tokenizer.arguments import check_count
+from ..tokenizer.arguments import check_count, shown
 from ..version import __version__
 from .engines import engine_of
 from .fingerprint import fingerprint
@@ -23,7 +24,6 @@ from .inputs import stated
 from .output import Output
 from .parts import SUCCESS, Counts, counts_of, numbers_of
 from .plan import MANIFEST, Plan, check_same, planned
-from .task import Task, fields_of, model_name, options_of
 from .worker import Setting
 
 
@@ -120,10 +120,12 @@ def run(
         "local_files_only": local_files_only,
     }
     run_engine = engine_of(engine)
+    if engine == "local" and address is not None:
+        raise InputError("address= is that of a Ray cluster: give engine='ray' with it")
     check_count("workers", workers)
     check_count("rows_per_part", rows_per_part)
-    chosen = options_of(task, options, signature(run).parameters)
-    fields = fields_of(task, text_field)
+    chosen = _as_json(options_of(task, "run()", options, signature(run).parameters))
+    fields = fields_of(task, "text_field", text_field)
     described = {"options": chosen, "fields": fields.names, "keep": _names(keep), "rows_per_part": rows_per_part}
     work = Task(task, model_name(model), chosen, loading)
     patterns = [inputs] if isinstance(inputs, str | os.PathLike) else [*inputs]
@@ -136,7 +138,7 @@ def run(
     counts = dict(before)
     failed: dict[int, str] = {}
     if todo:
-        setting = Setting(plan, work, fields, target.where, os.getcwd())
+        setting = Setting(plan, work, fields, target.location, os.getcwd())
         running = run_engine(todo, setting, workers=workers, num_threads=num_threads, address=address)
         rows = sum(_rows(plan, number) for number in todo)
         try:
@@ -239,6 +241,17 @@ def _names(keep: Any) -> list[str]:
     if isinstance(keep, str) or not all(isinstance(name, str) for name in keep):
         raise InputError(f"keep= must be a list of the names of fields, got {keep!r}")
     return list(dict.fromkeys(keep))
+
+
+def _as_json(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a job as its manifest stores them."""
+    if any(callable(value) for value in options.values()):
+        raise InputError(f"the options of a job are stored as JSON, which has no functions, got {shown(options)}")
+    try:
+        plain: dict[str, Any] = strict_json.loads(strict_json.dumps(options))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the options of a job are stored as JSON, got {shown(options)}: {error}") from error
+    return plain
 
 
 def _check_shard(shard: Any) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..batches.task import Task
 from ..errors import InputError, JobError
 from ..records import strict_json
 from ..records.answers import answers
@@ -18,7 +19,6 @@ from .inputs import rows_of
 from .output import Output
 from .parts import METADATA, Counts, errors_name, part_name
 from .plan import FILE, ROW, Plan
-from .task import Task
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def _groups(rows: Iterable[tuple[Record, Any]], table: Table) -> Iterator[list[d
     group: list[dict[str, Any]] = []
     held = 0
     for record, result in rows:
-        row = {name: _value(value) for name, value in table.row(record, result).items()}
+        row = {name: arrow_value(value) for name, value in table.row(record, result).items()}
         group.append(row)
         held += sum(map(_size, row.values()))
         if held >= _BYTES:
@@ -142,8 +142,8 @@ def _groups(rows: Iterable[tuple[Record, Any]], table: Table) -> Iterator[list[d
         yield group
 
 
-def _value(value: Any) -> Any:
-    """Arrays as float32, those of two axes as lists of vectors."""
+def arrow_value(value: Any) -> Any:
+    """A value as Arrow takes it: arrays as float32, those of two axes as lists of vectors."""
     if not isinstance(value, np.ndarray):
         return value
     value = value.astype(np.float32, copy=False)

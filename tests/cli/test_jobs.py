@@ -20,9 +20,9 @@ from click.testing import CliRunner
 from jobs.building import write_inputs
 
 import lf_ref
+from lf_ref.batches.task import kind_of
 from lf_ref.cli import main
 from lf_ref.jobs.engines import local
-from lf_ref.jobs.task import kind_of
 from lf_ref.jobs.worker import Worker
 
 MAP = main.commands["map"]

@@ -18,6 +18,7 @@ from pipelines.building import CLASSES, DEMO, assert_alike, inputs_for, save_che
 
 import lf_ref.jobs
 from lf_ref import InputError, JobError
+from lf_ref.batches.task import Task
 from lf_ref.checkpoint import quantize
 from lf_ref.files import locate
 from lf_ref.jobs import engines
@@ -25,7 +26,6 @@ from lf_ref.jobs.engines import local
 from lf_ref.jobs.inputs import rows_of, scanned, stated
 from lf_ref.jobs.output import Output
 from lf_ref.jobs.parts import Counts, counts_of, numbers_of
-from lf_ref.jobs.task import Task
 from lf_ref.jobs.worker import Worker
 from lf_ref.testing.generator import weights
 
@@ -220,6 +220,7 @@ def test_an_input_that_changes_while_the_job_runs_fails_its_parts(undisturbed, t
         ({"global_attention": len}, "a function as global_attention"),
         ({"max_length": 1000}, "max_length=1000 is too much: this model takes at most 71 tokens"),
         ({"stride": 70}, "stride=70 is too much"),
+        ({"address": "auto"}, "address= is that of a Ray cluster"),
         ({"engine": "spark"}, "engine must be one of local"),
         ({"workers": 0}, "workers"),
         ({"rows_per_part": 0}, "rows_per_part"),

@@ -22,6 +22,7 @@ PAGES = (
     "lf_ref.model.global_attention",
     "lf_ref.attention_map",
     "lf_ref.jobs",
+    "lf_ref.batches",
     "lf_ref.testing",
     "lf_ref.reference",
 )

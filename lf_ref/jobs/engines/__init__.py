@@ -14,7 +14,7 @@ from ...errors import InputError
 from ..worker import Setting
 
 # By name, the module in this room that has a function `engine`.
-ENGINES = {"local": "local"}
+ENGINES = {"local": "local", "ray": "ray"}
 
 
 class Engine(Protocol):

@@ -13,7 +13,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from ...errors import InputError, JobError
+from ...errors import JobError
 from ...kernels.cpus import usable_cpus
 from ..worker import Setting
 from . import TRIES
@@ -71,9 +71,7 @@ class _Process:
 def engine(
     todo: Sequence[int], setting: Setting, *, workers: int, num_threads: int | None, address: str | None
 ) -> Generator[tuple[int, str | None], None, None]:
-    """Run shards on processes of this machine, as `Engine` says."""
-    if address is not None:
-        raise InputError("address is that of a cluster, which the local engine does not use: leave it out")
+    """Run shards on processes of this machine, as `Engine` says; address: of no use here."""
     threads = num_threads or max(1, usable_cpus() // workers)
     waiting, deaths, unready = deque(todo), Counter[int](), 0
     live: dict[Connection, _Process] = {}

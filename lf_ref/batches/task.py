@@ -1,9 +1,9 @@
-"""The task of a job: its model by name, its options, and what makes a row of the results of an input."""
+"""A task in workers: its model by name, its options, and what makes a row of the results of an input."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,13 +14,13 @@ from ..files import DEMO
 from ..pipelines import TASKS, Pipeline, pipeline
 from ..pipelines.feature_extraction import FeatureExtractionPipeline
 from ..pipelines.options import read
-from ..records import strict_json
 from ..records.answers import Stream
 from ..records.columns import ANSWERS, JSON_ALONE, Answers, Vectors
 from ..records.record import FIELDS, Fields
+from ..tokenizer.arguments import shown
 
 EMBED = "embed"
-_OURS = ("on_error", "return_tensors")  # options that a job sets
+_OURS = ("on_error", "return_tensors")  # options that are set here
 
 
 @dataclass(frozen=True)
@@ -109,47 +109,41 @@ def kind_of(task: object) -> type[Pipeline[Any]]:
     return kinds[task]
 
 
-def fields_of(task: str, text_field: str | Mapping[str, str] | None) -> Fields:
+def fields_of(task: str, argument: str, stored: str | Mapping[str, str] | None) -> Fields:
     """The fields of the inputs of a task.
 
-    text_field: the name of the text's field in the files; or of any field, by the name that the task has for it.
+    argument: the name of that argument. stored: the name of the text's field, or column, where the inputs are; or of
+    any field, by the name that the task has for it.
 
     Raises:
         InputError: it names a field that the task does not have.
     """
     fields = FIELDS.get(kind_of(task).task, Fields())
-    given = {fields.text: text_field} if isinstance(text_field, str) else dict(text_field or {})
-    for name, stored in given.items():
-        if name not in fields.names or not isinstance(stored, str):
-            raise InputError(
-                f"text_field must be the name of a field, or a dict with {', '.join(fields.names)} as keys and names "
-                f"as values, got {text_field!r}"
-            )
-    return Fields(fields.text, fields.required, fields.optional, fields.lists, given)
+    given = {fields.text: stored} if isinstance(stored, str) else {} if stored is None else stored
+    is_mapping = isinstance(given, Mapping)
+    if not is_mapping or any(one not in fields.names or not isinstance(name, str) for one, name in given.items()):
+        raise InputError(
+            f"{argument} must be a name, or a dict with {', '.join(fields.names)} as keys and names as values, got "
+            f"{shown(stored)}"
+        )
+    return Fields(fields.text, fields.required, fields.optional, fields.lists, dict(given))
 
 
-def options_of(task: str, given: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a task by the names of this package, as JSON has them.
+def options_of(task: str, call: str, given: Mapping[str, Any], others: Iterable[str]) -> dict[str, Any]:
+    """The options of a task by the names of this package.
 
-    others: the other arguments of the call.
+    call: names the call in messages; others: its other arguments.
 
     Raises:
-        InputError: an option is unknown, is none of a job, has an invalid value, or one that JSON does not have.
+        InputError: an option is unknown, is set here, or has an invalid value.
     """
     kind = kind_of(task).options_class
-    options = read(kind, "run()", given, others)
+    options = read(kind, call, given, others)
     for name in _OURS:
         if name in options:
-            raise InputError(f"run() takes no {name}: the errors of inputs are recorded, and vectors are float32")
-    kind(**options)
-    try:
-        plain: dict[str, Any] = strict_json.loads(strict_json.dumps(options))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the options of a job are stored as JSON, got {options}: {error}") from error
-    for name, value in options.items():
-        if callable(value):
-            raise InputError(f"the options of a job are stored as JSON, got a function as {name}")
-    return plain
+            raise InputError(f"{call} takes no {name}: the errors of inputs are recorded, and vectors are float32")
+    checked = kind(**options)
+    return {name: getattr(checked, name) for name in options}
 
 
 def model_name(model: Any) -> str | None:
