@@ -181,7 +181,7 @@ def test_an_interruption_leaves_a_job_that_resumes(undisturbed, fault, tmp_path)
 @pytest.mark.jit
 def test_four_workers_with_an_empty_cache_of_kernels(undisturbed, fault, tmp_path):
     fault("kill", 99)
-    environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "0"}  # not optimized, which takes long
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     for output, workers in (("four", 4), ("one", 1)):
         done = driver(undisturbed, tmp_path / output, environment, workers=workers, backend="numba")
         assert done.communicate(timeout=600)[1] in ("", f"{MESSAGE}\n")
