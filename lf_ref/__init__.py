@@ -61,7 +61,12 @@ _HOME = {
     "ZeroShotClassificationPipeline": "pipelines",
     "SentenceEncoder": "embeddings.encoder",
 }
-_MODULES = {"global_attention": "model.global_attention", "testing": "testing"}
+_MODULES = {
+    "global_attention": "model.global_attention",
+    "testing": "testing",
+    "jobs": "jobs",
+    "batches": "batches",
+}
 
 # HF's names for "whichever class the checkpoint needs", where here there is but one, and for the records of its
 # TensorFlow models, which have the same fields.
@@ -164,7 +169,7 @@ __all__ = [  # noqa: RUF022 - in the order of `_HOME`, which the documentation k
 ]
 
 if _TYPE_CHECKING:
-    from . import testing
+    from . import batches, jobs, testing
     from .config import LongformerConfig
     from .conversion import Conversion, convert, to_safetensors
     from .embeddings.encoder import SentenceEncoder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import re
 import shutil
 
 import numpy as np
@@ -301,6 +302,26 @@ def _bytes_of_its_own(weight):
     while isinstance(owner, np.ndarray | memoryview):
         owner = owner.base if isinstance(owner, np.ndarray) else owner.obj
     return 0 if isinstance(owner, mmap.mmap) else array.nbytes
+
+
+def test_a_part_that_is_there_is_not_made_again(undisturbed, done, monkeypatch):
+    """So that two runs on one output share the work."""
+    before = {path.name: path.stat().st_mtime_ns for path in done.glob("part-*")}
+    plain = local.engine
+    monkeypatch.setattr(local, "engine", lambda todo, *setting, **options: plain(range(7), *setting, **options))
+    (done / "part-000002.parquet").unlink()
+    job(undisturbed.inputs, undisturbed.model, done, resume=True)
+    after = {path.name: path.stat().st_mtime_ns for path in done.glob("part-*")}
+    assert {name for name in before if after[name] != before[name]} == {"part-000002.parquet"}
+
+
+def test_progress_has_the_rows_and_the_time_left(undisturbed, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("lf_ref.progress._BETWEEN_LINES", 0)
+    job(undisturbed.inputs, undisturbed.model, tmp_path / "loud", quiet=False)
+    lines = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"feature-extraction: \d+ of 23 rows done, \d\d:\d\d left", lines[-1])
+    job(undisturbed.inputs, undisturbed.model, tmp_path / "quiet")
+    assert capsys.readouterr().err == ""
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
