@@ -134,7 +134,7 @@ def test_the_driver_of_a_cluster_of_its_own_is_killed(drive, environment, undist
     appears(tmp_path / "marks" / "happened")
     driver.kill()
     driver.wait()
-    assert ends(tmp_path, b"_Actor", 10)
+    assert ends(tmp_path, b"Actor", 10)
     assert ends(tmp_path, b"", 60)  # those of Ray itself
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     job(undisturbed.inputs, undisturbed.model, tmp_path / "out", resume=True)  # the engine may change
@@ -246,9 +246,11 @@ def test_the_output_is_a_bucket(drive, environment, undisturbed, tmp_path):
     try:
         host, port = server.get_host_and_port()
         place = {"endpoint_override": f"{host}:{port}", "scheme": "http", "allow_bucket_creation": True}
-        files = pyarrow.fs.S3FileSystem("key", "secret", region="us-east-1", **place)
+        files = pyarrow.fs.S3FileSystem("key", secret_key="secret", region="us-east-1", **place)
         files.create_dir("bucket")
-        uri = f"s3://key:secret@bucket/jobs/one?region=us-east-1&scheme=http&endpoint_override={host}:{port}"
+        # Delayed: with one request for a small file, as pyarrow refuses moto 5.2.1's answer to an upload of several.
+        where = f"region=us-east-1&scheme=http&endpoint_override={host}:{port}&allow_delayed_open=true"
+        uri = f"s3://key:secret@bucket/jobs/one?{where}"
         assert WHOLE in ended(drive(environment, uri, workers=2))
         found = {}
         for one in files.get_file_info(pyarrow.fs.FileSelector("bucket/jobs/one")):
@@ -267,7 +269,7 @@ def test_a_cluster_that_is_not_there_is_an_error_of_one_line(undisturbed, enviro
     ]  # fmt: skip
     done = subprocess.run([sys.executable, "-m", "lf_ref", *command], env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: Ray cannot be started or reached: ")
+    assert done.stderr.startswith("Error: no cluster of Ray answers at 127.0.0.1:1: ")
     assert done.stderr.count("\n") == 1
 
 
