@@ -29,7 +29,15 @@ from .feature_extraction import embed, feature_extraction
 from .fill_mask import fill_mask
 from .group import Commands
 from .multiple_choice import multiple_choice
-from .options import json_option, model_options, quietly, together
+from .options import (
+    batch_option,
+    checkpoint_options,
+    engine_options,
+    json_option,
+    quietly,
+    together,
+    tokenizer_option,
+)
 from .output import print_json, table
 from .question_answering import question_answering
 from .text_classification import text_classification
@@ -95,7 +103,10 @@ _job_options = together(
     ),
     performance_option("--address", help="Address of the Ray cluster (default: a new one on this machine)."),
     performance_option("--workers", type=COUNT, default=1, show_default=True, help="Number of processes."),
-    model_options,
+    checkpoint_options,
+    tokenizer_option,
+    engine_options,
+    batch_option(2048),  # as for `run`
 )
 
 

@@ -68,19 +68,20 @@ def scanned(
         return _with(file, table.count() or 0), {name: types[name] for name in keep}
     offsets: list[int] = []
     fields: dict[str, None] = {}
-    rows = 0
+    rows, has_objects = 0, False
 
     def records() -> Iterator[Record]:
-        nonlocal rows
+        nonlocal rows, has_objects
         for rows, (offset, value) in enumerate(_json_lines(file.path), start=1):
             if (rows - 1) % rows_per_part == 0:
                 offsets.append(offset)
             if isinstance(value, Mapping):
+                has_objects = True
                 fields.update(dict.fromkeys(value))
                 yield Record("", rows, None, {name: value[name] for name in keep if name in value})
 
     types = types_of(records())
-    if rows:
+    if has_objects:  # other lines are texts, or errors of their own
         _check_fields(file.path, [*required, *keep], fields)
     return _with(file, rows, offsets), {name: arrow_type(types.get(name, "string")) for name in keep}
 

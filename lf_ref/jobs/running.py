@@ -71,7 +71,7 @@ def run(
     tokenizer: str | os.PathLike[str] | None = None,
     dtype: str | None = None,
     backend: str = "numba",
-    batch_tokens: int = 4096,
+    batch_tokens: int = 2048,
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     token: str | bool | None = None,
@@ -96,7 +96,8 @@ def run(
         num_threads: of each worker; None for its share of the CPUs.
         quiet: show no progress.
         tokenizer: the name of the checkpoint that has it; by default that of the model.
-        dtype, backend, batch_tokens, revision, cache_dir, token, local_files_only: as for `pipeline`.
+        batch_tokens: as for `pipeline`; by default half as many, since each worker has a batch in memory.
+        dtype, backend, revision, cache_dir, token, local_files_only: as for `pipeline`.
         options: of the task. Without pooling and without modules embeddings are pooled by mean.
 
     Returns:
@@ -119,6 +120,8 @@ def run(
         "local_files_only": local_files_only,
     }
     run_engine = engine_of(engine)
+    if engine == "local" and address is not None:
+        raise InputError("address= is that of a Ray cluster: give engine='ray' with it")
     check_count("workers", workers)
     check_count("rows_per_part", rows_per_part)
     chosen = _as_json(options_of(task, "run()", options, signature(run).parameters))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,13 +13,15 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from ...errors import InputError, JobError
+from ...errors import JobError
 from ...kernels.cpus import usable_cpus
 from ..worker import Setting
 from . import TRIES
 
 # Not by multiprocessing, which imports the user's script anew, and so asks it to be written for that.
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from lf_ref.jobs.engines.local_worker import main; main({pipe})"
+# So that freed memory goes back to the system, not to a pool of each thread: 30 MB of a worker of base size.
+_MEMORY = {"MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 
 
 class _Process:
@@ -30,7 +33,10 @@ class _Process:
         program = _PROGRAM.format(path=sys.path, pipe=theirs.fileno())
         with theirs, _without_interruption():
             self._process = subprocess.Popen(
-                [sys.executable, "-c", program], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+                [sys.executable, "-c", program],
+                env={**_MEMORY, **os.environ},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
             )
         self.send((setting, num_threads))
 
@@ -65,9 +71,7 @@ class _Process:
 def engine(
     todo: Sequence[int], setting: Setting, *, workers: int, num_threads: int | None, address: str | None
 ) -> Generator[tuple[int, str | None], None, None]:
-    """Run shards on processes of this machine, as `Engine` says."""
-    if address is not None:
-        raise InputError("address is that of a cluster, which the local engine does not use: leave it out")
+    """Run shards on processes of this machine, as `Engine` says; address: of no use here."""
     threads = num_threads or max(1, usable_cpus() // workers)
     waiting, deaths, unready = deque(todo), Counter[int](), 0
     live: dict[Connection, _Process] = {}

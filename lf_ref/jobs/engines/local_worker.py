@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+from importlib.abc import MetaPathFinder
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
@@ -14,6 +16,7 @@ from ..worker import Worker
 
 def main(descriptor: int) -> None:
     """Make a worker of the first message of a pipe, and call it with each further one; descriptor: of the pipe."""
+    sys.meta_path.insert(0, _WithoutPandas())
     pipe = Connection(descriptor)
     messages: SimpleQueue[Any] = SimpleQueue()
     threading.Thread(target=_receive, args=(pipe, messages), daemon=True).start()
@@ -27,6 +30,15 @@ def main(descriptor: int) -> None:
         pipe.send(error)
     except Exception as error:  # of ours, or of a library that the driver may not have
         pipe.send(JobError(f"a worker failed: {type(error).__name__}: {error}"))
+
+
+class _WithoutPandas(MetaPathFinder):
+    """pyarrow loads pandas where it is installed, which takes memory, to see whether values are its Series."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+        """Raise for pandas as if it were not there."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError(name=fullname)
 
 
 def _receive(pipe: Connection, messages: SimpleQueue[Any]) -> None:
