@@ -6,7 +6,6 @@ Drivers are processes of their own, so that they can be killed, and so that Ray'
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -152,25 +151,13 @@ def test_an_actor_is_killed_in_the_middle_of_a_part(drive, cluster, undisturbed,
 
 
 @ray_only
-def test_an_actor_is_killed_from_outside(drive, cluster, undisturbed, tmp_path):
-    (tmp_path / "fault").write_text("wait 2")
-    driver = drive(cluster.environment, address=cluster.address, workers=2)
-    pid = int(appears(tmp_path / "marks" / "happened"))
-    (tmp_path / "fault").unlink()
-    os.kill(pid, signal.SIGKILL)
-    assert WHOLE in ended(driver)
-    assert_same(tmp_path / "out", undisturbed)
-
-
-@ray_only
 def test_a_part_that_kills_each_worker_fails_alone_and_resumes(drive, cluster, undisturbed, tmp_path):
     (tmp_path / "fault").write_text("kill-always 4")
     out = ended(drive(cluster.environment, address=cluster.address, workers=1))
     assert f"missing={7 - ROWS_PER_PART}" in out
     assert "b.jsonl: its worker died 3 times" in out
     assert len(list((tmp_path / "out").glob("part-*.parquet"))) == PARTS - 1
-    (tmp_path / "fault").unlink()
-    assert WHOLE in ended(drive(cluster.environment, address=cluster.address, workers=1, resume=True))
+    job(undisturbed.inputs, undisturbed.model, tmp_path / "out", resume=True)
     assert_same(tmp_path / "out", undisturbed)
 
 
@@ -188,12 +175,6 @@ def test_the_driver_is_killed_and_the_cluster_lives(drive, cluster, undisturbed,
     assert 0 < len(list((tmp_path / "out").glob("part-*.parquet"))) < PARTS
     (tmp_path / "fault").unlink()
     assert WHOLE in ended(drive(cluster.environment, address=cluster.address, workers=2, resume=True))
-    assert_same(tmp_path / "out", undisturbed)
-
-
-@ray_only
-def test_workers_that_the_cluster_has_no_room_for_are_not_waited_for(drive, cluster, undisturbed, tmp_path):
-    assert WHOLE in ended(drive(cluster.environment, address=cluster.address, workers=PARTS, num_threads=4))
     assert_same(tmp_path / "out", undisturbed)
 
 
@@ -225,7 +206,7 @@ print([ray.get(ray.remote(granted_cpus).options(num_cpus=cpus).remote()) for cpu
 
 
 @ray_only
-def test_the_output_is_a_bucket(drive, cluster, undisturbed):
+def test_the_output_is_a_bucket_and_the_cluster_has_room_for_one_of_the_workers(drive, cluster, undisturbed):
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", port=0)
@@ -233,12 +214,12 @@ def test_the_output_is_a_bucket(drive, cluster, undisturbed):
     try:
         host, port = server.get_host_and_port()
         place = {"endpoint_override": f"{host}:{port}", "scheme": "http", "allow_bucket_creation": True}
-        files = pyarrow.fs.S3FileSystem("key", secret_key="secret", region="us-east-1", **place)
+        files = pyarrow.fs.S3FileSystem(access_key="key", secret_key="secret", region="us-east-1", **place)
         files.create_dir("bucket")
         # Delayed: with one request for a small file, as pyarrow refuses moto 5.2.1's answer to an upload of several.
         where = f"region=us-east-1&scheme=http&endpoint_override={host}:{port}&allow_delayed_open=true"
         uri = f"s3://key:secret@bucket/jobs/one?{where}"
-        assert WHOLE in ended(drive(cluster.environment, uri, address=cluster.address, workers=2))
+        assert WHOLE in ended(drive(cluster.environment, uri, address=cluster.address, workers=3, num_threads=4))
         found = {}
         for one in files.get_file_info(pyarrow.fs.FileSelector("bucket/jobs/one")):
             with files.open_input_stream(one.path) as file:
