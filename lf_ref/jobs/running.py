@@ -1,4 +1,7 @@
-"""`run`: from arguments to the summary of a job."""
+"""`run`: from arguments to the summary of a job.
+
+That a part is a pure function of its input, written aside and renamed, is MapReduce's (https://research.google/pubs/pub62/).
+"""
 
 from __future__ import annotations
 
@@ -93,10 +96,10 @@ def run(
         engine: "local" for processes of this machine, or "ray" for those of a cluster.
         address: of the cluster.
         workers: the number of processes, each of which loads the model.
-        num_threads: of each worker; None for its share of the CPUs.
+        num_threads: threads of each worker; None for its share of the CPUs.
         quiet: show no progress.
         tokenizer: the name of the checkpoint that has it; by default that of the model.
-        batch_tokens: as for `pipeline`; by default half as many, since each worker has a batch in memory.
+        batch_tokens: tokens of a batch, as for `pipeline`; half as many by default, since each worker has a batch.
         dtype, backend, revision, cache_dir, token, local_files_only: as for `pipeline`.
         options: of the task. Without pooling and without modules embeddings are pooled by mean.
 

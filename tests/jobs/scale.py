@@ -84,7 +84,7 @@ def checkpoints(folder: Path) -> dict[str, Path]:
 
 def workers(folder: Path, name: str, model: Path) -> None:
     """How long a worker takes to get ready, and the memory of one and of two."""
-    texts = ["word " * 1000] * 24
+    texts = ["word " * 1000] * 8
     pq.write_table(pa.table({"text": texts}), folder / "docs.parquet")
     held = []
     for count in (1, 2):
@@ -98,7 +98,7 @@ def workers(folder: Path, name: str, model: Path) -> None:
         with subprocess.Popen([str(one) for one in command], stdout=subprocess.PIPE, text=True) as driver:
             while driver.poll() is None:
                 peak = max(peak, proportional(driver.pid))
-                time.sleep(0.1)
+                time.sleep(0.3)
             rate = next(line for line in driver.stdout or () if line.startswith("tokens per second"))
         held.append(peak)
         print(f"{name}, {count} workers of one thread: {rate.split()[-1]} tokens per second")
