@@ -121,7 +121,8 @@ def _connected(address: str | None, workers: int, num_threads: int | None) -> It
     os.environ.update(token)
     try:
         try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **({} if address else own))
+            # A cluster says itself what it has no room for.
+            ray.init(address, log_to_driver=bool(address), logging_level=logging.ERROR, **({} if address else own))
         except (ConnectionError, RuntimeError, ValueError) as error:
             cause = f": {_why(error.__cause__)}" if error.__cause__ else ""
             raise JobError(f"Ray cannot be started or reached: {error}{cause}") from error
