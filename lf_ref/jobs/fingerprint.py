@@ -13,6 +13,8 @@ from ..checkpoint.stored import release
 from ..embeddings.writing import write_modules
 from ..pipelines import Pipeline
 
+_STEP = 1 << 24  # bytes of a file to have in memory at once
+
 
 def fingerprint(pipe: Pipeline[Any]) -> str:
     """The SHA-256 of config, weights, tokenizer and modules of a pipeline, as hexadecimal digits."""
@@ -21,8 +23,10 @@ def fingerprint(pipe: Pipeline[Any]) -> str:
         arrays = [weight] if isinstance(weight, np.ndarray) else [weight.elements, weight.scales]
         for array in arrays:
             digest.update(f"{name} {array.dtype} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
-            release(array)
+            content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            for start in range(0, len(content), _STEP):
+                digest.update(content[start : start + _STEP].data)
+                release(array)
     with TemporaryDirectory() as folder:
         pipe.tokenizer.save_pretrained(folder)
         modules = getattr(pipe, "modules", None)

@@ -11,14 +11,16 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ..errors import InputError
-from ..records.columns import Answers, Table
-from ..records.parquet import pa
+from ..records.columns import BOOLEAN, FLOAT, INTEGER, STRING, Answers, Table
+from ..records.parquet import arrow_type, pa
 from ..records.record import ERROR
 from ..records.sources import display
 from .inputs import InputFile, scanned, stated
 
 MANIFEST = "manifest.json"
 FILE, ROW = "file", "row"
+# The types that values of JSON are fitted to.
+_NAMES = {arrow_type(name): name for name in (STRING, INTEGER, FLOAT, BOOLEAN)}
 
 
 class Shard(NamedTuple):
@@ -66,7 +68,8 @@ class Plan:
     def table(self, answers: Answers) -> Table:
         """The columns of a part."""
         schema = pa.ipc.read_schema(pa.BufferReader(base64.b64decode(self.kept)))
-        return Table({FILE: "string", ROW: "int64", **{field.name: field.type for field in schema}}, answers)
+        kept = {field.name: _NAMES.get(field.type, field.type) for field in schema}
+        return Table({FILE: STRING, ROW: INTEGER, **kept}, answers)
 
     def to_json(self) -> bytes:
         """The content of the manifest."""

@@ -18,6 +18,7 @@ from jobs.building import BAD, EVERY_ROW, PARTS, ROWS, ROWS_PER_PART, job, left,
 import lf_ref
 from lf_ref import JobError
 from lf_ref.compilation import MESSAGE
+from lf_ref.jobs.engines import local
 
 TESTS = Path(__file__).parents[1]
 # A driver in a process of its own, whose workers fail.
@@ -180,7 +181,7 @@ def test_an_interruption_leaves_a_job_that_resumes(undisturbed, fault, tmp_path)
 @pytest.mark.jit
 def test_four_workers_with_an_empty_cache_of_kernels(undisturbed, fault, tmp_path):
     fault("kill", 99)
-    environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "0"}  # not optimized, which takes long
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     for output, workers in (("four", 4), ("one", 1)):
         done = driver(undisturbed, tmp_path / output, environment, workers=workers, backend="numba")
         assert done.communicate(timeout=600)[1] in ("", f"{MESSAGE}\n")
@@ -190,9 +191,15 @@ def test_four_workers_with_an_empty_cache_of_kernels(undisturbed, fault, tmp_pat
     assert rows_of(tmp_path / "four") == EVERY_ROW
 
 
-def test_workers_that_die_before_they_are_ready_end_the_job(undisturbed, monkeypatch, tmp_path):
-    from lf_ref.jobs.engines import local
+def test_a_worker_that_cannot_take_the_job_says_why(undisturbed, monkeypatch, tmp_path):
+    """As one does that has another version of the package."""
+    broken = "import sys; sys.path[:] = {path!r}; from lf_ref.jobs import worker; del worker.Setting; "
+    monkeypatch.setattr(local, "_PROGRAM", broken + local._PROGRAM.split("; ", 2)[2])
+    with pytest.raises(JobError, match=r"a worker failed: AttributeError: .*Setting"):
+        job(undisturbed.inputs, undisturbed.model, tmp_path / "out")
 
+
+def test_workers_that_die_before_they_are_ready_end_the_job(undisturbed, monkeypatch, tmp_path):
     monkeypatch.setattr(local, "_PROGRAM", "import os; os._exit(7)  # {path} {pipe}")
     with pytest.raises(JobError, match="workers die before they are ready, the last by exit code 7"):
         job(undisturbed.inputs, undisturbed.model, tmp_path / "out", workers=3)

@@ -209,7 +209,7 @@ def test_an_input_that_changes_while_the_job_runs_fails_its_parts(undisturbed, t
     ("options", "message"),
     [
         ({"text_field": "title"}, r"a\.parquet has no field 'title'; it has body, id, other"),
-        ({"text_field": {"context": "body"}}, r"text_field must be the name of a field, or a dict with text as keys"),
+        ({"text_field": {"context": "body"}}, r"text_field must be a name, or a dict with text as keys"),
         ({"keep": ["id", "nope"]}, r"a\.parquet has no field 'nope'; it has body, id, other"),
         ({"keep": "id"}, r"keep= must be a list"),
         ({"keep": ["other"]}, r"b\.jsonl has no field 'other'; it has body, id"),
@@ -217,7 +217,7 @@ def test_an_input_that_changes_while_the_job_runs_fails_its_parts(undisturbed, t
         ({"poling": "mean"}, "takes no argument 'poling': the nearest is 'pooling'"),
         ({"pooling": "mode"}, "pooling must be one of"),
         ({"on_error": "stop"}, "takes no on_error"),
-        ({"global_attention": len}, "a function as global_attention"),
+        ({"global_attention": len}, "stored as JSON, which has no functions"),
         ({"max_length": 1000}, "max_length=1000 is too much: this model takes at most 71 tokens"),
         ({"stride": 70}, "stride=70 is too much"),
         ({"address": "auto"}, "address= is that of a Ray cluster"),
@@ -326,6 +326,39 @@ def test_any_rows_of_any_file_are_those_that_were_written(tmp_path_factory, rows
             offset = file.offsets[part] if file.offsets else 0
             found = rows_of(file, "", first, min(first + step, rows), offset, ["text", "id"])
             assert list(found) == values[first : first + step]
+
+
+@pytest.mark.filterwarnings("ignore:.*mean pooling")
+def test_fields_of_json_are_kept_in_a_type_that_all_their_values_have(folders, tmp_path):
+    values = {
+        "whole": ([1, 2, None], "int64"), "real": ([1, 2.5, None], "double"), "yes": ([True, False, None], "bool"),
+        "mixed": ([1, "two", {"three": [4]}], "string"), "text": (["A.", "B.", "C."], "string"),
+    }  # fmt: skip
+    rows = [{name: column[index] for name, (column, _) in values.items()} for index in range(3)]
+    del rows[2]["yes"]
+    table, summary = run("embed", folders, tmp_path, rows, keep=list(values))
+    assert summary.answered == 3
+    assert {name: str(table.schema.field(name).type) for name in values} == {
+        name: kind for name, (_, kind) in values.items()
+    }
+    assert table["mixed"].to_pylist() == ["1", "two", '{"three": [4]}']
+    assert [table[name].to_pylist() for name in ("whole", "real", "yes")] == [
+        values[name][0] for name in ("whole", "real", "yes")
+    ]
+
+
+def test_fields_of_parquet_keep_their_types_and_their_values(undisturbed, tmp_path):
+    """Times, which Python has not all values of, lists, and a field that a row is answered by, too."""
+    whens = pa.array([1, 2], pa.timestamp("ns"))
+    table = pa.table({"body": ["A.", "B."], "when": whens, "tags": [["a"], []], "my.name": pa.array([3, 4], pa.int8())})
+    pq.write_table(table, tmp_path / "in.parquet")
+    keep = ["my.name", "when", "tags", "body"]
+    lf_ref.jobs.run(
+        "feature-extraction", undisturbed.model, inputs=tmp_path / "in.parquet", output=tmp_path / "out",
+        text_field="body", keep=keep, backend="numpy", num_threads=1,
+    )  # fmt: skip
+    found = pq.read_table(tmp_path / "out" / "part-000000.parquet")
+    assert found.select(keep).equals(table.select(keep))
 
 
 def test_fields_to_keep_have_one_type_in_all_files(undisturbed, tmp_path):

@@ -77,7 +77,7 @@ def engine(
     live: dict[Connection, _Process] = {}
 
     def start(count: int) -> None:
-        for _ in range(min(count, len(waiting)) - len(live)):
+        for _ in range(min(count - len(live), len(waiting))):
             process = _Process(setting, threads)
             live[process.pipe] = process
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 import threading
 from importlib.abc import MetaPathFinder
@@ -18,14 +19,14 @@ def main(descriptor: int) -> None:
     """Make a worker of the first message of a pipe, and call it with each further one; descriptor: of the pipe."""
     sys.meta_path.insert(0, _WithoutPandas())
     pipe = Connection(descriptor)
-    messages: SimpleQueue[Any] = SimpleQueue()
+    messages: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_receive, args=(pipe, messages), daemon=True).start()
     try:
-        setting, num_threads = messages.get()
+        setting, num_threads = pickle.loads(messages.get())
         worker = Worker(setting, num_threads)
         pipe.send("ready")
         while True:
-            pipe.send((worker(messages.get()),))
+            pipe.send((worker(pickle.loads(messages.get())),))
     except LfRefError as error:
         pipe.send(error)
     except Exception as error:  # of ours, or of a library that the driver may not have
@@ -41,10 +42,10 @@ class _WithoutPandas(MetaPathFinder):
             raise ModuleNotFoundError(name=fullname)
 
 
-def _receive(pipe: Connection, messages: SimpleQueue[Any]) -> None:
-    """Pass messages on as they come; without a driver there is nobody to work for, whatever is being computed."""
+def _receive(pipe: Connection, messages: SimpleQueue[bytes]) -> None:
+    """Pass messages on as they come, pickled; without a driver there is nobody to work for, so end at once."""
     try:
         while True:
-            messages.put(pipe.recv())
+            messages.put(pipe.recv_bytes())
     except (EOFError, OSError):
         os._exit(1)
