@@ -6,7 +6,6 @@ Drivers are processes of their own, so that they can be killed, and so that Ray'
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from jobs.building import EVERY_ROW, PARTS, ROWS_PER_PART, job, left, rows_of
 
 import lf_ref
 from lf_ref import InputError
+from lf_ref.kernels.cpus import usable_cpus
 from oracles.documents import ROOT, blocks, engine_of, read
 
 ray_only = pytest.mark.ray
@@ -39,8 +39,8 @@ def environment(tmp_path_factory):
     """Of all processes of these tests; HOME is empty, and must stay so."""
     home = tmp_path_factory.mktemp("home")
     paths = os.pathsep.join([str(TESTS), str(Path(lf_ref.__file__).parents[1])])
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    return {**kept, "PYTHONPATH": paths, "HOME": str(home), "OMP_NUM_THREADS": "1"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "OMP_"))}
+    return {**kept, "PYTHONPATH": paths, "HOME": str(home)}
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +134,7 @@ def test_the_driver_of_a_cluster_of_its_own_is_killed(drive, environment, undist
     appears(tmp_path / "marks" / "happened")
     driver.kill()
     driver.wait()
-    assert ends(tmp_path, b"_Actor", 10)
-    assert ends(tmp_path, b"", 60)  # those of Ray itself
+    assert ends(tmp_path, b"Actor", 10)
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     job(undisturbed.inputs, undisturbed.model, tmp_path / "out", resume=True)  # the engine may change
     assert_same(tmp_path / "out", undisturbed)
@@ -152,25 +151,13 @@ def test_an_actor_is_killed_in_the_middle_of_a_part(drive, cluster, undisturbed,
 
 
 @ray_only
-def test_an_actor_is_killed_from_outside(drive, cluster, undisturbed, tmp_path):
-    (tmp_path / "fault").write_text("wait 2")
-    driver = drive(cluster.environment, address=cluster.address, workers=2)
-    pid = int(appears(tmp_path / "marks" / "happened"))
-    (tmp_path / "fault").unlink()
-    os.kill(pid, signal.SIGKILL)
-    assert WHOLE in ended(driver)
-    assert_same(tmp_path / "out", undisturbed)
-
-
-@ray_only
 def test_a_part_that_kills_each_worker_fails_alone_and_resumes(drive, cluster, undisturbed, tmp_path):
     (tmp_path / "fault").write_text("kill-always 4")
     out = ended(drive(cluster.environment, address=cluster.address, workers=1))
     assert f"missing={7 - ROWS_PER_PART}" in out
     assert "b.jsonl: its worker died 3 times" in out
     assert len(list((tmp_path / "out").glob("part-*.parquet"))) == PARTS - 1
-    (tmp_path / "fault").unlink()
-    assert WHOLE in ended(drive(cluster.environment, address=cluster.address, workers=1, resume=True))
+    job(undisturbed.inputs, undisturbed.model, tmp_path / "out", resume=True)
     assert_same(tmp_path / "out", undisturbed)
 
 
@@ -192,18 +179,13 @@ def test_the_driver_is_killed_and_the_cluster_lives(drive, cluster, undisturbed,
 
 
 @ray_only
-def test_workers_that_the_cluster_has_no_room_for_are_not_waited_for(drive, cluster, undisturbed, tmp_path):
-    assert WHOLE in ended(drive(cluster.environment, address=cluster.address, workers=PARTS, num_threads=4))
-    assert_same(tmp_path / "out", undisturbed)
-
-
-@ray_only
-def test_the_callers_connection_is_used_and_kept(cluster, undisturbed, tmp_path):
+def test_the_callers_connection_is_used_and_kept_and_its_grants_heeded(cluster, undisturbed, tmp_path):
     code = f"""
 import ray, sys
 from pathlib import Path
 from jobs.building import job
 from lf_ref import InputError
+from lf_ref.batches.grants import granted_cpus
 ray.init("{cluster.address}", logging_level=40, log_to_driver=False)
 paths = Path({str(undisturbed.inputs)!r}), {undisturbed.model!r}, Path({str(tmp_path / "out")!r})
 try:
@@ -211,34 +193,20 @@ try:
 except InputError as error:
     print(error)
 print(job(*paths, engine="ray", workers=2, resume=True))
-assert ray.is_initialized()
+print([ray.get(ray.remote(granted_cpus).options(num_cpus=cpus).remote()) for cpus in (0.5, 1, 4)], granted_cpus())
 """
     out = ended(
         subprocess.Popen([sys.executable, "-c", code], env=cluster.environment, stdout=-1, stderr=-1, text=True)
     )
     assert "connected to Ray already: leave address out" in out
     assert WHOLE in out
+    most = usable_cpus()
+    assert f"[1, 1, {min(most, 4)}] {most}" in out  # of tasks, and of the driver
     assert_same(tmp_path / "out", undisturbed)
 
 
 @ray_only
-def test_threads_are_those_that_ray_granted(cluster):
-    code = f"""
-import ray
-from lf_ref.batches.grants import granted_cpus
-ray.init("{cluster.address}", logging_level=40, log_to_driver=False)
-env = {{"env_vars": {{"OMP_NUM_THREADS": "8"}}}}
-grants = [ray.get(ray.remote(granted_cpus).options(num_cpus=cpus, runtime_env=env).remote()) for cpus in (0.5, 1)]
-print(granted_cpus(), grants)
-"""
-    out = ended(
-        subprocess.Popen([sys.executable, "-c", code], env=cluster.environment, stdout=-1, stderr=-1, text=True)
-    )
-    assert out == "1 [1, 1]\n"  # the environment of the driver has OMP_NUM_THREADS=1
-
-
-@ray_only
-def test_the_output_is_a_bucket(drive, environment, undisturbed, tmp_path):
+def test_the_output_is_a_bucket_and_the_cluster_has_room_for_one_of_the_workers(drive, cluster, undisturbed):
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", port=0)
@@ -246,10 +214,12 @@ def test_the_output_is_a_bucket(drive, environment, undisturbed, tmp_path):
     try:
         host, port = server.get_host_and_port()
         place = {"endpoint_override": f"{host}:{port}", "scheme": "http", "allow_bucket_creation": True}
-        files = pyarrow.fs.S3FileSystem("key", "secret", region="us-east-1", **place)
+        files = pyarrow.fs.S3FileSystem(access_key="key", secret_key="secret", region="us-east-1", **place)
         files.create_dir("bucket")
-        uri = f"s3://key:secret@bucket/jobs/one?region=us-east-1&scheme=http&endpoint_override={host}:{port}"
-        assert WHOLE in ended(drive(environment, uri, workers=2))
+        # Delayed: with one request for a small file, as pyarrow refuses moto 5.2.1's answer to an upload of several.
+        where = f"region=us-east-1&scheme=http&endpoint_override={host}:{port}&allow_delayed_open=true"
+        uri = f"s3://key:secret@bucket/jobs/one?{where}"
+        assert WHOLE in ended(drive(cluster.environment, uri, address=cluster.address, workers=3, num_threads=4))
         found = {}
         for one in files.get_file_info(pyarrow.fs.FileSelector("bucket/jobs/one")):
             with files.open_input_stream(one.path) as file:
@@ -267,7 +237,7 @@ def test_a_cluster_that_is_not_there_is_an_error_of_one_line(undisturbed, enviro
     ]  # fmt: skip
     done = subprocess.run([sys.executable, "-m", "lf_ref", *command], env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: Ray cannot be started or reached: ")
+    assert done.stderr.startswith("Error: no cluster of Ray answers at 127.0.0.1:1: ")
     assert done.stderr.count("\n") == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -115,10 +116,13 @@ def _connected(address: str | None, workers: int, num_threads: int | None) -> It
     }
     # Ray would write the token that guards the cluster into the user's home, if there were none in the environment.
     token = {} if address or "RAY_AUTH_TOKEN" in os.environ else {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    if address:
+        _check_reachable(address)
     os.environ.update(token)
     try:
         try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **({} if address else own))
+            # A cluster says itself what it has no room for.
+            ray.init(address, log_to_driver=bool(address), logging_level=logging.ERROR, **({} if address else own))
         except (ConnectionError, RuntimeError, ValueError) as error:
             cause = f": {_why(error.__cause__)}" if error.__cause__ else ""
             raise JobError(f"Ray cannot be started or reached: {error}{cause}") from error
@@ -127,6 +131,16 @@ def _connected(address: str | None, workers: int, num_threads: int | None) -> It
         ray.shutdown()
         for name in token:
             del os.environ[name]
+
+
+def _check_reachable(address: str) -> None:
+    """Check that there is somebody at an address, for whom Ray would wait for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdecimal():  # and no name of Ray's, such as auto
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        except (OSError, OverflowError) as error:
+            raise JobError(f"no cluster of Ray answers at {address}: {error}") from error
 
 
 def _share(workers: int) -> float:
