@@ -105,7 +105,7 @@ _HINTS = {
     "BitsAndBytesConfig": 'dtype="int8" of from_pretrained() quantizes',
 }
 
-# Written out for type checkers; without testing, since a star brings what runs models.
+# Written out for type checkers; without what runs models and what needs extras, since a star brings all of it.
 __all__ = [  # noqa: RUF022 - in the order of `_HOME`, which the documentation keeps
     "CheckpointError",
     "CheckpointFileError",
