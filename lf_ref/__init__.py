@@ -19,6 +19,7 @@ from .errors import (
     ConfigError,
     DownloadError,
     InputError,
+    JobError,
     LfRefError,
     PipelineException,
     WeightsError,
@@ -62,7 +63,12 @@ _HOME = {
     "attention_explorer": "explorer",
     "AttentionExplorer": "explorer",
 }
-_MODULES = {"global_attention": "model.global_attention", "testing": "testing"}
+_MODULES = {
+    "global_attention": "model.global_attention",
+    "testing": "testing",
+    "jobs": "jobs",
+    "batches": "batches",
+}
 
 # HF's names for "whichever class the checkpoint needs", where here there is but one, and for the records of its
 # TensorFlow models, which have the same fields.
@@ -101,13 +107,14 @@ _HINTS = {
     "BitsAndBytesConfig": 'dtype="int8" of from_pretrained() quantizes',
 }
 
-# Written out for type checkers; without testing, since a star brings what runs models.
+# Written out for type checkers; without what runs models and what needs extras, since a star brings all of it.
 __all__ = [  # noqa: RUF022 - in the order of `_HOME`, which the documentation keeps
     "CheckpointError",
     "CheckpointFileError",
     "ConfigError",
     "DownloadError",
     "InputError",
+    "JobError",
     "LfRefError",
     "PipelineException",
     "WeightsError",
@@ -166,7 +173,7 @@ __all__ = [  # noqa: RUF022 - in the order of `_HOME`, which the documentation k
 ]
 
 if _TYPE_CHECKING:
-    from . import testing
+    from . import batches, jobs, testing
     from .config import LongformerConfig
     from .conversion import Conversion, convert, to_safetensors
     from .embeddings.encoder import SentenceEncoder

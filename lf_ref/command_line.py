@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from .errors import DownloadError, LfRefError
+from .errors import DownloadError, JobError, LfRefError
 
 # Settings of every command; the help is as wide as the terminal.
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": sys.maxsize}
@@ -128,7 +128,7 @@ def exit_code(error: BaseException) -> int:
     >>> exit_code(InputError("no mask")), exit_code(DownloadError("no network")), exit_code(OSError(28, "disk full"))
     (2, 1, 1)
     """
-    if isinstance(error, DownloadError):
+    if isinstance(error, DownloadError | JobError):
         return IMPOSSIBLE
     if isinstance(error, LfRefError):
         return BAD_INPUT if error.__cause__ is None else exit_code(error.__cause__)

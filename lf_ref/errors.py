@@ -46,6 +46,10 @@ class WeightsError(CheckpointError):
         self.misshapen = list(misshapen)
 
 
+class JobError(LfRefError, RuntimeError):
+    """A job that could not go on: its workers ended, or its output could not be written. It resumes."""
+
+
 class InputError(LfRefError, ValueError):
     """Arguments of a call that do not fit the model, the tokenizer or each other."""
 

@@ -89,4 +89,5 @@ def test_modules_are_there_as_attributes_and_loaded_on_first_use():
         check=True,
     )
     assert done.stdout.split() == ["False", "True"]
-    assert {"global_attention", "testing"} <= set(dir(lf_ref))
+    assert {"global_attention", "testing", "jobs", "batches"} <= set(dir(lf_ref))
+    assert callable(lf_ref.jobs.run)

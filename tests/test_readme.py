@@ -3,8 +3,8 @@
 The two blocks that call pip are run by `.ci/run`, the second of them being the command that runs these tests; what the
 first does after pip is run here too. The blocks that name an official checkpoint talk to a server on loopback that
 answers as the Hub and serves the demo checkpoint under that name. Those that name a FOLDER are run by
-`tests/cli/test_readme_tasks.py`, the endpoint that serves until it is stopped by a test of its own, and the blocks of
-the guide on `lf-ref serve` by `tests/serve/test_process.py`.
+`tests/cli/test_readme_tasks.py`, those of engines for data by `tests/jobs/test_ray.py`, the endpoint that serves until
+it is stopped by a test of its own, and the blocks of the guide on `lf-ref serve` by `tests/serve/test_process.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pytest
 
 import lf_ref
 from lf_ref.compilation import MESSAGE
-from oracles.documents import DOCUMENTS, ROOT, anchors, blocks, links, read
+from oracles.documents import DOCUMENTS, ROOT, anchors, blocks, engine_of, links, read
 from oracles.hub_server import Hub, Repository, serving
 
 README = read(ROOT / "README.md")
@@ -41,7 +41,9 @@ each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(
 def python_of(path: Path) -> list[str]:
     """The blocks of Python of a document that are run one after another."""
     return [
-        text for kind, text in blocks(read(path)) if kind == "python" and '"FOLDER"' not in text and SERVES not in text
+        text
+        for kind, text in blocks(read(path))
+        if kind == "python" and '"FOLDER"' not in text and SERVES not in text and not engine_of(text)
     ]
 
 

@@ -14,6 +14,7 @@ from .feature_extraction import embed, feature_extraction
 from .fill_mask import fill_mask
 from .group import Commands
 from .info import info
+from .jobs import map_
 from .multiple_choice import multiple_choice
 from .oracle import oracle
 from .precision import precision
@@ -71,6 +72,7 @@ for _command in (
     question_answering,
     multiple_choice,
     embed,
+    map_,
     tokenize,
     serve,
     attention,

@@ -17,7 +17,7 @@ from ..command_line import IMPOSSIBLE, INPUT, ManyOption, complete_file, input_o
 from ..errors import InputError
 from ..progress import progress
 from ..records.columns import JSON_ALONE, Answers, Table, types_of
-from ..records.record import ERROR, RESULT, Fields, Record
+from ..records.record import ERROR, FIELDS, RESULT, Fields, Record
 from ..records.sources import CsvRows, Files, Lines, Source, Text, find
 from ..records.writing import ARRAYS, LINES, TABLES, json_line, path_to_write, write
 from .group import in_flags
@@ -33,7 +33,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Show = Callable[[Any], None]
 
 TEXTS = Fields()
-PAIRS = Fields(optional=("text_pair",))
+PAIRS = FIELDS["text-classification"]
 RECORD = "record"
 
 

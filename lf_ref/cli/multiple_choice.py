@@ -9,7 +9,7 @@ import click
 from ..command_line import COUNT, command
 from ..errors import InputError
 from ..records.columns import ANSWERS
-from ..records.record import Fields
+from ..records.record import FIELDS
 from .inputs import InputOutput, answer, input_options
 from .options import length_options, load, model_options
 from .output import table, visible
@@ -18,7 +18,7 @@ from .texts import argument, piped
 _WAYS = (
     "give a question (or --file PATH) and at least one choice, or --lines PATH; before --files GLOB the choices alone"
 )
-_FIELDS = Fields(text="question", required=("question", "choices"), lists=("choices",))
+_FIELDS = FIELDS["multiple-choice"]
 
 
 @command("multiple-choice", short_help="Rank answers to a question.")

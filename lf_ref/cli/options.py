@@ -98,18 +98,20 @@ engine_options = together(
     ),
 )
 
-model_options = together(
-    checkpoint_options,
-    tokenizer_option,
-    engine_options,
-    performance_option(
+
+def batch_option(default: int) -> Callable[[Command], Command]:
+    """The option for the size of a batch."""
+    option: Callable[[Command], Command] = performance_option(
         "--batch-tokens",
         type=COUNT,
-        default=4096,
+        default=default,
         show_default=True,
         help="Tokens of a batch, padding included; texts of similar length are batched together.",
-    ),
-)
+    )
+    return option
+
+
+model_options = together(checkpoint_options, tokenizer_option, engine_options, batch_option(4096))
 
 json_option = input_option("--json", "as_json", is_flag=True, help="Print the whole result as JSON.")
 

@@ -9,7 +9,7 @@ import click
 from ..command_line import COUNT, Number, command
 from ..errors import InputError
 from ..records.columns import ANSWERS
-from ..records.record import Fields
+from ..records.record import FIELDS
 from .inputs import InputOutput, answer, input_options
 from .options import length_options, load, model_options
 from .output import echo, table, visible
@@ -17,7 +17,7 @@ from .texts import argument
 
 # Characters of the document shown on either side of an answer.
 _AROUND = 40
-_FIELDS = Fields(text="context", required=("question", "context"))
+_FIELDS = FIELDS["question-answering"]
 
 
 @command("question-answering", short_help="Answer a question from a document.")

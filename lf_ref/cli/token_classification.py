@@ -22,7 +22,12 @@ from .output import echo, table, visible
     help="Group tokens into entities: none, adjacent tokens of one label, or whole words by one of three rules.",
 )
 @click.option(
-    "--ignore-label", "ignored", multiple=True, default=["O"], show_default=True, help="Omit this label; repeatable."
+    "--ignore-label",
+    "ignore_labels",
+    multiple=True,
+    default=["O"],
+    show_default=True,
+    help="Omit this label; repeatable.",
 )
 @input_options(TEXTS)
 @length_options
@@ -32,7 +37,7 @@ def token_classification(
     text: str | None,
     io: InputOutput,
     aggregation_strategy: str,
-    ignored: tuple[str, ...],
+    ignore_labels: tuple[str, ...],
     truncation: bool | None,
     max_length: int | None,
     stride: int | None,
@@ -46,10 +51,12 @@ def token_classification(
     """
     given = io.read(text)
     pipe = load("token-classification", source)
-    numbers = [label for label in pipe.model.config.id2label.values() if str(label) in ignored]  # as they are printed
+    numbers = [
+        label for label in pipe.model.config.id2label.values() if str(label) in ignore_labels
+    ]  # as they are printed
     options = {
         "aggregation_strategy": aggregation_strategy,
-        "ignore_labels": [*ignored, *numbers],
+        "ignore_labels": [*ignore_labels, *numbers],
         "stride": stride,
         "truncation": truncation,
         "max_length": max_length,

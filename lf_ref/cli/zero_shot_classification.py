@@ -16,7 +16,7 @@ from .texts import argument
 
 @command("zero-shot-classification", short_help="Classify a text with your own labels.")
 @click.argument("text", required=False)
-@click.option("--label", "labels", multiple=True, required=True, help="Candidate label; repeatable.")
+@click.option("--label", "candidate_labels", multiple=True, required=True, help="Candidate label; repeatable.")
 @click.option(
     "--hypothesis-template",
     default="This example is {}.",
@@ -32,7 +32,7 @@ from .texts import argument
 def zero_shot_classification(
     text: str | None,
     io: InputOutput,
-    labels: tuple[str, ...],
+    candidate_labels: tuple[str, ...],
     hypothesis_template: str,
     multi_label: bool,
     truncation: bool | None,
@@ -49,7 +49,7 @@ def zero_shot_classification(
     """
     given = io.read(text)
     options = {
-        "candidate_labels": [argument(label) for label in labels],
+        "candidate_labels": [argument(label) for label in candidate_labels],
         "hypothesis_template": hypothesis_template,
         "multi_label": multi_label,
         "truncation": truncation,

@@ -218,8 +218,7 @@ def pipeline(
     if task is None:
         task = task_of(model, config, source, _KINDS)
     kind = TASKS[task]
-    others = (signature(pipeline).parameters.keys() - {"options"}) | {*_LOADING, *_HF_NAMES}
-    checked = read(kind.options_class, "pipeline()", options, others)
+    checked = read(kind.options_class, "pipeline()", options, ARGUMENTS)
     kind.options_class(**checked)  # before anything is downloaded
     if not isinstance(model, LongformerPreTrainedModel) and not is_name(model):
         raise not_ours(f"model must be a {kind.model_class.__name__} or the name of one", model, kind.model_class)
@@ -241,3 +240,7 @@ def pipeline(
         model = kind.model_class.from_pretrained(model, **home, **loading)
     further = read_further(model.config)
     return kind(model, tokenizer, task=task, batch_tokens=batch_tokens, quiet=quiet, **further, **checked)
+
+
+# The arguments of `pipeline` that are not options of a task.
+ARGUMENTS = frozenset((signature(pipeline).parameters.keys() - {"options"}) | {*_LOADING, *_HF_NAMES})

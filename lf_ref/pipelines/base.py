@@ -133,6 +133,7 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         self.tokenizer = tokenizer
         self.batch_tokens = check_count("batch_tokens", batch_tokens)
         self.quiet = bool(quiet)
+        self.tokens_run = 0
         self.defaults = read(self.options_class, self.task, options)
         self._choose({})
 
@@ -298,7 +299,9 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
                 if not left[position]:
                     results[position] = self._finish(prepared[position], options)
                     prepared[position] = replace(prepared[position], findings=[])
-            bar.update(int(batch.attention_mask.sum()))
+            tokens = int(batch.attention_mask.sum())
+            self.tokens_run += tokens
+            bar.update(tokens)
         return results
 
     def _stream(self, inputs: Iterator[Any], options: Chosen, name: Name) -> Iterator[Any]:

@@ -47,8 +47,9 @@ class Answers:
         return {**{name: best.get(name) for name in self.best or {}}, RESULT: whole}
 
 
-def _label(result: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"label": str(result[0]["label"]), "score": result[0]["score"]}
+def _label(result: Any) -> dict[str, Any]:
+    best = result if isinstance(result, Mapping) else max(result, key=lambda found: found["score"])
+    return {"label": str(best["label"]), "score": best["score"]}
 
 
 def _ranked(result: dict[str, Any]) -> dict[str, Any]:

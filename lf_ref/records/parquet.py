@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,6 +14,8 @@ from ..errors import InputError
 from .columns import Table, Vectors
 from .record import Record
 from .sources import Source, check_columns, display
+
+__all__ = ["ParquetRows", "arrow_type", "pa", "pq", "record_batches", "schema_of", "write_parquet"]
 
 try:
     import pyarrow as pa
@@ -42,21 +45,35 @@ class ParquetRows(Source):
             self._rows = file.metadata.num_rows
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
-        number = 0
+        for number, row in enumerate(self.read(0, self._rows), start=1):
+            yield f"row {number} of {display(self.path)}", row
+
+    def read(self, first: int, last: int, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """The rows from first, counted from 0, up to last, with these columns, or all of them."""
         with self._opened() as file:
-            for batch in file.iter_batches(batch_size=self._batch_size(file.metadata)):
-                batch.validate(full=True)  # texts may not be UTF-8
-                names = batch.schema.names
-                columns = [
-                    [one if one.is_valid else None for one in column]
-                    if pa.types.is_temporal(column.type)
-                    or (pa.types.is_nested(column.type) and name not in self.inputs)
-                    else column.to_pylist()
-                    for name, column in zip(names, batch.columns, strict=True)
-                ]
-                for row in zip(*columns, strict=True):
-                    number += 1
-                    yield f"row {number} of {display(self.path)}", dict(zip(names, row, strict=True))
+            sizes = [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
+            ends = list(accumulate(sizes))
+            groups = [index for index, end in enumerate(ends) if end > first and end - sizes[index] < last]
+            at = ends[groups[0]] - sizes[groups[0]] if groups else 0
+            for batch in file.iter_batches(
+                batch_size=self._batch_size(file.metadata), row_groups=groups, columns=columns
+            ):
+                wanted = batch.slice(max(first - at, 0), max(last - max(first, at), 0))
+                at += len(batch)
+                if len(wanted):
+                    yield from self._values(wanted)
+
+    def _values(self, batch: Any) -> Iterator[dict[str, Any]]:
+        batch.validate(full=True)  # texts may not be UTF-8
+        names = batch.schema.names
+        columns = [
+            [one if one.is_valid else None for one in column]
+            if pa.types.is_temporal(column.type) or (pa.types.is_nested(column.type) and name not in self.inputs)
+            else column.to_pylist()
+            for name, column in zip(names, batch.columns, strict=True)
+        ]
+        for row in zip(*columns, strict=True):
+            yield dict(zip(names, row, strict=True))
 
     def count(self) -> int | None:
         """The number of rows."""
@@ -85,14 +102,26 @@ def write_parquet(file: BinaryIO, rows: Iterable[tuple[Record, Any]], table: Tab
 
     file: to write to; rows: records with their results; table: the columns.
     """
-    schema = pa.schema([(name, _arrow_type(type_)) for name, type_ in table.types.items()])
+    schema = schema_of(table)
     with pq.ParquetWriter(file, schema) as writer:
-        for group in _groups(rows, table):
-            columns = [pa.array([row[field.name] for row in group], field.type) for field in schema]
-            writer.write_batch(pa.record_batch(columns, schema=schema))
+        for batch in record_batches(rows, table, schema):
+            writer.write_batch(batch)
 
 
-def _arrow_type(type_: Any) -> Any:
+def schema_of(table: Table) -> Any:
+    """Arrow's schema of a table."""
+    return pa.schema([(name, arrow_type(type_)) for name, type_ in table.types.items()])
+
+
+def record_batches(rows: Iterable[tuple[Record, Any]], table: Table, schema: Any) -> Iterator[Any]:
+    """Records with their results as Arrow's batches; table, schema: their columns."""
+    for group in _groups(rows, table):
+        columns = [pa.array([row[field.name] for row in group], field.type) for field in schema]
+        yield pa.record_batch(columns, schema=schema)
+
+
+def arrow_type(type_: Any) -> Any:
+    """Arrow's type of a column."""
     if isinstance(type_, Vectors):
         vector = pa.list_(pa.float32(), type_.size)
         return pa.list_(vector) if type_.per_token else vector
@@ -103,7 +132,7 @@ def _groups(rows: Iterable[tuple[Record, Any]], table: Table) -> Iterator[list[d
     group: list[dict[str, Any]] = []
     held = 0
     for record, result in rows:
-        row = {name: _value(value) for name, value in table.row(record, result).items()}
+        row = {name: arrow_value(value) for name, value in table.row(record, result).items()}
         group.append(row)
         held += sum(map(_size, row.values()))
         if held >= _BYTES:
@@ -113,8 +142,8 @@ def _groups(rows: Iterable[tuple[Record, Any]], table: Table) -> Iterator[list[d
         yield group
 
 
-def _value(value: Any) -> Any:
-    """Arrays as float32, those of two axes as lists of vectors."""
+def arrow_value(value: Any) -> Any:
+    """A value as Arrow takes it: arrays as float32, those of two axes as lists of vectors."""
     if not isinstance(value, np.ndarray):
         return value
     value = value.astype(np.float32, copy=False)

@@ -125,3 +125,11 @@ def _listed(name: str, text: str) -> Any:
         return strict_json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f'{name} must be a list of JSON, ["...", "..."], got {text[:_SHOWN]!r}') from error
+
+
+# The fields of the inputs of a task; those of the others are a text.
+FIELDS = {
+    "text-classification": Fields(optional=("text_pair",)),
+    "question-answering": Fields(text="context", required=("question", "context")),
+    "multiple-choice": Fields(text="question", required=("question", "choices"), lists=("choices",)),
+}

@@ -79,6 +79,14 @@ class Lines(Source):
                 name = f"line {number} of {display(self.path)}"
                 yield name, self._value(line, name)
 
+    def raw(self, start: int = 0) -> Iterator[tuple[int, bytes | InputError]]:
+        """The lines of a file from a position on, each with its own, in bytes; an error for one that is too long."""
+        with self._opened() as file:
+            file.seek(start)
+            for line in _lines(file):
+                yield start, InputError(f"the line is longer than {LONGEST >> 20} MiB") if line is None else line
+                start = file.tell()
+
     def count(self) -> int | None:
         """The number of lines; None for standard input and pipes, which can be read only once."""
         if self._copy is None and not os.path.isfile(self.path):

@@ -35,6 +35,7 @@ SEVERAL = re.compile(r"\b(dict|Mapping)\[str, ")  # arrays by name have shapes o
 REFERENCE = re.compile(r"\b[Aa]s (?:for |for a call of |in |those of )?`([A-Za-z_]+|[A-Z]\w+\.[a-z_]+)`")
 SOURCE = re.compile(
     r"\bHF\b|HF's|Hugging Face|Beltagy|Hendrycks|arXiv|AllenAI|huggingface_hub|safetensors|sentence-transformers"
+    r"|MapReduce"
 )
 # What a number counts, by the name of the argument.
 UNITS = {

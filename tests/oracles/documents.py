@@ -24,6 +24,12 @@ def blocks(text: str) -> list[tuple[str, str]]:
     return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.S | re.M)
 
 
+def engine_of(code: str) -> str:
+    """The engine for data that a block of Python uses, and that most environments do not have; "" for none."""
+    found = re.search(r"^(?:import|from) (ray|dask|pyspark)\b", code, re.M)
+    return found[1] if found else ""
+
+
 def anchors(text: str) -> set[str]:
     """The names by which links within a document reach its headings."""
     headings = re.findall(r"^#+ (.+)$", text, re.M)

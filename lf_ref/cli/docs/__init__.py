@@ -21,6 +21,8 @@ PAGES = (
     "lf_ref.tokenizer",
     "lf_ref.model.global_attention",
     "lf_ref.attention_map",
+    "lf_ref.jobs",
+    "lf_ref.batches",
     "lf_ref.testing",
     "lf_ref.reference",
 )

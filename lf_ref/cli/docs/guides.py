@@ -18,6 +18,7 @@ _PAGES = {
         "longer_texts", "Longer texts", "Make a Longformer of a RoBERTa, or a longer one of a Longformer.",
     ),
     PACKAGE / "guides" / "files.md": ("files", "Files", "Lines, CSV, Parquet and folders in; JSONL and tables out."),
+    PACKAGE / "guides" / "jobs.md": ("jobs", "Jobs", "Many documents: jobs that resume, job arrays, a cluster, scale."),
     PACKAGE / "guides" / "recipes.md": ("recipes", "Recipes", "A data frame, a long document, a server."),
     PACKAGE / "guides" / "embeddings.md": (
         "embeddings", "Embeddings", "sentence-transformers checkpoints; search, scikit-learn, LangChain, FastAPI.",
