@@ -33,8 +33,9 @@ def two_sided(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a `config.json` with an `attention_window` that counts both sides, as HF's do.
 
     AllenAI's `attention_window` counts the tokens on each side. Such a config has AllenAI's fields and another
-    `model_type` than "longformer"; the result has this `model_type`, and no `attention_mode`. The prefix `roberta.`
-    alone says nothing: models that were made with HF's attention inside a RoBERTa have it too, with two-sided windows.
+    `model_type` than "longformer"; the result has this `model_type`, and AllenAI's fields only where windows are dilated
+    or causal, beside the `attention_mode` of a conversion. The prefix `roberta.` alone says nothing: models that were
+    made with HF's attention inside a RoBERTa have it too, with two-sided windows.
 
     Raises:
         ConfigError: the model attends in a way that Longformer's window does not describe: in chunks without overlap,
@@ -48,7 +49,10 @@ def two_sided(fields: Mapping[str, Any]) -> dict[str, Any]:
             f"attention_mode {mode!r} is another kind of attention than a sliding window; set it to 'sliding_chunks' "
             f"if the model was trained with a window"
         )
-    kept = {name: value for name, value in fields.items() if name != _MODE}
+    kept = {name: value for name, value in fields.items() if name not in _FIELDS}
+    dilation, causal = fields.get("attention_dilation"), fields.get("autoregressive")
+    if causal or any(of not in (None, 1) for of in (dilation if isinstance(dilation, list | tuple) else [dilation])):
+        kept |= {_MODE: "longformer", "attention_dilation": dilation, "autoregressive": causal}
     window = fields.get("attention_window")
     doubled = [_double(one_sided) for one_sided in window] if isinstance(window, list | tuple) else _double(window)
     return {**kept, "model_type": "longformer", "attention_window": doubled}
