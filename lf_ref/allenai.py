@@ -33,8 +33,8 @@ def two_sided(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a `config.json` with an `attention_window` that counts both sides, as HF's do.
 
     AllenAI's `attention_window` counts the tokens on each side. Such a config has AllenAI's fields and another
-    `model_type` than "longformer"; the result has this `model_type`, and AllenAI's fields only where windows are dilated
-    or causal, beside the `attention_mode` of a conversion. The prefix `roberta.` alone says nothing: models that were
+    `model_type` than "longformer". The result has this `model_type`, and of AllenAI's fields those of dilated or causal
+    windows, beside the `attention_mode` of a conversion. The prefix `roberta.` alone says nothing: models that were
     made with HF's attention inside a RoBERTa have it too, with two-sided windows.
 
     Raises:

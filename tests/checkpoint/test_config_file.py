@@ -157,7 +157,7 @@ def test_dilated_and_causal_models_of_allenai(weights, tmp_path):
         found.append(logits(model))
         model.save_pretrained(tmp_path / "again")
         again = lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path / "again")
-        assert again.config == model.config
+        assert again.config.dilations == model.config.dilations
         assert_identical(logits(again), found[-1], "again")
     assert np.abs(found[0] - found[1]).max() > 1e-3
 

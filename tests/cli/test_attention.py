@@ -65,12 +65,16 @@ def test_a_cell_is_in_reach_if_any_of_its_queries_sees_any_of_its_keys(data):
     length = data.draw(st.integers(1, 31), label="length")
     is_global = data.draw(st.lists(st.booleans(), min_size=length, max_size=length), label="is_global")
     one_sided, per_cell = data.draw(st.integers(1, 9), label="window"), data.draw(st.integers(1, 7), label="per cell")
+    dilations = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=3), label="dilations")
+    causal = data.draw(st.booleans(), label="causal")
     cells = -(-length // per_cell)
     expected = np.zeros((cells, cells), bool)
     for query in range(length):
-        for key in keys_seen(query, [True] * length, is_global, one_sided):
-            expected[query // per_cell, key // per_cell] = True
-    np.testing.assert_array_equal(attention_map.reach(np.array(is_global), one_sided, per_cell), expected)
+        for dilation in dilations:
+            for key in keys_seen(query, [True] * length, is_global, one_sided, dilation, causal):
+                expected[query // per_cell, key // per_cell] = True
+    found = attention_map.reach(np.array(is_global), one_sided, per_cell, dilations, causal)
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("positions", [[], [0], [3, -1]])

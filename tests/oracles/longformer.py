@@ -75,6 +75,13 @@ def windows_of(fields: Mapping[str, Any]) -> list[int]:
     return [value // 2 for value in ([window] * layers if isinstance(window, int) else window)]
 
 
+def dilations_of(fields: Mapping[str, Any]) -> list[list[int]]:
+    """Dilation of each head of each layer."""
+    given, layers = fields.get("attention_dilation", 1), fields["num_hidden_layers"]
+    by_layer = [given] * layers if isinstance(given, int) else given
+    return [[of] * fields["num_attention_heads"] if isinstance(of, int) else list(of) for of in by_layer]
+
+
 def sight(visible: Array, is_global: Array, one_sided: int) -> Array:
     """Which key each query sees: bool (seq, seq) from bool (seq,) masks."""
     position = np.arange(visible.size)
