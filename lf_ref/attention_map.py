@@ -160,15 +160,17 @@ def reach(
     is_global: Array, one_sided: int, per_cell: int, dilations: Sequence[int] = (1,), causal: bool = False
 ) -> Array:
     """Whether any query of a cell may see any key of another, in any head.  # bool [S] -> bool [cells, cells]"""
-    starts = np.arange(0, len(is_global), per_cell)
-    cell = np.arange(len(starts))
-    between = cell - cell[:, None]  # cells from that of the query to that of the key
-    steps = np.arange(-min(one_sided, len(is_global)), min(one_sided, len(is_global)) + 1)
-    offsets = np.unique(np.multiply.outer(dilations, steps))
-    near = np.isin(between, [offsets // per_cell, -(-offsets // per_cell)])
+    length = len(is_global)
+    starts = np.arange(0, length, per_cell)
     holds_global = np.logical_or.reduceat(is_global, starts)
-    seen = near | holds_global[:, None] | holds_global
-    return seen & (between <= 0) if causal else seen
+    seen = holds_global[:, None] | holds_global
+    if causal:
+        seen = np.tril(seen)
+    most = min(one_sided, length)
+    for offset in np.unique(np.multiply.outer(dilations, np.arange(-most, 1 if causal else most + 1))):
+        query = np.arange(max(0, -offset), min(length, length - offset))
+        seen[query // per_cell, (query + offset) // per_cell] = True
+    return seen
 
 
 def draw(found: AttentionMap, tokens: Sequence[str], path: Path | BinaryIO, kind: str) -> None:

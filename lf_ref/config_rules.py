@@ -93,12 +93,13 @@ def check_windows(attention_window: Any, num_hidden_layers: int) -> None:
 def check_dilations(attention_dilation: Any, num_hidden_layers: int, num_attention_heads: int) -> None:
     """Check the dilations: one positive number, or one for each layer, or for each layer one for each head."""
     named = {"attention_dilation": attention_dilation}
-    for count, of in ((num_hidden_layers, "hidden_layers"), (num_attention_heads, "attention_heads")):
+    sizes = (num_hidden_layers, "layers (num_hidden_layers)"), (num_attention_heads, "heads (num_attention_heads)")
+    for count, of in sizes:
         for name, values in list(named.items()):
             if isinstance(values, list):
                 if len(values) != count:
                     raise ConfigError(
-                        f"{name} must be one number or one for each of the {count} num_{of}, got {len(values)}: "
+                        f"{name} must be one number or one for each of the {count} {of}, got {len(values)}: "
                         f"{values!r:.80}"
                     )
                 del named[name]
