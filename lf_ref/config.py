@@ -9,18 +9,9 @@ from copy import copy
 from pathlib import Path
 from typing import Any, Literal, overload
 
+from . import config_rules as rules
 from .config_hf_methods import HINTS, NAMES, UNUSED, HFMethods
-from .config_rules import (
-    Label,
-    check_dilations,
-    check_sizes,
-    check_values,
-    check_windows,
-    dtype_name,
-    id_to_label,
-    plain,
-    read_fields,
-)
+from .config_rules import Label, dtype_name, id_to_label, plain, read_fields
 from .errors import ConfigError
 from .files import locate, write_beside
 from .hf_names import accepts, unknown_attribute, unknown_name
@@ -142,10 +133,10 @@ class LongformerConfig(HFMethods):
         for name in _DTYPES & extra.keys():
             self.extra[name] = dtype_name(extra[name])
         self.name_or_path = ""
-        check_sizes(vars(self))
-        check_windows(self.attention_window, self.num_hidden_layers)
-        check_dilations(self.attention_dilation, self.num_hidden_layers, self.num_attention_heads)
-        check_values(vars(self))
+        rules.check_sizes(vars(self))
+        rules.check_windows(self.attention_window, self.num_hidden_layers)
+        rules.check_dilations(self.attention_dilation, self.num_hidden_layers, self.num_attention_heads)
+        rules.check_values(vars(self))
         self.id2label = id_to_label(id2label, label2id, plain(num_labels))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -157,7 +148,7 @@ class LongformerConfig(HFMethods):
     @property
     def windows(self) -> tuple[int, ...]:
         """Two-sided attention window of each layer, in tokens; checked anew, since the field may have been set."""
-        check_windows(self.attention_window, self.num_hidden_layers)
+        rules.check_windows(self.attention_window, self.num_hidden_layers)
         if isinstance(self.attention_window, int):
             return (self.attention_window,) * self.num_hidden_layers
         return tuple(self.attention_window)
@@ -166,7 +157,7 @@ class LongformerConfig(HFMethods):
     def dilations(self) -> tuple[tuple[int, ...], ...]:
         """Dilation of each head of each layer, in tokens, 1 where a window has no gaps; checked anew, as `windows`."""
         given, layers, heads = self.attention_dilation, self.num_hidden_layers, self.num_attention_heads
-        check_dilations(given, layers, heads)
+        rules.check_dilations(given, layers, heads)
         by_layer = [given] * layers if isinstance(given, int) else given
         return tuple((of,) * heads if isinstance(of, int) else tuple(of) for of in by_layer)
 

@@ -102,7 +102,9 @@ def _columns(canonical: str, off: Array, seen: Array, expected: Trace) -> Iterat
     wrong: Array = np.asarray(off.any(axis=(0, 1, 2)))
     right: Array = np.asarray(seen.any(axis=(0, 1, 2))) & ~wrong
     groups = _heads_by_offset(canonical, expected)
-    offsets = np.unique(np.concatenate([at[off[:, heads].any(axis=(0, 1, 2))[slots:]] for heads, at in groups]))
+    offsets = np.unique(
+        np.concatenate([at[np.asarray(off[:, heads].any(axis=(0, 1, 2)))[slots:]] for heads, at in groups])
+    )
     if wrong[:slots].any() and not len(offsets):
         yield "only on the global keys"
     elif len(offsets) and right[slots:].any():
