@@ -73,11 +73,11 @@ def _keys(canonical: str, wrong: Array, expected: Trace) -> Iterator[str]:
         inside = (key >= 0) & (key < length)
         key = np.where(inside, key, 0)
         band = np.asarray(wrong[:, heads, :, slots:].any(axis=1))
-        local = inside & visible[:, key] & ~is_global[:, key]
-        for title, which in zip(_NEIGHBOURS, (~inside, inside & ~visible[:, key], is_global[:, key]), strict=True):
-            if (band & which & ~local).any():
+        masked, wide = inside & ~visible[:, key], inside & is_global[:, key]
+        for title, which in zip(_NEIGHBOURS, (~inside, masked, wide), strict=True):
+            if (band & which).any():
                 kinds.add(title)
-        offsets.append(offset[(band & local).any(axis=(0, 1))])
+        offsets.append(offset[(band & inside & ~masked & ~wide).any(axis=(0, 1))])
     yield from (title for title in _NEIGHBOURS if title in kinds)
     found = np.unique(np.concatenate(offsets))
     if len(found):
