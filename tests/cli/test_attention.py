@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from pipelines.building import LIMIT, demo_tokenizer, model_for, save_checkpoint
 
-from lf_ref import InputError, attention_map
+from lf_ref import InputError, attention_map, dense_attentions
 from lf_ref.bench import roofline
 from lf_ref.cli import main
 from model.building import build
@@ -104,6 +104,22 @@ def test_the_map_is_the_models_attention(layer, head, positions):
             assert found.weights[query, key] == pytest.approx(np.mean(shares), abs=1e-12)
     assert found.globals == [place for place, flag in enumerate(mask[0]) if flag]
     np.testing.assert_array_equal(found.weights > 0, found.reached)
+
+
+@pytest.mark.parametrize("head", [None, 1])
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_map_of_a_dilated_layer(head, causal):
+    """Each head has keys of its own; the map of all is their mean."""
+    fields = fields_of(attention_dilation=[1, [1, 3, 2]], autoregressive=causal, attention_window=[4, 6])
+    model = build("LongformerModel", fields, state_of("LongformerModel", fields, seed=9), "numpy")
+    ids, marked = np.random.default_rng(10).integers(4, 53, 29).tolist(), [3, 20]
+    mask = np.isin(np.arange(29), marked).astype(int)[None]
+    output = model([ids], global_attention_mask=mask, output_attentions=True)
+    dense = dense_attentions(output.attentions[1], output.global_attentions[1], mask, dilation=[1, 3, 2])[0]
+    found = attention_map.attention_map(model, ids, marked, 1, head)
+    np.testing.assert_allclose(found.weights, dense.mean(axis=0) if head is None else dense[head], rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(found.weights > 0, found.reached)
+    assert f"window 6, dilation {'1, 2, 3' if head is None else '3'}{', causal' if causal else ''}, 29" in found.title
 
 
 # --- what the options choose ------------------------------------------------------------------------------------------

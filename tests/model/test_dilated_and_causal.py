@@ -188,6 +188,19 @@ def test_heads_on_every_token_are_not(class_name):
     assert model([[0, 5, 2, 2, 7, 8, 9, 2]])[0].shape[:2] == (1, 8)
 
 
+def test_pooling_by_the_first_token_is_refused_in_a_causal_model():
+    model = lf_ref.LongformerModel.from_pretrained(autoregressive=True, backend="numpy")
+    tokenizer = lf_ref.LongformerTokenizer.from_pretrained()
+    pipe = lf_ref.pipeline("feature-extraction", model=model, tokenizer=tokenizer)
+    for pooling in ("lasttoken", "mean", "none"):
+        assert len(pipe("A text.", pooling=pooling)) > 0
+    for ask in (lambda: pipe("A text.", pooling="cls"), lambda: pipe.dimension("cls")):
+        with pytest.raises(
+            InputError, match="pooling 'cls' takes the vector of the first token.*'lasttoken' or 'mean'"
+        ):
+            ask()
+
+
 # --- compilation ------------------------------------------------------------------------------------------------------
 
 
