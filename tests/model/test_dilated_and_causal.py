@@ -196,7 +196,7 @@ def test_pooling_by_the_first_token_is_refused_in_a_causal_model():
         assert len(pipe("A text.", pooling=pooling)) > 0
     for ask in (lambda: pipe("A text.", pooling="cls"), lambda: pipe.dimension("cls")):
         with pytest.raises(
-            InputError, match="pooling 'cls' takes the vector of the first token.*'lasttoken' or 'mean'"
+            InputError, match=r"pooling 'cls' takes the vector of the first token.*'lasttoken' or 'mean'"
         ):
             ask()
 
