@@ -110,6 +110,18 @@ def test_in_a_causal_model_nothing_depends_on_what_comes_later(backend, data):
         assert_close(one[:, :cut], same[:, :cut], FLOAT64, "before the cut")
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_not_a_number_stays_in_its_text(dtype):
+    """Interleaved texts are filled up to whole vectors; what fills them is multiplied by 0."""
+    fields, model = paper_model(319, dtype, attention_dilation=[2, [1, 3, 5]])
+    vectors = np.random.default_rng(320).standard_normal((2, 23, fields["hidden_size"])).astype(np.float32)
+    expected = model(inputs_embeds=vectors[1:]).last_hidden_state
+    vectors[0] = np.nan
+    got = model(inputs_embeds=vectors).last_hidden_state
+    assert np.isnan(got[0]).all()
+    assert_close(got[1:], expected, FLOAT64, "the other text")
+
+
 def test_what_the_columns_of_attentions_mean():
     """Column x + w + k is the token k dilations after the query, of each head its own; causal, those after it are 0."""
     for causal in (False, True):
