@@ -106,24 +106,38 @@ def attention_map(
         global_attention_mask=mask,
         output_attentions=True,
     )
-    chosen = slice(None) if head is None else slice(head, head + 1)
-    local, global_ = (
-        traced[found][:, chosen].mean(axis=1, keepdims=True) if found in traced else None
-        for found in (name, f"{name}_global")
-    )
-    assert local is not None  # only global attention may be absent
-    window = config.windows[layer]
+    window, dilations, chosen = config.windows[layer], config.dilations[layer], range(config.num_attention_heads)
+    if head is not None:
+        dilations, chosen = dilations[head : head + 1], range(head, head + 1)
     per_cell = -(-len(input_ids) // _MOST_CELLS)
+    weights = np.zeros(())
+    for dilation in sorted(set(dilations)):  # heads of one dilation have the same keys in a column
+        some = [number for number, of in zip(chosen, dilations, strict=True) if of == dilation]
+        local, global_ = (
+            traced[found][:, some].mean(axis=1, keepdims=True) if found in traced else None
+            for found in (name, f"{name}_global")
+        )
+        assert local is not None  # only global attention may be absent
+        dense = dense_attentions(local, global_, mask, dilation=dilation)[0, 0]
+        weights = weights + together(dense, per_cell) * dense.dtype.type(len(some) / len(dilations))
     heads = f"head {head}" if head is not None else f"mean of {config.num_attention_heads} heads"
     cells = f", {per_cell} x {per_cell} tokens in a cell" if per_cell > 1 else ""
     return AttentionMap(
-        together(dense_attentions(local, global_, mask)[0, 0], per_cell),
-        reach(mask[0] == 1, window // 2, per_cell),
+        weights,
+        reach(mask[0] == 1, window // 2, per_cell, dilations, config.autoregressive),
         len(input_ids),
         per_cell,
         np.flatnonzero(mask[0]).tolist(),
-        f"layer {layer}, {heads}, window {window}, {len(input_ids)} tokens{cells}",
+        f"layer {layer}, {heads}, window {window}{_kind(dilations, config.autoregressive)}, {len(input_ids)} "
+        f"tokens{cells}",
     )
+
+
+def _kind(dilations: Sequence[int], causal: bool) -> str:
+    """What a title says of a window that is not plain."""
+    found = sorted(set(dilations))
+    dilated = f", dilation {', '.join(map(str, found))}" if found != [1] else ""
+    return dilated + (", causal" if causal else "")
 
 
 def layer_or_head(what: str, given: object, count: int, least: int = 0) -> int:
@@ -142,13 +156,21 @@ def together(dense: Array, per_cell: int) -> Array:
     return summed / queries[:, None]
 
 
-def reach(is_global: Array, one_sided: int, per_cell: int) -> Array:
-    """Whether any query of a cell may see any key of another.  # bool [S] -> bool [cells, cells]"""
-    starts = np.arange(0, len(is_global), per_cell)
-    cell = np.arange(len(starts))
-    between = (np.abs(cell[:, None] - cell) - 1) * per_cell + 1  # tokens from the end of the one to the next's start
+def reach(
+    is_global: Array, one_sided: int, per_cell: int, dilations: Sequence[int] = (1,), causal: bool = False
+) -> Array:
+    """Whether any query of a cell may see any key of another, in any head.  # bool [S] -> bool [cells, cells]"""
+    length = len(is_global)
+    starts = np.arange(0, length, per_cell)
     holds_global = np.logical_or.reduceat(is_global, starts)
-    return (between <= one_sided) | holds_global[:, None] | holds_global
+    seen = holds_global[:, None] | holds_global
+    if causal:
+        seen = np.tril(seen)
+    most = min(one_sided, length)
+    for offset in np.unique(np.multiply.outer(dilations, np.arange(-most, 1 if causal else most + 1))):
+        query = np.arange(max(0, -offset), min(length, length - offset))
+        seen[query // per_cell, (query + offset) // per_cell] = True
+    return seen
 
 
 def draw(found: AttentionMap, tokens: Sequence[str], path: Path | BinaryIO, kind: str) -> None:

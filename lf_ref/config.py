@@ -9,8 +9,9 @@ from copy import copy
 from pathlib import Path
 from typing import Any, Literal, overload
 
+from . import config_rules as rules
 from .config_hf_methods import HINTS, NAMES, UNUSED, HFMethods
-from .config_rules import Label, check_sizes, check_values, check_windows, dtype_name, id_to_label, plain, read_fields
+from .config_rules import Label, dtype_name, id_to_label, plain, read_fields
 from .errors import ConfigError
 from .files import locate, write_beside
 from .hf_names import accepts, unknown_attribute, unknown_name
@@ -20,14 +21,18 @@ CONFIG_NAME = "config.json"
 
 # The dtype of the stored weights, by HF's newer and older name; the file of the weights has it too.
 _DTYPES = {"dtype", "torch_dtype"}
+# AllenAI's fields of the paper's other windows: a config that holds these values has them left out, as HF's.
+_PLAIN: dict[str, Any] = {"attention_dilation": 1, "autoregressive": False}
 _TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
+_OPTIONAL = ("problem_type", "classifier_dropout", "num_labels", "id2label", "label2id")
 
 
 @accepts(checks_flags=False, **NAMES)  # the fields have rules of their own, whose breach is a ConfigError
 class LongformerConfig(HFMethods):
     """The configuration of a Longformer: sizes, windows, special token ids, labels.
 
-    Fields and defaults are those of HF's `LongformerConfig`.
+    Fields and defaults are those of HF's `LongformerConfig`; attention_dilation and autoregressive are of AllenAI's own
+    code, and HF's ignores them.
 
     Args:
         attention_window: two-sided, in tokens (512 = 256 on each side), stored as given, one even positive number
@@ -46,6 +51,9 @@ class LongformerConfig(HFMethods):
         tie_word_embeddings: whether the masked-LM head's weights are those of the word embeddings.
         architectures: names of the classes that the checkpoint was saved from.
         output_attentions, output_hidden_states, return_dict: defaults of a call.
+        attention_dilation: the distance of neighbours in the window, in tokens: one positive number, or one for each
+            layer, or for each layer one for each head. The window has as many tokens as without gaps.
+        autoregressive: whether each token sees only itself and tokens before it, global tokens too.
         extra: keys that Longformer does not use; they are written back. HF's `max_length`, of generated texts, is one.
 
     Raises:
@@ -91,6 +99,8 @@ class LongformerConfig(HFMethods):
         output_attentions: bool = False,
         output_hidden_states: bool = False,
         return_dict: bool = True,
+        attention_dilation: int | list[int] | list[list[int]] = 1,
+        autoregressive: bool = False,
         **extra: Any,
     ) -> None:
         self.attention_window = attention_window
@@ -117,13 +127,16 @@ class LongformerConfig(HFMethods):
         self.output_attentions = output_attentions
         self.output_hidden_states = output_hidden_states
         self.return_dict = return_dict
+        self.attention_dilation = attention_dilation
+        self.autoregressive = autoregressive
         self.extra = {name: plain(value) for name, value in extra.items()}
         for name in _DTYPES & extra.keys():
             self.extra[name] = dtype_name(extra[name])
         self.name_or_path = ""
-        check_sizes(vars(self))
-        check_windows(self.attention_window, self.num_hidden_layers)
-        check_values(vars(self))
+        rules.check_sizes(vars(self))
+        rules.check_windows(self.attention_window, self.num_hidden_layers)
+        rules.check_dilations(self.attention_dilation, self.num_hidden_layers, self.num_attention_heads)
+        rules.check_values(vars(self))
         self.id2label = id_to_label(id2label, label2id, plain(num_labels))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -135,10 +148,18 @@ class LongformerConfig(HFMethods):
     @property
     def windows(self) -> tuple[int, ...]:
         """Two-sided attention window of each layer, in tokens; checked anew, since the field may have been set."""
-        check_windows(self.attention_window, self.num_hidden_layers)
+        rules.check_windows(self.attention_window, self.num_hidden_layers)
         if isinstance(self.attention_window, int):
             return (self.attention_window,) * self.num_hidden_layers
         return tuple(self.attention_window)
+
+    @property
+    def dilations(self) -> tuple[tuple[int, ...], ...]:
+        """Dilation of each head of each layer, in tokens, 1 where a window has no gaps; checked anew, as `windows`."""
+        given, layers, heads = self.attention_dilation, self.num_hidden_layers, self.num_attention_heads
+        rules.check_dilations(given, layers, heads)
+        by_layer = [given] * layers if isinstance(given, int) else given
+        return tuple((of,) * heads if isinstance(of, int) else tuple(of) for of in by_layer)
 
     @property
     def head_dim(self) -> int:
@@ -205,7 +226,7 @@ class LongformerConfig(HFMethods):
             raise ConfigError(f"a configuration is a JSON object of fields, got {type(config_dict).__name__}")
         values = as_longformer({str(key): value for key, value in config_dict.items()})
         del values["model_type"]
-        for key in (*_TOKEN_IDS, *_DTYPES, "problem_type", "classifier_dropout", "num_labels", "id2label", "label2id"):
+        for key in (*_TOKEN_IDS, *_DTYPES, *_PLAIN, *_OPTIONAL):
             if key in values and values[key] is None:
                 values.pop(key)
         config = cls(**values)
@@ -290,9 +311,10 @@ class LongformerConfig(HFMethods):
         for name in fields.keys() - known:
             raise unknown_name(type(self).__name__, name, known)
         values = self.to_dict() | {"model_type": LongformerConfig.model_type}
-        layers, windows = plain(fields.get("num_hidden_layers")), self.attention_window
-        if isinstance(layers, int) and isinstance(windows, list):  # the first layers keep their windows
-            values["attention_window"] = windows[:layers]
+        layers = plain(fields.get("num_hidden_layers"))
+        for name in ("attention_window", "attention_dilation"):
+            if isinstance(layers, int) and isinstance(values.get(name), list):  # the first layers keep their windows
+                values[name] = values[name][:layers]
         if "num_labels" in fields or "id2label" in fields or "label2id" in fields:
             del values["id2label"], values["label2id"]
         config = type(self).from_dict({**values, **fields})
@@ -309,6 +331,8 @@ class LongformerConfig(HFMethods):
         fields: dict[str, Any] = {"model_type": self.model_type}
         for key, value in vars(self).items():
             if key in ("extra", "id2label", "name_or_path") or (value is None and key != "problem_type"):
+                continue
+            if key in _PLAIN and value == _PLAIN[key]:
                 continue
             fields[key] = list(value) if isinstance(value, tuple) else value
         fields["id2label"] = {str(index): label for index, label in self.id2label.items()}

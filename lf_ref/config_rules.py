@@ -38,7 +38,7 @@ _MOST_LAYERS = 10_000
 _MOST_LABELS = 1_000_000
 _MOST_WINDOW = 2**30
 _TOKEN_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id")
-_FLAGS = ("tie_word_embeddings", "output_attentions", "output_hidden_states", "return_dict")
+_FLAGS = ("tie_word_embeddings", "output_attentions", "output_hidden_states", "return_dict", "autoregressive")
 # A label is a word in most checkpoints; where it is a number, HF does not convert it.
 Label = str | int | float | None
 _PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
@@ -88,6 +88,25 @@ def check_windows(attention_window: Any, num_hidden_layers: int) -> None:
             raise ConfigError(
                 f"{name} must be an even number (both sides together) from 2 to {_MOST_WINDOW}, got {value!r}"
             )
+
+
+def check_dilations(attention_dilation: Any, num_hidden_layers: int, num_attention_heads: int) -> None:
+    """Check the dilations: one positive number, or one for each layer, or for each layer one for each head."""
+    named = {"attention_dilation": attention_dilation}
+    sizes = (num_hidden_layers, "layers (num_hidden_layers)"), (num_attention_heads, "heads (num_attention_heads)")
+    for count, of in sizes:
+        for name, values in list(named.items()):
+            if isinstance(values, list):
+                if len(values) != count:
+                    raise ConfigError(
+                        f"{name} must be one number or one for each of the {count} {of}, got {len(values)}: "
+                        f"{values!r:.80}"
+                    )
+                del named[name]
+                named |= {f"{name}[{index}]": value for index, value in enumerate(values)}
+    for name, value in named.items():
+        if not _is_int(value) or not 1 <= value <= _MOST_WINDOW:
+            raise ConfigError(f"{name} must be an integer from 1 (no gaps) to {_MOST_WINDOW}, got {value!r:.80}")
 
 
 def check_values(fields: Mapping[str, Any]) -> None:

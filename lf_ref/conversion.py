@@ -293,10 +293,15 @@ def _rows(table: StoredTensor, rows: np.ndarray[Any, Any]) -> StoredTensor:
 def _equal_tokens(before: LongformerConfig, after: LongformerConfig, is_roberta: bool) -> int:
     """The longest text that the result encodes as the source does.
 
-    Its positions are the same, and where the windows are not, each token sees all others in both.
+    Its positions are the same, and where the windows are not, each token sees all others that are a multiple of the
+    dilation away in both.
     """
     shared = min(before.max_tokens, after.max_tokens)
     if is_roberta:
         return min(shared, min(after.windows) // 2 + 1)
-    changed = [min(pair) // 2 + 1 for pair in zip(before.windows, after.windows, strict=True) if pair[0] != pair[1]]
+    changed = [
+        (min(pair) // 2 + 1) * min(dilations)
+        for *pair, dilations in zip(before.windows, after.windows, after.dilations, strict=True)
+        if pair[0] != pair[1]
+    ]
     return min([shared, *changed])

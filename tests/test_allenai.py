@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from lf_ref.config import LongformerConfig
@@ -43,23 +45,20 @@ def test_the_mode_may_be_missing():
 @pytest.mark.parametrize("extra", [{}, {"attention_mode": "longformer"}, {"attention_mode": "longformer", **ALLENAI}])
 def test_converted_configs_stay_as_they_are(extra):
     assert read(**extra).windows == (4, 6)
-    assert read(**extra).extra == extra
+    assert read(**extra).dilations == ((1,) * 3,) * 2
+    assert read(**extra).extra.get("attention_mode") == extra.get("attention_mode")
 
 
 @pytest.mark.parametrize(
     "extra",
-    [
-        ALLENAI,
-        {"attention_mode": "tvm"},
-        {"attention_mode": "sliding_chunks", **ALLENAI},
-        {"attention_mode": "n2", "attention_dilation": [1, 2], "autoregressive": True},
-        {"attention_dilation": None},
-    ],
+    [ALLENAI, {"attention_mode": "tvm"}, {"attention_mode": "sliding_chunks", **ALLENAI}, {"attention_dilation": None}],
 )
-def test_hf_ignores_the_fields_in_what_it_has_saved(extra, tmp_path):
+def test_windows_count_both_sides_in_what_hf_has_saved(extra, tmp_path):
     config = read(model_type="longformer", **extra)
     assert config.windows == (4, 6)
-    assert config.extra == extra
+    assert config.dilations == ((1,) * 3,) * 2
+    assert not config.autoregressive
+    assert config.extra == {name: value for name, value in extra.items() if name == "attention_mode"}
     assert config.replaced(attention_window=8).windows == (8, 8)
     config.save_pretrained(tmp_path)
     assert LongformerConfig.from_pretrained(tmp_path) == config
@@ -77,10 +76,29 @@ def test_windows_that_replace_those_of_the_file_count_both_sides():
     [
         ({"attention_mode": "n2"}, "'n2' is another kind"),
         ({"attention_mode": "sliding_chunks_no_overlap"}, "another kind"),
-        ({**ALLENAI, "attention_dilation": [1, 2]}, "attention_dilation other than 1"),
-        ({**ALLENAI, "autoregressive": True}, "autoregressive"),
+        ({**ALLENAI, "attention_dilation": [1, 2.5]}, r"attention_dilation\[1\] must be an integer from 1.*2\.5"),
+        ({**ALLENAI, "autoregressive": "yes"}, "autoregressive must be true or false, got 'yes'"),
     ],
 )
 def test_other_attention_is_refused(extra, message):
     with pytest.raises(ConfigError, match=message):
         read(**extra)
+
+
+@pytest.mark.parametrize("model_type", ["longformer", "roberta", None])
+@pytest.mark.parametrize("mode", [{}, {"attention_mode": "tvm"}, {"attention_mode": "sliding_chunks"}])
+def test_dilation_and_causality_mean_the_same_in_every_config(model_type, mode, tmp_path):
+    """Where HF's code ignores them too: a field is used or refused."""
+    fields = {**mode, "attention_dilation": [1, 3], "autoregressive": True}
+    config = read(**fields, **({"model_type": model_type} if model_type else {}))
+    assert config.windows == ((4, 6) if model_type == "longformer" else (8, 12))
+    assert config.dilations == ((1,) * 3, (3,) * 3)
+    assert config.autoregressive
+    config.save_pretrained(tmp_path)
+    again = LongformerConfig.from_pretrained(tmp_path)
+    assert again == config
+    assert (again.windows, again.dilations, again.autoregressive) == (config.windows, config.dilations, True)
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written["attention_dilation"] == [1, 3]
+    assert written["autoregressive"] is True
+    assert written["model_type"] == "longformer"

@@ -46,7 +46,7 @@ def test_fields_equal_those_of_hf(fields):
 
         theirs = transformers.LongformerConfig(**fields)
     ours = LongformerConfig(**fields)
-    names = [name for name in vars(ours) if name != "extra"]
+    names = [name for name in vars(ours) if name not in ("extra", "attention_dilation", "autoregressive")]
     assert len(names) > 20
     for name in (*names, "label2id", "num_labels", "model_type"):
         assert getattr(ours, name, None) == getattr(theirs, name, None), name
@@ -134,6 +134,62 @@ def test_numpy_scalars_are_numbers_everywhere():
     assert (plain.windows, plain.num_labels) == ((8, 8), 5)
     assert json.loads(plain.to_json_string())["attention_window"] == 8
     assert numpy.replaced(pad_token_id=np.int16(0), num_labels=np.int16(2)).num_labels == 2
+
+
+def test_dilations_for_all_layers_by_layer_and_by_head():
+    def dilations(value, **changes):
+        return LongformerConfig(**{**SMALL, **changes}, attention_dilation=value).dilations
+
+    assert LongformerConfig(**SMALL).dilations == ((1, 1, 1), (1, 1, 1))
+    assert dilations(3) == ((3, 3, 3), (3, 3, 3))
+    assert dilations([1, 4]) == ((1, 1, 1), (4, 4, 4))
+    assert dilations([[1, 2, 3], [4, 5, 6]]) == dilations(np.arange(1, 7).reshape(2, 3)) == ((1, 2, 3), (4, 5, 6))
+    assert dilations((2, (1, 2, 3))) == ((2, 2, 2), (1, 2, 3))
+    config = LongformerConfig(**SMALL, attention_dilation=[[1, 2, 3], 7], autoregressive=True)
+    assert LongformerConfig.from_dict(json.loads(config.to_json_string())) == config
+    assert config.replaced(num_hidden_layers=1).dilations == ((1, 2, 3),)
+    config.attention_dilation = [1, 0]
+    with pytest.raises(ConfigError, match=r"attention_dilation\[1\] must be an integer from 1 \(no gaps\)"):
+        config.dilations  # noqa: B018
+
+
+def test_plain_windows_leave_no_field_that_hf_has_not():
+    plain = LongformerConfig(**SMALL, attention_dilation=1, autoregressive=False)
+    assert not {"attention_dilation", "autoregressive"} & plain.to_dict().keys()
+    nulls = {"attention_dilation": None, "autoregressive": None, "model_type": "longformer"}
+    assert plain == LongformerConfig.from_dict({**SMALL, **nulls})
+    assert (plain.attention_dilation, plain.autoregressive) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (0, "attention_dilation must be an integer from 1 .no gaps. to 1073741824, got 0"),
+        (True, "attention_dilation must be an integer.*got True"),
+        (2.0, r"attention_dilation must be an integer.*got 2\.0"),
+        ("2", "attention_dilation must be an integer.*got '2'"),
+        (2**31, "attention_dilation must be an integer.*got 2147483648"),
+        (
+            [1],
+            r"attention_dilation must be one number or one for each of the 2 layers .num_hidden_layers., got 1: \[1\]",
+        ),
+        (
+            [1, [1, 2]],
+            r"attention_dilation\[1\] must be one number or one for each of the 3 heads .num_attention_heads., got 2",
+        ),
+        ([1, [1, 2, [3]]], r"attention_dilation\[1\]\[2\] must be an integer.*got \[3\]"),
+        ([1, None], r"attention_dilation\[1\] must be an integer.*got None"),
+    ],
+)
+def test_wrong_dilations_are_named(value, message):
+    with pytest.raises(ConfigError, match=message):
+        LongformerConfig(**SMALL, attention_dilation=value)
+
+
+@pytest.mark.parametrize("value", [1, "true", None, [True]])
+def test_autoregressive_is_a_flag(value):
+    with pytest.raises(ConfigError, match="autoregressive must be true or false"):
+        LongformerConfig(**SMALL, autoregressive=value)
 
 
 def test_labels_can_be_set_after():

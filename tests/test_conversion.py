@@ -175,6 +175,21 @@ def test_a_folder_of_allenais_own_code_becomes_one_of_hfs(longformer, tmp_path):
     assert "attention_mode" not in config_of(tmp_path / "out")
 
 
+def test_dilated_and_causal_windows_come_along(longformer, tmp_path):
+    _, folder = longformer
+    change(folder, attention_dilation=[[1, 1, 2], 3], autoregressive=True)
+    source = lf_ref.LongformerForMaskedLM.from_pretrained(folder, backend="numpy")
+    made = lf_ref.convert(folder, tmp_path / "out", window=4)  # the layers had 4 and 6
+    assert config_of(tmp_path / "out")["attention_dilation"] == [[1, 1, 2], 3]
+    assert config_of(tmp_path / "out")["autoregressive"] is True
+    assert made.equal_tokens == 9, "of dilation 3 two neighbours on each side reach as far as eight tokens"
+    after = lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path / "out", backend="numpy")
+    for length, equal in ((9, True), (10, False)):
+        ids = np.random.default_rng(2).integers(4, SMALL["vocab_size"], (1, length))
+        difference = np.abs(source(ids).logits - after(ids).logits).max()
+        assert bool(difference < 1e-4) is equal, difference
+
+
 def test_another_window_for_a_longformer(longformer, tmp_path):
     model, folder = longformer
     made = lf_ref.convert(folder, tmp_path / "out", window=6)  # the layers had 4 and 6

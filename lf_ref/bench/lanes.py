@@ -91,10 +91,11 @@ def band_attention(
     room = room._replace(context=np.empty_like(room.query))  # the encoder overwrites the queries
     local = np.arange(slots) < count
     nothing = np.empty(0, np.int64)
-    row = Row(0, count, local, local, slice(0, count), nothing, nothing)
+    row = Row(0, count, count, np.arange(count), local, local, slice(0, count), nothing, nothing)
     weights = {"query.weight": np.empty((0, hidden), np.float32)}  # no token is global: only its width is looked at
 
     def run() -> InLanes:
-        return InLanes(kernels.attend(room.context, room, [row], weights, window // 2), count, hidden)
+        context = kernels.attend(room.context, room, [row], weights, window // 2, (1,) * heads, False)
+        return InLanes(context, count, hidden)
 
     return run

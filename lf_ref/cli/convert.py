@@ -62,7 +62,10 @@ def _told(made: Conversion) -> str:
     kept = f"Texts of up to {most} tokens give what SOURCE gives"
     if most < min(made.source_tokens, config.max_tokens):
         kept += ", longer ones do not: their tokens do not see all others"
+    plain = not config.autoregressive and set().union(*config.dilations) == {1}
+    ignored = "" if plain else " HF transformers ignores attention_dilation and autoregressive, and computes otherwise."
     return (
         f"texts of up to {config.max_tokens} tokens (SOURCE: {made.source_tokens}), attention windows of {wide}. "
         f"{kept}. Global attention and long texts want further training, which lf-ref does not do."
+        f"{ignored}"
     )

@@ -59,30 +59,42 @@ def _parameters(tensors: StoredTensors, config: LongformerConfig) -> Shapes:
 
 
 def fitting_tasks(shapes: Shapes, config: LongformerConfig) -> list[str]:
-    """The tasks whose model has all its weights here, in their shapes."""
+    """The tasks whose model has all its weights here, in their shapes, and makes sense."""
     held = {DECODER: shapes.get(WORDS), **shapes} if config.tie_word_embeddings else shapes
     fitting = {
         head for head in HEADS if all(held.get(name) == shape for name, shape in expected_shapes(config, head).items())
     }
-    return [task for task, kind in TASKS.items() if kind.model_class.head in fitting]
+    classes = {task: kind.model_class for task, kind in TASKS.items() if kind.model_class.head in fitting}
+    return [task for task, model in classes.items() if not (config.autoregressive and model.reads_first_token)]
 
 
 def flop(config: LongformerConfig, length: int) -> int:
     """Floating-point operations of the encoder for one text without global tokens; a multiply-add counts as two."""
     hidden, inner = config.hidden_size, config.intermediate_size
     linear = 2 * length * (4 * hidden * hidden + 2 * hidden * inner) * config.num_hidden_layers
-    # Scores and weighted sums: two dot products over the hidden size for each pair of a query and a key.
-    return linear + sum(4 * hidden * pairs(length, window // 2) for window in config.windows)
+    # Scores and weighted sums: two dot products over the size of a head for each pair of a query and a key.
+    attended = sum(
+        pairs(length, window // 2, dilation, config.autoregressive)
+        for window, dilations in zip(config.windows, config.dilations, strict=True)
+        for dilation in dilations
+    )
+    return linear + 4 * config.head_dim * attended
 
 
-def pairs(length: int, one_sided: int) -> int:
-    """The number of pairs of positions at most `one_sided` apart.
+def pairs(length: int, one_sided: int, dilation: int = 1, causal: bool = False) -> int:
+    """The number of pairs of a query and a key, which is at most `one_sided` steps of `dilation` before or after it.
 
-    >>> pairs(4, 1), pairs(4, 9)
-    (10, 16)
+    causal: without the keys after it.
+
+    >>> pairs(4, 1), pairs(4, 9), pairs(4, 9, dilation=2), pairs(4, 1, causal=True)
+    (10, 16, 8, 7)
     """
-    reach = min(one_sided, length - 1)
-    return length * (2 * reach + 1) - reach * (reach + 1)
+    shorter, longer = divmod(length, dilation)  # the interleaved texts: so long, and how many are longer by one
+    before = 0
+    for tokens, texts in ((shorter, min(dilation, length) - longer), (shorter + 1, longer)):
+        reach = min(one_sided, max(0, tokens - 1))
+        before += texts * (tokens * reach - reach * (reach + 1) // 2)
+    return length + before if causal else length + 2 * before
 
 
 def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_threads: int | None) -> dict[str, Any]:

@@ -94,10 +94,18 @@ def _show(facts: dict[str, Any], config: LongformerConfig) -> None:
         ["encoder", f"{config.num_hidden_layers} layers, {config.num_attention_heads} heads, {config.hidden_act}"],
         ["sizes", f"hidden {config.hidden_size}, intermediate {config.intermediate_size}"],
         ["window", f"{', '.join(map(str, windows))} tokens" + ("" if len(windows) == 1 else ", by layer")],
+        ["dilation", _dilation(config)],
+        ["sees", "the token itself and what is before it" if config.autoregressive else ""],
         ["vocabulary", f"{config.vocab_size} tokens"],
     ]
-    table([row for row in rows if row[0] != "labels" or _CLASSIFYING & set(facts["tasks"])])
+    table([row for row in rows if row[1] and (row[0] != "labels" or _CLASSIFYING & set(facts["tasks"]))])
     _show_estimates(facts["estimates"])
+
+
+def _dilation(config: LongformerConfig) -> str:
+    """The dilations, shortest first; nothing for windows without gaps."""
+    found = {dilation for layer in config.dilations for dilation in layer}
+    return "" if found == {1} else f"{', '.join(map(str, sorted(found)))} (attention_dilation)"
 
 
 def _show_tensors(facts: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +102,13 @@ def attention_explorer(
         max_length: the longest text in tokens, special tokens included; by default that of tokenizer and model.
 
     Raises:
-        InputError: model and tokenizer do not fit, the text is too long, there is no such layer, head or position, or
-            the page would be larger than 40 MB.
+        InputError: model and tokenizer do not fit, its windows are dilated or causal, the text is too long, there is no
+            such layer, head or position, or the page would be larger than 40 MB.
         CheckpointError: the model gives NaN.
     """
     pipe = FeatureExtractionPipeline(_encoder(model), tokenizer)
+    if model.config.autoregressive or set(chain(*model.config.dilations)) != {1}:
+        raise InputError("the page shows plain windows, and this model has dilated or causal ones: use attention_map")
     text = check_text("text", text)
     ids = pipe.encode("the text", Options(truncation, max_length), text)
     mask = on_positions(ids[None], global_positions)

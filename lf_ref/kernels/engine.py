@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
-from typing import Any, NamedTuple, Protocol
+from itertools import compress, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..memory import empty
 from .attention import band, global_rows
+from .attention.bands import Band, Interleaved, Row, bands_of, first_to_see, interleave, runs_of, seen_by_globals
 from .attention.probabilities import band_probabilities_kernel
 from .layer import Projected, layer_kernel, project_kernel
 from .layout.vectors import LANES
@@ -36,25 +37,6 @@ _LOG2_E = 1.4426950408889634
 _NO_SCALES = frozen(np.empty(0, np.float32))
 _NO_POSITIONS = frozen(np.empty(0, np.int64))
 _SLACK = 32  # keys that a tile may read beyond the last, and tokens that keep rows of values out of each other's way
-
-
-class Row(Protocol):
-    """Where the tokens of one row of a batch lie, and who attends to whom: see `lf_ref.model.plan.Row`."""
-
-    @property
-    def start(self) -> int: ...  # noqa: D102
-    @property
-    def count(self) -> int: ...  # noqa: D102
-    @property
-    def visible(self) -> NDArray[np.bool_]: ...  # noqa: D102
-    @property
-    def local(self) -> NDArray[np.bool_]: ...  # noqa: D102
-    @property
-    def queries(self) -> slice: ...  # noqa: D102
-    @property
-    def globals(self) -> NDArray[np.int64]: ...  # noqa: D102
-    @property
-    def global_queries(self) -> NDArray[np.int64]: ...  # noqa: D102
 
 
 class Attention(NamedTuple):
@@ -162,31 +144,44 @@ class Kernels(TokenKernels):
 
         self._threads.run(some, self.blocks(len(hidden), channels))
 
-    def attend(self, hidden: Array, room: Attention, rows: Sequence[Row], weights: Parameters, one_sided: int) -> Array:
+    def attend(
+        self,
+        hidden: Array,
+        room: Attention,
+        rows: Sequence[Row],
+        weights: Parameters,
+        one_sided: int,
+        dilations: Sequence[int],
+        causal: bool,
+    ) -> Array:
         """What each query gathers; returns the context, 0 for masked tokens.  # lanes
 
-        Local queries see the global tokens of their row and the local ones within `one_sided`; global queries see all
-        visible tokens, through projections of their own. hidden: the tokens that the projections in `room` are of.
+        Local queries see the global tokens of their row and the local ones within `one_sided` steps of their head's
+        dilation; global queries see all visible tokens, through projections of their own. If causal, nobody sees a
+        token after it. hidden: the tokens that the projections in `room` are of.
         """
         heads, width = room.heads, weights["query.weight"].shape[1]
         asking = [row for row in rows if len(row.global_queries)]
-        few = [row for row in asking if global_rows.worth(width, len(row.global_queries), heads)]
+        folds = [causal or global_rows.worth(width, len(row.global_queries), heads) for row in asking]
+        few = list(compress(asking, folds))
         gathered = [np.empty((len(row.global_queries), width), self.dtype) for row in few]
         tasks: Tasks = []  # the longest first
         for row, out in zip(few, gathered, strict=True):
-            tasks += self._global_tasks(hidden, row, weights, heads, out)
-        unwritten = np.ones(len(room.context), bool)
-        for row in rows:
-            if row.local[row.queries].any():
-                masks, first = (frozen(row.local), frozen(row.local)), row.start // LANES
-                panels = range(row.queries.start // LANES, -(-row.queries.stop // LANES))
-                unwritten[first + panels.start : first + panels.stop] = False
-                self._hide_masked(room, row)
-                tasks += self._band_tasks(room, masks, row.globals, (row.start, first, one_sided), panels)
+            tasks += self._global_tasks(hidden, row, weights, heads, causal, out)
+        sides = one_sided, 0 if causal else one_sided
+        attending = [row for row in rows if row.local[row.queries].any()]
+        bands = bands_of(attending, causal)
+        for row in attending:
+            self._hide_masked(room, row)
+        for dilation, some in runs_of(dilations):
+            if dilation == 1:
+                tasks += [task for text in bands for task in self._band_tasks(room, text, sides, some)]
+            else:
+                self._attend_dilated(room, attending, dilation, some, sides)
         self._threads.run(_call, tasks)
-        room.context[unwritten] = 0
-        for row in asking:
-            if not global_rows.worth(width, len(row.global_queries), heads):
+        room.context[_unwritten(room, bands)] = 0
+        for row, folded in zip(asking, folds, strict=True):
+            if not folded:
                 few.append(row)
                 gathered.append(self._attend_globally(hidden, row, weights, heads))
         for row, values in zip(few, gathered, strict=True):
@@ -202,46 +197,83 @@ class Kernels(TokenKernels):
         elements = room.values.view(np.uint16) if self._attention_kind == "bfloat16" else room.values
         elements.reshape(room.heads * room.sizes.head, -1)[:, places] = 0
 
-    def _band_tasks(
-        self, room: Attention, masks: tuple[Array, Array], positions: Array, place: tuple[int, int, int], panels: range
-    ) -> Tasks:
-        """The calls of the band kernel for a row; place: its first token, its first panel of queries, one_sided."""
+    def _band_tasks(self, room: Attention, text: Band, sides: tuple[int, int], heads: range) -> Tasks:
+        """The calls of the band kernel for some heads of a text; sides: before and after."""
         kernel = band.attention_kernel(self._attention_kind, self.kind == "bfloat16")
         keys = band.Keys(frozen(room.keys), frozen(room.values))
-        query, context, positions = frozen(room.query.reshape(-1)), room.context.reshape(-1), frozen(positions)
-        (origin, first, one_sided), factor = place, self.dtype.type(room.factor)
+        query, context, factor = frozen(room.query.reshape(-1)), room.context.reshape(-1), self.dtype.type(room.factor)
+        masks, globals_ = (frozen(text.seen), frozen(text.asked)), (frozen(text.globals), frozen(text.seen_from))
+        panels, place = text.panels, (text.start, text.start // LANES)
         stops = [*range(panels.start, panels.stop, _TASK_PANELS), panels.stop]
-        before, after = (kernel, query, keys, masks, positions), (room.sizes, factor, context)
-        step = max(1, room.heads * (len(stops) - 1) // (_TASKS * self._threads.count))  # heads: few calls, even shares
+        before, after = (kernel, query, keys, masks, globals_), (room.sizes, factor, context)
+        step = max(1, len(heads) * (len(stops) - 1) // (_TASKS * self._threads.count))  # heads: few calls, even shares
         return [
-            (*before, (head, min(head + step, room.heads), origin, first, *block, one_sided), *after)
-            for head in range(0, room.heads, step)
+            (*before, (head, min(head + step, heads.stop), *place, *block, *sides), *after)
+            for head in range(heads.start, heads.stop, step)
             for block in pairwise(stops)
         ]
 
-    def _global_tasks(self, hidden: Array, row: Row, weights: Parameters, heads: int, out: Array) -> Tasks:
+    def _attend_dilated(
+        self, room: Attention, rows: Sequence[Row], dilation: int, heads: range, sides: tuple[int, int]
+    ) -> None:
+        """The context of some heads whose window is dilated: that of plain bands on the texts that it interleaves."""
+        slots, width = len(room.query) * LANES, room.sizes.out_width // room.heads
+        layout = interleave(rows, dilation, sides[1] == 0, slots, self.step)
+        at_once = max(1, len(heads) * slots // len(layout.order))  # short texts are mostly filled up: fewer heads
+        for first in range(heads.start, heads.stop, at_once):
+            some = range(first, min(first + at_once, heads.stop))
+            inner = self._laid_out(room, layout, some)
+            tasks = [task for text in layout.bands for task in self._band_tasks(inner, text, sides, range(inner.heads))]
+            self._threads.run(_call, tasks)
+            inner.context[_unwritten(inner, layout.bands)] = 0
+            context = self.gather(inner.context, layout.back)
+            room.context[:, some.start * width : some.stop * width] = context
+
+    def _laid_out(self, room: Attention, layout: Interleaved, heads: range) -> Attention:
+        """Queries, keys and values of some heads, copied into another order."""
+        inner = self.attention_room(len(layout.order) // LANES, len(heads) * room.head_dim, len(heads))
+        width = room.sizes.query_width // room.heads
+        query = np.ascontiguousarray(room.query[:, heads.start * width : heads.stop * width])
+        inner.query[:] = self.gather(query, layout.order)
+        (old_keys, old_values), (keys, values) = _by_head(room), _by_head(inner)
+
+        def copy(index: int) -> None:
+            keys[index] = old_keys[heads.start + index][layout.order]
+            some = values[index]
+            some[:, : len(layout.order)] = old_values[heads.start + index][:, layout.order]
+            some[:, layout.copies] = 0  # as in `_hide_masked`
+
+        self._threads.run(copy, [(index,) for index in range(len(heads))])
+        return inner
+
+    def _global_tasks(
+        self, hidden: Array, row: Row, weights: Parameters, heads: int, causal: bool, out: Array
+    ) -> Tasks:
         """The calls that compute the context of the global queries of a row.  # out: [g, heads * D]"""
-        before, after = self._global_arguments(hidden, row, weights, heads)
-        size, step = out.shape[1] // heads, -(-global_rows.ROWS // len(out))
-        kernel, chunk = global_rows.attend_kernel(self.kind), global_rows.CHUNK_PANELS
-        return [
-            (kernel, *before, (head, min(head + step, heads), size), *after, chunk, out)
-            for head in range(0, heads, step)
-        ]
+        kernel, chunk, size = global_rows.attend_kernel(self.kind), global_rows.CHUNK_PANELS, out.shape[1] // heads
+        tasks: Tasks = []
+        for queries, seen in seen_by_globals(row, causal):
+            before, after = self._global_arguments(hidden, row, weights, heads, queries, seen)
+            step = -(-global_rows.ROWS // len(out[queries]))
+            tasks += [
+                (kernel, *before, (head, min(head + step, heads), size), *after, chunk, out[queries])
+                for head in range(0, heads, step)
+            ]
+        return tasks
 
     def _global_arguments(
-        self, hidden: Array, row: Row, weights: Parameters, heads: int
+        self, hidden: Array, row: Row, weights: Parameters, heads: int, queries: slice, seen: Array
     ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """What the kernels of global rows are given, before their heads and after."""
         query, key, value = (weights[f"{name}_global.weight"] for name in ("query", "key", "value"))
         query_bias, value_bias = (frozen(weights[f"{name}_global.bias"]) for name in ("query", "value"))
         scales = _scales(query), _scales(key), _scales(value)
         stored = global_rows.Global(_stored(query), _stored(key), _stored(value), query_bias, value_bias, scales)
-        tokens = frozen(self.leave(hidden, row.start + row.global_queries, query.shape[1]))
+        tokens = frozen(self.leave(hidden, row.start + row.global_queries[queries], query.shape[1]))
         factor = self.dtype.type(_LOG2_E / (len(query) // heads) ** 0.5)
         place = row.start // LANES, len(row.visible) // LANES
         before = frozen(hidden.reshape(-1)), hidden.shape[1], place
-        return before, (tokens, stored, factor, frozen(row.visible))
+        return before, (tokens, stored, factor, frozen(seen))
 
     def _attend_globally(self, hidden: Array, row: Row, weights: Parameters, heads: int) -> Array:
         """As the rows of local queries, with a window that holds everything.  # -> [g, heads * D]"""
@@ -256,10 +288,8 @@ class Kernels(TokenKernels):
         asked[:count] = True
         mixed = queries._replace(keys=room.keys, values=room.values, sizes=room.sizes)
         everything = 2 * len(row.visible) + LANES
-        masks = frozen(row.visible), frozen(asked)
-        self._threads.run(
-            _call, self._band_tasks(mixed, masks, _NO_POSITIONS, (0, 0, everything), range(len(queries.query)))
-        )
+        text = Band(0, row.visible, asked, range(len(queries.query)), _NO_POSITIONS, _NO_POSITIONS)
+        self._threads.run(_call, self._band_tasks(mixed, text, (everything, everything), range(heads)))
         return np.ascontiguousarray(self.context_rows(mixed.context, mixed)[:count])
 
     def context_rows(self, context: Array, room: Attention) -> Array:
@@ -283,37 +313,58 @@ class Kernels(TokenKernels):
 
     # --- attention probabilities ----------------------------------------------------------------------------------
 
-    def band_probabilities(self, query: Array, key: Array, row: Row, one_sided: int, out: Array) -> None:
-        """Write the probabilities of the local queries of one row.
+    def band_probabilities(
+        self, query: Array, key: Array, row: Row, one_sided: int, dilations: Sequence[int], causal: bool, out: Array
+    ) -> None:
+        """Write the probabilities of the local queries of one row, of which nothing is left out.
 
         query, key: [n, hidden], of the row, the query not yet scaled. out: [H, n, x + 2 one_sided + 1], laid out as
         `attentions` of `LongformerBaseModelOutput`.
         """
-        heads, count = len(out), len(query)
-        size, kernel = query.shape[1] // heads, band_probabilities_kernel(self.dtype)
-        tasks: Tasks = [
-            (
-                kernel,
-                *(frozen(array[:, head * size : (head + 1) * size]) for array in (query, key)),
-                frozen(row.local[:count]),
-                frozen(row.globals),
-                one_sided,
-                start,
-                min(start + _TASK_QUERIES, count),
-                out[head],
-            )
-            for head in range(heads)
-            for start in range(0, count, _TASK_QUERIES)
-        ]
+        size, kernel = query.shape[1] // len(out), band_probabilities_kernel(self.dtype)
+        sides, tasks = (one_sided, 0 if causal else one_sided), list[tuple[Any, ...]]()
+        for head, dilation in enumerate(dilations):
+            channels = slice(head * size, (head + 1) * size)
+            for first in range(min(dilation, len(query))):
+                part = slice(first, len(query), dilation)
+                queries, keys, positions = query[part, channels], key[part, channels], row.globals
+                if dilation > 1:  # the global tokens come after those of the part
+                    keys = np.concatenate([keys, key[row.globals, channels]])
+                    positions = len(queries) + np.arange(len(row.globals))
+                globals_ = frozen(positions), frozen(first_to_see(row, causal, first, dilation))
+                given = frozen(queries), frozen(keys), frozen(row.local[part]), globals_, sides
+                tasks += [
+                    (kernel, *given, (start, min(start + _TASK_QUERIES, len(queries))), out[head, part])
+                    for start in range(0, len(queries), _TASK_QUERIES)
+                ]
         self._threads.run(_call, tasks)
 
-    def global_probabilities(self, hidden: Array, row: Row, weights: Parameters, heads: int) -> Array:
+    def global_probabilities(self, hidden: Array, row: Row, weights: Parameters, heads: int, causal: bool) -> Array:
         """The probabilities of the global queries of one row.  # lanes -> [H, g, n]"""
-        before, after = self._global_arguments(hidden, row, weights, heads)
-        size, count = len(weights["query_global.bias"]) // heads, len(row.global_queries)
-        out = np.empty((heads * count, row.count), self.dtype)
-        global_rows.probabilities_kernel(self.kind)(*before, (0, heads, size), *after, out)
-        return out.reshape(heads, count, row.count)
+        size, found = len(weights["query_global.bias"]) // heads, []
+        for queries, seen in seen_by_globals(row, causal):
+            before, after = self._global_arguments(hidden, row, weights, heads, queries, seen)
+            out = np.empty((heads * len(row.global_queries[queries]), row.count), self.dtype)
+            global_rows.probabilities_kernel(self.kind)(*before, (0, heads, size), *after, out)
+            found.append(out.reshape(heads, -1, row.count))
+        return np.concatenate(found, axis=1)
+
+
+def _unwritten(room: Attention, bands: Sequence[Band]) -> Array:
+    """The panels of a room that no query of these texts is in.  # -> bool [panels]"""
+    unwritten = np.ones(len(room.context), bool)
+    for text in bands:
+        first = text.start // LANES
+        unwritten[first + text.panels.start : first + text.panels.stop] = False
+    return unwritten
+
+
+def _by_head(room: Attention) -> tuple[Array, Array]:
+    """Views of keys and values.  # -> [heads, tokens, depth], [heads, channels, tokens and slack]"""
+    heads, (width, tokens, stride, *_) = room.heads, room.sizes
+    values = room.values.reshape(heads, width, stride)
+    keys = room.keys[: tokens * room.sizes.query_width].reshape(heads, tokens, -1)
+    return keys, values.view(np.uint16) if values.dtype == np.int32 else values
 
 
 def _stored(weight: Matrix) -> Array:

@@ -15,7 +15,7 @@ from ..checkpoint import REDUCED, bind, is_quantized, open_tensors, read_config,
 from ..compilation import announce_compilation
 from ..config import LongformerConfig
 from ..config_rules import dtype_name
-from ..errors import InputError
+from ..errors import ConfigError, InputError
 from ..files import locate
 from ..hf_names import accepts, unknown_name
 from ..kernels.threads import Threads, limit_blas
@@ -62,12 +62,14 @@ class LongformerPreTrainedModel(HFMethods):
 
     Raises:
         InputError: an unknown dtype, backend or number of threads; a reduced dtype with backend "numpy".
-        ConfigError: the config was changed to what cannot be, or is in doubt as AllenAI's.
+        ConfigError: the config was changed to what cannot be, or is in doubt as AllenAI's; the head of the class makes
+            no sense in an autoregressive model.
         CheckpointError: weights are missing or of another shape, or strict refuses some; the error, a `WeightsError`,
             has all names.
     """
 
     head: str = "encoder"
+    reads_first_token: bool = False  # whether the head is on the first token, which sees only itself in a causal model
     _observer: Observer | None = None
     own_options: ClassVar[tuple[str, ...]] = ()  # further arguments of a class
 
@@ -82,6 +84,12 @@ class LongformerPreTrainedModel(HFMethods):
         strict: bool = False,
     ) -> None:
         _check_config(config)
+        if config.autoregressive and self.reads_first_token:
+            raise ConfigError(
+                f"{type(self).__name__} reads the first token, which sees only itself in an autoregressive model, so "
+                "that it would give every text the same answer; use LongformerModel (add_pooling_layer=False), and the "
+                "vector of the last token"
+            )
         self.config = config.replaced()  # checked anew, and the caller's own stays apart
         self.weight_dtype = _check_dtype(dtype)
         self.dtype = np.dtype(np.float32 if self.weight_dtype in REDUCED else self.weight_dtype)

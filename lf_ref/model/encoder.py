@@ -17,7 +17,7 @@ from ..config import LongformerConfig
 from ..reference.ops import Array, Note, Parameters, ignore, under, within
 from .inputs import Inputs, words
 from .observer import Observer
-from .plan import Layer, Plan, plan
+from .plan import Layer, Plan, Window, plan, windows_of
 
 if TYPE_CHECKING:
     from ..kernels.engine import Attention, Kernels
@@ -58,7 +58,8 @@ def encode(
     wanted: int64 [n], the places in the flat batch whose last hidden state is asked for: [n, hidden] comes back, and
     what it does not depend on is left out. None: all of them.
     """
-    planned = plan(inputs, [window // 2 for window in config.windows], wanted, kernels.step)
+    windows = windows_of(config)
+    planned = plan(inputs, windows, wanted, kernels.step)
     layers = _by_layer(under(parameters, "encoder.layer"), len(planned.layers))
 
     def rows_of(lanes: Array) -> Array:  # -> [batch, seq, hidden], or [wanted, hidden]
@@ -76,12 +77,12 @@ def encode(
     encoded = Encoded(np.empty(0))
     if keep_hidden_states:
         encoded.hidden_states.append(rows_of(hidden))
-    for number, (layer, window) in enumerate(zip(planned.layers, config.windows, strict=True)):
+    for number, (layer, window) in enumerate(zip(planned.layers, windows, strict=True)):
         inside = ignore if observer is None else within(note, f"encoder.layer.{number}")
         if number == 0:
             kernels.project(hidden, under(layers[0], "attention.self"), room)
         if keep_attentions:
-            probabilities = attentions(hidden, layers[number], config, kernels, planned, window // 2)
+            probabilities = attentions(hidden, layers[number], config, kernels, planned, window)
             if observer is None:
                 encoded.attentions.append(probabilities[0])
                 encoded.global_attentions.append(probabilities[1])
@@ -89,9 +90,7 @@ def encode(
                 for kind, folded in zip(("", "_global"), probabilities, strict=True):
                     observer(f"encoder.layer.{number}.attention.self.probabilities{kind}", folded)
         following = layers[number + 1] if number + 1 < len(layers) else None
-        hidden, room = encoder_layer(
-            hidden, room, layers[number], following, config, kernels, layer, window // 2, inside
-        )
+        hidden, room = encoder_layer(hidden, room, layers[number], following, config, kernels, layer, window, inside)
         if keep_hidden_states:
             encoded.hidden_states.append(rows_of(hidden))
     del room  # before the last copy of all tokens
@@ -143,7 +142,7 @@ def encoder_layer(
     config: LongformerConfig,
     kernels: Kernels,
     layer: Layer,
-    one_sided: int,
+    window: Window,
     note: Note = ignore,
 ) -> tuple[Array, Attention]:
     """Attention, then a feed-forward network on each token; after both, residual and norm.
@@ -156,7 +155,7 @@ def encoder_layer(
     layer, whose projections are computed while a block is at hand. Returns lanes of the leaving tokens, and these.
     """
     own = under(weights, "attention.self")
-    context = kernels.attend(hidden, room, layer.rows, own, one_sided)
+    context = kernels.attend(hidden, room, layer.rows, own, *window)
     if note is not ignore:
         _report_attention(hidden, context, own, config, kernels, layer, room, note)
     if layer.leaving is not None:
@@ -174,7 +173,7 @@ def encoder_layer(
 
 
 def attentions(
-    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, planned: Plan, one_sided: int
+    hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, planned: Plan, window: Window
 ) -> tuple[Array, Array]:
     """The probabilities of one layer that computes everything, laid out as HF's `attentions` and `global_attentions`.
 
@@ -187,16 +186,16 @@ def attentions(
         planned.shape,
     )
     columns = max((len(row.globals) for row in rows), default=0)
-    local = np.zeros((batch, heads, length, columns + 2 * one_sided + 1), kernels.dtype)
+    local = np.zeros((batch, heads, length, columns + 2 * window.one_sided + 1), kernels.dtype)
     global_ = np.zeros((batch, heads, length, columns), kernels.dtype)
     for row in rows:
         index, first = divmod(int(planned.source[row.start]), length)
         span = slice(first, first + row.count)
         tokens = kernels.leave(hidden, np.arange(row.start, row.start + row.count), config.hidden_size)
         query, key = (kernels.linear(tokens, own[f"{name}.weight"], own[f"{name}.bias"]) for name in ("query", "key"))
-        kernels.band_probabilities(query, key, row, one_sided, local[index, :, span])
+        kernels.band_probabilities(query, key, row, *window, local[index, :, span])
         if len(row.globals):
-            probabilities = kernels.global_probabilities(hidden, row, own, heads)
+            probabilities = kernels.global_probabilities(hidden, row, own, heads, window.causal)
             global_[index, :, span, : len(row.globals)] = probabilities.swapaxes(1, 2)
     return local, global_
 

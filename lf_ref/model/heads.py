@@ -52,8 +52,8 @@ class LongformerModel(LongformerPreTrainedModel):
     """The encoder, with a pooler on the first token if the checkpoint has one.
 
     add_pooling_layer: True demands the pooler's weights, False leaves the pooler out, None (default) uses it where
-    its weights are there. `pooler_output` is None without it; it is never made up. options: as for
-    `LongformerPreTrainedModel`.
+    its weights are there, but not in an autoregressive model, whose first token sees only itself. `pooler_output` is
+    None without it; it is never made up. options: as for `LongformerPreTrainedModel`.
     """
 
     own_options = ("add_pooling_layer",)
@@ -72,7 +72,9 @@ class LongformerModel(LongformerPreTrainedModel):
         **options: Any,
     ) -> None:
         if add_pooling_layer is None:
-            add_pooling_layer = POOLER in parameters_of(check_state_dict(state_dict, type(self).__name__)).values()
+            given = parameters_of(check_state_dict(state_dict, type(self).__name__)).values()
+            add_pooling_layer = POOLER in given and not getattr(config, "autoregressive", False)
+        self.reads_first_token = add_pooling_layer
         self.head = "model" if add_pooling_layer else "encoder"
         super().__init__(config, state_dict, **options)
 
@@ -165,6 +167,7 @@ class LongformerForSequenceClassification(_HeadModel):
     """The encoder with a score for every label, from the first token, which gets global attention by default."""
 
     head = "sequence_classification"
+    reads_first_token = True
 
     @overload
     def __call__(
@@ -285,6 +288,7 @@ class LongformerForMultipleChoice(_HeadModel):
     """The encoder with one score for each choice of each question, from its pooled first token."""
 
     head = "multiple_choice"
+    reads_first_token = True
 
     @overload
     def __call__(

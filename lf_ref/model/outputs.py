@@ -63,8 +63,8 @@ class LongformerBaseModelOutput(ModelOutput):
         hidden_states: the embeddings and each layer's output, every one float (batch, seq, hidden).
         attentions: of each layer, float (batch, heads, seq, x + attention_window + 1), x being the largest number of
             global tokens of any row. Columns below x are a query's probabilities on the row's global tokens in order of
-            position; column x + attention_window // 2 is the token itself, with its neighbours around it. Rows of
-            masked and of global queries are 0.
+            position; column x + attention_window // 2 is the token itself, with its neighbours around it, of each head
+            `config.dilations` apart. Rows of masked and of global queries are 0.
         global_attentions: of each layer, float (batch, heads, seq, x): the probabilities of each global query over all
             tokens; None where nothing is global. `dense_attentions` puts the two together.
     """

@@ -5,7 +5,8 @@ Of the masked tokens before and after a row's text, one of each kind (word, posi
 usually a single padding token for the whole batch. Results are spread over all places again at the end.
 
 Where only some tokens of the last layer are wanted, a layer is computed for those tokens alone that the layers above it
-look at: a local token looks `one_sided` tokens to each side and at the global tokens, a global token at all.
+look at: a local token looks as far as its window reaches and at the global tokens, a global token at all. In a causal
+model neither looks at a token after it. Of a dilated window the whole stretch is computed, its gaps too.
 
 A slot is where a token lies among those of a layer. Each row begins at a multiple of `step`, since the kernels take so
 many tokens at a time; the slots that are left over hold copies of the token before them, which are masked.
@@ -14,18 +15,49 @@ many tokens at a time; the slots that are left over hold copies of the token bef
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from ..config import LongformerConfig
 from ..reference.ops import Array
 from .inputs import Inputs
+
+
+class Window(NamedTuple):
+    """The window of a layer.
+
+    one_sided: half of HF's attention_window, in tokens. dilations: of each head. causal: whether a query sees no token
+    after it.
+    """
+
+    one_sided: int
+    dilations: tuple[int, ...]
+    causal: bool
+
+    @property
+    def before(self) -> int:
+        """How many tokens before it a query may look, of any head."""
+        return self.one_sided * max(self.dilations)
+
+    @property
+    def after(self) -> int:
+        """How many tokens after it."""
+        return 0 if self.causal else self.before
+
+
+def windows_of(config: LongformerConfig) -> list[Window]:
+    """The window of each layer."""
+    pairs = zip(config.windows, config.dilations, strict=True)
+    return [Window(window // 2, dilations, config.autoregressive) for window, dilations in pairs]
 
 
 @dataclass(frozen=True)
 class Row:
     """One row of the batch, as one layer sees it: a stretch of the text, after it global tokens outside the stretch.
 
-    start: its first slot. count: its tokens; the masks are longer, a multiple of the step.
+    start: its first slot. count: its tokens, of the stretch: stretch; the masks are longer, a multiple of the step.
+    positions: int64 [count], where each token stands in the text.
     visible: bool [n], as keys of global queries. local: bool [n], as keys of the band.
     queries: the part of the stretch whose output is wanted. globals: int64 [g], the global tokens, in order.
     global_queries: int64 [q], those of them whose output is wanted.
@@ -33,6 +65,8 @@ class Row:
 
     start: int
     count: int
+    stretch: int
+    positions: Array
     visible: Array
     local: Array
     queries: slice
@@ -62,10 +96,10 @@ class Plan:
     target: Array
 
 
-def plan(inputs: Inputs, one_sided: list[int], wanted: Array | None, step: int) -> Plan:
+def plan(inputs: Inputs, windows: list[Window], wanted: Array | None, step: int) -> Plan:
     """Decide once, for all layers, which tokens are computed and who attends to whom.
 
-    one_sided: of each layer. wanted: int64 [n], places in the flat batch whose last hidden state is asked for; None
+    windows: of each layer. wanted: int64 [n], places in the flat batch whose last hidden state is asked for; None
     for all. step: see above.
     """
     places = np.arange(inputs.visible.size) if wanted is None else wanted
@@ -75,8 +109,8 @@ def plan(inputs: Inputs, one_sided: list[int], wanted: Array | None, step: int) 
     for text in texts:
         in_text[text.places] = True
         levels = [text.everything if wanted is None else text.part(places)]
-        for reach in reversed(one_sided):
-            levels.insert(0, text.looked_at(levels[0], reach, step))
+        for window in reversed(windows):
+            levels.insert(0, text.looked_at(levels[0], window, step))
         parts.append(levels)
     alone = places[~in_text[places]]
     kinds, kind_of = _kinds(inputs, alone)
@@ -87,9 +121,9 @@ def plan(inputs: Inputs, one_sided: list[int], wanted: Array | None, step: int) 
         found = [_padded(some, step) for some in positions]
         return np.concatenate([*found, _padded(kinds, step)]), sum(map(len, found))
 
-    numbers = [0] * len(one_sided) if wanted is None else range(len(one_sided))
+    numbers = [0] * len(windows) if wanted is None else range(len(windows))
     layers = [_layer(texts, parts, level, len(kinds), step) for level in sorted(set(numbers))]
-    last, end = slots(len(one_sided))
+    last, end = slots(len(windows))
     slot_of = np.zeros(inputs.visible.size, np.int64)
     slot_of[last[::-1]] = np.arange(len(last))[::-1]  # of a token and its copies, the token
     slot_of[alone] = end + kind_of
@@ -141,16 +175,18 @@ class _Text:
         start, stop = (int(stretch.min()), int(stretch.max()) + 1) if len(stretch) else (0, 0)
         return self._with_globals(start, stop, positions[self.is_global[positions]])
 
-    def looked_at(self, part: _Part, one_sided: int, step: int) -> _Part:
+    def looked_at(self, part: _Part, window: Window, step: int) -> _Part:
         """What a layer must be given so that it can compute a part; it begins at a multiple of the step."""
         if self.is_global[part.positions].any():
-            return self.everything
+            end = int(part.positions.max()) + 1 if window.causal else len(self.visible)
+            return _Part(0, end, np.empty(0, np.int64))
         local = part.start + np.flatnonzero(self.visible[part.start : part.stop])
         if len(local) == 0:
             return part
-        start = min(part.start, max(0, int(local[0]) - one_sided)) // step * step
-        stop = max(part.stop, min(len(self.visible), int(local[-1]) + one_sided + 1))
-        return self._with_globals(start, stop, np.flatnonzero(self.is_global))
+        start = min(part.start, max(0, int(local[0]) - window.before)) // step * step
+        stop = max(part.stop, min(len(self.visible), int(local[-1]) + window.after + 1))
+        seen = self.is_global[:stop] if window.causal else self.is_global
+        return self._with_globals(start, stop, np.flatnonzero(seen))
 
     def _with_globals(self, start: int, stop: int, globals_: Array) -> _Part:
         return _Part(start, stop, np.unique(globals_[(globals_ < start) | (globals_ >= stop)]))
@@ -165,7 +201,9 @@ class _Text:
         local[:count] = visible[:count] & ~is_global
         asked = leaving.positions[self.is_global[leaving.positions]]
         queries = slice(max(0, leaving.start - entering.start), leaving.stop - entering.start)
-        return Row(start, count, visible, local, queries, entering.find(positions[is_global]), entering.find(asked))
+        globals_ = entering.find(positions[is_global])
+        stretch = entering.stop - entering.start
+        return Row(start, count, stretch, positions, visible, local, queries, globals_, entering.find(asked))
 
 
 def _texts(inputs: Inputs) -> list[_Text]:

@@ -55,9 +55,9 @@ def encode_with_reference(
         if keep_hidden_states:
             encoded.hidden_states.append(encoded.last_hidden_state)
         if keep_attentions and layer:
-            one_sided = config.windows[layer - 1] // 2
+            one_sided, dilations = config.windows[layer - 1] // 2, config.dilations[layer - 1]
             folded = [
-                banded(probabilities, is_global, columns, one_sided)
+                banded(probabilities, is_global, columns, one_sided, dilations=dilations)
                 for (_, probabilities), is_global in zip(steps, inputs.is_global, strict=True)
                 if probabilities is not None
             ]

@@ -199,7 +199,13 @@ class FeatureExtractionPipeline(Pipeline[FeatureExtractionOptions]):
     def _choose(self, given: Mapping[str, Any]) -> FeatureExtractionOptions:
         options = super()._choose(given)
         self._prompt(options)
-        if options.normalize and self._modules(options) is None:
+        modules = self._modules(options)
+        if modules is not None and "cls" in modules.modes and self.model.config.autoregressive:
+            raise InputError(
+                "pooling 'cls' takes the vector of the first token, which sees only itself in an autoregressive model: "
+                "take 'lasttoken' or 'mean'"
+            )
+        if options.normalize and modules is None:
             raise InputError("normalize=True is for one vector of a text: give pooling= too, such as 'mean'")
         return options
 

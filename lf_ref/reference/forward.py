@@ -37,13 +37,12 @@ def encoder_layer(
     keep_probabilities: bool = False,
     note: Note = ignore,
     dilations: int | Sequence[int] = 1,
-    causal: bool = False,
 ) -> tuple[Array, Array | None]:
     """Attention, then a feed-forward network on each token; after both, residual and norm.
 
-    hidden: float [S, hidden]; weights: by HF's names under `encoder.layer.N`; config: for heads, activation and eps;
-    visible, is_global: bool [S]; one_sided: half of the layer's window, in tokens; note: as in `encode`; dilations,
-    causal: as in `self_attention`.
+    hidden: float [S, hidden]; weights: by HF's names under `encoder.layer.N`; config: for heads, activation, eps, and
+    whether it is causal; visible, is_global: bool [S]; one_sided: half of the layer's window, in tokens; note: as in
+    `encode`; dilations: as in `self_attention`.
 
     Returns [S, hidden] and, with keep_probabilities, those of the attention, [H, S, S]; both of the dtype of hidden.
     """
@@ -60,7 +59,7 @@ def encoder_layer(
 
     own, inside = under(weights, "attention.self"), within(note, "attention.self")
     context, probabilities = self_attention(
-        hidden, own, heads, visible, is_global, one_sided, keep_probabilities, inside, dilations, causal
+        hidden, own, heads, visible, is_global, one_sided, keep_probabilities, inside, dilations, config.autoregressive
     )
     context = note("attention.self", context)
     attended = norm("attention.output", dense("attention.output", context), hidden)
@@ -95,10 +94,10 @@ def encode(
     weights, inside = under(parameters, "embeddings"), within(note, "embeddings")
     hidden = embeddings(words, position_ids, token_type_ids, weights, config.layer_norm_eps, inside)
     yield hidden, None
-    for layer, window in enumerate(config.windows):
+    for layer, (window, dilations) in enumerate(zip(config.windows, config.dilations, strict=True)):
         weights, inside = under(parameters, f"encoder.layer.{layer}"), within(note, f"encoder.layer.{layer}")
         hidden, probabilities = encoder_layer(
-            hidden, weights, config, visible, is_global, window // 2, keep_probabilities, inside
+            hidden, weights, config, visible, is_global, window // 2, keep_probabilities, inside, dilations
         )
         yield hidden, probabilities
 

@@ -146,10 +146,26 @@ def test_a_config_in_doubt_is_refused_beside_allenais_weights(weights, tmp_path)
     assert lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path, config=config).config.windows == (4, 6)
 
 
+def test_dilated_and_causal_models_of_allenai(weights, tmp_path):
+    fields = {**SMALL, **ALLENAI, "model_type": "longformer", "attention_dilation": [1, 2], "autoregressive": True}
+    found = []
+    for prefix, windows in (("roberta.", (8, 12)), ("longformer.", (4, 6))):
+        write(tmp_path, fields, named(weights, prefix))
+        model = lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path)
+        assert (model.config.windows, model.config.autoregressive) == (windows, True)
+        assert model.config.dilations == ((1,) * 3, (2,) * 3)
+        found.append(logits(model))
+        model.save_pretrained(tmp_path / "again")
+        again = lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path / "again")
+        assert again.config.dilations == model.config.dilations
+        assert_identical(logits(again), found[-1], "again")
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+
+
 def test_other_attention_is_refused_beside_allenais_weights(weights, tmp_path):
-    fields = {**SMALL, **ALLENAI, "model_type": "longformer", "attention_dilation": [1, 2]}
+    fields = {**SMALL, **ALLENAI, "model_type": "longformer", "attention_mode": "n2"}
     write(tmp_path, fields, named(weights, "roberta."))
-    with pytest.raises(ConfigError, match=r"config\.json: attention_dilation other than 1"):
+    with pytest.raises(ConfigError, match=r"config\.json: attention_mode 'n2' is another kind"):
         lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path)
     write(tmp_path, fields, named(weights, "longformer."))
     assert lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path).config.windows == (4, 6)

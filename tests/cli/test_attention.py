@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from pipelines.building import LIMIT, demo_tokenizer, model_for, save_checkpoint
 
-from lf_ref import InputError, LongformerForMaskedLM, LongformerModel, attention_explorer, attention_map
+from lf_ref import (
+    InputError,
+    LongformerForMaskedLM,
+    LongformerModel,
+    attention_explorer,
+    attention_map,
+    dense_attentions,
+)
 from lf_ref.bench import roofline
 from lf_ref.cli import main
 from lf_ref.explorer import explorer
@@ -67,12 +74,16 @@ def test_a_cell_is_in_reach_if_any_of_its_queries_sees_any_of_its_keys(data):
     length = data.draw(st.integers(1, 31), label="length")
     is_global = data.draw(st.lists(st.booleans(), min_size=length, max_size=length), label="is_global")
     one_sided, per_cell = data.draw(st.integers(1, 9), label="window"), data.draw(st.integers(1, 7), label="per cell")
+    dilations = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=3), label="dilations")
+    causal = data.draw(st.booleans(), label="causal")
     cells = -(-length // per_cell)
     expected = np.zeros((cells, cells), bool)
     for query in range(length):
-        for key in keys_seen(query, [True] * length, is_global, one_sided):
-            expected[query // per_cell, key // per_cell] = True
-    np.testing.assert_array_equal(attention_map.reach(np.array(is_global), one_sided, per_cell), expected)
+        for dilation in dilations:
+            for key in keys_seen(query, [True] * length, is_global, one_sided, dilation, causal):
+                expected[query // per_cell, key // per_cell] = True
+    found = attention_map.reach(np.array(is_global), one_sided, per_cell, dilations, causal)
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("positions", [[], [0], [3, -1]])
@@ -102,6 +113,22 @@ def test_the_map_is_the_models_attention(layer, head, positions):
             assert found.weights[query, key] == pytest.approx(np.mean(shares), abs=1e-12)
     assert found.globals == [place for place, flag in enumerate(mask[0]) if flag]
     np.testing.assert_array_equal(found.weights > 0, found.reached)
+
+
+@pytest.mark.parametrize("head", [None, 1])
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_map_of_a_dilated_layer(head, causal):
+    """Each head has keys of its own; the map of all is their mean."""
+    fields = fields_of(attention_dilation=[1, [1, 3, 2]], autoregressive=causal, attention_window=[4, 6])
+    model = build("LongformerModel", fields, state_of("LongformerModel", fields, seed=9), "numpy")
+    ids, marked = np.random.default_rng(10).integers(4, 53, 29).tolist(), [3, 20]
+    mask = np.isin(np.arange(29), marked).astype(int)[None]
+    output = model([ids], global_attention_mask=mask, output_attentions=True)
+    dense = dense_attentions(output.attentions[1], output.global_attentions[1], mask, dilation=[1, 3, 2])[0]
+    found = attention_map.attention_map(model, ids, marked, 1, head)
+    np.testing.assert_allclose(found.weights, dense.mean(axis=0) if head is None else dense[head], rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(found.weights > 0, found.reached)
+    assert f"window 6, dilation {'1, 2, 3' if head is None else '3'}{', causal' if causal else ''}, 29" in found.title
 
 
 # --- what the options choose ------------------------------------------------------------------------------------------

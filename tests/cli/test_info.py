@@ -12,6 +12,10 @@ from cli.running import run
 from pipelines.building import DEMO
 
 import lf_ref
+from lf_ref.cli.costs import pairs
+from model.building import build
+from oracles.attention import keys_seen
+from oracles.weights import fields_of, state_of
 
 
 @pytest.mark.parametrize(
@@ -92,3 +96,40 @@ def test_labels_where_there_is_a_classification_head(folders):
     for task, folder in folders.items():
         has_labels = task in ("text-classification", "token-classification", "zero-shot-classification")
         assert bool(re.search("^labels +", run("info", folder), re.M)) == has_labels
+
+
+def test_dilated_and_causal_windows(tmp_path):
+    """The pairs of the band are counted one by one; tasks whose head makes no sense are left out."""
+    fields = fields_of(attention_dilation=[[1, 2, 5], 3], autoregressive=True, attention_window=[4, 14], num_labels=2)
+    state = state_of("LongformerForSequenceClassification", fields, seed=7)
+    plain = build("LongformerForSequenceClassification", {**fields, "autoregressive": False}, state, "numpy")
+    plain.save_pretrained(tmp_path)
+    assert "text-classification" in json.loads(run("info", "--json", str(tmp_path)))["tasks"]
+    assert re.search(r"^dilation +1, 2, 3, 5 \(attention_dilation\)$", run("info", str(tmp_path)), re.M)
+    assert not re.search("^sees", run("info", str(tmp_path)), re.M)
+    for causal in (False, True):
+        config = json.loads((tmp_path / "config.json").read_text())
+        (tmp_path / "config.json").write_text(json.dumps({**config, "autoregressive": causal}))
+        facts = json.loads(run("info", "--json", "--length", "37", str(tmp_path)))
+        pairs = sum(
+            (i - j) % dilation == 0 and abs(i - j) <= dilation * one_sided and not (causal and j > i)
+            for dilations, one_sided in (((1, 2, 5), 2), ((3, 3, 3), 7))
+            for dilation in dilations
+            for i in range(37)
+            for j in range(37)
+        )
+        linear = 2 * 2 * 37 * (4 * 21**2 + 2 * 21 * 29)
+        assert facts["estimates"]["lengths"][0]["gflop"] * 1e9 == pytest.approx(linear + 4 * 7 * pairs)
+    assert facts["tasks"] == ["feature-extraction", "embeddings"]
+    shown = run("info", str(tmp_path))
+    assert re.search(r"^sees +the token itself and what is before it$", shown, re.M)
+    assert len(shown.splitlines()) <= 26
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 30])
+@pytest.mark.parametrize("one_sided", [1, 2, 40])
+@pytest.mark.parametrize("dilation", [1, 2, 3, 7, 50])
+def test_pairs_are_those_of_scalar_loops(length, one_sided, dilation):
+    for causal in (False, True):
+        seen = [keys_seen(i, [True] * length, [False] * length, one_sided, dilation, causal) for i in range(length)]
+        assert pairs(length, one_sided, dilation, causal) == sum(map(len, seen))

@@ -281,3 +281,11 @@ def test_errors_say_what_came_and_what_was_wanted(options, message):
     arguments = {"model": model_for("fill-mask"), "tokenizer": demo_tokenizer(), "text": TEXT, **options}
     with pytest.raises(InputError, match=message):
         attention_explorer(**arguments)
+
+
+@pytest.mark.parametrize("windows", [{"attention_dilation": 2}, {"autoregressive": True}], ids=str)
+def test_windows_that_are_not_plain_are_refused(windows):
+    fields = fields_of(vocab_size=8192, max_position_embeddings=LIMIT + 2, **windows)
+    model = build("LongformerForMaskedLM", fields, state_of("LongformerForMaskedLM", fields, seed=3))
+    with pytest.raises(InputError, match="the page shows plain windows, and this model has .*: use attention_map"):
+        attention_explorer(model, demo_tokenizer(), TEXT)

@@ -43,6 +43,17 @@ class Case:
     global_positions: Any
     one_sided: int
     asking: Any = None
+    causal: bool = False
+
+    @property
+    def globals(self) -> tuple[Any, Any]:
+        """The positions of the global tokens, and the first query that sees each."""
+        positions = np.asarray(self.global_positions, np.int64)
+        return frozen(positions), frozen(positions if self.causal else np.zeros_like(positions))
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        return self.one_sided, 0 if self.causal else self.one_sided
 
     def run(self, kernel: str, cuts: tuple[int, ...] = (), in_place: bool = False, rows_before: int = 1) -> Any:
         """The averages [seq, head_dim], computed in tasks that end at the panels `cuts`.
@@ -73,8 +84,8 @@ class Case:
                 frozen(out.reshape(-1) if in_place else lanes.reshape(-1)),
                 Keys(frozen(elements(keys).reshape(-1)), frozen(elements(values).reshape(-1))),
                 (frozen(masks[0]), frozen(masks[1])),
-                frozen(np.asarray(self.global_positions, np.int64)),
-                (HEAD, HEAD + 1, before, 1, start, stop, self.one_sided),
+                self.globals,
+                (HEAD, HEAD + 1, before, 1, start, stop, *self.sides),
                 sizes,
                 (np.float64 if kind == "float64" else np.float32)(math.log2(math.e) / math.sqrt(head_dim)),
                 out.reshape(-1),
@@ -96,7 +107,8 @@ class Case:
 
     def expected(self, kernel: str) -> Any:
         case = self.exact(kernel)
-        shares = shares_of(case.query, case.key, case.local, case.global_positions.tolist(), case.one_sided)
+        positions = case.global_positions.tolist()
+        shares = shares_of(case.query, case.key, case.local, positions, case.one_sided, case.causal)
         return averages_of(shares, case.value)
 
 
@@ -141,11 +153,11 @@ def spoiled_out(kernel: str, panels: int, channels: int) -> Any:
     return np.full((panels, channels, LANES), np.nan, np.float64 if kernel == "float64" else np.float32)
 
 
-def make_case(marks: Any, head_dim: int, one_sided: int, seed: int) -> Case:
+def make_case(marks: Any, head_dim: int, one_sided: int, seed: int, causal: bool = False) -> Case:
     """marks: for each token 0 masked, 1 local, 2 global. Values are those of float32, so that all kernels hold them."""
     marks = np.asarray(marks)
     query, key, value = np.random.default_rng(seed).normal(size=(3, len(marks), head_dim)).astype(np.float32)
-    return Case(query, key, value, marks == 1, np.flatnonzero(marks == 2), one_sided)
+    return Case(query, key, value, marks == 1, np.flatnonzero(marks == 2), one_sided, causal=causal)
 
 
 def marks_of(seq: int, masked: float, globals_: int, seed: int) -> Any:

@@ -54,11 +54,12 @@ def test_equals_scalar_loops(
     one_sided=st.sampled_from([1, 2, 3, 7, 23, 64]),
     seed=st.integers(0, 2**16),
     cut=st.integers(0, 2),
+    causal=st.booleans(),
 )
 def test_equals_scalar_loops_whatever_the_masks(
-    kernel: str, marks: list[int], head_dim: int, one_sided: int, seed: int, cut: int
+    kernel: str, marks: list[int], head_dim: int, one_sided: int, seed: int, cut: int, causal: bool
 ) -> None:
-    case = make_case(marks, head_dim, one_sided, seed)
+    case = make_case(marks, head_dim, one_sided, seed, causal)
     check(case, kernel, case.run(kernel, cuts=(min(cut, -(-len(marks) // 16)),)))
 
 
@@ -204,11 +205,12 @@ def test_same_bits_on_any_number_of_threads(kernel: str) -> None:
     one_sided=st.sampled_from([1, 3, 7, 40]),
     extra=st.integers(0, 3),
     seed=st.integers(0, 2**16),
+    causal=st.booleans(),
 )
 def test_probabilities_in_the_layout_of_attentions(
-    dtype: Any, marks: list[int], one_sided: int, extra: int, seed: int
+    dtype: Any, marks: list[int], one_sided: int, extra: int, seed: int, causal: bool
 ) -> None:
-    case = make_case(marks, 7, one_sided, seed)
+    case = make_case(marks, 7, one_sided, seed, causal)
     globals_ = case.global_positions.tolist()
     columns = len(globals_) + extra
     seq = len(marks)
@@ -216,11 +218,9 @@ def test_probabilities_in_the_layout_of_attentions(
     # Heads are views into wider arrays.
     query, key = (frozen(np.repeat(array.astype(dtype), 2, axis=1)[:, ::2]) for array in (case.query, case.key))
     for start, stop in ((0, seq // 2), (seq // 2, seq)):
-        band_probabilities_kernel(dtype)(
-            query, key, frozen(case.local), frozen(case.global_positions), one_sided, start, stop, out
-        )
+        band_probabilities_kernel(dtype)(query, key, frozen(case.local), case.globals, case.sides, (start, stop), out)
     exact = case.exact("float64")
-    shares = shares_of(exact.query, exact.key, case.local, globals_, one_sided)
+    shares = shares_of(exact.query, exact.key, case.local, globals_, one_sided, causal)
     expected = band_layout(shares, globals_, columns, one_sided)
     assert_close(out, expected, FLOAT64 if dtype == np.float64 else FLOAT32, "probabilities")
     assert_identical(out == 0, expected == 0, "zeros")

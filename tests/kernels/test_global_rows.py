@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from oracles.compare import assert_close, assert_identical
 NAMES = ("query", "key", "value", "query_global", "key_global", "value_global")
 # A few sums of some dozen products, in another order.
 TOLERANCE = {"float64": 1e-13, "float32": 5e-6}
+
+# Of up to three heads; mostly without gaps, as neighbours or one by one.
+DILATIONS = st.tuples(*[st.sampled_from([1, 1, 2, 3, 5, 40])] * 3)
 
 both_ways = pytest.mark.parametrize("folded", [True, False], ids=["folded", "projected"])
 
@@ -45,7 +49,9 @@ def rows_of(texts: list[list[int]], step: int) -> list[Row]:
         padded = np.zeros(-(-len(marks) // step) * step, int)
         padded[: len(marks)] = marks
         positions = np.flatnonzero(padded == 2)
-        rows.append(Row(start, len(marks), padded > 0, padded == 1, slice(0, len(marks)), positions, positions))
+        count = len(marks)
+        masks = padded > 0, padded == 1
+        rows.append(Row(start, count, count, np.arange(count), *masks, slice(0, count), positions, positions))
         start += len(padded)
     return rows
 
@@ -57,13 +63,21 @@ def lanes_of(kernels: Kernels, texts: list[Any]) -> Any:
 
 
 def attended(
-    kernels: Kernels, texts: list[Any], rows: list[Row], weights: dict[str, Any], one_sided: int, heads: int
+    kernels: Kernels,
+    texts: list[Any],
+    rows: list[Row],
+    weights: dict[str, Any],
+    one_sided: int,
+    heads: int,
+    dilations: tuple[int, ...] = (),
+    causal: bool = False,
 ) -> list[Any]:
-    """The context of each text.  # each [seq, width]"""
+    """The context of each text; dilations: of each head, 1 where there are none.  # each [seq, width]"""
     hidden = lanes_of(kernels, texts)
     room = kernels.attention_room(len(hidden), texts[0].shape[1], heads)
     kernels.project(hidden, weights, room)
-    context = kernels.context_rows(kernels.attend(hidden, room, rows, weights, one_sided), room)
+    window = one_sided, dilations or (1,) * heads, causal
+    context = kernels.context_rows(kernels.attend(hidden, room, rows, weights, *window), room)
     return [context[row.start : row.start + row.count] for row in rows]
 
 
@@ -81,6 +95,8 @@ def check(got: Any, expected: Any, values: Any, kind: str) -> None:
     place=st.integers(0, 37),
     heads_and_size=st.sampled_from([(1, 5), (2, 3), (3, 7)]),
     one_sided=st.sampled_from([1, 4, 50]),
+    dilations=DILATIONS,
+    causal=st.booleans(),
     seed=st.integers(0, 2**16),
     chunk=st.integers(1, 3),
 )
@@ -91,6 +107,8 @@ def test_equals_scalar_loops(
     place: int,
     heads_and_size: tuple[int, int],
     one_sided: int,
+    dilations: tuple[int, ...],
+    causal: bool,
     seed: int,
     chunk: int,
 ) -> None:
@@ -104,10 +122,11 @@ def test_equals_scalar_loops(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(global_rows, "worth", lambda *sizes: folded)
         patch.setattr(global_rows, "CHUNK_PANELS", chunk)
-        found = attended(kernels, hidden, rows, weights, one_sided, heads)
+        found = attended(kernels, hidden, rows, weights, one_sided, heads, dilations[:heads], causal)
     for marks, vectors, got in zip(texts, hidden, found, strict=True):
         visible, is_global = np.array(marks) > 0, np.array(marks) == 2
-        expected = np.array(attend(vectors, weights, visible.tolist(), is_global.tolist(), one_sided, heads).output)
+        everyone = visible.tolist(), is_global.tolist()
+        expected = np.array(attend(vectors, weights, *everyone, one_sided, heads, dilations, causal).output)
         values = [vectors @ weights[f"{name}.weight"].T + weights[f"{name}.bias"] for name in ("value", "value_global")]
         check(got, expected, np.array(values), kind)
 
@@ -118,30 +137,41 @@ def test_equals_scalar_loops(
     others=st.lists(st.sampled_from([0, 1, 1, 2]), max_size=37),
     place=st.integers(0, 37),
     heads_and_size=st.sampled_from([(1, 5), (2, 3), (3, 7)]),
+    dilations=DILATIONS,
+    causal=st.booleans(),
     seed=st.integers(0, 2**16),
 )
 def test_probabilities_equal_scalar_loops(
-    kind: str, others: list[int], place: int, heads_and_size: tuple[int, int], seed: int
+    kind: str,
+    others: list[int],
+    place: int,
+    heads_and_size: tuple[int, int],
+    dilations: tuple[int, ...],
+    causal: bool,
+    seed: int,
 ) -> None:
     """Of a row that is not the first."""
     marks, (heads, head_dim), one_sided = [*others[:place], 2, *others[place:]], heads_and_size, 3
+    dilations = dilations[:heads]
     kernels = Kernels(Threads(2), kind)
     weights = weights_of(heads * head_dim, seed, kind)
     hidden = np.random.default_rng(seed).normal(size=(len(marks), heads * head_dim)).astype(kind)
     _, row = rows_of([[1, 1], marks], kernels.step)
     lanes = lanes_of(kernels, [np.full_like(hidden[:1], np.nan).repeat(2, 0), hidden])
     visible, is_global = np.array(marks) > 0, np.array(marks) == 2
-    expected = attend(hidden, weights, visible.tolist(), is_global.tolist(), one_sided, heads).probabilities
-    got = kernels.global_probabilities(lanes, row, weights, heads)
+    everyone = visible.tolist(), is_global.tolist()
+    expected = attend(hidden, weights, *everyone, one_sided, heads, dilations, causal).probabilities
+    got = kernels.global_probabilities(lanes, row, weights, heads, causal)
     shares = [[[of_head[i].get(j, 0.0) for j in range(len(marks))] for i in row.globals] for of_head in expected]
     assert_close(got, np.array(shares), TOLERANCE[kind], "global probabilities")
     query, key = (kernels.linear(hidden, weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in NAMES[:2])
     out = np.full((heads, len(marks), len(row.globals) + 2 * one_sided + 1), np.nan, kind)
-    kernels.band_probabilities(query, key, row, one_sided, out)
+    kernels.band_probabilities(query, key, row, one_sided, dilations, causal, out)
     positions = row.globals.tolist()
-    for of_head, found in zip(expected, out, strict=True):
+    for of_head, found, dilation in zip(expected, out, dilations, strict=True):
         local = [{} if is_global[i] else shares for i, shares in enumerate(of_head)]
-        assert_close(found, band_layout(local, positions, len(positions), one_sided), TOLERANCE[kind], "probabilities")
+        wanted = band_layout(local, positions, len(positions), one_sided, dilation)
+        assert_close(found, wanted, TOLERANCE[kind], "probabilities")
 
 
 @pytest.mark.parametrize("kind", ["float64", "float32", "bfloat16"])
@@ -159,7 +189,7 @@ def test_the_parts_of_a_row_that_are_asked_for(folded: bool, kind: str, monkeypa
     rows = rows_of([marks.tolist() for marks in texts], kernels.step)
     whole = attended(kernels, hidden, rows, weights, 5, 2)
     some = [
-        Row(row.start, row.count, row.visible, row.local, queries, row.globals, row.globals[1:])
+        replace(row, queries=queries, global_queries=row.globals[1:])
         for row, queries in zip(rows, (slice(37, 61), slice(0, 0)), strict=True)
     ]
     first, second = attended(kernels, hidden, some, weights, 5, 2)

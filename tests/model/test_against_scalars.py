@@ -12,8 +12,8 @@ from lf_ref.reference import ops
 from model.building import FEW, build
 from oracles import scalar
 from oracles.compare import assert_close
-from oracles.longformer import ACTIVATIONS
-from oracles.strategies import batches, configurations
+from oracles.longformer import ACTIVATIONS, dilations_of
+from oracles.strategies import batches, configurations, of_the_paper
 from oracles.tolerances import SCALARS
 from oracles.weights import fields_of, ragged_batch, state_of
 
@@ -27,7 +27,8 @@ def check(fields, inputs):
         if attended:
             global_ = None if output.global_attentions is None else output.global_attentions[layer - 1]
             masks = inputs["global_attention_mask"], inputs["attention_mask"]
-            dense = dense_attentions(output.attentions[layer - 1], global_, *masks)
+            dilation = dilations_of(fields)[layer - 1]
+            dense = dense_attentions(output.attentions[layer - 1], global_, *masks, dilation)
             expected = np.zeros_like(dense)
             for row, found in enumerate(attended):
                 for head, queries in enumerate(found.probabilities):
@@ -46,6 +47,13 @@ def test_a_ragged_batch_with_every_activation(activation):
 @given(st.data())
 def test_any_small_model_on_any_batch(data):
     fields = data.draw(configurations())
+    check(fields, data.draw(batches(fields, longest=13, most=2)))
+
+
+@FEW
+@given(st.data())
+def test_any_small_model_with_windows_of_the_paper(data):
+    fields = data.draw(configurations().flatmap(of_the_paper))
     check(fields, data.draw(batches(fields, longest=13, most=2)))
 
 

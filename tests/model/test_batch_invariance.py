@@ -34,11 +34,15 @@ FILL = {"attention_mask": 0, "global_attention_mask": 0, "token_type_ids": 0}
 
 
 @st.composite
-def configurations(draw):
+def configurations(draw, causal=False):
     layers = draw(st.integers(2, 3), label="layers")
     heads, head_dim = draw(st.sampled_from([(3, 8), (5, 7), (2, 16), (3, 21), (4, 16), (1, 29)]), label="heads, dim")
     windows = st.lists(st.sampled_from([4, 6, 10, 16]), min_size=layers, max_size=layers)
+    by_head = st.lists(st.sampled_from([1, 1, 2, 5]), min_size=heads, max_size=heads)
+    dilations = st.one_of(st.just(1), st.sampled_from([2, 3, 20]), st.lists(by_head, min_size=layers, max_size=layers))
     return fields_of(
+        attention_dilation=draw(dilations, label="dilations"),
+        autoregressive=causal and draw(st.booleans(), label="causal"),
         num_hidden_layers=layers,
         num_attention_heads=heads,
         hidden_size=heads * head_dim,
@@ -105,7 +109,7 @@ def by_token(output, row, columns):
 @SOME
 @given(st.data())
 def test_tokens(dtype, class_name, data):
-    fields = data.draw(configurations())
+    fields = data.draw(configurations(causal=True))
     state = state_of(class_name, fields, seed=71)
     alone, together = (
         build(class_name, fields, state, dtype=dtype, num_threads=data.draw(THREADS, label="threads")) for _ in range(2)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lf_ref import LongformerConfig
 from lf_ref.errors import InputError
 from lf_ref.model.inputs import check_inputs
-from lf_ref.model.plan import plan
+from lf_ref.model.plan import Window, plan, windows_of
 from model.building import BACKENDS, FEW, build
 from oracles.compare import assert_close, assert_identical
 from oracles.strategies import SEEDS, batches, configurations
@@ -72,10 +72,18 @@ def test_positions_outside_the_batch_are_refused(positions, message):
         model(np.full((2, 7), 5), logits_at=positions)
 
 
-def tokens_of_layers(inputs: dict[str, Any], one_sided: list[int], wanted: list[int], step: int = 1) -> list[int]:
+def tokens_of_layers(
+    inputs: dict[str, Any],
+    one_sided: list[int],
+    wanted: list[int],
+    step: int = 1,
+    dilations: tuple[int, ...] = (1,),
+    causal: bool = False,
+) -> list[int]:
     """How many tokens enter each layer, and how many leave the last."""
     config = LongformerConfig(vocab_size=97, max_position_embeddings=600)
-    planned = plan(check_inputs(config, **inputs), one_sided, np.array(wanted), step)
+    windows = [Window(reach, dilations, causal) for reach in one_sided]
+    planned = plan(check_inputs(config, **inputs), windows, np.array(wanted), step)
     counts = [len(planned.source)]
     for layer in planned.layers:
         counts.append(counts[-1] if layer.leaving is None else len(layer.leaving))
@@ -87,6 +95,17 @@ def test_a_wanted_token_needs_the_reach_of_the_layers_above():
     # Each layer below looks 7, 5, 3 further to both sides, as far as there is text.
     assert tokens_of_layers({"input_ids": ids}, [7, 5, 3], [250]) == [31, 17, 7, 1]
     assert tokens_of_layers({"input_ids": ids}, [7, 5, 3], [2]) == [18, 11, 6, 1]
+
+
+def test_a_dilated_window_reaches_further_and_a_causal_one_to_one_side():
+    ids, mask = np.full((1, 501), 5), np.zeros((1, 501), int)
+    inputs = {"input_ids": ids, "global_attention_mask": mask}
+    assert tokens_of_layers(inputs, [7, 5, 3], [250], dilations=(1, 4)) == [121, 65, 25, 1]
+    assert tokens_of_layers(inputs, [7, 5, 3], [250], causal=True) == [16, 9, 4, 1]
+    assert tokens_of_layers(inputs, [7, 5, 3], [250], dilations=(4, 1), causal=True) == [61, 33, 13, 1]
+    mask[0, [0, 240, 400]] = 1
+    assert tokens_of_layers(inputs, [7, 5, 3], [250], causal=True) == [251, 251, 6, 1], "those before it count"
+    assert tokens_of_layers(inputs, [7, 5, 3], [240], causal=True) == [241, 241, 241, 1], "a global token too"
 
 
 def test_what_a_layer_is_given_begins_and_ends_at_whole_steps():
@@ -123,7 +142,7 @@ def test_every_slot_holds_a_token_of_its_row(data: Any) -> None:
     step = data.draw(st.sampled_from([1, 16, 32]), label="step")
     rows, length = inputs.visible.shape
     wanted = np.array(data.draw(st.lists(st.integers(0, rows * length - 1), min_size=1, max_size=4), label="wanted"))
-    planned = plan(inputs, [window // 2 for window in LongformerConfig(**fields).windows], wanted, step)
+    planned = plan(inputs, windows_of(LongformerConfig(**fields)), wanted, step)
     places = planned.source
     for layer in planned.layers:
         for row in layer.rows:

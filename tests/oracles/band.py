@@ -1,7 +1,8 @@
 """Band attention of one head in scalar loops: who sees whom, one softmax, a weighted sum.
 
 The rule as the paper states it (arXiv 2004.05150, section 3.1): a local token sees the global tokens, which
-may be anywhere, and the local tokens at most `one_sided` away. Imports nothing of the program under test.
+may be anywhere, and the local tokens at most `one_sided` away; causal, none of those after it. Imports nothing of the
+program under test.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ def shares_of(
     local: Sequence[bool],
     global_positions: Sequence[int],
     one_sided: int,
+    causal: bool = False,
 ) -> list[dict[int, float]]:
     """For each token, key position -> probability; empty for a token that is not local.
 
@@ -30,6 +32,8 @@ def shares_of(
         seen = [j for j in range(seq) if j in global_positions or (local[j] and abs(i - j) <= one_sided)]
         if not local[i]:
             seen = []
+        if causal:
+            seen = [j for j in seen if j <= i]
         scores = {
             j: math.fsum(float(query[i, d]) * float(key[j, d]) for d in range(head_dim)) / math.sqrt(head_dim)
             for j in seen
@@ -51,7 +55,11 @@ def averages_of(shares: Sequence[dict[int, float]], value: NDArray[np.float64]) 
 
 
 def band_layout(
-    shares: Sequence[dict[int, float]], global_positions: Sequence[int], columns: int, one_sided: int
+    shares: Sequence[dict[int, float]],
+    global_positions: Sequence[int],
+    columns: int,
+    one_sided: int,
+    dilation: int = 1,
 ) -> NDArray[np.float64]:
     """Hugging Face's layout of the probabilities: `columns` for global tokens, then the window."""
     out = np.zeros((len(shares), columns + 2 * one_sided + 1), np.float64)
@@ -60,7 +68,9 @@ def band_layout(
             if j in global_positions:
                 out[i, list(global_positions).index(j)] = share
             else:
-                out[i, columns + one_sided + j - i] = share
+                step, rest = divmod(j - i, dilation)
+                assert rest == 0
+                out[i, columns + one_sided + step] = share
     return out
 
 

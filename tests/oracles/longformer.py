@@ -7,7 +7,7 @@ can be read off one boolean matrix. Slow, quadratic, obvious; imports nothing th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,19 +75,38 @@ def windows_of(fields: Mapping[str, Any]) -> list[int]:
     return [value // 2 for value in ([window] * layers if isinstance(window, int) else window)]
 
 
-def sight(visible: Array, is_global: Array, one_sided: int) -> Array:
-    """Which key each query sees: bool (seq, seq) from bool (seq,) masks."""
+def dilations_of(fields: Mapping[str, Any]) -> list[list[int]]:
+    """Dilation of each head of each layer."""
+    given, layers = fields.get("attention_dilation", 1), fields["num_hidden_layers"]
+    by_layer = [given] * layers if isinstance(given, int) else given
+    return [[of] * fields["num_attention_heads"] if isinstance(of, int) else list(of) for of in by_layer]
+
+
+def sight(
+    visible: Array, is_global: Array, one_sided: int, dilations: Sequence[int] = (1,), causal: bool = False
+) -> Array:
+    """Which key each query sees: bool (dilations, seq, seq) from bool (seq,) masks."""
     position = np.arange(visible.size)
-    near = np.abs(position[:, None] - position[None, :]) <= one_sided
+    offset = position[None, :] - position[:, None]
+    near = np.stack([(np.abs(offset) <= one_sided * apart) & (offset % apart == 0) for apart in dilations])
     seen = near | is_global[None, :] | is_global[:, None]
-    return seen & visible[None, :] & visible[:, None]
+    return seen & visible[None, :] & visible[:, None] & ((offset <= 0) | (not causal))
 
 
-def attention(weights: Weights, hidden: Array, visible: Array, is_global: Array, one_sided: int, heads: int) -> Any:
+def attention(
+    weights: Weights,
+    hidden: Array,
+    visible: Array,
+    is_global: Array,
+    one_sided: int,
+    heads: int,
+    dilations: Sequence[int] = (1,),
+    causal: bool = False,
+) -> Any:
     """Attention of one text: hidden (seq, width) -> output (seq, width), probabilities (heads, seq, seq)."""
     seq, width = hidden.shape
     head_dim = width // heads
-    seen = sight(visible, is_global, one_sided)
+    seen = sight(visible, is_global, one_sided, dilations, causal)
 
     def split(name: str) -> Array:
         return weights.linear(hidden, name).reshape(seq, heads, head_dim).transpose(1, 0, 2)  # [heads, seq, head_dim]
@@ -108,7 +127,9 @@ def attention(weights: Weights, hidden: Array, visible: Array, is_global: Array,
     return context.transpose(1, 0, 2).reshape(seq, width), probabilities
 
 
-def attentions_as_stored(dense: Array, is_global: Array, one_sided: int) -> tuple[Array, Array | None]:
+def attentions_as_stored(
+    dense: Array, is_global: Array, one_sided: int, dilations: Sequence[int]
+) -> tuple[Array, Array | None]:
     """HF's two arrays from the dense probabilities.
 
     dense: (batch, heads, seq, seq). Returns (batch, heads, seq, x + 2 * one_sided + 1) and (batch, heads, seq, x), x
@@ -124,9 +145,11 @@ def attentions_as_stored(dense: Array, is_global: Array, one_sided: int) -> tupl
             wide[row, :, :, slot] = dense[row, :, place, :]
         for query in np.flatnonzero(~is_global[row]):
             local[row, :, query, : places.size] = dense[row, :, query, places].T
-            for key in range(max(0, query - one_sided), min(seq, query + one_sided + 1)):
-                if not is_global[row, key]:
-                    local[row, :, query, most + one_sided + key - query] = dense[row, :, query, key]
+            for head, apart in enumerate(dilations):
+                for step in range(-one_sided, one_sided + 1):
+                    key = query + step * apart
+                    if 0 <= key < seq and not is_global[row, key]:
+                        local[row, head, query, most + one_sided + step] = dense[row, head, query, key]
     return local, wide if most else None
 
 
@@ -161,12 +184,13 @@ def encode(fields: Mapping[str, Any], weights: Weights, inputs: Mapping[str, Any
     x = embeds + embedding["position_embeddings.weight"][positions] + embedding["token_type_embeddings.weight"][types]
     x = embedding.norm(x, "LayerNorm", eps)
     hidden_states, attentions, global_attentions, dense = [x], [], [], []
-    for index, one_sided in enumerate(windows_of(fields)):
+    causal = bool(fields.get("autoregressive"))
+    for index, (one_sided, dilations) in enumerate(zip(windows_of(fields), dilations_of(fields), strict=True)):
         layer = weights.under(f"encoder.layer.{index}")
         pairs = [
             attention(
                 layer.under("attention.self"), x[row], visible[row], is_global[row], one_sided,
-                fields["num_attention_heads"],
+                fields["num_attention_heads"], dilations, causal,
             )
             for row in range(batch)
         ]  # fmt: skip
@@ -176,7 +200,7 @@ def encode(fields: Mapping[str, Any], weights: Weights, inputs: Mapping[str, Any
         wide = ACTIVATIONS[fields["hidden_act"]](layer.linear(x, "intermediate.dense"))
         x = layer.norm(layer.linear(wide, "output.dense") + x, "output.LayerNorm", eps)
         hidden_states.append(x)
-        local, whole = attentions_as_stored(dense[-1], is_global, one_sided)
+        local, whole = attentions_as_stored(dense[-1], is_global, one_sided, dilations)
         attentions.append(local)
         global_attentions.append(whole)
     return {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from oracles.attention import Attended, attend, linear
-from oracles.longformer import position_ids_of, windows_of
+from oracles.longformer import dilations_of, position_ids_of, windows_of
 from oracles.rows import ACTIVATIONS, Vector, layer_norm
 
 PROJECTIONS = ("query", "key", "value", "query_global", "key_global", "value_global")
@@ -32,7 +32,8 @@ def encode(
         ]
         rows.append(_norm(weights, "embeddings.LayerNorm", fields, [_sum(*three) for three in vectors]))
     done: list[tuple[list[list[Vector]], list[Attended]]] = [(rows, [])]
-    for index, one_sided in enumerate(windows_of(fields)):
+    causal = fields.get("autoregressive", False)
+    for index, (one_sided, dilations) in enumerate(zip(windows_of(fields), dilations_of(fields), strict=True)):
         layer = f"encoder.layer.{index}"
         own = {
             f"{name}.{part}": weights[f"{layer}.attention.self.{name}.{part}"]
@@ -40,7 +41,7 @@ def encode(
             for part in ("weight", "bias")
         }
         attended = [
-            attend(row, own, seen, wide, one_sided, fields["num_attention_heads"])
+            attend(row, own, seen, wide, one_sided, fields["num_attention_heads"], dilations, causal)
             for row, seen, wide in zip(rows, visible, marked, strict=True)
         ]
         rows = [

@@ -44,6 +44,19 @@ def configurations(draw: st.DrawFn, divides: bool = False) -> dict[str, Any]:
     )
 
 
+def of_the_paper(fields: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """The config with dilated windows, for all layers, by layer or by head, and maybe causal."""
+    dilation = st.sampled_from([1, 2, 3, 5, 31])
+    layers, heads = fields["num_hidden_layers"], fields["num_attention_heads"]
+    by_head = st.lists(dilation, min_size=heads, max_size=heads)
+    by_layer = st.lists(st.one_of(dilation, by_head), min_size=layers, max_size=layers)
+    return st.builds(
+        lambda dilations, causal: {**fields, "attention_dilation": dilations, "autoregressive": causal},
+        st.one_of(dilation, by_layer),
+        st.booleans(),
+    )
+
+
 @st.composite
 def batches(draw: st.DrawFn, fields: Mapping[str, Any], longest: int = 29, most: int = 3) -> dict[str, Any]:
     """Inputs of 1 to `most` rows and 1 to `longest` tokens; padding, masked and global tokens anywhere.

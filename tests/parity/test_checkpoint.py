@@ -178,7 +178,6 @@ def assert_same_logits(ours: Any, model: Any) -> None:
     [
         {"attention_dilation": [1, 1], "autoregressive": False, "attention_mode": "sliding_chunks"},
         {"attention_mode": "tvm"},
-        {"attention_dilation": [1, 2], "autoregressive": True, "attention_mode": "n2"},
     ],
 )
 def test_hf_ignores_allenais_fields_in_what_it_has_saved(extra, model_of):
@@ -191,8 +190,26 @@ def test_hf_ignores_allenais_fields_in_what_it_has_saved(extra, model_of):
         setattr(again, name, value)
     again.save_pretrained(folder)
     ours = lf_ref.LongformerForMaskedLM.from_pretrained(folder)
-    assert ours.config.extra.items() >= extra.items()
+    assert all(getattr(ours.config, name) == value for name, value in extra.items())
     assert_same_logits(ours, transformers.LongformerForMaskedLM.from_pretrained(folder))
+
+
+@pytest.mark.parametrize("extra", [{"attention_dilation": [1, 2]}, {"autoregressive": True}])
+def test_hf_loads_a_dilated_or_causal_model_and_computes_plain_windows(extra, model_of, tmp_path):
+    import transformers
+
+    _, _, folder = model_of("masked_lm")
+    plain = lf_ref.LongformerForMaskedLM.from_pretrained(folder)
+    other = lf_ref.LongformerForMaskedLM.from_pretrained(folder, **extra)
+    other.save_pretrained(tmp_path)
+    theirs, report = transformers.LongformerForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(report.values())
+    (name,) = extra
+    assert getattr(theirs.config, name) == extra[name], "kept, and not used"
+    assert_same_logits(plain, theirs)
+    again = lf_ref.LongformerForMaskedLM.from_pretrained(tmp_path)
+    assert_close(again(**INPUTS).logits, other(**INPUTS).logits, FLOAT32, "logits")
+    assert np.abs(other(**INPUTS).logits - plain(**INPUTS).logits).max() > 1e-3
 
 
 def test_a_roberta_that_was_made_long_is_hfs_longformer(tmp_path):

@@ -17,6 +17,9 @@ _PAGES = {
     PACKAGE / "guides" / "longer_texts.md": (
         "longer_texts", "Longer texts", "Make a Longformer of a RoBERTa, or a longer one of a Longformer.",
     ),
+    PACKAGE / "guides" / "windows_of_the_paper.md": (
+        "windows_of_the_paper", "Dilated and causal windows", "The windows of the paper's character models.",
+    ),
     PACKAGE / "guides" / "files.md": ("files", "Files", "Lines, CSV, Parquet and folders in; JSONL and tables out."),
     PACKAGE / "guides" / "jobs.md": ("jobs", "Jobs", "Many documents: jobs that resume, job arrays, a cluster, scale."),
     PACKAGE / "guides" / "recipes.md": ("recipes", "Recipes", "A data frame, a long document, a server."),

@@ -1,7 +1,8 @@
 """Band attention on tokens in lanes: scores, softmax and averages of one head and a few panels of queries at a time.
 
-A local query attends to the global tokens of its row, wherever they stand, and to the local tokens at most `one_sided`
-positions away; one softmax over both. Everything of a group of queries stays in the second-level cache:
+A local query attends to the global tokens of its row, wherever they stand, and to the local tokens at most `before`
+positions before it and `after` positions after it; one softmax over both. In a causal model `after` is 0, and a query
+sees no global token after it either. Everything of a group of queries stays in the second-level cache:
 
     scores [keys, queries] = K Q^T      a softmax runs down the vectors
     context [channels, queries] = V^T P^T
@@ -69,8 +70,9 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
     together = min(_QUERY_PANELS, micro.panels)
     element = np.dtype(ELEMENTS[kind])
     real = np.dtype(np.float64 if kind == "float64" else np.float32)
-    minus_infinity, zero, one = (real.type(value) for value in (-np.inf, 0.0, 1.0))
-    score, mask_scores, powers_of, average = _scores(micro), _masks(real), _powers(kind, real), _average(kind, micro)
+    zero, one = real.type(0.0), real.type(1.0)
+    score, powers_of, average = _scores(micro), _powers(kind, real), _average(kind, micro)
+    mask_globals, mask_scores = _masks(real)
     gather_values = _global_values_in_words if per_word == 2 else _global_values
     write = _write_words if in_words else _write_floats
 
@@ -79,8 +81,8 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
         query: Any,
         keys: Any,
         masks: Any,
-        global_positions: Any,
-        task: tuple[int, int, int, int, int, int, int],
+        globals_: Any,
+        task: tuple[int, int, int, int, int, int, int, int],
         sizes: Any,
         factor: Any,
         out: Any,
@@ -88,16 +90,16 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
         """out[i] = sum_j p_j value[j], p_j = softmax of query[i] . key[j] factor log(2), over the j that query i sees.
 
         query: [panels, query_width, 16] elements. masks: bool [n] each, n a multiple of the grain: the keys of the row
-        that are seen within the window, and the queries that attend; the others yield 0. global_positions: int64 [g],
-        of the row. task: heads, from and to; the row's first token of the keys; its first panel of the queries; its
-        panels to do, from and to; one_sided. out: [panels, out_width, 16]; it may be the query, of which a task reads
-        what it writes.
+        that are seen within the window, and the queries that attend; the others yield 0. globals_: int64 [g] each: the
+        positions of the global tokens, from the row's first, and the first queries that see them. task: heads, from and
+        to; the row's first token of the keys; its first panel of the queries; its panels to do, from and to; before;
+        after. out: [panels, out_width, 16]; it may be the query, of which a task reads what it writes.
         """
-        first_head, last_head, origin, first_query, start_panel, stop_panel, one_sided = task
-        seen, asked = masks
+        first_head, last_head, origin, first_query, start_panel, stop_panel, before, after = task
+        (seen, asked), (global_positions, seen_from) = masks, globals_
         width, depth, count, used = sizes.head, sizes.head // per_word, seen.shape[0], global_positions.shape[0]
         wide = -(-used // step) * step
-        distance = (wide + min(count, 2 * one_sided + together * LANES + 2 * step) + rows) * LANES
+        distance = (wide + min(count, before + after + together * LANES + 2 * step) + rows) * LANES
         scores, room = empty(together * distance, real), empty(together * distance * (per_word - 1) // 2, element)
         sums, scales = empty(together * width * LANES, real), empty(together * LANES, real)
         begin()
@@ -107,8 +109,8 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
             global_values = gather_values(keys.values, global_positions, value_at, width, origin, sizes.stride, wide)
             for panel in range(start_panel, stop_panel, together):
                 group, position = min(together, stop_panel - panel), panel * LANES
-                first = max(0, position - one_sided) // step * step
-                last = min(count, -(-(position + group * LANES + one_sided) // step) * step)
+                first = max(0, position - before) // step * step
+                last = min(count, -(-(position + group * LANES + after) // step) * step)
                 near = last - first
                 panel_at = (first_query + panel) * sizes.query_width * LANES
                 right, between_panels = panel_at + head * depth * LANES, sizes.query_width * LANES
@@ -116,11 +118,9 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
                 score(global_keys, 0, wide, depth, query, queries, scores, 0, distance)
                 score(keys.keys, (key_at + first) * depth, near, depth, query, queries, scores, wide * LANES, distance)
                 for index in range(group):
-                    base = index * distance
-                    for column in range(used, wide):
-                        store(spread(minus_infinity), scores, base + column * LANES)
-                    query_at = position + index * LANES
-                    mask_scores(scores, base + wide * LANES, seen, first, last, query_at, one_sided)
+                    base, query_at = index * distance, position + index * LANES
+                    mask_globals(scores, base, seen_from, wide, query_at)
+                    mask_scores(scores, base + wide * LANES, seen, (first, last), query_at, before, after)
                     total = powers_of(scores, base, wide + near, factor, room)
                     store(spread(one) / total, scales, index * LANES)
                     for lane in range(LANES):
@@ -145,8 +145,8 @@ def _signature(kind: str, in_words: bool) -> Any:
         operand,
         types.BaseTuple.from_types([operand, operand], Keys),
         types.UniTuple(types.Array(types.boolean, 1, "C", readonly=True), 2),
-        types.Array(integer, 1, "C", readonly=True),
-        types.UniTuple(integer, 7),
+        types.UniTuple(types.Array(integer, 1, "C", readonly=True), 2),
+        types.UniTuple(integer, 8),
         types.BaseTuple.from_types([integer] * 5, Sizes),
         real,
         types.Array(types.int32 if in_words else real, 1, "C"),
@@ -185,11 +185,24 @@ def _masks(real: Any) -> Any:
     minus_infinity = real.type(-np.inf)
 
     @helper
-    def mask_scores(scores: Any, base: int, seen: Any, first: int, last: int, query: int, one_sided: int) -> None:
-        """Set to -inf the scores of the keys [first, last) of a row that the queries of one panel do not see."""
-        nothing = spread(minus_infinity)
+    def mask_globals(scores: Any, base: int, seen_from: Any, wide: int, query: int) -> None:
+        """Set to -inf the scores of global keys that the queries of one panel do not see, and of what is filled in."""
+        nothing, used = spread(minus_infinity), seen_from.shape[0]
+        for column in range(used):
+            if seen_from[column] > query:
+                at = base + column * LANES
+                store(between(seen_from[column] - query, LANES - 1, load(scores, at), nothing), scores, at)
+        for column in range(used, wide):
+            store(nothing, scores, base + column * LANES)
+
+    @helper
+    def mask_scores(
+        scores: Any, base: int, seen: Any, keys: tuple[int, int], query: int, before: int, after: int
+    ) -> None:
+        """Set to -inf the scores of a row's keys, from and to, that the queries of one panel do not see."""
+        nothing, (first, last) = spread(minus_infinity), keys
         for start in range(first, last, LANES):
-            inside = start >= query + LANES - 1 - one_sided and start + LANES - 1 <= query + one_sided
+            inside = start >= query + LANES - 1 - before and start + LANES - 1 <= query + after
             whole = True
             for key in range(start, start + LANES):
                 whole = whole and seen[key]
@@ -199,10 +212,10 @@ def _masks(real: Any) -> Any:
                     if not seen[key]:
                         store(nothing, scores, at)
                     elif not inside:
-                        near = key - one_sided - query
-                        store(between(near, near + 2 * one_sided, load(scores, at), nothing), scores, at)
+                        near = key - after - query
+                        store(between(near, near + before + after, load(scores, at), nothing), scores, at)
 
-    return mask_scores
+    return mask_globals, mask_scores
 
 
 def _powers(kind: str, real: Any) -> Any:

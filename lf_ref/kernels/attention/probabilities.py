@@ -3,7 +3,7 @@
 The visible keys that a block of queries can see are packed into one list, global tokens first, then the local ones in
 order of position. In that list each query sees a prefix and one contiguous stretch, so no mask is looked at again.
 
-Letters: seq tokens, head_dim values per head, g global tokens, one_sided neighbours on each side.
+Letters: seq tokens, head_dim values per head, g global tokens, before and after neighbours on the two sides.
 """
 
 from __future__ import annotations
@@ -102,47 +102,51 @@ def band_probabilities_kernel(dtype: Any) -> Any:
     real = types.float64 if dtype == np.float64 else types.float32
     matrix, integer = types.Array(real, 2, "A", readonly=True), types.int64
     mask, positions = types.Array(types.boolean, 1, "A", readonly=True), types.Array(integer, 1, "A", readonly=True)
-    signature = types.void(matrix, matrix, mask, positions, integer, integer, integer, types.Array(real, 2, "A"))
+    pair = types.UniTuple(integer, 2)
+    signature = types.void(matrix, matrix, mask, types.UniTuple(positions, 2), pair, pair, types.Array(real, 2, "A"))
 
     @kernel(signature, fastmath=_FLAGS)
     def band_probabilities(
         query: FloatArray,
         key: FloatArray,
         local: NDArray[np.bool_],
-        global_positions: NDArray[np.int64],
-        one_sided: int,
-        start: int,
-        stop: int,
+        globals_: tuple[NDArray[np.int64], NDArray[np.int64]],
+        sides: tuple[int, int],
+        rows: tuple[int, int],
         out: FloatArray,
     ) -> None:
-        """Write the probabilities of the rows [start, stop) in the layout of Hugging Face's `attentions`.
+        """Write the probabilities of some rows, from and to, in the layout of Hugging Face's `attentions`.
 
-        out: (seq, x + 2 * one_sided + 1), x >= g. Columns [0, g): the global tokens in order of position, then
-        zeros up to x. Column x + one_sided: the token itself, around it its neighbours. What is not attended to
-        holds 0, as does the whole row of a query that is not local. query, key: (seq, head_dim), any strides, the query
-        not yet scaled; local: bool (seq,), visible and not global; global_positions: int64 (g,), ascending.
+        out: (seq, x + 2 * before + 1), x >= g. Columns [0, g): the global tokens in order of position, then zeros up
+        to x. Column x + before: the token itself, around it its neighbours. What is not attended to holds 0, as does
+        the whole row of a query that is not local. query: (seq, head_dim), not yet scaled, and key: (at least seq,
+        head_dim), any strides; local: bool (seq,), visible and not global; globals_: int64 (g,) each, ascending: the
+        global tokens among the keys, and the first queries that see them; sides: before and after.
         """
         seq, head_dim = query.shape
-        global_count = global_positions.shape[0]
+        (global_positions, seen_from), (before, after), (start, stop) = globals_, sides, rows
+        global_count, seen = global_positions.shape[0], 0
         scale = query.dtype.type(1.0 / math.sqrt(head_dim))
-        positions = _packed_positions(local, global_positions, max(0, start - one_sided), min(seq, stop + one_sided))
+        positions = _packed_positions(local, global_positions, max(0, start - before), min(seq, stop + after))
         columns = positions.shape[0]
         keys = np.empty((head_dim, columns), query.dtype)
         for column in range(columns):
             for dim in range(head_dim):
                 keys[dim, column] = key[positions[column], dim]
         scores = np.empty(columns, query.dtype)
-        centre = out.shape[1] - one_sided - 1
+        centre = out.shape[1] - before - 1
         first = last = global_count
         for row in range(start, stop):
             out[row] = 0
             if local[row]:
-                while positions[first] < row - one_sided:
+                while positions[first] < row - before:
                     first += 1
-                while last < columns and positions[last] <= row + one_sided:
+                while last < columns and positions[last] <= row + after:
                     last += 1
-                _attend(query[row], scale, keys, scores[:global_count], scores[first:last], first)
-                for column in range(global_count):
+                while seen < global_count and seen_from[seen] <= row:
+                    seen += 1
+                _attend(query[row], scale, keys, scores[:seen], scores[first:last], first)
+                for column in range(seen):
                     out[row, column] = scores[column]
                 for column in range(first, last):
                     out[row, centre + positions[column] - row] = scores[column]

@@ -226,6 +226,27 @@ CONFIGS = (
     ),
 )
 
+WINDOWS = (
+    Recipe(
+        "dilated-window",
+        "attention_dilation: neighbours three apart, and global tokens that are seen wherever they stand",
+        lambda w: [row(4 * w, g=(0,), m=(w,)), row(4 * w, right=w), row(4 * w, g=(1, 2 * w), right=2)],
+        fields={"attention_dilation": 3},
+    ),
+    Recipe(
+        "dilation-by-head",
+        "attention_dilation by layer and head",
+        lambda w: [row(4 * w, g=(0,), m=(w,)), row(4 * w, right=w), row(4 * w, g=(1, 2 * w), right=2)],
+        fields={"attention_dilation": [[1, 2, 3], [4, 1, 9]]},
+    ),
+    Recipe(
+        "causal",
+        "autoregressive: no token sees one after it, nor does a global token",
+        _plain,
+        fields={"autoregressive": True},
+    ),
+)
+
 HEADS = (
     Recipe(
         "masked-lm",
@@ -283,5 +304,6 @@ RECIPES = (
     *MASKS,
     *POSITIONS,
     *CONFIGS,
+    *WINDOWS,
     *HEADS,
 )

@@ -12,6 +12,7 @@ from ..traces.trace import Trace
 from ..traces.valid_elements import layout_of
 from .metrics import MASKED_SCORE
 
+_NEIGHBOURS = ("positions outside the text", "masked neighbours", "global tokens among the neighbours")
 _LISTED = 6  # rows, heads or ranges of offsets that are listed one by one
 
 
@@ -42,7 +43,7 @@ def attention_hints(
         sees, should = got > allowed, wanted > allowed
         should, sees = should | (sees & (wanted > 0)), sees | (should & (got > 0))
     for verb, wrong in (("wrongly attends to", sees & ~should), ("does not attend to", should & ~sees)):
-        keys = "; ".join(_keys(canonical, np.asarray((wrong & mask).any(axis=1)), expected))
+        keys = "; ".join(_keys(canonical, wrong & mask, expected))
         if keys:
             found.append(f"it {verb}: {keys}")
     if layout_of(canonical, expected.run) == BAND and not found:
@@ -51,37 +52,45 @@ def attention_hints(
 
 
 def _keys(canonical: str, wrong: Array, expected: Trace) -> Iterator[str]:
-    """The kinds of keys that some queries wrongly attend to or ignore.  # bool [B, S, columns]"""
+    """The kinds of keys that some queries wrongly attend to or ignore.  # bool [B, H, S, columns]"""
     visible, is_global = expected.run.visible, expected.run.is_global
     slots = int(is_global.sum(axis=1).max())
     if layout_of(canonical, expected.run) != BAND:  # rows are keys, columns global queries
-        masked = int((wrong.any(axis=2) & ~visible).sum())
+        masked = int((wrong.any(axis=(1, 3)) & ~visible).sum())
         if masked:
             yield f"{masked} masked tokens"
-        seen = int((wrong.any(axis=2) & visible).sum())
+        seen = int((wrong.any(axis=(1, 3)) & visible).sum())
         if seen:
             yield f"{seen} tokens"
         return
     used = np.arange(slots) < is_global.sum(axis=1)[:, None]
     for title, which in (("global tokens", used), ("slots without a global token", ~used)):
-        if (wrong[:, :, :slots] & which[:, None]).any():
+        if (wrong[..., :slots] & which[:, None, None]).any():
             yield title
-    one_sided = (wrong.shape[2] - slots - 1) // 2
-    length = visible.shape[1]
-    key = np.arange(length)[:, None] + np.arange(-one_sided, one_sided + 1)  # [S, 2 w + 1]
-    inside = (key >= 0) & (key < length)
-    key = np.where(inside, key, 0)
-    band = wrong[:, :, slots:]
-    for title, which in (
-        ("positions outside the text", ~inside[None]),
-        ("masked neighbours", inside & ~visible[:, key]),
-        ("global tokens among the neighbours", inside & is_global[:, key]),
-    ):
-        if (band & which).any():
-            yield title
-    offsets = np.flatnonzero((band & inside & visible[:, key] & ~is_global[:, key]).any(axis=(0, 1))) - one_sided
-    if len(offsets):
-        yield f"neighbours at offset {format_ranges(offsets)}"
+    length, kinds, offsets = visible.shape[1], set[str](), [np.empty(0, np.int64)]
+    for heads, offset in _heads_by_offset(canonical, expected):
+        key = np.arange(length)[:, None] + offset  # [S, 2 w + 1]
+        inside = (key >= 0) & (key < length)
+        key = np.where(inside, key, 0)
+        band = np.asarray(wrong[:, heads, :, slots:].any(axis=1))
+        masked, wide = inside & ~visible[:, key], inside & is_global[:, key]
+        for title, which in zip(_NEIGHBOURS, (~inside, masked, wide), strict=True):
+            if (band & which).any():
+                kinds.add(title)
+        offsets.append(offset[(band & inside & ~masked & ~wide).any(axis=(0, 1))])
+    yield from (title for title in _NEIGHBOURS if title in kinds)
+    found = np.unique(np.concatenate(offsets))
+    if len(found):
+        yield f"neighbours at offset {format_ranges(found)}"
+
+
+def _heads_by_offset(canonical: str, expected: Trace) -> Iterator[tuple[list[int], Array]]:
+    """The heads of a layer that share a dilation, and the offset of each column of their window."""
+    layer, config = split_layer(canonical)[0] or 0, expected.run.config
+    one_sided, dilations = config.windows[layer] // 2, config.dilations[layer]
+    for dilation in sorted(set(dilations)):
+        heads = [head for head, of in enumerate(dilations) if of == dilation]
+        yield heads, dilation * np.arange(-one_sided, one_sided + 1)
 
 
 def _columns(canonical: str, off: Array, seen: Array, expected: Trace) -> Iterator[str]:
@@ -90,10 +99,12 @@ def _columns(canonical: str, off: Array, seen: Array, expected: Trace) -> Iterat
     seen: the keys that queries have; a text may be too short for the farthest neighbours.
     """
     slots = int(expected.run.is_global.sum(axis=1).max())
-    one_sided = expected.run.config.windows[split_layer(canonical)[0] or 0] // 2
     wrong: Array = np.asarray(off.any(axis=(0, 1, 2)))
     right: Array = np.asarray(seen.any(axis=(0, 1, 2))) & ~wrong
-    offsets = np.flatnonzero(wrong[slots:]) - one_sided
+    groups = _heads_by_offset(canonical, expected)
+    offsets = np.unique(
+        np.concatenate([at[np.asarray(off[:, heads].any(axis=(0, 1, 2)))[slots:]] for heads, at in groups])
+    )
     if wrong[:slots].any() and not len(offsets):
         yield "only on the global keys"
     elif len(offsets) and right[slots:].any():

@@ -90,14 +90,10 @@ def _maps(name: str, array: Array, shape: tuple[int, ...], expected: Trace) -> I
 
 
 def _dense_to_band(name: str, dense: Array, expected: Trace) -> Array:
-    layer, _ = split_layer(name)
-    is_global = expected.run.is_global
-    columns, one_sided = int(is_global.sum(axis=1).max()), expected.run.config.windows[layer or 0] // 2
-    nothing = masked_value(name)
+    layer, config, is_global = split_layer(name)[0] or 0, expected.run.config, expected.run.is_global
+    layout = int(is_global.sum(axis=1).max()), config.windows[layer] // 2, masked_value(name), config.dilations[layer]
     which = 1 if layout_of(name, expected.run) == COLUMNS else 0
-    return np.stack(
-        [banded(row, marks, columns, one_sided, nothing)[which] for row, marks in zip(dense, is_global, strict=True)]
-    )
+    return np.stack([banded(row, marks, *layout)[which] for row, marks in zip(dense, is_global, strict=True)])
 
 
 def attention_outside_window(
@@ -110,17 +106,18 @@ def attention_outside_window(
     Returns the offsets of the keys, int64 in order, and the index of the largest such value in the map, () if none.
     """
     run, canonical = expected.run, expected.canonical_name(name)
-    length = run.visible.shape[1]
+    length, layer = run.visible.shape[1], split_layer(name)[0] or 0
     asks = np.broadcast_to(valid_elements(canonical, 4, run, ignore_padding)[:, 0, :, 0], run.visible.shape)
     position = np.arange(length)
     offset = position[None, :] - position[:, None]  # [query, key]
-    far = np.abs(offset) > run.config.windows[split_layer(name)[0] or 0] // 2
+    one_sided, dilations = run.config.windows[layer] // 2, run.config.dilations[layer]
+    outside = {of: (np.abs(offset) > one_sided * of) | (offset % of > 0) for of in set(dilations)}
     seen, largest, where = np.zeros((length, length), bool), least, tuple[int, ...]()
     for row, heads in enumerate(dense):
-        which = far & asks[row][:, None] & ~run.is_global[row]
+        which = asks[row][:, None] & ~run.is_global[row]
         for head, values in enumerate(heads):
             values = values[:length, :length]
-            found = np.where(which & (values > least), values, -np.inf)
+            found = np.where(outside[dilations[head]] & which & (values > least), values, -np.inf)
             seen |= found > least
             if found.max() > largest:
                 largest = found.max()

@@ -66,9 +66,9 @@ class Recorder(ABC):
         layer, within = split_layer(name)
         if layout in (BAND, COLUMNS):
             head = self._head(name, row)
-            one_sided = self.config.windows[layer or 0] // 2
+            one_sided, dilation = self.config.windows[layer or 0] // 2, self.config.dilations[layer or 0][head]
             is_global = self.inputs.is_global[row]
-            local, global_ = banded(array[None], is_global, self._columns, one_sided, masked_value(name))
+            local, global_ = banded(array[None], is_global, self._columns, one_sided, masked_value(name), dilation)
             piece = (local if layout == BAND else global_)[0]
             self.put(name, (batch, heads, *piece.shape), (row, head), piece)
             return

@@ -14,11 +14,13 @@ from lf_ref.testing import generator
 from lf_ref.testing.cases.batches import batch, row
 from lf_ref.testing.cases.case import HEAD_OF, select_cases
 from lf_ref.testing.cases.standard_cases import SMALL, cases_for_checkpoint, standard_cases
+from model.building import build
 from oracles.compare import assert_close
 from oracles.heads import run
 from oracles.tolerances import FLOAT64
 
 CASES = {case.name: case for case in standard_cases()}
+PAPER = ("attention_dilation", "autoregressive")
 EMBEDDINGS = "embeddings.{}_embeddings.weight"
 
 
@@ -49,12 +51,25 @@ def test_the_same_bits_for_ever():
     """Inputs, configs and changed weights; who changes a case on purpose renames it, and puts the new digest here."""
     digest = hashlib.sha256()
     for case in CASES.values():
-        config = {name: value for name, value in case.config.items() if name in SMALL}
+        config = {name: value for name, value in case.config.items() if name in (*SMALL, *PAPER)}
         digest.update(json.dumps([case.name, case.class_name, config, case.seed], sort_keys=True).encode())
         for arrays in (case.inputs, case.changes):
             for name, array in sorted(arrays.items()):
                 digest.update(f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
-    assert digest.hexdigest()[:16] == "31905382190312f5"
+    assert digest.hexdigest()[:16] == "d13fd0eb72bf6627"
+
+
+def test_windows_of_the_paper_differ_from_plain_ones():
+    for name in ("dilated-window", "dilation-by-head", "causal"):
+        case = CASES[name]
+        fields = {
+            key: value for key, value in case.config.items() if key not in ("attention_dilation", "autoregressive")
+        }
+        plain = build(case.class_name, {key: fields[key] for key in SMALL}, case.weights(), "numpy")
+        difference = np.abs(case.model()(**case.inputs)[0] - plain(**case.inputs)[0])[marks(case)[0]]
+        assert difference.max() > 0.1, name
+    _, is_global = marks(CASES["dilated-window"])
+    assert is_global.sum(axis=1).tolist() == [1, 0, 2]
 
 
 def test_lengths_around_one_and_two_windows():
@@ -193,7 +208,7 @@ def test_choosing_by_name():
     assert [case.name for case in some] == ["two-windows", "one-window"]
     assert len(select_cases(standard_cases(), ["standard"])) == len(CASES)
     for names, message in (
-        (["no-such"], "there is no case 'no-such' among the 46; "),
+        (["no-such"], "there is no case 'no-such' among the 49; "),
         ([], "one at least; got none"),
         (["one-window", "one-window"], "name each case once"),
     ):

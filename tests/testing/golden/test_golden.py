@@ -225,7 +225,7 @@ def test_a_sound_candidate_passes_in_every_form(form, path, outputs, tmp_path):
     assert results.passed
     assert len(results.results) == len(testing.standard_cases())
     assert all(result.report.precision == "float32" for result in results.results)
-    assert "46 passed" in str(results)
+    assert "49 passed" in str(results)
 
 
 def test_a_small_fault_is_found_in_its_case_and_tensor(path, outputs):
@@ -300,7 +300,7 @@ def test_unknown_names_of_cases_are_errors(path):
     ):
         with pytest.raises(InputError, match=message):
             testing.check_golden(path, candidate)
-    with pytest.raises(InputError, match="no case 'one-windows' among the 46; names of cases: one-window, "):
+    with pytest.raises(InputError, match="no case 'one-windows' among the 49; names of cases: one-window, "):
         testing.check_golden(path, {"one-window/x": 1}, cases=["one-windows"])
     with pytest.raises(InputError, match="precision must be one of"):
         testing.check_golden(path, {"one-window/x": 1}, precision="int8")
