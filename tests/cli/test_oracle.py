@@ -263,6 +263,86 @@ def test_run_reports_which_cases_fail_and_where(place):
     run("run", "port:target", "--case", "drawn-7-1", "--seed", "7", "--precision", "bfloat16")
 
 
+BAD = """
+import os
+import time
+import port
+
+print("imported")
+
+def noisy(config, weights, inputs):
+    print("by Python")
+    os.system("echo by a program")
+    return port.target(config, weights, inputs)
+
+def killed(config, weights, inputs):
+    length = inputs["input_ids"].shape[1]
+    if length == 8:
+        os.kill(os.getpid(), 8)
+    if length == 9:
+        os.kill(os.getpid(), 11)
+    if length == 7:
+        os._exit(3)
+    return port.target(config, weights, inputs)
+
+def hanging(config, weights, inputs):
+    while inputs["input_ids"].shape[1] == 8:
+        time.sleep(1)
+    return port.target(config, weights, inputs)
+
+CALLS = []
+
+def once(config, weights, inputs):
+    CALLS.append(1)
+    assert len(CALLS) == 1
+    return port.target(config, weights, inputs)
+"""
+
+
+def some(*names):
+    return [word for name in names for word in ("--case", name)]
+
+
+def test_a_candidate_that_dies_ends_one_case(place):
+    (place / "bad.py").write_text(BAD)
+    names = ("one-window-less-one", "one-window", "one-window-and-one", "two-windows")
+    out, err = run("run", "bad:killed", *some(*names), code=1)
+    assert out.startswith("FAILED: bad:killed in float32: 1 passed, 3 failed\n")
+    assert "FAILED  one-window-less-one: ended its process with exit code 3\n" in out
+    assert "FAILED  one-window: crashed: its process was ended by SIGFPE\n" in out
+    assert "FAILED  one-window-and-one: crashed: its process was ended by SIGSEGV\n" in out
+    assert re.findall("^FAILED  [a-z-]+", err, re.M) == [f"FAILED  {name}" for name in names[:3]]
+    err = run("run", "bad:killed", *some("one-window", "two-windows"), "--verbose", code=1)[1]
+    assert err.splitlines()[-1] == "passed  two-windows"
+
+
+def test_a_candidate_that_hangs_ends_one_case(place):
+    (place / "bad.py").write_text(BAD)
+    out, _ = run("run", "bad:hanging", *some("one-window", "two-windows"), "--time-limit", "5", code=1)
+    assert "1 passed, 1 failed" in out
+    assert "FAILED  one-window: did not finish within 5 seconds, and was stopped\n" in out
+    assert "--time-limit needs --isolate" in fails("run", "bad:hanging", "--no-isolate", "--time-limit", "5")
+    assert "--time-limit" in fails("run", "bad:hanging", "--time-limit", "0")
+
+
+def test_each_case_has_a_process_of_its_own(place):
+    (place / "bad.py").write_text(BAD)
+    two = some("one-window", "two-windows")
+    run("run", "bad:once", *two)
+    assert "FAILED  two-windows: raised AssertionError" in run("run", "bad:once", *two, "--no-isolate", code=1)[0]
+
+
+@pytest.mark.parametrize("how", ["--isolate", "--no-isolate"])
+def test_prints_of_the_candidate_go_to_standard_error(how, place):
+    (place / "bad.py").write_text(BAD)
+    command = [sys.executable, "-m", "lf_ref.testing", "bad:noisy", *some("one-window", "two-windows"), "--json", how]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["passed"]
+    imports = 2 if how == "--isolate" else 1
+    assert sorted(done.stderr.split("\n")) == ["", *["by Python"] * 2, *["by a program"] * 2, *["imported"] * imports]
+
+
 def test_run_with_expected_failures(place):
     (place / "xfail.txt").write_text("layer-norm-eps: it is a constant there\n")
     some = ["--case", "layer-norm-eps", "--case", "one-window", "--xfail", "xfail.txt"]
@@ -325,7 +405,9 @@ def test_the_module_in_a_process_of_its_own(place):
     done = subprocess.run(
         [*command, "port:without_epsilon", "--draws", "0"], capture_output=True, text=True, timeout=300
     )
-    assert (done.returncode, done.stderr) == (1, "")
+    assert done.returncode == 1
+    assert done.stderr.startswith("FAILED  layer-norm-eps: last_hidden_state")  # as it comes
+    assert done.stderr.count("\n") == 1
     assert "FAILED  layer-norm-eps: last_hidden_state" in done.stdout
     done = subprocess.run([*command, "port"], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout) == (2, "")

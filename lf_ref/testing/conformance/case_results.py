@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...hf_names import accepts
+from ..cases.case import Case
+from ..cases.traits import traits
 from ..comparison.html import page, row_style
 from ..comparison.report import Report, shortened
 
@@ -20,7 +22,9 @@ class CaseResult:
 
     case: its name. about: the fault that it detects. problem: the failure in one line, "" if there is none.
     first_divergence: the name of the first divergent tensor, "" if there is none. report: of `compare`, None if nothing
-    was compared. expected_to_fail: the reason for an expected failure, "" if none is expected.
+    was compared. expected_to_fail: the reason for an expected failure, "" if none is expected. place: where the target
+    raised, "" if it did not. traceback: of that exception. causes: the known mistakes that reproduce the outputs.
+    traits: what the case has, as `lf_ref.testing.cases.traits` lists it.
     """
 
     case: str
@@ -29,6 +33,20 @@ class CaseResult:
     first_divergence: str = ""
     report: Report | None = None
     expected_to_fail: str = ""
+    place: str = ""
+    traceback: str = ""
+    causes: tuple[str, ...] = ()
+    traits: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, case: Case, problem: str, **facts: Any) -> CaseResult:
+        """The result of a case. facts: further fields."""
+        return cls(case.name, case.about, problem, traits=traits(case), **facts)
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        """Failures of one group have their first divergence, or the place of the exception, and the cause in common."""
+        return (self.state, self.first_divergence or self.place or self.problem, *self.causes[:1])
 
     @property
     def state(self) -> str:
@@ -60,6 +78,9 @@ class CaseResult:
             "problem": self.problem,
             "first_divergence": self.first_divergence,
             "expected_to_fail": self.expected_to_fail,
+            "place": self.place,
+            "traceback": self.traceback,
+            "causes": self.causes,
         }
         return {**facts, "report": None if self.report is None else json.loads(self.report.to_json())}
 
@@ -123,16 +144,35 @@ class CaseResults:
         return self.text()
 
     def text(self, everything: bool = False) -> str:
-        """The failures as text, with the report of the first; everything: the cases that passed too."""
+        """The failures as text, by place and cause, with the report of the first; everything: the passing cases too."""
         lines = [f"{'PASSED' if self.passed else 'FAILED'}: {self.title}: {self.counts()}"]
+        groups: dict[tuple[str, ...], list[CaseResult]] = {}
         for result in self.results:
             if everything or not result.passed:
-                lines.append(result.line())
-                if not result.passed and result.state == FAILED:
-                    lines.append(f"        this case detects: {result.about}")
+                key = (result.case,) if result.state != FAILED else result.group
+                groups.setdefault(key, []).append(result)
+        for group in groups.values():
+            lines += self._group(group)
         if self.unknown:
             lines.append(f"not compared, since no case expects such a tensor: {shortened(self.unknown)}")
         first = next((result for result in self.failures if result.report is not None and result.problem), None)
         if first is not None:
             lines += ["", f"{first.case}:", str(first.report)]
         return "\n".join(lines)
+
+    def _group(self, group: list[CaseResult]) -> list[str]:
+        """The first result of a group, what explains it, and the other cases."""
+        first, others = group[0], [result.case for result in group[1:]]
+        lines = [first.line()]
+        if first.state != FAILED:
+            return lines
+        lines.append(f"this case detects: {first.about}")
+        if first.causes:
+            lines.append(f"it computes what the reference implementation does with {' or with '.join(first.causes)}")
+        lines += first.traceback.splitlines()
+        if others:
+            lines.append(f"the same in {len(others)} more case{'s' * (len(others) > 1)}: {shortened(others)}")
+            passing = {trait for result in self.results if not result.problem for trait in result.traits}
+            common = [trait for trait in first.traits if all(trait in result.traits for result in group)]
+            lines += [f"all have {trait}, and no case that passes" for trait in common if trait not in passing]
+        return lines[:1] + [f"        {line}" for line in lines[1:]]

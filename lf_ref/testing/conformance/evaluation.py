@@ -70,7 +70,7 @@ def evaluate(
             )
         )
     except LfRefError as error:
-        return CaseResult(case.name, case.about, one_line(str(error)))
+        return CaseResult.of(case, one_line(str(error)))
     offered = {expected.canonical_name(name) for name in report.tensors}
     missing = [name for name in needed if expected.canonical_name(name) not in offered]
     first = report.first_divergence
@@ -78,9 +78,14 @@ def evaluate(
         problem = f"{first.name}: {first.reason}"
         if first.index:
             problem += f", worst at {list(first.index)}: {got_and_expected(first)}"
-        return CaseResult(case.name, case.about, problem, first.name, report)
+        return CaseResult.of(case, problem, first_divergence=first.name, report=report)
     problem = f"returned no {' and no '.join(missing)}" if missing else ""
-    return CaseResult(case.name, case.about, problem, "", report)
+    return CaseResult.of(case, problem, report=report)
+
+
+def is_calibrated(tolerance: Any) -> bool:
+    """Whether the argument `tolerance` means multiples of the measured rounding errors."""
+    return tolerance is None or (isinstance(tolerance, str) and tolerance == "calibrated")
 
 
 def one_line(text: str) -> str:

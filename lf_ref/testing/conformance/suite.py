@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -12,13 +13,13 @@ from typing import Any
 from ...errors import InputError
 from ...hf_names import accepts_names
 from ..cases.case import Case, select_cases
-from ..comparison.calibration import calibrate, scaled
 from ..comparison.candidates import read_file
 from ..comparison.precisions import check_precision
 from ..golden.golden_file import Golden, load_golden
-from ..traces.trace import trace
 from .case_results import CaseResult, CaseResults
-from .evaluation import Settings, evaluate, named_outputs, one_line
+from .case_runs import run_case, run_isolated
+from .evaluation import Settings, evaluate, is_calibrated, named_outputs, one_line
+from .isolation import TIME_LIMIT
 from .targets import Target, TargetError, run_target
 
 
@@ -56,12 +57,12 @@ def check_golden(
     results = []
     for case in select_cases(golden.cases, cases):
         used: Any = tolerance
-        if _is_calibrated(tolerance):
+        if is_calibrated(tolerance):
             used = golden.calibration(case.name, precision, ignore_padding)
         try:
             given = golden.sample(case.name, named_outputs(case, answer(case)))
         except (InputError, TargetError) as error:
-            results.append(CaseResult(case.name, case.about, one_line(str(error))))
+            results.append(CaseResult.of(case, one_line(str(error))))
             continue
         settings = Settings(precision, used, ignore_padding)
         results.append(evaluate(case, given, golden.expected(case.name), settings, partial(golden.locate, case.name)))
@@ -70,7 +71,7 @@ def check_golden(
 
 @accepts_names()
 def check_target(
-    target: Target,
+    target: Target | str,
     cases: Iterable[Case],
     *,
     precision: Any = "float32",
@@ -78,23 +79,34 @@ def check_target(
     ignore_padding: bool = False,
     expected_to_fail: Mapping[str, str] | None = None,
     title: str | None = None,
+    isolate: bool = False,
+    time_limit: float | None = None,
+    on_result: Callable[[CaseResult], Any] | None = None,
 ) -> CaseResults:
     """Run a target on cases, and compare it with the reference implementation in float64.
 
+    What the target prints goes to standard error.
+
     Args:
-        target: a callable (config, weights, inputs): the fields of a config.json, with the class in
+        target: a callable (config, weights, inputs), or with isolate also its name, "module:callable": the fields of a config.json, with the class in
             config["architectures"]; float32 arrays by the names in HF's checkpoints; arrays by the names of HF's
             arguments. It returns its outputs by HF's names, or its first output.
         cases: `standard_cases()`, `drawn_cases(seed, count)`, or your own.
         precision, tolerance, ignore_padding: as for `compare`.
         expected_to_fail: reasons by the names of cases; such a case that passes counts as a failure.
         title: the name of the target in the results.
+        isolate: run each case in a process of its own, which may crash or hang. It imports the target, which must not
+            be a lambda or local function; a script that calls this needs `if __name__ == "__main__":`.
+        time_limit: seconds for each case with isolate, imports included; 60 if None.
+        on_result: is called with each result as soon as it is known.
 
     Raises:
         InputError: there is no case, or an argument is invalid.
     """
-    if not callable(target):
+    if not callable(target) and not (isolate and isinstance(target, str)):
         raise InputError(f"a target must be callable, got {target!r}; to run one by its name use `lf-ref oracle run`")
+    if time_limit is not None and not (isolate and isinstance(time_limit, int | float) and 0 < time_limit < math.inf):
+        raise InputError(f"time_limit must be seconds above 0, and needs isolate=True, got {time_limit!r}")
     settings = Settings(check_precision(precision), tolerance, ignore_padding)
     reasons = expected_to_fail or {}
     if not isinstance(reasons, Mapping):
@@ -105,25 +117,16 @@ def check_target(
             raise InputError(f"cases must be several cases, such as standard_cases(), got {type(case).__name__}")
     results = []
     for case in cases:
-        result = _run_one(target, case, settings)
+        if isolate:
+            result = run_isolated(target, case, settings, TIME_LIMIT if time_limit is None else time_limit)
+        else:
+            result = run_case(target, case, settings)
         results.append(replace(result, expected_to_fail=reasons.get(case.name, "")))
+        if on_result is not None:
+            on_result(results[-1])
     if not results:
         raise InputError("there is no case to run the target on: pass one or more")
     return CaseResults(f"{title or _title(target)} in {settings.precision}", tuple(results))
-
-
-def _run_one(target: Target, case: Case, settings: Settings) -> CaseResult:
-    try:
-        given = named_outputs(case, run_target(target, case))
-    except (InputError, TargetError) as error:
-        return CaseResult(case.name, case.about, one_line(str(error)))
-    inputs: dict[str, Any] = dict(case.inputs)
-    expected = trace(case.model(), **inputs)
-    if _is_calibrated(settings.tolerance):
-        settings = replace(
-            settings, tolerance=scaled(calibrate(expected, settings.precision, settings.ignore_padding), case.leeway)
-        )
-    return evaluate(case, given, expected, settings)
 
 
 def _answers(candidate: Any, golden: Golden) -> Callable[[Case], Any]:
@@ -159,10 +162,6 @@ def _answers(candidate: Any, golden: Golden) -> Callable[[Case], Any]:
         return by_case[case.name]
 
     return answer
-
-
-def _is_calibrated(tolerance: Any) -> bool:
-    return tolerance is None or (isinstance(tolerance, str) and tolerance == "calibrated")
 
 
 def _title(candidate: Any) -> str:

@@ -1,0 +1,80 @@
+"""A function in a process of its own, which may crash or hang without harm to its caller."""
+
+from __future__ import annotations
+
+import faulthandler
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ...errors import InputError, LfRefError
+
+TIME_LIMIT = 60.0  # seconds for each call, the imports of the candidate included
+
+
+class ProcessEnded(Exception):
+    """The process ended, or was stopped, before the function returned."""
+
+
+def call_in_process(function: Callable[..., Any], *arguments: Any, time_limit: float = TIME_LIMIT) -> Any:
+    """Call a function in a new process, and return its result; errors of lf_ref are raised again.
+
+    function, arguments, and the result: all that pickle takes.
+
+    Raises:
+        ProcessEnded: the process crashed or exited, or the time limit, in seconds, is over.
+        InputError: pickle does not take the function or an argument.
+    """
+    # A fork of this process would share the threads and locks of whatever it has imported.
+    methods = multiprocessing.get_all_start_methods()
+    context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    context.set_forkserver_preload([function.__module__])
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_serve, args=(sender, function, arguments))
+    try:
+        process.start()
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"a candidate that runs in a process of its own must be importable: {error}; define it at the top of a "
+            "module, or use isolate=False"
+        ) from error
+    sender.close()
+    try:
+        if not receiver.poll(time_limit):
+            raise ProcessEnded(f"did not finish within {time_limit:g} seconds, and was stopped")
+        result = receiver.recv()
+    except EOFError:
+        process.join()
+        raise ProcessEnded(_ending(process.exitcode)) from None
+    finally:
+        process.kill()
+        process.join()
+        process.close()
+        receiver.close()
+    if isinstance(result, LfRefError):
+        raise result
+    return result
+
+
+def _serve(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Runs in the new process: send the result of the function."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller is interrupted too, and stops this process
+    os.dup2(sys.stderr.fileno(), 1)  # prints that are still in a buffer of C when the process ends
+    faulthandler.enable()  # a crash prints where in the candidate it happened
+    try:
+        result = function(*arguments)
+    except LfRefError as error:
+        result = error
+    sender.send(result)
+
+
+def _ending(code: int) -> str:
+    """The end of a process, by its exit code: a negative one is a signal."""
+    if code < 0:
+        return f"crashed: its process was ended by {signal.Signals(-code).name}"
+    return f"ended its process with exit code {code}"

@@ -1,0 +1,164 @@
+"""Targets in processes of their own, and targets that raise: one exception is reported once."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+from testing.building import STANDARD, answer
+
+from lf_ref import InputError, testing
+from lf_ref.testing.cases.traits import traits
+from lf_ref.testing.conformance import isolation
+from lf_ref.testing.conformance.suite import check_target
+
+SOME = [case for case in STANDARD if case.name in ("one-window", "two-windows", "masked-lm", "pad-token-7")]
+
+
+def test_a_function_passes_in_a_process_of_its_own():
+    seen = []
+    results = check_target(answer, SOME, isolate=True, on_result=seen.append)
+    assert results.passed, results
+    assert tuple(seen) == results.results
+    assert all(result.report.passed for result in results.results)
+
+
+@pytest.mark.parametrize("time_limit", [0, -1, float("inf"), "5"])
+def test_a_time_limit_is_a_number_and_needs_a_process(time_limit):
+    with pytest.raises(InputError, match="time_limit must be seconds above 0, and needs isolate=True, got"):
+        check_target(answer, SOME, isolate=True, time_limit=time_limit)
+    with pytest.raises(InputError, match="needs isolate=True"):
+        check_target(answer, SOME, time_limit=5)
+
+
+def test_a_local_function_cannot_run_in_another_process():
+    with pytest.raises(InputError, match="must be importable: .*; define it at the top of a module, or use isolate"):
+        check_target(lambda *case: answer(*case), SOME, isolate=True)
+
+
+def test_an_error_of_the_import_is_one_of_the_arguments():
+    with pytest.raises(InputError, match="there is no module 'no_such_port'"):
+        check_target("no_such_port:target", SOME, isolate=True)
+
+
+def fails(text):
+    raise InputError(text)
+
+
+def stops():
+    sys.exit(3)
+
+
+def test_what_the_process_does():
+    with pytest.raises(InputError, match="wrong"):
+        isolation.call_in_process(fails, "wrong")
+    with pytest.raises(isolation.ProcessEnded, match="exit code 3"):
+        isolation.call_in_process(stops)
+
+
+@pytest.mark.parametrize(("function", "arguments"), [(fails, ("wrong",)), (sorted, ([2, 1],))])
+def test_the_inside_of_the_process(function, arguments, capfd):
+    """Here, where the coverage is measured."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    handler, out = signal.getsignal(signal.SIGINT), os.dup(1)
+    try:
+        with capfd.disabled():
+            isolation._serve(sender, function, arguments)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        os.dup2(out, 1)
+        os.close(out)
+    result = receiver.recv()
+    assert result == [1, 2] if function is sorted else isinstance(result, InputError)
+
+
+def always(config, weights, inputs):
+    raise ValueError(f"no {inputs['input_ids'].shape}")
+
+
+def test_one_exception_is_reported_once():
+    cases = [case for case in STANDARD if "input_ids" in case.inputs]
+    text = str(check_target(always, cases))
+    assert text.count("FAILED  ") == 1
+    assert text.count("Traceback") == 1
+    assert "in always" in text
+    assert "targets.py" not in text
+    assert f"the same in {len(cases) - 1} more cases: shorter-than-the-window, half-a-window, " in text
+    facts = json.loads(check_target(always, SOME[:1]).to_json())["cases"][0]
+    assert facts["place"].startswith("test_isolation.py:")
+    assert facts["traceback"].endswith("ValueError: no (3, 8)")
+
+
+def test_a_target_that_cannot_be_called_has_no_place():
+    result = check_target(len, SOME[:1]).results[0]
+    assert result.problem.startswith("raised TypeError")
+    assert result.place == ""
+
+
+def test_failures_are_grouped_by_what_they_have_in_common():
+    def target(config, weights, inputs):
+        return answer({**config, "pad_token_id": 1}, weights, inputs)
+
+    text = str(check_target(target, STANDARD))
+    assert re_lines(text, "FAILED  ") == 1
+    assert "the same in 1 more case: pad-token-7\n" in text
+    assert "all have pad_token_id other than 1, and no case that passes\n" in text
+    assert "all have the class" not in text
+
+
+def re_lines(text, start):
+    return sum(line.startswith(start) for line in text.splitlines())
+
+
+# --- losses -----------------------------------------------------------------------------------------------------------
+
+
+def with_broken_loss(change):
+    def target(config, weights, inputs):
+        if "labels" in inputs:
+            raise NotImplementedError("loss")
+        return {"logits": change(answer(config, weights, inputs).logits)}
+
+    return target
+
+
+HEADS = [case for case in STANDARD if case.name in ("masked-lm", "masked-lm-untied")]
+
+
+def test_a_loss_that_raises_does_not_hide_right_logits():
+    results = check_target(with_broken_loss(lambda logits: logits), HEADS)
+    assert [result.problem for result in results.results] == [
+        "raised NotImplementedError: loss; without labels its outputs agree",
+        "",
+    ]
+    assert results.results[0].report.passed
+    wrong = check_target(with_broken_loss(lambda logits: logits + 1), HEADS[:1]).results[0]
+    assert wrong.problem.startswith("raised NotImplementedError: loss; without labels: logits: its error is too large")
+    assert wrong.first_divergence == "logits"
+
+
+def test_a_target_that_raises_without_labels_too():
+    result = check_target(always, HEADS[:1]).results[0]
+    assert result.problem == "raised ValueError: no (2, 11)"
+
+
+# --- traits -----------------------------------------------------------------------------------------------------------
+
+
+def test_traits():
+    by_name = {case.name: set(traits(case)) for case in STANDARD}
+    assert "pad_token_id other than 1" in by_name["pad-token-0"]
+    assert "windows that differ by layer" in by_name["windows-by-layer"]
+    assert {"no attention_mask", "no global_attention_mask"} <= by_name["no-masks"]
+    assert {"inputs_embeds", "global tokens"} <= by_name["inputs-embeds"]
+    assert {"a masked first token", "padding ids"} <= by_name["padding-left"]
+    assert "masked tokens" in by_name["masked-middle"]
+    assert "weights that are chosen for it" in by_name["large-scores"]
+    assert by_name["one-window"] == {"the class LongformerModel", "global tokens", "masked tokens", "padding ids"}
+    assert np.all([len(found) >= 1 for found in by_name.values()])
+    assert testing.CaseResult.of(SOME[0], "wrong").traits
