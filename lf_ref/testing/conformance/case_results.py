@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...hf_names import accepts
@@ -63,6 +65,8 @@ class CaseResult:
     def line(self) -> str:
         """The result in one line."""
         why = self.problem
+        if self.causes:
+            why += f"; mistake: {' or '.join(self.causes)}"
         if self.state == XPASSED:
             why = f"passes, but is expected to fail: {self.expected_to_fail}"
         elif self.state == XFAILED:
@@ -83,6 +87,17 @@ class CaseResult:
             "causes": self.causes,
         }
         return {**facts, "report": None if self.report is None else json.loads(self.report.to_json())}
+
+
+def narrowed(results: Sequence[CaseResult]) -> tuple[CaseResult, ...]:
+    """The results, with those causes alone that reproduce most of the cases: a single case may not tell two apart."""
+    counts = Counter(cause for result in results for cause in result.causes)
+
+    def most(result: CaseResult) -> tuple[str, ...]:
+        largest = max((counts[cause] for cause in result.causes), default=0)
+        return tuple(cause for cause in result.causes if counts[cause] == largest)
+
+    return tuple(replace(result, causes=most(result)) for result in results)
 
 
 @accepts()
@@ -167,8 +182,6 @@ class CaseResults:
         if first.state != FAILED:
             return lines
         lines.append(f"this case detects: {first.about}")
-        if first.causes:
-            lines.append(f"it computes what the reference implementation does with {' or with '.join(first.causes)}")
         lines += first.traceback.splitlines()
         if others:
             lines.append(f"the same in {len(others)} more case{'s' * (len(others) > 1)}: {shortened(others)}")

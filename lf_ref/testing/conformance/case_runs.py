@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 from ...errors import InputError
 from ..cases.case import Case
 from ..comparison.calibration import calibrate, scaled
+from ..mistakes.naming import causes, differs_from_run_to_run
 from ..traces.trace import trace
 from .case_results import CaseResult
 from .evaluation import Settings, evaluate, is_calibrated, named_outputs, one_line
-from .isolation import ProcessEnded, call_in_process
+from .isolation import ProcessEndedError, call_in_process
 from .targets import Target, TargetError, load_target, run_target
 
 _LABELS = ("labels", "start_positions", "end_positions")
@@ -27,7 +29,7 @@ def run_isolated(target: Target | str, case: Case, settings: Settings, time_limi
     """
     try:
         return call_in_process(run_case, target, case, settings, time_limit=time_limit)
-    except ProcessEnded as error:
+    except ProcessEndedError as error:
         return CaseResult.of(case, str(error))
 
 
@@ -61,13 +63,27 @@ def run_case(target: Target | str, case: Case, settings: Settings) -> CaseResult
 
 def _judged(target: Target, case: Case, settings: Settings) -> CaseResult:
     given = named_outputs(case, run_target(target, case))
+    result = judge(case, given, settings)
+    if result.report is None or result.report.passed:
+        return result
+    again = named_outputs(case, run_target(target, case))
+    if differs_from_run_to_run(given, again, result.report):
+        return replace(result, causes=("dropout, or another choice by chance: its outputs differ from run to run",))
+    return result
+
+
+def judge(case: Case, given: Mapping[str, Any], settings: Settings) -> CaseResult:
+    """Compare the outputs for a case with the reference implementation, and name the mistake if they diverge."""
     inputs: dict[str, Any] = dict(case.inputs)
     expected = trace(case.model(), **inputs)
     if is_calibrated(settings.tolerance):
         settings = replace(
             settings, tolerance=scaled(calibrate(expected, settings.precision, settings.ignore_padding), case.leeway)
         )
-    return evaluate(case, given, expected, settings)
+    result = evaluate(case, given, expected, settings)
+    if result.report is None or result.report.passed:
+        return result
+    return replace(result, causes=causes(case, given, expected, result.report, vars(settings)))
 
 
 def _raised(case: Case, error: TargetError) -> CaseResult:

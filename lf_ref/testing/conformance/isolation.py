@@ -17,7 +17,7 @@ from ...errors import InputError, LfRefError
 TIME_LIMIT = 60.0  # seconds for each call, the imports of the candidate included
 
 
-class ProcessEnded(Exception):
+class ProcessEndedError(Exception):
     """The process ended, or was stopped, before the function returned."""
 
 
@@ -27,7 +27,7 @@ def call_in_process(function: Callable[..., Any], *arguments: Any, time_limit: f
     function, arguments, and the result: all that pickle takes.
 
     Raises:
-        ProcessEnded: the process crashed or exited, or the time limit, in seconds, is over.
+        ProcessEndedError: the process crashed or exited, or the time limit, in seconds, is over.
         InputError: pickle does not take the function or an argument.
     """
     # A fork of this process would share the threads and locks of whatever it has imported.
@@ -46,11 +46,11 @@ def call_in_process(function: Callable[..., Any], *arguments: Any, time_limit: f
     sender.close()
     try:
         if not receiver.poll(time_limit):
-            raise ProcessEnded(f"did not finish within {time_limit:g} seconds, and was stopped")
+            raise ProcessEndedError(f"did not finish within {time_limit:g} seconds, and was stopped")
         result = receiver.recv()
     except EOFError:
         process.join()
-        raise ProcessEnded(_ending(process.exitcode)) from None
+        raise ProcessEndedError(_ending(process.exitcode)) from None
     finally:
         process.kill()
         process.join()

@@ -16,7 +16,7 @@ from ..cases.case import Case, select_cases
 from ..comparison.candidates import read_file
 from ..comparison.precisions import check_precision
 from ..golden.golden_file import Golden, load_golden
-from .case_results import CaseResult, CaseResults
+from .case_results import CaseResult, CaseResults, narrowed
 from .case_runs import run_case, run_isolated
 from .evaluation import Settings, evaluate, is_calibrated, named_outputs, one_line
 from .isolation import TIME_LIMIT
@@ -88,9 +88,9 @@ def check_target(
     What the target prints goes to standard error.
 
     Args:
-        target: a callable (config, weights, inputs), or with isolate also its name, "module:callable": the fields of a config.json, with the class in
-            config["architectures"]; float32 arrays by the names in HF's checkpoints; arrays by the names of HF's
-            arguments. It returns its outputs by HF's names, or its first output.
+        target: a callable (config, weights, inputs), or with isolate also its name, "module:callable": the fields of a
+            config.json, with the class in config["architectures"]; float32 arrays by the names in HF's checkpoints;
+            arrays by the names of HF's arguments. It returns its outputs by HF's names, or its first output.
         cases: `standard_cases()`, `drawn_cases(seed, count)`, or your own.
         precision, tolerance, ignore_padding: as for `compare`.
         expected_to_fail: reasons by the names of cases; such a case that passes counts as a failure.
@@ -126,7 +126,7 @@ def check_target(
             on_result(results[-1])
     if not results:
         raise InputError("there is no case to run the target on: pass one or more")
-    return CaseResults(f"{title or _title(target)} in {settings.precision}", tuple(results))
+    return CaseResults(f"{title or _title(target)} in {settings.precision}", narrowed(results))
 
 
 def _answers(candidate: Any, golden: Golden) -> Callable[[Case], Any]:

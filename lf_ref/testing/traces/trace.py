@@ -15,6 +15,7 @@ from ...errors import CheckpointError, InputError
 from ...files import replacing
 from ...hf_names import accepts, accepts_names, check_path, unknown_key
 from ...model.base import LongformerPreTrainedModel
+from ...model.observer import Observer
 from ...reference.ops import Array
 from .metadata import Run
 from .recorder import Index, Recorder, masked_value, name_filter, output_arrays
@@ -169,7 +170,31 @@ def trace(
     return Trace.load(path, model)
 
 
+def changed_trace(model: LongformerPreTrainedModel, change: Observer, inputs: Mapping[str, Any]) -> Trace:
+    """The trace of a forward pass that continues with what `change` returns, by the reference implementation."""
+    tensors: dict[str, Array] = {}
+
+    def create(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        return tensors.setdefault(name, np.zeros(shape, dtype))
+
+    return Trace(tensors, _run(model, create, None, "numpy", inputs, change))
+
+
 Create = Callable[[str, tuple[int, ...], "np.dtype[Any]"], Array]
+
+
+class _Changed:
+    """Records what another observer returns."""
+
+    def __init__(self, recorder: Recorder, change: Observer) -> None:
+        self._recorder, self._change = recorder, change
+
+    def begin(self, inputs: Any) -> None:
+        self._recorder.begin(inputs)
+        self._change.begin(inputs)
+
+    def __call__(self, name: str, array: Array, row: int | None = None, /) -> Array:
+        return self._recorder(name, self._change(name, array, row), row)
 
 
 class _Collector(Recorder):
@@ -200,9 +225,10 @@ def _run(
     names: Sequence[str] | str | None,
     backend: str,
     inputs: Mapping[str, Any],
+    change: Observer | None = None,
 ) -> Run:
     collector = _Collector(model.config, names, create)
-    observed: Any = model.observed(collector, backend)
+    observed: Any = model.observed(collector if change is None else _Changed(collector, change), backend)
     record = observed(**{**inputs, "return_dict": True})
     outputs = {name: value for name, value in output_arrays(record).items() if collector.chosen(name)}
     run = Run(

@@ -37,7 +37,7 @@ def test_a_time_limit_is_a_number_and_needs_a_process(time_limit):
 
 
 def test_a_local_function_cannot_run_in_another_process():
-    with pytest.raises(InputError, match="must be importable: .*; define it at the top of a module, or use isolate"):
+    with pytest.raises(InputError, match=r"must be importable: .*; define it at the top of a module, or use isolate"):
         check_target(lambda *case: answer(*case), SOME, isolate=True)
 
 
@@ -57,7 +57,7 @@ def stops():
 def test_what_the_process_does():
     with pytest.raises(InputError, match="wrong"):
         isolation.call_in_process(fails, "wrong")
-    with pytest.raises(isolation.ProcessEnded, match="exit code 3"):
+    with pytest.raises(isolation.ProcessEndedError, match="exit code 3"):
         isolation.call_in_process(stops)
 
 
