@@ -197,7 +197,7 @@ def test_usage_errors_are_one_line(golden, candidate, place):
         (["run", "no_port:target"], "there is no module 'no_port'"),
         (["run", "port:nothing"], "the target's module port has no 'nothing'"),
         (["run", "port:target", "--xfail", "missing.txt"], "missing.txt cannot be read"),
-        (["run", "port:target", "--case", "drawn-0-99"], "no case 'drawn-0-99' among the 66"),
+        (["run", "port:target", "--case", "drawn-0-99"], "no case 'drawn-0-99' among the 70"),
         (
             ["run", "port:target", "--class", "Longformer"],
             "there is no class 'Longformer'; choose from LongformerM",
@@ -251,10 +251,10 @@ def test_export_of_a_checkpoints_golden_file_has_inputs_only(tmp_path):
 
 def test_run_reports_which_cases_fail_and_where(place):
     out, err = run("run", "port:target", "--draws", "2")
-    assert (out, err) == ("PASSED: port:target in float32: 48 passed\n", "")
+    assert (out, err) == ("PASSED: port:target in float32: 52 passed\n", "")
     out, _ = run("run", "port:without_epsilon", "--draws", "0", code=1)
     assert out.startswith(
-        "FAILED: port:without_epsilon in float32: 45 passed, 1 failed\nFAILED  layer-norm-eps: last_hid"
+        "FAILED: port:without_epsilon in float32: 49 passed, 1 failed\nFAILED  layer-norm-eps: last_hid"
     )
     facts = json.loads(run("run", "port:without_epsilon", "--case", "layer-norm-eps", "--json", code=1)[0])
     assert facts["cases"][0]["first_divergence"] == "last_hidden_state"

@@ -88,7 +88,7 @@ def test_cases_of_the_tests_own(suite):
     [
         (
             "import pytest\n@pytest.mark.lf_ref_cases('one-windw')\ndef test_port(lf_ref_case): pass\n",
-            "*lf_ref_cases: there is no case 'one-windw' among the 46; names of cases: one-window, *",
+            "*lf_ref_cases: there is no case 'one-windw' among the 50; names of cases: one-window, *",
         ),
         (
             "def test_port(request): request.getfixturevalue('lf_ref_case')\n",

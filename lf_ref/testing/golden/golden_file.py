@@ -13,7 +13,7 @@ from ...hf_names import accepts, accepts_names
 from ..comparison.calibration import Calibration
 from ..comparison.precisions import check_precision
 from ..comparison.report import Report
-from ..traces.interchange import to_numpy
+from ..traces.named_tensors import NamedTensors
 from ..traces.tensor_names import strip_prefix
 from ..traces.trace import Trace
 from .format import CaseRecord, read_golden
@@ -67,7 +67,7 @@ class Golden:
         for name, value in candidate.items():
             tensor = record.tensors.get(expected.canonical_name(strip_prefix(name)))
             if tensor is not None and tensor.values.shape != tensor.shape:
-                array, _ = to_numpy(name, value)
+                array = NamedTensors({name: value}, case)[strip_prefix(name)]
                 if array.shape != tensor.shape:
                     raise InputError(f"{name} has shape {array.shape}, expected {tensor.shape}")
                 found[name] = take_sample(array, tensor.indices)
