@@ -46,6 +46,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="PACKAGE.MODULE:CALLABLE",
         help="Candidate of the fixture lf_ref_target, called as target(config, weights, inputs).",
     )
+    group.addoption(
+        "--lf-ref-class",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="Run lf_ref_case with cases of this HF class only; repeatable.",
+    )
+    group.addoption(
+        "--lf-ref-xfail",
+        metavar="FILE",
+        help="Expected failures of lf_ref_case: on each line a case and the reason; one that passes is a failure.",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,15 +71,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "lf_ref_case" not in metafunc.fixturenames or _parametrized(metafunc, "lf_ref_case"):
         return
     from ..errors import InputError
-    from .cases.case import select_cases
+    from .cases.case import cases_of_classes, select_cases
     from .cases.standard_cases import standard_cases
+    from .conformance.expected_failures import read_expected_to_fail
 
+    path = metafunc.config.getoption("--lf-ref-xfail")
     mark = metafunc.definition.get_closest_marker("lf_ref_cases")
     try:
         cases = select_cases(standard_cases(), mark.args if mark else ["standard"])
+        cases = cases_of_classes(cases, metafunc.config.getoption("--lf-ref-class"))
+        reasons = {} if path is None else read_expected_to_fail(path, [case.name for case in standard_cases()])
     except InputError as error:
         raise pytest.fail.Exception(f"lf_ref_cases: {error}", pytrace=False) from None
-    metafunc.parametrize("lf_ref_case", cases, ids=[case.name for case in cases], indirect=True)
+    marks = {name: pytest.mark.xfail(reason=reason, strict=True) for name, reason in reasons.items()}
+    params = [pytest.param(case, id=case.name, marks=marks.get(case.name, ())) for case in cases]
+    metafunc.parametrize("lf_ref_case", params, indirect=True)
 
 
 @pytest.fixture

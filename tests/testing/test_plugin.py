@@ -57,6 +57,21 @@ def test_every_standard_case_by_name(suite):
     result.stdout.no_fnmatch_line("*assertion.py*")  # the failure points into the user's test
 
 
+def test_cases_of_a_class_and_expected_failures(suite, pytester):
+    text = (
+        "import port\n"
+        "def test_port(lf_ref_case, assert_matches_oracle):\n"
+        "    assert_matches_oracle(port.without_epsilon, lf_ref_case)\n"
+    )
+    suite(text, "--lf-ref-class", "LongformerForMaskedLM").assert_outcomes(passed=2)
+    pytester.path.joinpath("xfail.txt").write_text("layer-norm-eps: known\n")
+    some = ["-k", "layer-norm-eps or one-token", "--lf-ref-xfail", "xfail.txt"]
+    suite(text, *some).assert_outcomes(passed=1, xfailed=1)
+    suite(text.replace("without_epsilon", "target"), *some).assert_outcomes(passed=1, failed=1)
+    result = suite(text, "--lf-ref-class", "Longformer")
+    result.stdout.fnmatch_lines(["*there is no class 'Longformer'; choose from*"])
+
+
 def test_some_cases_by_a_mark(suite):
     result = suite(
         "import pytest\n"

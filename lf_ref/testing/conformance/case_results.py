@@ -42,7 +42,7 @@ class CaseResult:
 
     @classmethod
     def of(cls, case: Case, problem: str, **facts: Any) -> CaseResult:
-        """The result of a case. facts: further fields."""
+        """The result of a case. problem: the failure in one line. facts: further fields."""
         return cls(case.name, case.about, problem, traits=traits(case), **facts)
 
     @property
