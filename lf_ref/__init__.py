@@ -38,6 +38,9 @@ _HOME = {
     "LongformerForMultipleChoice": "model.heads",
     "LongformerForQuestionAnswering": "model.heads",
     "LongformerPreTrainedModel": "model.base",
+    "convert": "conversion",
+    "to_safetensors": "conversion",
+    "Conversion": "conversion",
     "dense_attentions": "model.attentions",
     "LongformerBaseModelOutput": "model.outputs",
     "LongformerBaseModelOutputWithPooling": "model.outputs",
@@ -55,6 +58,7 @@ _HOME = {
     "TextClassificationPipeline": "pipelines",
     "TokenClassificationPipeline": "pipelines",
     "ZeroShotClassificationPipeline": "pipelines",
+    "SentenceEncoder": "embeddings.encoder",
 }
 _MODULES = {"global_attention": "model.global_attention", "testing": "testing"}
 
@@ -89,6 +93,7 @@ _HINTS = {
     ),
     **dict.fromkeys(("TFLongformerModel", "TFAutoModel"), "arrays are NumPy's: LongformerModel is the same model"),
     "DataCollatorWithPadding": "tokenizer.pad(rows) makes a batch of rows",
+    "SentenceTransformer": "SentenceEncoder.from_pretrained(folder) reads the same folders",
     "PretrainedConfig": "LongformerConfig is the only config",
     "PreTrainedTokenizerFast": "LongformerTokenizer is the only tokenizer",
     "BitsAndBytesConfig": 'dtype="int8" of from_pretrained() quantizes',
@@ -118,6 +123,9 @@ __all__ = [  # noqa: RUF022 - in the order of `_HOME`, which the documentation k
     "LongformerForMultipleChoice",
     "LongformerForQuestionAnswering",
     "LongformerPreTrainedModel",
+    "convert",
+    "to_safetensors",
+    "Conversion",
     "dense_attentions",
     "LongformerBaseModelOutput",
     "LongformerBaseModelOutputWithPooling",
@@ -135,6 +143,7 @@ __all__ = [  # noqa: RUF022 - in the order of `_HOME`, which the documentation k
     "TextClassificationPipeline",
     "TokenClassificationPipeline",
     "ZeroShotClassificationPipeline",
+    "SentenceEncoder",
     "AutoConfig",
     "AutoTokenizer",
     "AutoModel",
@@ -155,6 +164,8 @@ __all__ = [  # noqa: RUF022 - in the order of `_HOME`, which the documentation k
 if _TYPE_CHECKING:
     from . import testing
     from .config import LongformerConfig
+    from .conversion import Conversion, convert, to_safetensors
+    from .embeddings.encoder import SentenceEncoder
     from .model import global_attention
     from .model.attentions import dense_attentions
     from .model.base import LongformerPreTrainedModel

@@ -48,6 +48,13 @@ class SectionOption(click.Option):
         self.section = section
 
 
+class ManyOption(SectionOption):
+    """An option that takes all values up to the next option, as a shell makes them of a pattern; repeatable too."""
+
+    def __init__(self, *names: Any, **settings: Any) -> None:
+        super().__init__(*names, multiple=True, **settings)
+
+
 def _option_in(section: str) -> Callable[..., Callable[[Function], Function]]:
     """`click.option` for options of a section."""
 
@@ -61,7 +68,12 @@ input_option, model_option, performance_option, other_option = map(_option_in, (
 
 
 class Command(click.Command):
-    """A command whose help shows the options in sections."""
+    """A command whose help shows the options in sections, and whose options may take many values."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments, after each value of a `ManyOption` but the first has got the option's name."""
+        many = {flag for option in self.params if isinstance(option, ManyOption) for flag in option.opts}
+        return super().parse_args(ctx, _repeated(args, many))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options of each section under its title, if it has any."""
@@ -78,6 +90,25 @@ class Command(click.Command):
 
 
 command = partial(click.command, cls=Command)
+
+
+def _repeated(args: list[str], flags: set[str]) -> list[str]:
+    """Arguments in which each value of one of these options stands after the option's name.
+
+    >>> _repeated(["text", "--files", "a", "b", "--json", "c"], {"--files"})
+    ['text', '--files', 'a', '--files', 'b', '--json', 'c']
+    """
+    found: list[str] = []
+    flag = ""
+    for place, arg in enumerate(args):
+        if arg == "--":
+            return [*found, *args[place:]]
+        if arg.startswith("-") and arg != "-":
+            flag = arg if arg in flags else ""
+        elif flag and found[-1] != flag:
+            found.append(flag)
+        found.append(arg)
+    return found
 
 
 def complete_folder(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

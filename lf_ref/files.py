@@ -274,7 +274,7 @@ def locate(
         CheckpointFileError: the name is of a file, of nothing, or not a valid repository id; the subfolder does not
         exist. InputError: subfolder leads elsewhere; force_download with local_files_only.
     """
-    parts = _parts_of(subfolder)
+    parts = parts_of(subfolder)
     if name is not None and not isinstance(name, str | os.PathLike):
         raise CheckpointError(f"a checkpoint is named by a text or a path, got {type(name).__name__}")
     if name is None or name == DEMO:
@@ -306,8 +306,12 @@ def _folder(name: str, folder: Path, subfolder: tuple[str, ...]) -> Folder:
     return Folder(name, inner)
 
 
-def _parts_of(subfolder: str | None) -> tuple[str, ...]:
-    """The names of the folders of a relative path."""
+def parts_of(subfolder: str | None) -> tuple[str, ...]:
+    """The names of the folders of a relative path.
+
+    Raises:
+        InputError: it leads out of the checkpoint, or is no path.
+    """
     parts = PurePosixPath(subfolder or "").parts if isinstance(subfolder, str | None) else ("/",)
     if any(part == ".." or any(letter in part for letter in _SEPARATORS) for part in parts):
         raise InputError(
@@ -334,6 +338,8 @@ def replacing(path: Path) -> Iterator[Path]:
     mode = temporary.stat().st_mode
     try:
         yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
         temporary.chmod(mode)  # a library may have put a file of its own in this place
         os.replace(temporary, path)
     except BaseException:

@@ -302,10 +302,12 @@ def _refuse_attribute(owner: Any, name: str) -> NoReturn:
 
 
 def _guarded(setter: Callable[[Any, str, Any], None]) -> Callable[[Any, str, Any], None]:
-    """A `__setattr__` that raises for computed attributes and for the fields of frozen records."""
+    """A `__setattr__` that raises for computed attributes, the fields of frozen records, and names with a hint."""
 
     @wraps(setter)
     def checked(owner: Any, name: str, value: Any) -> None:
+        if name in getattr(type(owner), "_hf_hints", ()):
+            _refuse_attribute(owner, name)
         try:
             setter(owner, name, value)
         except AttributeError as error:

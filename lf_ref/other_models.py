@@ -9,7 +9,7 @@ from . import allenai
 from .errors import ConfigError
 
 # RoBERTa with other vocabularies; a Longformer has its embeddings, feed-forward networks and heads.
-_ROBERTAS = ("roberta", "xlm-roberta", "camembert")
+ROBERTAS = ("roberta", "xlm-roberta", "camembert")
 _ENCODER_DECODERS = (
     *("bart", "bigbird_pegasus", "blenderbot", "blenderbot-small", "encoder-decoder", "fsmt", "led", "longt5"),
     *("m2m_100", "marian", "mbart", "mt5", "mvp", "nllb-moe", "pegasus", "pegasus_x", "plbart", "prophetnet"),
@@ -31,10 +31,10 @@ def as_longformer(fields: Mapping[str, Any]) -> dict[str, Any]:
     _refuse_encoder_decoders(fields)
     fields = allenai.two_sided(fields)
     model_type = fields.get("model_type")
-    if model_type is None or (model_type in _ROBERTAS and "attention_window" in fields):
+    if model_type is None or (model_type in ROBERTAS and "attention_window" in fields):
         model_type = "longformer"
     if model_type != "longformer":
-        without = " without an attention_window" if model_type in _ROBERTAS else ""
+        without = " without an attention_window" if model_type in ROBERTAS else ""
         raise ConfigError(
             f"model_type must be 'longformer', got {model_type!r:.80}{without}: this is another kind of model, "
             f"which HF transformers may run; name a Longformer, such as 'allenai/longformer-base-4096'"

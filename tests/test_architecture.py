@@ -14,7 +14,7 @@ PACKAGE = Path(lf_ref.__file__).parent
 
 # Rooms from the ground up, by the longest prefix of a module's name. Rooms on one line do not import each other.
 FLOORS = [
-    ["errors", "version", "progress", "compilation"],
+    ["errors", "version", "progress", "compilation", "memory"],
     ["command_line"],
     ["files", "hf_names", "allenai"],
     ["other_models"],
@@ -28,9 +28,12 @@ FLOORS = [
     ["kernels.rows"],
     ["kernels.matmul"],
     ["kernels.attention", "kernels.tokens"],
+    ["kernels.layer"],
     ["tokenizer", "checkpoint", "reference", "kernels"],
-    ["model"],
-    ["pipelines"],
+    ["model", "embeddings"],
+    ["pipelines", "conversion"],
+    ["embeddings.encoder", "records"],
+    ["sklearn"],
     ["testing.generator", "testing.traces"],
     ["testing.cases", "testing.comparison"],
     ["testing.golden", "testing.mistakes"],
@@ -43,16 +46,18 @@ FLOORS = [
 ]
 # Rooms that know less than all that is below them.
 ONLY = {
-    "kernels.jit": {"compilation"},
+    "kernels.jit": {"compilation", "memory"},
     "kernels.cpu": set(),
     "kernels.cpus": set(),
     "kernels.threads": {"errors", "kernels.cpus"},
     "kernels.layout": {"kernels.jit", "kernels.cpu"},
     "kernels.rows": {"kernels.jit", "kernels.layout"},
-    "kernels.matmul": {"kernels.jit", "kernels.cpu", "kernels.layout", "kernels.rows"},
-    "kernels.attention": {"kernels.jit", "kernels.layout", "kernels.matmul"},
-    "kernels.tokens": {"kernels.layout", "kernels.rows", "kernels.matmul", "kernels.threads"},
-    "kernels": {"kernels.layout", "kernels.matmul", "kernels.attention", "kernels.tokens", "kernels.threads"},
+    "kernels.matmul": {"memory", "kernels.jit", "kernels.cpu", "kernels.layout", "kernels.rows"},
+    "kernels.attention": {"memory", "kernels.jit", "kernels.layout", "kernels.matmul"},
+    "kernels.layer": {"memory", "kernels.jit", "kernels.layout", "kernels.rows", "kernels.matmul", "kernels.attention"},
+    "kernels.tokens": {"memory", "kernels.layout", "kernels.rows", "kernels.matmul", "kernels.threads"},
+    "kernels": {"memory", "kernels.layout", "kernels.matmul", "kernels.attention", "kernels.layer", "kernels.tokens"}
+    | {"kernels.threads"},
     "reference": {"errors", "config"},
     "tokenizer.bpe": {"errors"},
     "tokenizer.files": {"errors", "files", "tokenizer.arguments", "tokenizer.added_token", "tokenizer.bpe"},

@@ -79,11 +79,23 @@ def test_python_blocks_run_one_after_another(path, environment, tmp_path):
     script = tmp_path / "script.py"
     script.write_text("\n".join(python_of(path)), encoding="utf-8")
     printed = run([sys.executable, str(script)], environment, tmp_path)
+    assert_printed_rows(printed, read(path))
     lines = {without_numbers(line) for line in printed.splitlines()}
     report = re.search(r"^The report, .*:\n\n((?:    .*\n|\n)+)", read(path), re.M)
     assert report or path.parent not in (ROOT, ROOT / "lf_ref" / "testing")
     for line in report[1].split("\n") if report else []:
         assert not line or without_numbers(line) in lines, line
+
+
+def assert_printed_rows(printed: str, document: str) -> None:
+    """Each row of a table that a block prints is one of the document: words and whole numbers equal, others to 10 %."""
+    rows = {line.split("|")[1]: line for line in document.splitlines() if line.startswith("| ")}
+    number = re.compile(r"\d+\.\d+")
+    for row in (line for line in printed.splitlines() if line.startswith("| ")):
+        expected = rows[row.split("|")[1]]
+        assert number.sub("#", row) == number.sub("#", expected)
+        for one, other in zip(number.findall(row), number.findall(expected), strict=True):
+            assert float(one) == pytest.approx(float(other), rel=0.1), (row, expected)
 
 
 def without_numbers(line: str) -> str:

@@ -46,7 +46,7 @@ def matmul(x: Array, weight: Array, dtype: str, num_threads: int) -> Callable[[]
     ready = Weights()(matrix, np.zeros(len(weight), kernels.dtype))
     total, depth = ready.rows.shape
     lanes = kernels.enter(x.astype(kernels.dtype))
-    blocks = kernels.blocks(len(lanes), total)
+    blocks = kernels.blocks(len(lanes), lanes.shape[1])
     operands = {first: kernels.operand(lanes[first:last], dtype, depth) for first, last in blocks}
     in_words = dtype == "bfloat16"
     out = np.zeros(
@@ -55,7 +55,7 @@ def matmul(x: Array, weight: Array, dtype: str, num_threads: int) -> Callable[[]
     multiply = linear_kernel(dtype, "words" if in_words else "lanes")
 
     def block(first: int, last: int) -> None:
-        size = last - first, 0, total
+        size = last - first, 0, total, 0
         multiply(operands[first], ready, size, (first, out.shape[1], 0), out.reshape(-1))
 
     def run() -> InLanes:

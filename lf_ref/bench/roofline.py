@@ -89,7 +89,7 @@ def _parts(size: Size, num_threads: int) -> list[tuple[str, int, int, Callable[[
     lanes = kernels.enter(x)
     intermediate = kernels.enter(wide + np.float32(100.0))  # large values stay themselves: it works in place
     one, zero = np.ones(hidden, np.float32), np.zeros(hidden, np.float32)
-    blocks, gelu = kernels.blocks(len(lanes), inner), activation_kernel("gelu", kernels.dtype)
+    blocks, gelu = kernels.blocks(len(lanes), hidden), activation_kernel("gelu", kernels.dtype)
     reach = min(size.window // 2, tokens - 1)
     pairs = tokens * (2 * reach + 1) - reach * (reach + 1)
 

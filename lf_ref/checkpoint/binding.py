@@ -17,7 +17,7 @@ from ..other_models import encoder_decoder
 from . import names
 from .names import DECODER, HEADS, WORDS, Shapes
 from .reduced import REDUCED, reduce
-from .stored import Array, StoredTensor
+from .stored import Array, StoredTensor, same
 
 _SHOWN = 8  # names in a message; the error has all
 _LONGEST = 100  # characters of a name in a message
@@ -75,20 +75,39 @@ def bind(
     if allenai.has_fields(config.to_dict()) and names.is_under_roberta(stored):
         raise ConfigError(f"{origin}: {allenai.IN_DOUBT}")
     if not fit.is_complete or (strict and fit.unexpected):
-        if fit.missing and names.has_decoder_layers(stored):
-            raise CheckpointError(encoder_decoder(f"{origin} has layers of a decoder"))
-        raise WeightsError(
-            f"{origin}: {_describe(fit, stored, config, head)}",
-            [names.stored_name(name, head) for name in fit.missing],
-            list(fit.unexpected),
-            [entry[:3] for entry in fit.misshapen],
-        )
+        raise _misfit(fit, stored, config, head, origin)
     if fit.unexpected:
         warnings.warn(f"{origin}: {_unused(fit, config, head)}; strict=True refuses it", stacklevel=2)
     parameters = {name: _resolve(origin, name, tensors, dtype) for name, tensors in fit.groups.items()}
     if head == "masked_lm" and config.tie_word_embeddings:
         parameters[DECODER] = parameters[WORDS]
     return parameters
+
+
+def check_fit(stored: Mapping[str, Any], config: LongformerConfig, heads: Iterable[str]) -> None:
+    """Check that weights fit one of the classes; heads: keys of `HEADS`, of which the error speaks of the last.
+
+    Raises:
+        WeightsError: weights are missing or have another shape.
+        CheckpointError: they are those of an encoder-decoder.
+    """
+    origin = getattr(stored, "origin", "the state dict")
+    for head in heads:
+        fit = _fit(stored, config, head, origin)
+        if fit.is_complete:
+            return
+    raise _misfit(fit, stored, config, head, origin)
+
+
+def _misfit(fit: _Fit, stored: Mapping[str, Any], config: LongformerConfig, head: str, origin: str) -> CheckpointError:
+    if fit.missing and names.has_decoder_layers(stored):
+        return CheckpointError(encoder_decoder(f"{origin} has layers of a decoder"))
+    return WeightsError(
+        f"{origin}: {_describe(fit, stored, config, head)}",
+        [names.stored_name(name, head) for name in fit.missing],
+        list(fit.unexpected),
+        [entry[:3] for entry in fit.misshapen],
+    )
 
 
 def _fit(stored: Mapping[str, Any], config: LongformerConfig, head: str, origin: str, strict: bool = False) -> _Fit:
@@ -248,13 +267,3 @@ def _resolve(origin: str, name: str, tensors: dict[str, StoredTensor], dtype: DT
         return tensor.array(np.float32)
     except CheckpointError as error:
         raise CheckpointError(f"{origin}: {first}: {error}") from error
-
-
-def same(first: StoredTensor, second: StoredTensor) -> bool:
-    """Whether two tensors hold the same values; shared storage shows it without reading them."""
-    one, two = first.data, second.data
-    if first.dtype != second.dtype or first.scales is not None or second.scales is not None:
-        return bool(np.array_equal(first.array(np.float64), second.array(np.float64), equal_nan=True))
-    if one.__array_interface__["data"] == two.__array_interface__["data"] and one.strides == two.strides:
-        return True
-    return bool(np.array_equal(one, two, equal_nan=True))

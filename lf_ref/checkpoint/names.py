@@ -103,13 +103,23 @@ def parameters_of(stored: Iterable[str]) -> dict[str, str | None]:
     Raises:
         CheckpointError: a name is no string.
     """
+    plain = without_wrappers(stored)
+    return {name: parameter_name(bare) if bare is not None else NOTHING for name, bare in plain.items()}
+
+
+def without_wrappers(stored: Iterable[str]) -> dict[str, str | None]:
+    """The stored names without the prefix of wrappers; None for one that lacks it.
+
+    Raises:
+        CheckpointError: a name is no string.
+    """
     found = list(stored)
     for name in found:
         if not isinstance(name, str):
             raise CheckpointError(f"names of weights are strings, got {type(name).__name__}")
     wrappers = {match[1] for match in map(_ENCODER.match, found) if match}
     prefix = wrappers.pop() if len(wrappers) == 1 else ""
-    return {name: parameter_name(name[len(prefix) :]) if name.startswith(prefix) else NOTHING for name in found}
+    return {name: name[len(prefix) :] if name.startswith(prefix) else None for name in found}
 
 
 def is_under_roberta(stored: Iterable[str]) -> bool:

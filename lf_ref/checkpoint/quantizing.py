@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
-from pathlib import Path
 
-from ..config import CONFIG_NAME, LongformerConfig
+from ..config import LongformerConfig
 from ..errors import CheckpointError
-from ..files import Source, replacing
-from .binding import fitting_heads, same
+from ..files import Source
+from .binding import fitting_heads
 from .config_file import read_config
-from .names import DECODER, HEADS, WORDS, expected_shapes, is_reducible, parameters_of
+from .copying import kept, write_copy
+from .names import HEADS, expected_shapes, is_reducible
 from .reduced import reduce
-from .saving import METHOD, QUANTIZATION, stored_form, write_checkpoint
-from .stored import StoredTensor, StoredTensors
+from .saving import METHOD, QUANTIZATION, stored_form
+from .stored import StoredTensor
 from .tensors import open_tensors
-
-# What a tokenizer consists of, in one form or another.
-_TOKENIZER = (
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
 
 
 def quantize(source: Source, folder: str | os.PathLike[str]) -> None:
@@ -47,39 +36,13 @@ def quantize(source: Source, folder: str | os.PathLike[str]) -> None:
         raise CheckpointError(f"{tensors.origin}: the weights fit none of the classes; see lf-ref info {source.name}")
     stored: dict[str, StoredTensor] = {}
     known = {parameter for head in HEADS for parameter in expected_shapes(config, head)}
-    for name, parameter in _kept(tensors, config).items():
+    for name, parameter in kept(tensors, config.tie_word_embeddings).items():
         tensor = tensors[name]
         reducible = parameter in known and is_reducible(parameter, tensor.shape)
         stored |= stored_form(name, reduce(tensor, "int8")) if reducible else {name: tensor}
-    folder = Path(folder)
-    if folder.resolve() == source.require(CONFIG_NAME).parent.resolve():
-        raise CheckpointError(f"{folder} holds the checkpoint that is read; name another folder to write to")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_checkpoint(folder, stored, config.to_dict())
-    for filename in _TOKENIZER:
-        path = source.find(filename)
-        if path is not None:
-            with replacing(folder / filename) as temporary:
-                shutil.copyfile(path, temporary)
+    write_copy(source, folder, stored, config.to_dict(), {})
 
 
 def is_quantized(config: LongformerConfig) -> bool:
     """Whether a config is of a checkpoint that `quantize` made."""
     return config.extra.get(QUANTIZATION) == METHOD
-
-
-def _kept(tensors: StoredTensors, config: LongformerConfig) -> dict[str, str]:
-    """The tensors that are parameters, and which, without a decoder that only repeats the word embeddings."""
-    names = parameters_of(tensors)
-    words = next((name for name, parameter in names.items() if parameter == WORDS), None)
-    return {
-        name: parameter
-        for name, parameter in names.items()
-        if parameter is not None
-        and not (
-            parameter == DECODER
-            and config.tie_word_embeddings
-            and words is not None
-            and same(tensors[name], tensors[words])
-        )
-    }

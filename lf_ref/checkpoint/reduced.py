@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CheckpointError
+from ..memory import empty
 from .stored import Array, StoredTensor, release
 
 __all__ = ["REDUCED", "Bfloat16Weight", "Int8Weight", "ReducedWeight", "reduce"]
@@ -122,7 +123,7 @@ def _bfloat16(tensor: StoredTensor) -> ReducedWeight:
         return Bfloat16Weight(tensor.data)
     if tensor.data.dtype.name == "bfloat16":  # an array of package ml_dtypes
         return Bfloat16Weight(tensor.data.view(np.uint16))
-    bits = np.empty(tensor.shape, np.uint16)
+    bits = empty(tensor.data.size, np.uint16).reshape(tensor.shape)
     for rows, values in _some_rows(tensor):
         bits[rows] = _upper_half(values)
     return Bfloat16Weight(bits)
@@ -131,7 +132,7 @@ def _bfloat16(tensor: StoredTensor) -> ReducedWeight:
 def _int8(tensor: StoredTensor) -> ReducedWeight:
     if tensor.scales is not None:
         return Int8Weight(tensor.data, tensor.scales)
-    elements, scales = np.empty(tensor.shape, np.int8), np.empty(len(tensor.data), np.float32)
+    elements, scales = empty(tensor.data.size, np.int8).reshape(tensor.shape), np.empty(len(tensor.data), np.float32)
     for rows, values in _some_rows(tensor):
         largest = np.abs(values).max(axis=1, initial=0)
         finite = np.isfinite(largest)

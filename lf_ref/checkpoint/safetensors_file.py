@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from ..errors import CheckpointError
-from .stored import LAYOUT, StoredTensor, map_file, view
+from .stored import LAYOUT, StoredTensor, map_file, release, view
 
 _DTYPES = {
     "F64": "float64",
@@ -96,6 +96,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, StoredTensor], metadata:
         file.write(len(text).to_bytes(8, "little") + text)
         for _, tensor in ordered:
             np.ascontiguousarray(tensor.data, LAYOUT[tensor.dtype]).tofile(file)
+            release(tensor.data)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,12 +10,14 @@ from ..errors import CheckpointError, CheckpointFileError, InputError
 from ..files import Source
 from .safetensors_file import read_safetensors
 from .stored import StoredTensor, StoredTensors
+from .tf_file import read_tf
 from .torch_file import read_torch
 
 SAFETENSORS = "model.safetensors"
 TORCH = "pytorch_model.bin"
+TF = "tf_model.h5"
 INT8, SCALE = "_int8", "_scale"  # after the name of a weight: its integers, and what those of a row are multiplied by
-_INDEX = ".index.json"
+INDEX = ".index.json"
 _INDEX_LIMIT = 64 << 20  # bytes; real ones have about 100 for each tensor
 
 Reader = Callable[[Path], dict[str, StoredTensor]]
@@ -23,6 +25,8 @@ Reader = Callable[[Path], dict[str, StoredTensor]]
 
 def open_tensors(source: Source, use_safetensors: bool | None = None, variant: str | None = None) -> StoredTensors:
     """The tensors of a checkpoint by stored name, as views of its mapped files; safetensors go before torch files.
+
+    A file of HF's TensorFlow models, which needs the extra `lf-ref[h5]`, is read where there are neither.
 
     Args:
         source: where the files are.
@@ -40,7 +44,7 @@ def open_tensors(source: Source, use_safetensors: bool | None = None, variant: s
     if use_safetensors is not None:
         del readers[TORCH if use_safetensors else SAFETENSORS]
     whole = {_of_variant(filename, variant): read for filename, read in readers.items()}
-    sharded = {_of_variant(filename + _INDEX, variant): read for filename, read in readers.items()}
+    sharded = {_of_variant(filename + INDEX, variant): read for filename, read in readers.items()}
     choices = [name for pair in zip(whole, sharded, strict=True) for name in pair]
     for name in choices:
         path = source.find(name, choices)
@@ -48,7 +52,12 @@ def open_tensors(source: Source, use_safetensors: bool | None = None, variant: s
             read = whole.get(name)
             tensors = _read_shards(source, path, sharded[name]) if read is None else read(path)
             return StoredTensors(str(path), _join_scales(str(path), tensors))
-    raise source.missing(f"{' or '.join(whole)}, sharded or not,")
+    if use_safetensors is not None or variant is not None:
+        raise source.missing(f"{' or '.join(whole)}, sharded or not,")
+    path = source.find(TF)
+    if path is None:
+        raise source.missing(f"{' or '.join(whole)}, sharded or not, or {TF},")
+    return StoredTensors(str(path), read_tf(path))
 
 
 def _of_variant(filename: str, variant: str | None) -> str:

@@ -8,8 +8,9 @@ from ..command_line import SETTINGS
 from ..version import __version__
 from .attention import attention
 from .bench import bench
+from .convert import convert
 from .docs import docs
-from .feature_extraction import feature_extraction
+from .feature_extraction import embed, feature_extraction
 from .fill_mask import fill_mask
 from .group import Commands
 from .info import info
@@ -33,8 +34,10 @@ __all__ = ["main"]
 def main(context: click.Context) -> None:
     """Longformer on a CPU, without torch.
 
-    Give a text as an argument, as a file (--file), or as one line of a file for each text (--lines). "-" is standard
-    input, which is also read if no text is given and it is not a terminal. Each command has a --help with an example.
+    Give a text as an argument or as a file (--file); or many, one in each line of a file or row of CSV or Parquet
+    (--lines), or one in each file (--files). "-" is standard input, which is also read if no text is given and it is
+    not a terminal. Results are printed, or written to a file of JSON lines, CSV or Parquet (--out). Each command has a
+    --help with an example.
 
     \b
     Example:
@@ -43,7 +46,8 @@ def main(context: click.Context) -> None:
     \b
     Exit codes:
       0    done
-      1    not possible now: a download, the disk or the memory failed; or a comparison found a difference
+      1    not possible now: a download, the disk or the memory failed; or a comparison found a difference; or some
+           inputs have an error in place of a result (--on-error record)
       2    the command, an argument or the input is wrong
       130  interrupted
 
@@ -65,8 +69,10 @@ for _command in (
     token_classification,
     question_answering,
     multiple_choice,
+    embed,
     tokenize,
     attention,
+    convert,
     quantize,
     precision,
     oracle,

@@ -8,8 +8,8 @@ import click
 
 from ..command_line import Number, command, input_option
 from ..errors import InputError
+from ..records.writing import path_to_write, writing
 from .options import checkpoint_options, engine_options, file_option, length_options, load, tokenizer_option
-from .output import path_to_write, writing
 from .texts import document
 
 _FORMATS = (".png", ".svg", ".pdf")

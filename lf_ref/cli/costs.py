@@ -15,7 +15,7 @@ from ..config import LongformerConfig
 from ..pipelines import TASKS
 
 # Arrays of the size of the hidden states that are in memory at a time: two of them; query, key and value.
-_ARRAYS = 5
+_ARRAYS, _BLOCK_ARRAYS = 5, 3
 # Tokens of the matmul that is measured: enough for blocks of all threads, and half a second at most.
 _TOKENS = 2048
 # Seconds for each measurement of the matmul; the best of several counts.
@@ -98,7 +98,7 @@ def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_t
 
     def block(length: int) -> int:
         """Tokens of the blocks that all threads compute at a time, whose intermediate activations are in memory."""
-        first, last = kernels.blocks(-(-length // kernels.LANES), config.intermediate_size)[0]
+        first, last = kernels.blocks(-(-length // kernels.LANES), config.hidden_size)[0]
         return min(length, threads.count * (last - first) * kernels.LANES)
 
     itemsize = np.dtype(np.float32 if dtype in REDUCED else dtype).itemsize
@@ -111,8 +111,7 @@ def estimate(config: LongformerConfig, lengths: Sequence[int], dtype: str, num_t
                 "length": length,
                 "gflop": flop(config, length) / 1e9,
                 "seconds": flop(config, length) / rate,
-                "working_bytes": itemsize
-                * (_ARRAYS * length * config.hidden_size + block(length) * config.intermediate_size),
+                "working_bytes": itemsize * config.hidden_size * (_ARRAYS * length + _BLOCK_ARRAYS * block(length)),
             }
             for length in lengths
         ],

@@ -7,23 +7,21 @@ from typing import Any
 import click
 
 from ..command_line import COUNT, command
-from .options import length_options, load, model_options, text_options
-from .output import answer, answer_lines, echo, table, visible
-from .texts import TEXT, Lines, one_or_lines
+from .inputs import TEXTS, InputOutput, answer, input_options
+from .options import length_options, load, model_options
+from .output import echo, table, visible
 
 
 @command("fill-mask", short_help="Predict the masked words of a text.")
 @click.argument("text", required=False)
 @click.option("--top-k", type=COUNT, default=5, show_default=True, help="Number of answers for each mask.")
 @click.option("--target", "targets", multiple=True, help="Score only this word; repeatable.")
-@text_options
+@input_options(TEXTS)
 @length_options
 @model_options
 def fill_mask(
     text: str | None,
-    file: str | None,
-    lines: str | None,
-    as_json: bool,
+    io: InputOutput,
     top_k: int,
     targets: tuple[str, ...],
     truncation: bool | None,
@@ -37,7 +35,7 @@ def fill_mask(
       lf-ref fill-mask "He opened the <mask> and went into the room."
       lf-ref fill-mask --target " door" --target " book" "He opened the <mask>."
     """
-    given = one_or_lines(text, file, lines)
+    given = io.read(text)
     options = {
         "top_k": top_k,
         "targets": list(targets) or None,
@@ -45,10 +43,7 @@ def fill_mask(
         "max_length": max_length,
     }
     pipe = load("fill-mask", source)
-    if isinstance(given, Lines):
-        answer_lines(pipe, given.records(TEXT), given, **options)
-    else:
-        answer(pipe, given, as_json, _show, **options)
+    answer(pipe, given, _show, **options)
 
 
 def _show(answers: Any) -> None:

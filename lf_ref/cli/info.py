@@ -48,14 +48,14 @@ def info(
       lf-ref info --length 1024
     """
     from ..checkpoint import is_quantized, open_tensors, read_config
+    from ..embeddings.folder import locate_encoder
     from ..errors import InputError
-    from ..files import locate
     from .costs import estimate, tensor_facts
 
     if folder is not None and model is not None:
         raise InputError("give the checkpoint once, as an argument or with --model")
     with quietly(quiet):
-        place = locate(folder if model is None else model, **source)
+        place = locate_encoder(folder if model is None else model, source)
         config = read_config(place)
         tensors = open_tensors(place)
     dtype = dtype or ("int8" if is_quantized(config) else "float32")

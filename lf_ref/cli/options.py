@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from ..command_line import (
     COUNT,
+    Number,
     complete_file,
     complete_folder,
     input_option,
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+AGGREGATIONS = ["mean", "max"]
 DTYPES = ["float32", "float64", "bfloat16", "int8"]
 
 
-def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Several options as one decorator; they show in this order in the help."""
 
     def decorate(command: Command) -> Command:
@@ -38,7 +40,7 @@ def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Com
 
 
 # Where the files of a checkpoint come from, whatever names it.
-source_options = _together(
+source_options = together(
     model_option("--revision", help="Branch, tag or commit of the Hub repository."),
     model_option("--token", help="Access token of the Hub (default: $HF_TOKEN, or that of the login)."),
     model_option(
@@ -54,7 +56,7 @@ source_options = _together(
 
 def checkpoint_options_or(default: str) -> Callable[[Command], Command]:
     """Options for the source of the weights; default: its description without --model."""
-    return _together(
+    return together(
         model_option(
             "--model",
             metavar="FOLDER|REPO",
@@ -80,7 +82,7 @@ threads_option = performance_option(
     help="Number of threads (default: all CPUs, up to the container's CPU quota and $OMP_NUM_THREADS).",
 )
 
-engine_options = _together(
+engine_options = together(
     threads_option,
     performance_option(
         "--dtype",
@@ -96,7 +98,7 @@ engine_options = _together(
     ),
 )
 
-model_options = _together(
+model_options = together(
     checkpoint_options,
     tokenizer_option,
     engine_options,
@@ -123,28 +125,7 @@ def file_option(what: str = "the text") -> Callable[[Command], Command]:
     return option
 
 
-def input_options(lines: str, what: str = "the text") -> Callable[[Command], Command]:
-    """Options for the input, if it is not an argument, and for output as JSON.
-
-    lines: the format of each line of the file of --lines; what: the content of the file of --file.
-    """
-    return _together(
-        file_option(what),
-        input_option(
-            "--lines",
-            metavar="PATH|-",
-            shell_complete=complete_file,
-            help=f"Read {lines} from each line of a file, and print a line of JSON for each. Other keys of an object, "
-            'such as "id", are copied to its output, which then has the answer under "result".',
-        ),
-        json_option,
-    )
-
-
-PAIRS = 'a text, or {"text": ..., "text_pair": ...},'
-text_options = input_options('a text, or {"text": ...},')
-
-length_options = _together(
+length_options = together(
     input_option(
         "--truncation",
         is_flag=True,
@@ -156,12 +137,39 @@ length_options = _together(
     ),
 )
 
+stride_option = input_option(
+    "--stride",
+    type=Number(min=0),
+    help="Read a text that is too long in windows of --max-length tokens that overlap by N; nothing is truncated.",
+)
+
+aggregation_option = click.option(
+    "--aggregation",
+    type=click.Choice(AGGREGATIONS),
+    default="mean",
+    show_default=True,
+    help="With --stride: mean of the windows' logits, weighted by the tokens that each adds, or the largest.",
+)
+
 
 def quietly(quiet: bool) -> AbstractContextManager[None]:
     """A context without progress bars of downloads, if `quiet`."""
     from ..files import quiet_downloads
 
     return quiet_downloads() if quiet else nullcontext()
+
+
+@contextmanager
+def writing(out: str) -> Iterator[None]:
+    """A context that reports an error of the operating system as one of the folder OUT."""
+    from ..errors import InputError, LfRefError
+
+    try:
+        yield
+    except LfRefError:
+        raise
+    except OSError as error:
+        raise InputError(f"OUT {out} cannot be written: {error.strerror or error}") from error
 
 
 def load(task: str, source: dict[str, Any]) -> Pipeline[Any]:

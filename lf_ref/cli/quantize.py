@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ..command_line import command, complete_folder
-from .options import quietly, source_options
+from .options import quietly, source_options, writing
 
 
 @command("quantize", short_help="Quantize a checkpoint to int8.")
@@ -20,22 +20,19 @@ def quantize(source: str, out: str, quiet: bool, **where: Any) -> None:
     Linear layers and word embeddings are stored as int8, with a scale for each row, in a quarter of the bytes.
     from_pretrained and every command load the folder. `lf-ref precision` measures the quantization errors.
 
+    The modules of a sentence-transformers checkpoint are copied with it.
+
     \b
     Example:
       lf-ref quantize demo demo-int8
     """
-    from pathlib import Path
-
     from ..checkpoint import quantize as write
-    from ..errors import InputError
-    from ..files import locate
+    from ..embeddings.copying import copy_modules, encoder_of
 
-    with quietly(quiet):
-        place = locate(source, **where)
-        try:
-            write(place, out)
-        except OSError as error:
-            raise InputError(f"OUT {out} cannot be written: {error.strerror or error}") from error
+    with quietly(quiet), writing(out):
+        encoder, folder, modules = encoder_of(source, out, where)
+        write(encoder, folder)
+        copy_modules(modules, out)
     if not quiet:
-        size = sum(path.stat().st_size for path in Path(out).glob("*.safetensors"))
+        size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
         click.echo(f"wrote {out}: {size / 1e6:.1f} MB of weights", err=True)

@@ -8,18 +8,22 @@ import click
 
 from ..command_line import COUNT, Number, command
 from ..errors import InputError
-from .options import input_options, length_options, load, model_options
-from .output import answer, answer_lines, echo, table, visible
-from .texts import Lines, argument, document
+from ..records.columns import ANSWERS
+from ..records.record import Fields
+from .inputs import InputOutput, answer, input_options
+from .options import length_options, load, model_options
+from .output import echo, table, visible
+from .texts import argument
 
 # Characters of the document shown on either side of an answer.
 _AROUND = 40
+_FIELDS = Fields(text="context", required=("question", "context"))
 
 
 @command("question-answering", short_help="Answer a question from a document.")
 @click.argument("question", required=False)
 @click.argument("context", metavar="[DOCUMENT]", required=False)
-@input_options('{"question": ..., "context": ...}', "the document")
+@input_options(_FIELDS, ANSWERS["question-answering"], "the document")
 @click.option("--top-k", type=COUNT, default=1, show_default=True, help="Number of answers, the best first.")
 @click.option("--max-answer-len", type=COUNT, default=15, show_default=True, help="Longest answer, in tokens.")
 @click.option("--max-question-len", type=COUNT, help="Truncate the question to N tokens.")
@@ -31,9 +35,7 @@ _AROUND = 40
 def question_answering(
     question: str | None,
     context: str | None,
-    file: str | None,
-    lines: str | None,
-    as_json: bool,
+    io: InputOutput,
     top_k: int,
     max_answer_len: int,
     max_question_len: int | None,
@@ -45,6 +47,8 @@ def question_answering(
     **source: Any,
 ) -> None:
     """Answer QUESTION from DOCUMENT, which may be longer than the limit of the model.
+
+    With --lines or --files QUESTION is asked of every document; without it each line has its own.
 
     \b
     Example:
@@ -60,20 +64,17 @@ def question_answering(
         "truncation": truncation,
         "max_length": max_length,
     }
-    if lines is not None:
-        if question is not None or file is not None:
-            raise InputError("--lines has the questions and documents in it: give neither as an argument, nor --file")
-        given = Lines(lines)
-        answer_lines(load("question-answering", source), given.records("question", "context"), given, **options)
-        return
-    if question is None:
-        raise InputError("give a question and a document, or --lines PATH (- for standard input)")
-    item = {"question": argument(question), "context": document(context, file, "the document")}
+    if question is None and io.lines is None:
+        raise InputError(
+            "give a question and a document, or --lines PATH (- for standard input); before --files the question alone"
+        )
+    given = io.read(context, **({} if question is None else {"question": argument(question)}))
 
     def show(answers: Any) -> None:
-        _show([answers] if isinstance(answers, dict) else answers, item["context"])
+        [record] = given.records()
+        _show([answers] if isinstance(answers, dict) else answers, record.given["context"])
 
-    answer(load("question-answering", source), item, as_json, show, **options)
+    answer(load("question-answering", source), given, show, **options)
 
 
 def _show(answers: list[dict[str, Any]], context: str) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from ..command_line import Number, command
-from .options import length_options, load, model_options, text_options
-from .output import answer, answer_lines, echo, table, visible
-from .texts import TEXT, Lines, one_or_lines
+from ..command_line import command
+from .inputs import TEXTS, InputOutput, answer, input_options
+from .options import length_options, load, model_options, stride_option
+from .output import echo, table, visible
 
 
 @command("token-classification", short_help="Find the named entities in a text.")
@@ -24,20 +24,18 @@ from .texts import TEXT, Lines, one_or_lines
 @click.option(
     "--ignore-label", "ignored", multiple=True, default=["O"], show_default=True, help="Omit this label; repeatable."
 )
-@click.option("--stride", type=Number(min=0), help="Split a long text into windows that overlap by N tokens.")
-@text_options
+@input_options(TEXTS)
 @length_options
+@stride_option
 @model_options
 def token_classification(
     text: str | None,
-    file: str | None,
-    lines: str | None,
-    as_json: bool,
+    io: InputOutput,
     aggregation_strategy: str,
     ignored: tuple[str, ...],
-    stride: int | None,
     truncation: bool | None,
     max_length: int | None,
+    stride: int | None,
     **source: Any,
 ) -> None:
     """Find the named entities in TEXT, or label each of its tokens.
@@ -46,7 +44,7 @@ def token_classification(
     Example:
       lf-ref token-classification --model FOLDER "Ada Lovelace was born in London."
     """
-    given = one_or_lines(text, file, lines)
+    given = io.read(text)
     pipe = load("token-classification", source)
     numbers = [label for label in pipe.model.config.id2label.values() if str(label) in ignored]  # as they are printed
     options = {
@@ -56,10 +54,7 @@ def token_classification(
         "truncation": truncation,
         "max_length": max_length,
     }
-    if isinstance(given, Lines):
-        answer_lines(pipe, given.records(TEXT), given, **options)
-    else:
-        answer(pipe, given, as_json, _show, **options)
+    answer(pipe, given, _show, **options)
 
 
 def _show(entities: list[dict[str, Any]]) -> None:

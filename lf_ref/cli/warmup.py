@@ -36,10 +36,10 @@ def warmup(
       lf-ref warmup
     """
     from ..config import CONFIG_NAME, LongformerConfig
-    from ..files import locate
+    from ..embeddings.folder import locate_encoder
 
     with quietly(quiet):
-        place = locate(model, **source)
+        place = locate_encoder(model, source)
         config = LongformerConfig.from_json_file(place.require(CONFIG_NAME))
     wanted = {"float32": True, "float64": float64, "bfloat16": bfloat16, "int8": int8}
     facts = warm(config.hidden_act, [dtype for dtype, also in wanted.items() if also])

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..memory import empty
 from .attention import band, global_rows
 from .attention.probabilities import band_probabilities_kernel
+from .layer import Projected, layer_kernel, project_kernel
 from .layout.vectors import LANES
-from .matmul.linear import linear_kernel
 from .matmul.microkernel import values_per_word
 from .matmul.operands import ELEMENTS, Operand, frozen
-from .matmul.weights import ReducedWeight, kind_of
+from .matmul.weights import ReducedWeight
 from .threads import Threads
 from .tokens import TokenKernels
 
@@ -26,11 +27,12 @@ Matrix = Array | ReducedWeight
 Parameters = Mapping[str, Any]
 Tasks = list[tuple[Any, ...]]
 
+_PART = 96  # channels: a multiple of the rows of every tile, and of every step along k
 _HEAD_STEP = 32  # channels: a multiple of the rows of every tile but one, and of the depth
 _TASK_PANELS = 16  # of queries that a task of the band attention does
+_TASKS = 3  # of each thread, at least, where a row is short
 _TASK_QUERIES = 256  # whose probabilities a task writes
 _LOG2_E = 1.4426950408889634
-_FOLDED = (("query", "weight"), ("key", "weight"), ("query", "bias"))
 _NO_SCALES = frozen(np.empty(0, np.float32))
 _NO_POSITIONS = frozen(np.empty(0, np.int64))
 _SLACK = 32  # keys that a tile may read beyond the last, and tokens that keep rows of values out of each other's way
@@ -94,30 +96,71 @@ class Kernels(TokenKernels):
         per_word, element = values_per_word(kind), ELEMENTS[kind]
         width = -(-(hidden // heads) // _HEAD_STEP) * _HEAD_STEP
         stride = (tokens + _SLACK) // per_word
-        query = np.empty((panels, heads * width // per_word, LANES), element)
-        keys = np.empty((heads * tokens + _SLACK) * width // per_word, element)
-        values = np.empty(heads * width * stride, element)
+        query = empty(panels * heads * width // per_word * LANES, element).reshape(
+            panels, heads * width // per_word, LANES
+        )
+        keys = empty((heads * tokens + _SLACK) * width // per_word, element)
+        values = empty(heads * width * stride, element)
         in_place = self.kind == kind
-        context = query if in_place else np.empty((panels, heads * width, LANES), self.dtype)
+        context = query if in_place else self.lanes(tokens, heads * width)
         sizes = band.Sizes(width, tokens, stride, query.shape[1], context.shape[1])
         return Attention(query, keys, values, context, sizes, heads, hidden // heads)
 
-    def project(self, x: Array, weights: Parameters, room: Attention, first: int, suffix: str = "") -> None:
-        """Write queries, keys and values of a block that begins at panel `first`; suffix: "_global" for these."""
-        reduced = self._attention_kind == "bfloat16"
-        sizes, kind = room.sizes, kind_of(weights[f"query{suffix}.weight"])
-        operand = None
-        for name, epilogue, out, layout in (
-            ("query", "words" if reduced else "lanes", room.query, (first, sizes.query_width, 0)),
-            ("key", "rows", room.keys, (first, sizes.tokens, sizes.head)),
-            ("value", "columns", room.values, (first, sizes.stride * (2 if reduced else 1), 0)),
-        ):
-            ready = self._ready(weights[f"{name}{suffix}.weight"], weights[f"{name}{suffix}.bias"], rows=room.heads)
-            operand = operand or self.operand(x, kind, ready.rows.shape[1])
-            target = out.reshape(-1)
-            if reduced and name != "query":
-                target = target.view(np.uint16)
-            linear_kernel(kind, epilogue)(operand, ready, (len(x), 0, len(ready.rows)), layout, target)
+    def project(self, hidden: Array, weights: Parameters, room: Attention, suffix: str = "") -> None:
+        """Write the queries, keys and values of all tokens.  # lanes; suffix: "_global" for global attention"""
+        self._threads.run(self._projection(hidden, weights, room, suffix), self.blocks(len(hidden), hidden.shape[1]))
+
+    def _projection(self, hidden: Array, weights: Parameters, room: Attention, suffix: str = "") -> Callable[..., None]:
+        """What does so for a block, on one thread."""
+        names = (f"{name}{suffix}" for name in ("query", "key", "value"))
+        ready = tuple(self._ready(weights[f"{n}.weight"], weights[f"{n}.bias"], rows=room.heads) for n in names)
+        query, keys, values = (array.reshape(-1) for array in (room.query, room.keys, room.values))
+        out = Projected(query, keys, values.view(np.uint16) if values.dtype == np.int32 else values)
+        kernel = project_kernel(self.kind)
+
+        def some(first: int, last: int) -> None:
+            kernel(frozen(hidden[first:last].reshape(-1)), ready, out, (last - first, first), room.sizes)
+
+        return some
+
+    def finish_layer(
+        self,
+        hidden: Array,
+        context: Array,
+        heads: int,
+        weights: Parameters,
+        activation: str,
+        eps: float,
+        following: tuple[Parameters, Attention] | None,
+        attended: Array | None = None,
+    ) -> None:
+        """What a layer does after attention, token by token and in place; the threads meet once.  # lanes
+
+            attended = norm(hidden + dense(context))
+            hidden = norm(attended + dense(activation(dense(attended))))
+
+        heads: that the channels of the context are of. following: the projections of the next layer, and the room where
+        its queries, keys and values go. attended: as hidden, for who wants to see it.
+        """
+        dense = [
+            self._ready(weights[f"{name}.dense.weight"], weights[f"{name}.dense.bias"], columns=columns)
+            for name, columns in (("attention.output", heads), ("intermediate", 0), ("output", 0))
+        ]
+        dense.append(dense[2]._replace(bias=frozen(np.zeros_like(dense[2].bias))))
+        names = [f"{name}.LayerNorm.{part}" for name in ("attention.output", "output") for part in ("weight", "bias")]
+        shared = tuple(dense), tuple(frozen(weights[name]) for name in names), float(eps)
+        kernel, channels = layer_kernel(self.kind, activation), hidden.shape[1]
+        part, unseen = -(-channels // _PART) * _PART, np.empty(0, self.dtype)
+        project = self._projection(hidden, *following) if following else None
+
+        def some(first: int, last: int) -> None:
+            seen = unseen if attended is None else attended[first:last].reshape(-1)
+            block = hidden[first:last].reshape(-1), context[first:last].reshape(-1), seen
+            kernel(*block, *shared, (last - first, channels, part))
+            if project:
+                project(first, last)
+
+        self._threads.run(some, self.blocks(len(hidden), channels))
 
     def attend(self, hidden: Array, room: Attention, rows: Sequence[Row], weights: Parameters, one_sided: int) -> Array:
         """What each query gathers; returns the context, 0 for masked tokens.  # lanes
@@ -137,17 +180,17 @@ class Kernels(TokenKernels):
                 tasks += self._band_tasks(room, masks, row.globals, (row.start, first, one_sided), panels)
         asking = [row for row in rows if len(row.global_queries)]
         few = [row for row in asking if global_rows.worth(width, len(row.global_queries), heads)]
-        many = [row for row in asking if not global_rows.worth(width, len(row.global_queries), heads)]
-        folded = self._folded(hidden, few, weights, heads)
-        chunks = [self._chunks(hidden, row, query) for row, query in zip(few, folded, strict=True)]
-        for _, chunk_tasks in chunks:
-            tasks += chunk_tasks
+        gathered = [np.empty((len(row.global_queries), width), self.dtype) for row in few]
+        for row, out in zip(few, gathered, strict=True):
+            tasks += self._global_tasks(hidden, row, weights, heads, out)
         self._threads.run(_call, tasks)
         room.context[unwritten] = 0
-        for row, (parts, _) in zip(few, chunks, strict=True):
-            self._put(room, row, self._projected(parts, len(row.global_queries), weights, heads))
-        for row in many:
-            self._put(room, row, self._attend_globally(hidden, row, weights, heads))
+        for row in asking:
+            if not global_rows.worth(width, len(row.global_queries), heads):
+                few.append(row)
+                gathered.append(self._attend_globally(hidden, row, weights, heads))
+        for row, values in zip(few, gathered, strict=True):
+            self._put(room, row, values)
         return room.context
 
     def _hide_masked(self, room: Attention, row: Row) -> None:
@@ -166,69 +209,36 @@ class Kernels(TokenKernels):
         (origin, first, one_sided), factor = place, self.dtype.type(room.factor)
         stops = [*range(panels.start, panels.stop, _TASK_PANELS), panels.stop]
         before, after = (kernel, query, keys, masks, positions), (room.sizes, factor, context)
+        step = max(1, room.heads * (len(stops) - 1) // (_TASKS * self._threads.count))  # heads: few calls, even shares
         return [
-            (*before, (head, origin, first, *block, one_sided), *after)
-            for head in range(room.heads)
+            (*before, (head, min(head + step, room.heads), origin, first, *block, one_sided), *after)
+            for head in range(0, room.heads, step)
             for block in pairwise(stops)
         ]
 
-    def _folded(self, hidden: Array, rows: Sequence[Row], weights: Parameters, heads: int) -> list[Array]:
-        """The global queries of some rows, each head's times its key projection.  # each [H * g filled up, hidden]"""
-        if not rows:
-            return []
-        positions = np.concatenate([row.start + row.global_queries for row in rows])
-        query, key, bias = (weights[f"{name}_global.{part}"] for name, part in _FOLDED)
-        tokens = frozen(self.leave(hidden, positions, query.shape[1]))
-        folded = np.empty((heads, len(tokens), query.shape[1]), self.dtype)
-        kernel, size = global_rows.fold_kernel(self.kind), len(bias) // heads
-        factor = self.dtype.type(_LOG2_E / size**0.5)
-
-        def fold(head: int) -> None:
-            some = slice(head * size, (head + 1) * size)
-            scales = _scales(query)[some], _scales(key)[some]
-            kernel(tokens, _stored(query, some), frozen(bias[some]), _stored(key, some), scales, factor, folded[head])
-
-        self._threads.run(fold, [(head,) for head in range(heads)])
-        found, done = [], 0
-        for row in rows:
-            count = len(row.global_queries)
-            padded = np.zeros((-(-heads * count // global_rows.ROWS) * global_rows.ROWS, folded.shape[2]), self.dtype)
-            padded[: heads * count] = folded[:, done : done + count].reshape(-1, folded.shape[2])
-            found.append(padded)
-            done += count
-        return found
-
-    def _chunks(self, hidden: Array, row: Row, folded: Array) -> tuple[tuple[Array, ...], Tasks]:
-        """Where the sums of each chunk of a row go, and the calls that write them."""
-        panels = -(-len(row.visible) // LANES)
-        stops = [*range(0, panels, global_rows.CHUNK_PANELS), panels]
-        parts = tuple(
-            np.empty((len(stops) - 1, *shape), self.dtype)
-            for shape in (folded.shape[:1], folded.shape[:1], folded.shape)
-        )
-        kernel, x, width = global_rows.chunk_kernel(self.dtype), frozen(hidden.reshape(-1)), hidden.shape[1]
-        shared = frozen(folded), frozen(row.visible)
-        tasks: Tasks = [
-            (kernel, x, width, (row.start // LANES, *block), *shared, *(part[index] for part in parts))
-            for index, block in enumerate(pairwise(stops))
+    def _global_tasks(self, hidden: Array, row: Row, weights: Parameters, heads: int, out: Array) -> Tasks:
+        """The calls that compute the context of the global queries of a row.  # out: [g, heads * D]"""
+        before, after = self._global_arguments(hidden, row, weights, heads)
+        size, step = out.shape[1] // heads, -(-global_rows.ROWS // len(out))
+        kernel, chunk = global_rows.attend_kernel(self.kind), global_rows.CHUNK_PANELS
+        return [
+            (kernel, *before, (head, min(head + step, heads), size), *after, chunk, out)
+            for head in range(0, heads, step)
         ]
-        return parts, tasks
 
-    def _projected(self, parts: tuple[Array, ...], count: int, weights: Parameters, heads: int) -> Array:
-        """The averages of all chunks, each head's through its value projection.  # -> [g, heads * D]"""
-        weight, bias = weights["value_global.weight"], weights["value_global.bias"]
-        averages = global_rows.combined(*parts)
-        size = len(bias) // heads
-        out = np.empty((heads, count, size), self.dtype)
-        kernel = global_rows.project_kernel(self.kind)
-
-        def project(head: int) -> None:
-            some = slice(head * size, (head + 1) * size)
-            average = frozen(averages[head * count : (head + 1) * count])
-            kernel(average, _stored(weight, some), frozen(bias[some]), _scales(weight)[some], out[head])
-
-        self._threads.run(project, [(head,) for head in range(heads)])
-        return np.ascontiguousarray(out.swapaxes(0, 1)).reshape(count, -1)
+    def _global_arguments(
+        self, hidden: Array, row: Row, weights: Parameters, heads: int
+    ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """What the kernels of global rows are given, before their heads and after."""
+        query, key, value = (weights[f"{name}_global.weight"] for name in ("query", "key", "value"))
+        query_bias, value_bias = (frozen(weights[f"{name}_global.bias"]) for name in ("query", "value"))
+        scales = _scales(query), _scales(key), _scales(value)
+        stored = global_rows.Global(_stored(query), _stored(key), _stored(value), query_bias, value_bias, scales)
+        tokens = frozen(self.leave(hidden, row.start + row.global_queries, query.shape[1]))
+        factor = self.dtype.type(_LOG2_E / (len(query) // heads) ** 0.5)
+        place = row.start // LANES, len(row.visible) // LANES
+        before = frozen(hidden.reshape(-1)), hidden.shape[1], place
+        return before, (tokens, stored, factor, frozen(row.visible))
 
     def _attend_globally(self, hidden: Array, row: Row, weights: Parameters, heads: int) -> Array:
         """As the rows of local queries, with a window that holds everything.  # -> [g, heads * D]"""
@@ -237,12 +247,8 @@ class Kernels(TokenKernels):
         queries = self.attention_room(-(-count // LANES), channels, heads)
         first, panels = row.start // LANES, -(-len(row.visible) // LANES)
         room = self.attention_room(panels, channels, heads)
-        lanes = hidden[first : first + panels]
-        self._threads.run(
-            lambda start, stop: self.project(lanes[start:stop], weights, room, start, "_global"),
-            self.blocks(panels, lanes.shape[1]),
-        )
-        self.project(self.enter(tokens), weights, queries, 0, "_global")
+        self.project(hidden[first : first + panels], weights, room, "_global")
+        self.project(self.enter(tokens), weights, queries, "_global")
         asked = np.zeros(len(row.visible), bool)
         asked[:count] = True
         mixed = queries._replace(keys=room.keys, values=room.values, sizes=room.sizes)
@@ -300,19 +306,16 @@ class Kernels(TokenKernels):
 
     def global_probabilities(self, hidden: Array, row: Row, weights: Parameters, heads: int) -> Array:
         """The probabilities of the global queries of one row.  # lanes -> [H, g, n]"""
-        (folded,) = self._folded(hidden, [row], weights, heads)
-        count = row.count
-        out = np.empty((len(folded), count), self.dtype)
-        panels = row.start // LANES, 0, -(-len(row.visible) // LANES)
-        kernel = global_rows.probabilities_kernel(self.dtype)
-        kernel(frozen(hidden.reshape(-1)), hidden.shape[1], panels, frozen(folded), frozen(row.visible), out)
-        return out[: heads * len(row.global_queries)].reshape(heads, -1, count)
+        before, after = self._global_arguments(hidden, row, weights, heads)
+        size, count = len(weights["query_global.bias"]) // heads, len(row.global_queries)
+        out = np.empty((heads * count, row.count), self.dtype)
+        global_rows.probabilities_kernel(self.kind)(*before, (0, heads, size), *after, out)
+        return out.reshape(heads, count, row.count)
 
 
-def _stored(weight: Matrix, rows: slice) -> Array:
-    """The elements of some rows of a weight."""
-    elements = weight if isinstance(weight, np.ndarray) else weight.elements
-    return frozen(np.ascontiguousarray(elements[rows]))
+def _stored(weight: Matrix) -> Array:
+    """The elements of a weight."""
+    return frozen(np.ascontiguousarray(weight if isinstance(weight, np.ndarray) else weight.elements))
 
 
 def _scales(weight: Matrix) -> Array:

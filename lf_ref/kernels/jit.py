@@ -28,7 +28,10 @@ import numba
 import numpy as np
 from numba.core import bytecode, caching, compiler_lock, event
 
+from .. import memory
 from ..compilation import WAIT
+
+numba.extending.register_jitable(memory.empty)
 
 types: Any = numba.types  # whose annotations describe little of it
 _njit: Any = numba.njit
@@ -102,6 +105,11 @@ def kernel(signature: Any, **options: Any) -> Callable[[Function], Function]:
     return compiled
 
 
+def plain(function: Any) -> Any:
+    """The Python function of a compiled one, to compile as a kernel."""
+    return getattr(function, "py_func", function)
+
+
 def _silent(function: Function) -> Function:
     """As compiled code, which does not warn of divisions by zero and the like."""
 
@@ -171,7 +179,7 @@ def _locked(path: str) -> Iterator[None]:
 @cache
 def _sources() -> str:
     """A digest of all that the kernels of this package can call."""
-    paths = sorted(Path(__file__).parent.rglob("*.py"))
+    paths = [Path(memory.__file__), *sorted(Path(__file__).parent.rglob("*.py"))]
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 

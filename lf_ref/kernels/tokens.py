@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..memory import empty
 from .layout.lanes import enter_kernel, gather_kernel, leave_kernel
 from .layout.vectors import LANES
 from .matmul.dispatch import microkernel
@@ -26,7 +28,9 @@ __all__ = ["TokenKernels"]
 Array = NDArray[Any]
 Matrix = Array | ReducedWeight
 
-_BYTES = {"float32": 4, "float64": 8, "bfloat16": 2, "int8": 4}  # of an activation between two linear maps
+# Bytes of each channel of a token while a block of a layer is computed: x, as the product takes it, and the channels
+# between two dense layers.
+_BYTES = {"float32": 12, "float64": 24, "bfloat16": 8, "int8": 25}
 _NO_SCALES = frozen(np.empty(0, np.float32))
 
 
@@ -68,9 +72,9 @@ class TokenKernels:
 
         def some(first: int, last: int, row: int) -> None:
             rows, end = flat[first * LANES : last * LANES], min(row + height, total)
-            lanes = np.empty((last - first) * (end - row) * LANES, self.dtype)
+            lanes = empty((last - first) * (end - row) * LANES, self.dtype)
             operand = self.operand(self.enter(rows), kind, ready.rows.shape[1])
-            compute(operand, ready, (last - first, row, end), (0, end - row, row), lanes)
+            compute(operand, ready, (last - first, row, end, 0), (0, end - row, row), lanes)
             block = 0, len(rows), row, max(0, min(end, len(weight)) - row)
             leave(frozen(lanes), end - row, frozen(np.arange(len(rows))), block, out[first * LANES : last * LANES])
 
@@ -101,7 +105,8 @@ class TokenKernels:
 
     def lanes(self, tokens: int, channels: int) -> Array:
         """Room for so many tokens, not yet filled.  # [panels, channels filled up, 16]"""
-        return np.empty((-(-tokens // LANES), filled(channels), LANES), self.dtype)
+        panels, channels = -(-tokens // LANES), filled(channels)
+        return empty(panels * channels * LANES, self.dtype).reshape(panels, channels, LANES)
 
     def enter(self, rows: Array, out: Array | None = None) -> Array:
         """Write rows [n, channels] into lanes, on this thread; zeros are filled in."""
@@ -128,7 +133,8 @@ class TokenKernels:
 
     def gather(self, lanes: Array, slots: Array) -> Array:
         """The tokens at some slots, in lanes of their own.  # lanes, int64 [16 panels] -> lanes"""
-        out = np.empty((len(slots) // LANES, *lanes.shape[1:]), lanes.dtype)
+        panels, channels = len(slots) // LANES, lanes.shape[1]
+        out = empty(panels * channels * LANES, lanes.dtype).reshape(panels, channels, LANES)
         kernel, slots, flat = gather_kernel(lanes.dtype), frozen(slots), frozen(lanes.reshape(-1))
 
         def some(first: int, last: int) -> None:
@@ -143,11 +149,8 @@ class TokenKernels:
         """Panels cut so that a block's activations of so many channels stay in the second-level cache, and all threads
         have equally many blocks."""
         most = max(1, _second_level_cache() * 3 // 4 // (channels * LANES * _BYTES[self.kind]))
-        count = -(-panels // min(most, max(1, -(-panels // self._threads.count))))
-        if count > self._threads.count:
-            count = -(-count // self._threads.count) * self._threads.count
-        size = -(-panels // max(1, count))
-        return [(first, min(first + size, panels)) for first in range(0, panels, max(1, size))]
+        count = min(panels, -(-panels // most // self._threads.count) * self._threads.count)
+        return list(pairwise(panels * index // count for index in range(count + 1))) if count else []
 
     def run(self, task: Callable[..., object], blocks: Sequence[tuple[Any, ...]]) -> None:
         """Call the task with each block, on all threads."""
@@ -157,36 +160,14 @@ class TokenKernels:
         """Overwrite each token by its norm.  # lanes, [channels], [channels]"""
         norm_kernel(self.dtype)(lanes.reshape(-1), len(lanes), lanes.shape[1], frozen(weight), frozen(bias), float(eps))
 
-    def add_linear(self, x: Array | Operand, weight: Matrix, bias: Array, residual: Array, heads: int = 0) -> None:
-        """residual += W x + b.  # lanes, [n, m], [n], lanes; heads: those that the channels of x are of"""
-        ready, kind = self._ready(weight, bias, columns=heads), kind_of(weight)
-        operand = x if isinstance(x, Operand) else self.operand(x, kind, ready.rows.shape[1])
-        block, layout = (len(residual), 0, len(ready.rows)), (0, residual.shape[1], 0)
-        linear_kernel(kind, "add")(operand, ready, block, layout, residual.reshape(-1))
-
-    def linear_activation(self, x: Array, weight: Matrix, bias: Array, name: str) -> Array | Operand:
-        """activation(W x + b), as another linear map of the same kind takes it.  # lanes, [n, m], [n] -> lanes"""
-        ready, kind = self._ready(weight, bias), kind_of(weight)
-        operand, block = self.operand(x, kind, ready.rows.shape[1]), (len(x), 0, len(ready.rows))
-        if kind == "bfloat16":
-            step = microkernel(kind).step
-            words = -(-len(ready.rows) // 2 // step) * step
-            make = np.empty if 2 * words == len(ready.rows) else np.zeros
-            out = make(len(x) * words * LANES, np.int32)
-            linear_kernel(kind, "words", name)(operand, ready, block, (0, words, 0), out)
-            return Operand(frozen(out), _NO_SCALES)
-        out = np.empty((len(x), len(ready.rows), LANES), self.dtype)
-        linear_kernel(kind, "lanes", name)(operand, ready, block, (0, len(ready.rows), 0), out.reshape(-1))
-        return out
-
     def operand(self, x: Array, kind: str, depth: int) -> Operand:
         """Tokens in lanes as the right side of a product.  # [panels, channels, 16] -> [panels, depth, 16] elements"""
         if x.dtype == ELEMENTS[kind]:
             return Operand(frozen(x.reshape(-1)), _NO_SCALES)
-        out, sizes = np.empty(len(x) * depth * LANES, np.int32), (len(x), x.shape[1], depth)
+        out, sizes = empty(len(x) * depth * LANES, np.int32), (len(x), x.shape[1], depth)
         if kind == "bfloat16":
             bfloat16_kernel()(frozen(x.reshape(-1)), sizes, out)
             return Operand(frozen(out), _NO_SCALES)
-        scales = np.empty(len(x) * LANES, np.float32)
+        scales = empty(len(x) * LANES, np.float32)
         int8_kernel()(frozen(x.reshape(-1)), sizes, out, scales)
         return Operand(frozen(out), frozen(scales))

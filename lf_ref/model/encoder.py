@@ -20,7 +20,7 @@ from .observer import Observer
 from .plan import Layer, Plan, plan
 
 if TYPE_CHECKING:
-    from ..kernels.engine import Attention, Kernels, Operand
+    from ..kernels.engine import Attention, Kernels
 
 
 @dataclass
@@ -59,7 +59,7 @@ def encode(
     what it does not depend on is left out. None: all of them.
     """
     planned = plan(inputs, [window // 2 for window in config.windows], wanted, kernels.step)
-    layers = [under(parameters, f"encoder.layer.{number}") for number in range(len(planned.layers))]
+    layers = _by_layer(under(parameters, "encoder.layer"), len(planned.layers))
 
     def rows_of(lanes: Array) -> Array:  # -> [batch, seq, hidden], or [wanted, hidden]
         rows = kernels.leave(lanes, planned.target, config.hidden_size)
@@ -79,7 +79,7 @@ def encode(
     for number, (layer, window) in enumerate(zip(planned.layers, config.windows, strict=True)):
         inside = ignore if observer is None else within(note, f"encoder.layer.{number}")
         if number == 0:
-            project(hidden, layers[0], config, kernels, room)
+            kernels.project(hidden, under(layers[0], "attention.self"), room)
         if keep_attentions:
             probabilities = attentions(hidden, layers[number], config, kernels, planned, window // 2)
             if observer is None:
@@ -96,6 +96,15 @@ def encode(
             encoded.hidden_states.append(rows_of(hidden))
     encoded.last_hidden_state = encoded.hidden_states[-1] if keep_hidden_states else rows_of(hidden)
     return encoded
+
+
+def _by_layer(parameters: Parameters, count: int) -> list[dict[str, Array]]:
+    """As `under` for each layer, but each name is looked at once."""
+    layers: list[dict[str, Array]] = [{} for _ in range(count)]
+    for name, array in parameters.items():
+        number, _, rest = name.partition(".")
+        layers[int(number)][rest] = array
+    return layers
 
 
 def embeddings(
@@ -125,15 +134,6 @@ def embeddings(
     return lanes
 
 
-def project(hidden: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, room: Attention) -> None:
-    """Write the queries, keys and values of the first layer; those of the others are written by the layer below."""
-    own = under(weights, "attention.self")
-    kernels.run(
-        lambda first, last: kernels.project(hidden[first:last], own, room, first),
-        kernels.blocks(len(hidden), config.intermediate_size),
-    )
-
-
 def encoder_layer(
     hidden: Array,
     room: Attention,
@@ -147,6 +147,10 @@ def encoder_layer(
 ) -> tuple[Array, Attention]:
     """Attention, then a feed-forward network on each token; after both, residual and norm.
 
+        context = attention of the queries to the keys and values
+        attended = norm(hidden + dense(context))
+        hidden = norm(attended + dense(activation(dense(attended))))
+
     hidden: lanes of the entering tokens; room: their queries, keys and values. following: the weights of the next
     layer, whose projections are computed while a block is at hand. Returns lanes of the leaving tokens, and these.
     """
@@ -157,37 +161,15 @@ def encoder_layer(
     if layer.leaving is not None:
         hidden, context = kernels.gather(hidden, layer.leaving), kernels.gather(context, layer.leaving)
         room = kernels.attention_room(len(hidden), config.hidden_size, config.num_attention_heads)
-    attended = hidden.copy() if note is not ignore else hidden
-
-    def some(first: int, last: int) -> None:
-        block = hidden[first:last]
-        residual_norm(context[first:last], block, under(weights, "attention.output"), config, kernels, room.heads)
-        if note is not ignore:
-            attended[first:last] = block
-        feed_forward(block, weights, config, kernels)
-        if following is not None:
-            kernels.project(block, under(following, "attention.self"), room, first)
-
-    kernels.run(some, kernels.blocks(len(hidden), config.intermediate_size))
-    if note is not ignore:
+    attended = None if note is ignore else kernels.lanes(len(hidden) * kernels.LANES, config.hidden_size)
+    next_projections = None if following is None else (under(following, "attention.self"), room)
+    kernels.finish_layer(
+        hidden, context, room.heads, weights, config.hidden_act, config.layer_norm_eps, next_projections, attended
+    )
+    if attended is not None:
         note("attention.output.LayerNorm", kernels.rows(attended, config.hidden_size))
         note("output.LayerNorm", kernels.rows(hidden, config.hidden_size))
     return hidden, room
-
-
-def residual_norm(
-    x: Array | Operand, residual: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels, heads: int = 0
-) -> None:
-    """A dense layer, the residual, the norm; the result replaces the residual.  # lanes of a block, both"""
-    kernels.add_linear(x, weights["dense.weight"], weights["dense.bias"], residual, heads)
-    kernels.normalise(residual, weights["LayerNorm.weight"], weights["LayerNorm.bias"], config.layer_norm_eps)
-
-
-def feed_forward(attended: Array, weights: Parameters, config: LongformerConfig, kernels: Kernels) -> None:
-    """Two dense layers with the activation between, the residual, the norm, in place.  # lanes of a block"""
-    intermediate = weights["intermediate.dense.weight"], weights["intermediate.dense.bias"]
-    inner = kernels.linear_activation(attended, *intermediate, config.hidden_act)
-    residual_norm(inner, attended, under(weights, "output"), config, kernels)
 
 
 def attentions(

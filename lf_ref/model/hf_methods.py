@@ -32,7 +32,7 @@ FROM_PRETRAINED: HFNames = {
     "device_map": Fixed((None, "cpu", "auto", "{'': 'cpu'}"), _CPU),
     "weights_only": Fixed((True,), "no other objects than weights are read from a file"),
     "ignore_mismatched_sizes": Fixed((False,), "nothing is made up: choose the class, or num_labels=, that fits"),
-    "from_tf": Fixed((False,), "convert it with HF transformers to safetensors"),
+    "from_tf": Fixed((False,), "leave it out; a tf_model.h5 is read where there are no other weights"),
     "from_flax": Fixed((False,), "convert it with HF transformers to safetensors"),
     "gguf_file": Fixed((None,), "load the checkpoint that the GGUF file was made from"),
     "quantization_config": Fixed((None,), _INT8),

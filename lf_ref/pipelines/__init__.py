@@ -108,7 +108,7 @@ def pipeline(
 
 @overload
 def pipeline(
-    task: Literal["feature-extraction"],
+    task: Literal["feature-extraction", "embeddings"],
     model: _Model = None,
     config: _Config = None,
     tokenizer: _Tokenizer = None,
@@ -223,6 +223,8 @@ def pipeline(
     kind.options_class(**checked)  # before anything is downloaded
     if not isinstance(model, LongformerPreTrainedModel) and not is_name(model):
         raise not_ours(f"model must be a {kind.model_class.__name__} or the name of one", model, kind.model_class)
+    by_name = None if isinstance(model, LongformerPreTrainedModel) else model  # a loaded one has no files to look into
+    home, read_further = kind.located(by_name, source)
     if config is not None:
         config = load_config(config, source)
         if not isinstance(model, LongformerPreTrainedModel) or config != model.config:
@@ -233,8 +235,9 @@ def pipeline(
     elif model is None or model == DEMO:
         check_demo(kind)
     elif config is None:
-        load_config(model, source)  # so that another kind of model is refused as such, not for its tokenizer
-    tokenizer = load_tokenizer(model, tokenizer, source)
+        load_config(model, home)  # so that another kind of model is refused as such, not for its tokenizer
+    tokenizer = load_tokenizer(model, tokenizer, home if tokenizer is None else source)
     if not isinstance(model, LongformerPreTrainedModel):
-        model = kind.model_class.from_pretrained(model, **source, **loading)
-    return kind(model, tokenizer, task=task, batch_tokens=batch_tokens, quiet=quiet, **checked)
+        model = kind.model_class.from_pretrained(model, **home, **loading)
+    further = read_further(model.config)
+    return kind(model, tokenizer, task=task, batch_tokens=batch_tokens, quiet=quiet, **further, **checked)

@@ -6,7 +6,7 @@ Names and types are those of the options' own classes and of `pipeline`, which a
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from ..config_rules import Label
@@ -33,6 +33,13 @@ class Arguments(TypedDict, total=False):
     truncation: bool | str | None
     max_length: int | None
     padding: bool | str
+    on_error: str
+
+
+class StrideArguments(Arguments, total=False):
+    """The options of tasks that can read a long text in windows."""
+
+    stride: int | None
 
 
 class FillMaskArguments(Arguments, total=False):
@@ -42,10 +49,15 @@ class FillMaskArguments(Arguments, total=False):
     targets: str | Sequence[str] | None
 
 
-class PoolingArguments(Arguments, total=False):
+class PoolingArguments(StrideArguments, total=False):
     """The options of feature-extraction, but for return_tensors, which decides the type of the result."""
 
-    pooling: str
+    pooling: str | None
+    normalize: bool
+    prompt: str | None
+    prompt_name: str | None
+    strip: bool
+    global_attention: str | Callable[..., Any]
 
 
 class FeatureExtractionArguments(PoolingArguments, total=False):
@@ -54,11 +66,12 @@ class FeatureExtractionArguments(PoolingArguments, total=False):
     return_tensors: bool
 
 
-class BestLabelArguments(Arguments, total=False):
+class BestLabelArguments(StrideArguments, total=False):
     """The options of text-classification, but for top_k, which decides how the result nests."""
 
     function_to_apply: str | None
     return_all_scores: bool
+    aggregation: str
 
 
 class TextClassificationArguments(BestLabelArguments, total=False):
@@ -67,20 +80,20 @@ class TextClassificationArguments(BestLabelArguments, total=False):
     top_k: int | str | None
 
 
-class ZeroShotClassificationArguments(Arguments, total=False):
+class ZeroShotClassificationArguments(StrideArguments, total=False):
     """The options of zero-shot-classification."""
 
     candidate_labels: str | Sequence[str] | None
     hypothesis_template: str
     multi_label: bool
+    aggregation: str
 
 
-class TokenClassificationArguments(Arguments, total=False):
+class TokenClassificationArguments(StrideArguments, total=False):
     """The options of token-classification."""
 
     aggregation_strategy: str
     ignore_labels: Sequence[Label]
-    stride: int | None
     is_split_into_words: bool
     delimiter: str
     grouped_entities: bool | None

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
+from ..config import LongformerConfig
 from ..errors import CheckpointError, InputError
 from ..hf_names import Alias, Fixed, HFNamed, HFNames, accepts
 from ..model.base import LongformerPreTrainedModel
@@ -21,16 +22,16 @@ from ..progress import progress
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
 from ..tokenizer.arguments import check_count
-from .lengths import Lengths
-from .options import SPEED, Options, read
-from .rows import Batch, Row, batches
-from .texts import check_text, ordered, what_to_write
+from .lengths import Lengths, Parts
+from .options import SPEED, Options, StrideOptions, read
+from .rows import Batch, Prepared, Row, batches
+from .texts import characters, check_text, ordered, what_to_write
 
 Chosen = TypeVar("Chosen", bound=Options)
 Name = Callable[[int], str]
 
-# Inputs to read ahead from an iterator, so that texts of similar length share a batch: in batches, and in inputs.
-_BATCHES_AHEAD, _INPUTS_AHEAD = 16, 1024
+# Inputs to read ahead from an iterator, so that texts of similar length share a batch: in batches, inputs, characters.
+_BATCHES_AHEAD, _INPUTS_AHEAD, _CHARACTERS_AHEAD = 16, 1024, 1 << 24
 
 _ONE_DEVICE = Fixed((None, -1, "cpu", "cpu:0"), "there is only the CPU here, so leave it out")
 _TEXTS_ONLY = Fixed((None,), "leave it out: texts need a tokenizer alone")
@@ -68,19 +69,6 @@ _HINTS = {
 }
 
 
-@dataclass
-class Prepared:
-    """One input in progress: its rows for the model, and the output of each row once it has run.
-
-    item: the checked input. name: names it in messages.
-    """
-
-    name: str
-    item: Any
-    rows: list[Row]
-    findings: list[Any]
-
-
 @accepts(
     init={**BUILDING, **{name: Fixed((None,), "pass it when loading the model") for name in ("dtype", "torch_dtype")}},
     save_pretrained=SAVE_PRETRAINED,
@@ -90,9 +78,9 @@ class Prepared:
 class Pipeline(Generic[Chosen], metaclass=HFNamed):
     """A model and its tokenizer, set to one task. The results are plain Python values.
 
-    Called with one input it answers with its result, with several in a sequence (or an array or Series of one
-    dimension) with the list of their results, and with an iterator or a stream without a length with an iterator, which
-    reads ahead a bounded number of inputs. All inputs of a list are checked before the first is run.
+    Called with one input it answers with its result, with several in a sequence (or an array of one dimension, a Series
+    or an array of pyarrow) with the list of their results, and with an iterator or a stream without a length with an
+    iterator, which reads ahead a bounded number of inputs. All inputs of a list are checked before the first is run.
 
     Args:
         model: of the class that the task needs.
@@ -173,6 +161,17 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         self.model.save_pretrained(save_directory)
         self.tokenizer.save_pretrained(save_directory)
 
+    @classmethod
+    def located(
+        cls, name: str | os.PathLike[str] | None, where: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], Callable[[LongformerConfig], dict[str, Any]]]:
+        """Where model and tokenizer of a checkpoint are, and what else the class takes from it.
+
+        name: a folder or repository; where: the arguments that pick its files.
+        Returns these arguments for model and tokenizer, and a function from the config to arguments of the class.
+        """
+        return dict(where), lambda config: {}
+
     def predict(self, inputs: Any) -> Any:
         """The same as a call with these inputs; the name is scikit-learn's and HF's."""
         return self(inputs)
@@ -196,7 +195,7 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         """Yield the result of each input in order, holding a bounded number of them at a time.
 
         Args:
-            inputs: may be endless.
+            inputs: may be endless. An InputError among them stands for an input that could not be read.
             name: names an input in messages, by its index from 0.
             options: of the task.
 
@@ -269,19 +268,27 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         return several
 
     def _prepare(self, name: str, given: Any, options: Chosen) -> Prepared:
-        item = self._item(name, given, options)
-        rows = self._rows(name, item, options)
+        try:
+            if isinstance(given, InputError):
+                raise given
+            item = self._item(name, given, options)
+            rows = self._rows(name, item, options)
+        except InputError as error:
+            if options.on_error == "stop":
+                raise
+            return Prepared(name, None, [], [], error)
         return Prepared(name, item, rows, [None] * len(rows))
 
     def _answer_all(self, prepared: list[Prepared], options: Chosen) -> list[Any]:
         with self._bar(sum(len(row) for one in prepared for row in one.rows)) as bar:
-            return self._run_all(prepared, options, bar)
+            groups = self._groups(prepared)
+            return [result for group, _ in groups for result in self._run_all(group, options, bar)]
 
     def _run_all(self, prepared: list[Prepared], options: Chosen, bar: Any) -> list[Any]:
         """Run all rows of all inputs, similar lengths together, and finish each input after its last row."""
         owners = [(position, index) for position, one in enumerate(prepared) for index in range(len(one.rows))]
         left = [len(one.rows) for one in prepared]
-        results: list[Any] = [None] * len(prepared)
+        results: list[Any] = [one.error for one in prepared]
         rows = [prepared[position].rows[index] for position, index in owners]
         for batch in batches(rows, self.batch_tokens, self.model.config.pad_token_id):
             for number, found in zip(batch.indices, self._run(batch, options), strict=True):
@@ -295,25 +302,29 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         return results
 
     def _stream(self, inputs: Iterator[Any], options: Chosen, name: Name) -> Iterator[Any]:
+        prepared = (self._prepare(name(position), given, options) for position, given in enumerate(inputs))
         with self._bar(None) as bar:
-            for waiting, error in self._read_ahead(inputs, options, name):
-                yield from self._run_all(waiting, options, bar)
+            for group, error in self._groups(prepared):
+                yield from self._run_all(group, options, bar)
                 if error is not None:
                     raise error
 
-    def _read_ahead(
-        self, inputs: Iterator[Any], options: Chosen, name: Name
-    ) -> Iterator[tuple[list[Prepared], InputError | None]]:
-        """Groups of inputs, each with the error that ends the inputs early: of one input, or of the iterator."""
+    def _groups(self, prepared: Iterable[Prepared]) -> Iterator[tuple[list[Prepared], InputError | None]]:
+        """Groups of inputs, each with the error that ends the inputs early: of one input, or of their iterator.
+
+        Groups bound what is in memory: inputs that were read, and what their windows found until the last has run.
+        """
         waiting: list[Prepared] = []
-        tokens = 0
+        tokens = held = 0
         try:
-            for position, given in enumerate(inputs):
-                waiting.append(self._prepare(name(position), given, options))
-                tokens += sum(map(len, waiting[-1].rows))
-                if tokens >= _BATCHES_AHEAD * self.batch_tokens or len(waiting) == _INPUTS_AHEAD:
+            for one in prepared:
+                waiting.append(one)
+                tokens += sum(map(len, one.rows))
+                held += characters(one.item)
+                enough = tokens >= _BATCHES_AHEAD * self.batch_tokens or held >= _CHARACTERS_AHEAD
+                if enough or len(waiting) == _INPUTS_AHEAD:
                     yield waiting, None
-                    waiting, tokens = [], 0
+                    waiting, tokens, held = [], 0, 0
         except InputError as error:
             yield waiting, error
         else:
@@ -338,20 +349,31 @@ class Pipeline(Generic[Chosen], metaclass=HFNamed):
         Raises:
             InputError: too long; the message names the text, both lengths and the ways out.
         """
-        ids: list[list[int]] = [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
-        parts = self.lengths(options).parts(name, [len(tokens) for tokens in ids])
-        kept = [tokens[part] for tokens, part in zip(ids, parts, strict=True)]
-        return self._row(kept[0], kept[1] if len(kept) > 1 else None).ids
+        ids = self._ids(*texts)
+        return self._row(*_cut(ids, self.lengths(options).parts(name, [len(tokens) for tokens in ids])))
 
-    def _row(
-        self, first: Sequence[int], second: Sequence[int] | None = None, global_at: tuple[int, int] = (0, 0)
-    ) -> Row:
-        """The row of a text, `<s> first </s>`, or of a pair, `<s> first </s></s> second </s>`.
+    def _windows(
+        self, name: str, options: StrideOptions, ids: Sequence[list[int]], global_at: tuple[int, int], cut: int = 0
+    ) -> list[Row]:
+        """The rows of a text or a pair: one, or with a stride its windows, in the order of the text.
 
-        first, second: token ids; global_at: see `Row`.
+        ids: token ids of each text; cut: index of the text to split, see `Lengths.windows`; global_at: see `Row`.
         """
-        ids = self.tokenizer.build_inputs_with_special_tokens(first, second)
-        return Row(np.array(ids, np.int64), global_at)
+        windows = self.lengths(options).windows(name, [len(tokens) for tokens in ids], options.stride, cut)
+        rows = [Row(self._row(*_cut(ids, parts)), global_at, parts[cut]) for parts in windows]
+        return sorted(rows, key=lambda row: row.part.start)
+
+    def _ids(self, *texts: str) -> list[list[int]]:
+        """The token ids of each text, without special ones."""
+        return [self.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+
+    def _row(self, first: Sequence[int], second: Sequence[int] | None = None) -> Array:
+        """The ids of a text, `<s> first </s>`, or of a pair, `<s> first </s></s> second </s>`.  # -> int64 [S]"""
+        return np.array(self.tokenizer.build_inputs_with_special_tokens(first, second), np.int64)
+
+
+def _cut(ids: Sequence[list[int]], parts: Parts) -> list[list[int]]:
+    return [tokens[part] for tokens, part in zip(ids, parts, strict=True)]
 
 
 def not_ours(wanted: str, given: object, kind: type[LongformerPreTrainedModel | LongformerTokenizer]) -> InputError:

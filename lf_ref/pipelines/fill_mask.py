@@ -16,10 +16,10 @@ from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
 from ..tokenizer.arguments import check_count
 from .arguments import FillMaskArguments
-from .base import Pipeline, Prepared
+from .base import Pipeline
 from .options import Options
 from .results import FilledMask
-from .rows import Batch, Row
+from .rows import Batch, Prepared, Row
 from .scores import best, softmax
 from .texts import check_texts
 

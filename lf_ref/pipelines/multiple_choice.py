@@ -13,10 +13,10 @@ from ..hf_names import accepts
 from ..model.heads import LongformerForMultipleChoice
 from ..tokenizer.arguments import check_count
 from .arguments import MultipleChoiceArguments
-from .base import Pipeline, Prepared
+from .base import Pipeline
 from .options import Options
 from .results import RankedChoice
-from .rows import Batch, Row
+from .rows import Batch, Prepared, Row
 from .scores import best, softmax
 from .texts import check_text, ordered, what_to_write
 

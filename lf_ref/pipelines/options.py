@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..hf_names import Fixed, HFNames, Ignored, accepts, translate, unknown_name
+from ..tokenizer.arguments import check_count
 from ..tokenizer.encoding.limits import check_limits
 from ..tokenizer.encoding.truncation import STRATEGIES
 
@@ -39,6 +40,8 @@ class Options:
         max_length: the longest input in tokens, special tokens included. By default the smaller one of the tokenizer's
             model_max_length and the limit of the model.
         padding: as in HF. Results do not depend on it, but with padding max_length alone cuts nothing.
+        on_error: "stop" raises the InputError of an input that does not fit; "record" returns it in place of the
+            result, and goes on.
 
     Raises:
         InputError: an option has a value that makes no sense.
@@ -47,9 +50,10 @@ class Options:
     truncation: bool | str | None = None
     max_length: int | None = None
     padding: bool | str = False
+    on_error: str = "stop"
 
-    # HF's other names, options for which None is not just the default, and the strategies of truncation, of which the
-    # first is what True means.
+    # HF's other names, options for which None is not just the default, the option for the overlap of windows, and the
+    # strategies of truncation, of which the first is what True means.
     hf_names: ClassVar[HFNames] = {
         **SPEED,
         **{
@@ -60,6 +64,7 @@ class Options:
         "pad_to_multiple_of": Fixed((None,), "nothing has to be padded to the window"),
     }
     none_counts: ClassVar[tuple[str, ...]] = ("truncation", "max_length")
+    stride_option: ClassVar[str] = "stride"
     strategies: ClassVar[tuple[str, ...]] = STRATEGIES
     is_cut_by_hf: ClassVar[bool] = False  # whether HF truncates by default
 
@@ -69,6 +74,7 @@ class Options:
             raise InputError(
                 f"truncation must be True or one of {', '.join(self.strategies)} for this task, got {cut!r}"
             )
+        self._set("on_error", check_choice("on_error", self.on_error, ("stop", "record")))
 
     @property
     def cut(self) -> str | None:
@@ -77,9 +83,35 @@ class Options:
         cut = check_limits(self.padding, self.truncation, self.max_length, None, model_max_length=1).truncation
         return cut if cut is None or isinstance(self.truncation, str) else self.strategies[0]
 
+    @property
+    def size_option(self) -> str:
+        """The name of the option for the length of a truncated row, and of a window."""
+        return "max_length"
+
     def _set(self, name: str, value: Any) -> None:
         """Replace a field by its checked value."""
         object.__setattr__(self, name, value)
+
+
+@accepts()
+@dataclass(frozen=True)
+class StrideOptions(Options):
+    """The options of a task that can read a long text in windows, besides those of every task.
+
+    Args:
+        stride: read the whole text, in windows of max_length tokens; each repeats the last `stride` tokens of the one
+            before it. By default (None) there are no windows, and a text that is too long is an error, or truncated.
+    """
+
+    stride: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stride is None:
+            return
+        check_count("stride", self.stride, least=0)
+        if self.truncation:
+            raise InputError("give either stride=, to read the whole text, or truncation=True, to cut it off; not both")
 
 
 def read(kind: type[Options], call: str, given: Mapping[str, Any], others: Iterable[str] = ()) -> dict[str, Any]:

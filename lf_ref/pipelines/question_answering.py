@@ -14,10 +14,10 @@ from ..model.heads import LongformerForQuestionAnswering
 from ..reference.ops import Array
 from ..tokenizer.arguments import check_count
 from .arguments import BestAnswerArguments, QuestionAnsweringArguments
-from .base import Pipeline, Prepared
+from .base import Pipeline
 from .options import Options
 from .results import DocumentAnswer
-from .rows import Batch, Row
+from .rows import Batch, Prepared, Row
 from .spans import best_spans
 from .texts import check_text, check_texts
 
@@ -57,7 +57,13 @@ class QuestionAnsweringOptions(Options):
     align_to_words: bool = True
 
     hf_names = {**Options.hf_names, "topk": Alias("top_k")}  # noqa: RUF012
+    stride_option = "doc_stride"
     strategies = ("only_second",)
+
+    @property
+    def size_option(self) -> str:
+        """The name of the option for the length of a window."""
+        return "max_seq_len" if self.max_seq_len else "max_length"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -187,10 +193,8 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
                 raise InputError(f"the {key} of {name} is empty")
         question_ids = self.tokenizer(question, add_special_tokens=False)["input_ids"]
         if options.max_question_len is not None:
-            [kept] = self.lengths(options).windows(
-                [len(question_ids)], options.max_question_len + 2, "longest_first", None
-            )
-            question_ids = question_ids[kept[0]]
+            [kept] = self.lengths(options).cut([len(question_ids)], options.max_question_len, "longest_first")
+            question_ids = question_ids[kept]
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         starts, ends = _edges(encoded, options.align_to_words)
         parts = self._parts(name, len(question_ids), len(encoded["input_ids"]), options)
@@ -201,7 +205,7 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
     def _parts(self, name: str, question: int, tokens: int, options: QuestionAnsweringOptions) -> list[slice]:
         """The windows: so long that a row holds question, window and four special tokens."""
         lengths = self.lengths(options)
-        size = options.max_seq_len or lengths.size
+        size = lengths.size
         room = size - question - 4
         if room < 1:
             raise InputError(
@@ -209,22 +213,20 @@ class QuestionAnsweringPipeline(Pipeline[QuestionAnsweringOptions]):
                 "document: shorten it, or let max_question_len= cut it"
             )
         overlap: int | None = options.doc_stride
-        if overlap is None:
+        if options.truncation:
+            overlap = None
+        elif tokens <= room:
+            overlap = 0
+        elif overlap is None:
             overlap = min(_OVERLAP, size // 2)
             overlap = overlap if overlap < room else room // 2
-        elif overlap >= room and tokens > room and not options.truncation:
-            raise InputError(
-                f"doc_stride={overlap} is too much: beside the question of {name} a window of {size} tokens has room "
-                f"for only {room} of the document, so that it would not move on"
-            )
-        lengths.check_window(min(size, question + tokens + 4), "max_seq_len" if options.max_seq_len else "max_length")
-        windows = lengths.windows([question, tokens], size, "only_second", None if options.truncation else overlap)
+        windows = lengths.windows(f"the document of {name}", [question, tokens], overlap, cut=1)
         return [part for _, part in windows]
 
     def _rows(self, name: str, item: Document, options: QuestionAnsweringOptions) -> list[Row]:
         question_ids = (0, 1 + len(item.question))
         question = item.question.tolist()
-        return [self._row(question, item.ids[part].tolist(), global_at=question_ids) for part in item.parts]
+        return [Row(self._row(question, item.ids[part].tolist()), question_ids) for part in item.parts]
 
     def _run(self, batch: Batch, options: QuestionAnsweringOptions) -> Iterable[tuple[Array, Array]]:
         output = self._call(**batch.inputs)

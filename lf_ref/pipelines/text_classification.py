@@ -14,12 +14,13 @@ from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
 from ..tokenizer.arguments import check_count
 from .arguments import BestLabelArguments, TextClassificationArguments
-from .base import Pipeline, Prepared
-from .options import Options, check_choice
+from .base import Pipeline
+from .options import StrideOptions, check_choice
 from .results import LabelScore
-from .rows import Batch, Row
+from .rows import Batch, Prepared, Row
 from .scores import best, sigmoid, softmax
 from .texts import check_text
+from .windows import AGGREGATIONS, aggregate, new_tokens
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -31,8 +32,8 @@ FIRST_TOKEN = (0, 1)
 
 @accepts()
 @dataclass(frozen=True)
-class TextClassificationOptions(Options):
-    """The options of text-classification, besides those of every task.
+class TextClassificationOptions(StrideOptions):
+    """The options of text-classification, besides those of every task with windows.
 
     Args:
         top_k: how many labels, the best first, in a list; None for all. "best" (the default) is the best one alone; as
@@ -41,18 +42,22 @@ class TextClassificationOptions(Options):
             (None) the config decides: none for regression, sigmoid for several labels at a time or a single one, else
             softmax.
         return_all_scores: without top_k all labels, in the order that the model has them; HF's older option.
+        aggregation: of the logits of windows (stride): "mean", weighted by the tokens that a window adds, or "max", the
+            largest of each label. Of a pair the longer text is read in windows, the other one whole in each.
     """
 
     top_k: int | str | None = BEST
     function_to_apply: str | None = None
     return_all_scores: bool = False
+    aggregation: str = "mean"
 
-    none_counts = (*Options.none_counts, "top_k")
+    none_counts = (*StrideOptions.none_counts, "top_k")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.top_k not in (None, BEST):
             check_count("top_k", self.top_k)
+        self._set("aggregation", check_choice("aggregation", self.aggregation, AGGREGATIONS))
         if self.function_to_apply is not None:
             self._set("function_to_apply", check_choice("function_to_apply", self.function_to_apply, _FUNCTIONS))
 
@@ -125,21 +130,25 @@ class TextClassificationPipeline(Pipeline[TextClassificationOptions]):
             return (check_text(name, given),)
         if "text" not in given or not given.keys() <= {"text", "text_pair"}:
             raise InputError(
-                f"{name} must have the keys text and text_pair, got {', '.join(map(str, given)) or 'none'}"
+                f"{name} must have the key text, and may have text_pair, got {', '.join(map(str, given)) or 'none'}"
             )
         keys = ("text",) if given.get("text_pair") is None else ("text", "text_pair")
         text, *pair = (check_text(f"{key} of {name}", given[key]) for key in keys)
         return (text, *filter(None, pair))  # as in HF, an empty second text is none
 
     def _rows(self, name: str, item: tuple[str, ...], options: TextClassificationOptions) -> list[Row]:
-        return [Row(self.encode(name, options, *item), FIRST_TOKEN)]
+        ids = self._ids(*item)
+        longest = max(range(len(ids)), key=lambda index: len(ids[index]))
+        return self._windows(name, options, ids, FIRST_TOKEN, cut=longest)
 
     def _run(self, batch: Batch, options: TextClassificationOptions) -> Iterable[Array]:
         return self._call(**batch.inputs).logits
 
     def _finish(self, prepared: Prepared, options: TextClassificationOptions) -> Any:
         config = self.model.config
-        scores = apply(options.function_to_apply or self._default_function(), prepared.findings[0])
+        new = new_tokens([row.part for row in prepared.rows])
+        logits = aggregate(np.stack(prepared.findings), new, options.aggregation)
+        scores = apply(options.function_to_apply or self._default_function(), logits)
         most = 1 if isinstance(options.top_k, str) else options.top_k
         in_order = options.return_all_scores and options.top_k == BEST
         labels = range(len(scores)) if in_order else best(scores, most)

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set, Sized
 from typing import Any
 
 from ..errors import InputError
-from ..tokenizer.arguments import has_columns, lone_surrogate, way_out
+from ..tokenizer.arguments import has_columns, listed, lone_surrogate, way_out
 
 
 def ordered(given: Any) -> Sequence[Any] | Iterator[Any] | None:
-    """The entries of a sequence, an array or Series of one dimension, or a stream without a length; else None.
+    """The entries of a sequence, a column, an array of one dimension, or a stream without a length; else None.
+
+    A column is a Series of pandas or Polars, or an array or a chunked array of pyarrow.
 
     >>> ordered(("a", "b")), ordered({"a": "b"}), ordered({"a", "b"})
     (('a', 'b'), None, None)
     """
     if isinstance(given, str | bytes) or has_columns(given):
         return None
-    if getattr(given, "ndim", None) == 1 and hasattr(given, "tolist"):
-        listed: list[Any] = given.tolist()
-        return listed
     if isinstance(given, Sequence):
         return given
+    if getattr(given, "ndim", 1) == 1 and isinstance(found := listed(given), list):
+        return found
     # A mapping, a set and a frame have a length, and an iterator over something else than the texts in them.
     return iter(given) if isinstance(given, Iterable) and not isinstance(given, Sized) else None
 
@@ -31,8 +32,6 @@ def what_to_write(given: Any) -> str:
     kind, unordered = type(given).__name__, way_out("texts", given)
     if unordered:
         return f"{kind}: {unordered}"
-    if hasattr(given, "to_pylist"):
-        return f"{kind}: give texts.to_pylist()"
     if hasattr(given, "ndim") and hasattr(given, "tolist") and not isinstance(given, str):
         return f"{kind} of {given.ndim} dimensions: one of texts has 1"
     listed = isinstance(given, Iterable) or (hasattr(given, "__getitem__") and not isinstance(given, type))
@@ -57,6 +56,10 @@ def check_texts(name: str, value: object, *, in_any_order: bool = False) -> list
 
 def check_text(which: str, value: object) -> str:
     """The value, which must be a text without lone surrogates; the tokenizer's own errors do not have `which`."""
+    if is_missing(value):
+        raise InputError(
+            f"{which} must be a text (str), got {str(value).replace('nan', 'NaN')}, a missing value: drop it"
+        )
     if not isinstance(value, str):
         raise InputError(f"{which} must be a text (str), got {what_to_write(value)}")
     try:
@@ -64,3 +67,18 @@ def check_text(which: str, value: object) -> str:
     except UnicodeEncodeError as error:
         raise InputError(f"{which} has {lone_surrogate(value, error.start)}") from None
     return str.__str__(value)  # of a subclass, such as NumPy's, the plain text
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value is what tables have in place of a missing one: None, NaN, or pandas's NA or NaT."""
+    is_nan = isinstance(value, float) and value != value
+    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
+
+
+def characters(given: object) -> int:
+    """About how many characters an input has, at any depth; a number counts as eight."""
+    if isinstance(given, str | bytes):
+        return len(given)
+    if isinstance(given, Mapping):
+        return sum(map(characters, given.values()))
+    return sum(map(characters, given)) if isinstance(given, list | tuple) else 8

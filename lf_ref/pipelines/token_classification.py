@@ -13,12 +13,11 @@ from ..errors import InputError
 from ..hf_names import Fixed, accepts
 from ..model.heads import LongformerForTokenClassification
 from ..reference.ops import Array
-from ..tokenizer.arguments import check_count
 from .arguments import TokenClassificationArguments
-from .base import Pipeline, Prepared
+from .base import Pipeline
 from .entities import STRATEGIES, Piece, continues_word, groups, labelled, merge_windows, words
-from .options import Options, check_choice
-from .rows import Batch, Row
+from .options import StrideOptions, check_choice
+from .rows import Batch, Prepared, Row
 from .scores import softmax
 from .texts import check_text, entries, ordered, what_to_write
 
@@ -30,8 +29,8 @@ Entity = dict[str, Any]
 
 @accepts()
 @dataclass(frozen=True)
-class TokenClassificationOptions(Options):
-    """The options of token-classification, besides those of every task.
+class TokenClassificationOptions(StrideOptions):
+    """The options of token-classification, besides those of every task with windows.
 
     Args:
         aggregation_strategy: "none" for every token; "simple" for neighbours of one label put together; "first", "max"
@@ -48,13 +47,12 @@ class TokenClassificationOptions(Options):
 
     aggregation_strategy: str = "none"
     ignore_labels: Sequence[Label] = ("O",)
-    stride: int | None = None
     is_split_into_words: bool = False
     delimiter: str = " "
     grouped_entities: bool | None = None
     ignore_subwords: bool | None = None
 
-    hf_names = {**Options.hf_names, "offset_mapping": Fixed((None,), "the tokenizer gives the offsets")}  # noqa: RUF012
+    hf_names = {**StrideOptions.hf_names, "offset_mapping": Fixed((None,), "the tokenizer gives the offsets")}  # noqa: RUF012
     strategies = ("longest_first", "only_first")
     is_cut_by_hf = True
 
@@ -70,13 +68,8 @@ class TokenClassificationOptions(Options):
                 raise InputError(
                     f"each of ignore_labels must be a text, or a number as in id2label, got {what_to_write(label)}"
                 )
-        if self.stride is None:
-            return
-        check_count("stride", self.stride, least=0)
-        if self.aggregation_strategy == "none":
+        if self.stride is not None and self.aggregation_strategy == "none":
             raise InputError("stride needs an aggregation_strategy other than 'none', such as 'simple'")
-        if self.truncation:
-            raise InputError("give either stride, to read the whole text, or truncation, to cut it off; not both")
 
     @property
     def _older(self) -> dict[str, object]:
@@ -149,7 +142,8 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
             text = check_text(name, given)
             encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
             ids, offsets = encoded["input_ids"], [(start, end) for start, end in encoded["offset_mapping"]]
-        return Tokens(text, np.asarray(ids, np.int64), offsets, self._parts(name, len(ids), options))
+        parts = [part for (part,) in self.lengths(options).windows(name, [len(ids)], options.stride)]
+        return Tokens(text, np.asarray(ids, np.int64), offsets, parts)
 
     def _encode_words(
         self, given: list[str], options: TokenClassificationOptions
@@ -163,23 +157,8 @@ class TokenClassificationPipeline(Pipeline[TokenClassificationOptions]):
         ]
         return options.delimiter.join(given), encoded["input_ids"], offsets
 
-    def _parts(self, name: str, tokens: int, options: TokenClassificationOptions) -> list[slice]:
-        lengths = self.lengths(options)
-        if options.stride is None:
-            return list(lengths.parts(name, [tokens], ways_out=", or let stride= read it in windows"))
-        room = lengths.size - 2
-        if room < 1:
-            raise InputError(f"{lengths.size} tokens in a row leave no room for text beside the special ones")
-        if options.stride >= room:
-            raise InputError(
-                f"windows with room for {room} tokens of text cannot overlap by {options.stride}: the stride must lie "
-                f"in 0 ... {room - 1}"
-            )
-        lengths.check_window(min(lengths.size, tokens + 2), "max_length")
-        return [part for (part,) in lengths.windows([tokens], lengths.size, "longest_first", options.stride)]
-
     def _rows(self, name: str, item: Tokens, options: TokenClassificationOptions) -> list[Row]:
-        return [self._row(item.ids[part].tolist()) for part in item.parts]
+        return [Row(self._row(item.ids[part].tolist())) for part in item.parts]
 
     def _run(self, batch: Batch, options: TokenClassificationOptions) -> Iterable[Array]:
         """For each row the logits of its text's tokens, [n, labels]."""

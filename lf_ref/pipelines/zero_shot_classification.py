@@ -19,13 +19,14 @@ from ..model.heads import LongformerForSequenceClassification
 from ..reference.ops import Array
 from ..tokenizer import LongformerTokenizer
 from .arguments import ZeroShotClassificationArguments
-from .base import Pipeline, Prepared
-from .options import Options
+from .base import Pipeline
+from .options import StrideOptions, check_choice
 from .results import RankedLabels
-from .rows import Batch, Row
-from .scores import best, softmax
+from .rows import Batch, Prepared, Row
+from .scores import best, sigmoid, softmax
 from .text_classification import FIRST_TOKEN
 from .texts import check_text, check_texts
+from .windows import AGGREGATIONS, aggregate, new_tokens
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -33,27 +34,31 @@ if TYPE_CHECKING:
 
 @accepts()
 @dataclass(frozen=True)
-class ZeroShotClassificationOptions(Options):
-    """The options of zero-shot-classification, besides those of every task.
+class ZeroShotClassificationOptions(StrideOptions):
+    """The options of zero-shot-classification, besides those of every task with windows.
 
     Args:
         candidate_labels: a list, or one text with commas between them.
         hypothesis_template: the hypothesis, with {} for the label.
         multi_label: score each label independently, entailment against contradiction; else by a softmax over labels.
-        truncation: here cuts the text, never the hypothesis.
+        truncation: here cuts the text, never the hypothesis, which also stands whole in each window (stride).
+        aggregation: of the windows of a text (stride): "mean" of the logits, weighted by the tokens that a window adds,
+            or "max", those of the window that entails the label most.
     """
 
     candidate_labels: str | Sequence[str] | None = None
     hypothesis_template: str = "This example is {}."
     multi_label: bool = False
+    aggregation: str = "mean"
 
-    hf_names = {**Options.hf_names, "multi_class": Alias("multi_label")}  # noqa: RUF012
-    none_counts = (*Options.none_counts, "candidate_labels")
+    hf_names = {**StrideOptions.hf_names, "multi_class": Alias("multi_label")}  # noqa: RUF012
+    none_counts = (*StrideOptions.none_counts, "candidate_labels")
     strategies = ("only_first",)
     is_cut_by_hf = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._set("aggregation", check_choice("aggregation", self.aggregation, AGGREGATIONS))
         if not isinstance(self.hypothesis_template, str):
             raise InputError(f"hypothesis_template must be a text, got {type(self.hypothesis_template).__name__}")
         if self.hypothesis("a") == self.hypothesis("b"):
@@ -81,6 +86,14 @@ class ZeroShotClassificationOptions(Options):
             raise InputError(
                 f"hypothesis_template must have {{}} for the label and no other field, got {self.hypothesis_template!r}"
             ) from error
+
+
+@dataclass(frozen=True)
+class Premise:
+    """A text to classify, and for each label the rows of text and hypothesis: one, or one for each window."""
+
+    text: str
+    rows: list[list[Row]]
 
 
 @accepts()
@@ -153,30 +166,35 @@ class ZeroShotClassificationPipeline(Pipeline[ZeroShotClassificationOptions]):
             options["candidate_labels"] = labels[0]
         return self._answer(sequences, self._choose(options))
 
-    def _item(self, name: str, given: Any, options: ZeroShotClassificationOptions) -> str:
+    def _item(self, name: str, given: Any, options: ZeroShotClassificationOptions) -> Premise:
         if not options.labels:
             raise InputError("candidate_labels are missing: name the labels to choose from")
         text = check_text(name, given)
         if not text:
             raise InputError(f"{name} is empty: it must have something in it that a label can fit")
-        return text
+        premise, *hypotheses = self._ids(text, *map(options.hypothesis, options.labels))
+        pairs = ([premise, hypothesis] for hypothesis in hypotheses)
+        return Premise(text, [self._windows(name, options, pair, FIRST_TOKEN) for pair in pairs])
 
-    def _rows(self, name: str, item: str, options: ZeroShotClassificationOptions) -> list[Row]:
-        pairs = [(item, options.hypothesis(label)) for label in options.labels]
-        return [Row(self.encode(name, options, *pair), FIRST_TOKEN) for pair in pairs]
+    def _rows(self, name: str, item: Premise, options: ZeroShotClassificationOptions) -> list[Row]:
+        return [row for rows in item.rows for row in rows]
 
     def _run(self, batch: Batch, options: ZeroShotClassificationOptions) -> Iterable[Array]:
         return self._call(**batch.inputs).logits
 
     def _finish(self, prepared: Prepared, options: ZeroShotClassificationOptions) -> RankedLabels:
-        logits = np.stack(prepared.findings)  # [candidates, labels of the model]
-        if options.multi_label or len(logits) == 1:
-            scores = softmax(logits[:, [self.contradiction_id, self.entailment_id]])[:, 1]
-        else:
-            scores = softmax(logits[:, self.entailment_id])
+        item: Premise = prepared.item
+        alone = options.multi_label or len(item.rows) == 1
+        found = iter(prepared.findings)
+        entailment = np.empty(len(item.rows))  # of each candidate
+        for index, rows in enumerate(item.rows):
+            logits = np.stack([next(found) for _ in rows]).astype(np.float64)  # [windows, labels of the model]
+            support = logits[:, self.entailment_id] - (logits[:, self.contradiction_id] if alone else 0.0)
+            entailment[index] = aggregate(support, new_tokens([row.part for row in rows]), options.aggregation)
+        scores = sigmoid(entailment) if alone else softmax(entailment)
         order = best(scores)
         return {
-            "sequence": prepared.item,
+            "sequence": item.text,
             "labels": [options.labels[index] for index in order],
             "scores": scores[order].tolist(),
         }

@@ -5,7 +5,7 @@ The layer is RoBERTa's with the attention of Beltagy et al. 2020, as HF's `Longf
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -36,11 +36,14 @@ def encoder_layer(
     one_sided: int,
     keep_probabilities: bool = False,
     note: Note = ignore,
+    dilations: int | Sequence[int] = 1,
+    causal: bool = False,
 ) -> tuple[Array, Array | None]:
     """Attention, then a feed-forward network on each token; after both, residual and norm.
 
     hidden: float [S, hidden]; weights: by HF's names under `encoder.layer.N`; config: for heads, activation and eps;
-    visible, is_global: bool [S]; one_sided: half of the layer's window, in tokens; note: as in `encode`.
+    visible, is_global: bool [S]; one_sided: half of the layer's window, in tokens; note: as in `encode`; dilations,
+    causal: as in `self_attention`.
 
     Returns [S, hidden] and, with keep_probabilities, those of the attention, [H, S, S]; both of the dtype of hidden.
     """
@@ -57,7 +60,7 @@ def encoder_layer(
 
     own, inside = under(weights, "attention.self"), within(note, "attention.self")
     context, probabilities = self_attention(
-        hidden, own, heads, visible, is_global, one_sided, keep_probabilities, inside
+        hidden, own, heads, visible, is_global, one_sided, keep_probabilities, inside, dilations, causal
     )
     context = note("attention.self", context)
     attended = norm("attention.output", dense("attention.output", context), hidden)
@@ -100,11 +103,19 @@ def encode(
         yield hidden, probabilities
 
 
-def banded(dense: Array, is_global: Array, columns: int, one_sided: int, nothing: float = 0.0) -> tuple[Array, Array]:
+def banded(
+    dense: Array,
+    is_global: Array,
+    columns: int,
+    one_sided: int,
+    nothing: float = 0.0,
+    dilations: int | Sequence[int] = 1,
+) -> tuple[Array, Array]:
     """Fold dense probabilities, or scores, into the layout of HF's `attentions` and `global_attentions`.
 
     dense: float [H, S, S]; is_global: bool [S]; columns: x, the largest number of global tokens of any row of the
-    batch; one_sided: half of the window, in tokens; nothing: what stands where there is no key.
+    batch; one_sided: half of the window, in tokens; nothing: what stands where there is no key; dilations:
+    of all heads, or of each: its neighbours are that far apart.
 
     Returns [H, S, x + 2 one_sided + 1] (global keys first, then the neighbours from the farthest on the left to the
     farthest on the right; rows of global queries hold nothing) and [H, S, x] (each global query over all tokens,
@@ -114,10 +125,12 @@ def banded(dense: Array, is_global: Array, columns: int, one_sided: int, nothing
     globals_, position = np.flatnonzero(is_global), np.arange(length)
     local = np.full((heads, length, columns + 2 * one_sided + 1), nothing, dense.dtype)
     local[:, :, : len(globals_)] = dense[:, :, globals_]
-    key = position[:, None] + np.arange(-one_sided, one_sided + 1)  # of each query and column of the band
+    apart = np.broadcast_to(dilations, heads)[:, None, None]
+    key: Array = position[:, None] + apart * np.arange(-one_sided, one_sided + 1)  # [H, S, 2 one_sided + 1]
     inside = (key >= 0) & (key < length)
     key = np.where(inside, key, 0)
-    local[:, :, columns:] = np.where(inside & ~is_global[key], dense[:, position[:, None], key], nothing)
+    found = np.take_along_axis(dense, key, axis=2)
+    local[:, :, columns:] = np.where(inside & ~is_global[key], found, nothing)
     local[:, globals_] = nothing
     global_ = np.full((heads, length, columns), nothing, dense.dtype)
     global_[:, :, : len(globals_)] = dense[:, globals_].swapaxes(1, 2)

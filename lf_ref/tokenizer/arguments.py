@@ -61,13 +61,22 @@ def way_out(name: str, value: object) -> str:
         return f"give list({name}.values()), or one of the values"
     if isinstance(value, Set):
         return f"a set has no order; give a list, such as sorted({name})"
-    return f'give one column, such as list({name}["text"])' if has_columns(value) else ""
+    return 'pass df["text"], the column of the texts' if has_columns(value) else ""
 
 
 def has_columns(value: object) -> bool:
     """Whether a value is a data frame, a dataset or an array of records."""
     named = getattr(getattr(value, "dtype", None), "names", None)
-    return bool(named) or hasattr(value, "columns") or hasattr(value, "column_names")
+    # Of the type, as a lazy frame computes its columns when asked for them.
+    return bool(named) or hasattr(type(value), "columns") or hasattr(type(value), "column_names")
+
+
+def listed(value: object) -> Any:
+    """Return the entries of an array or a column as Python's values, and other values as they are."""
+    for method in ("to_pylist", "tolist", "to_list"):  # of pyarrow; of NumPy and pandas; of Polars
+        if hasattr(value, method):
+            return getattr(value, method)()
+    return value
 
 
 def as_sequence(name: str, value: object) -> list[Any] | None:
@@ -79,8 +88,7 @@ def as_sequence(name: str, value: object) -> list[Any] | None:
     if isinstance(value, (str, bytes, bytearray)):
         return None
     refuse_unordered(name, value)
-    if hasattr(value, "tolist"):  # an array or a column; an array without dimensions is not iterable
-        value = value.tolist()
+    value = listed(value)  # of an array without dimensions one that is not iterable
     return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else None
 
 

@@ -7,42 +7,25 @@ import math
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from bench.running import ALL, chosen, run
 
 from lf_ref.bench import engines, lanes, peer, roofline, sdpa, size, timing
 from lf_ref.bench.runs import names
 from lf_ref.checkpoint import expected_shapes
-from lf_ref.cli import main
 from lf_ref.model.heads import LongformerForMaskedLM, LongformerForSequenceClassification
 
-TINY = [
-    "--layers", "2", "--heads", "2", "--tokens", "96", "--window", "16", "--vocabulary", "61",
-    "--repeats", "2", "--num-threads", "1",
-]  # fmt: skip
-QUICK = [name for name in names() if name != "first-compile"]  # which compiles everything anew: see test_warmup
 DIFFERENCE = 1e-4  # of float32 values near 1, some ten for logits, after two layers
-
-
-def run(*arguments: str, code: int = 0) -> str:
-    """Standard output of `lf-ref bench`, or its line of standard error where it fails."""
-    done = CliRunner().invoke(main, ["bench", *TINY, *arguments], prog_name="lf-ref")
-    assert done.exit_code == code, (done.output, done.exception)
-    return done.stderr if code else done.stdout
-
-
-def chosen(*names_: str) -> list[str]:
-    return [word for name in names_ for word in ("--work", name)]
 
 
 @pytest.fixture(scope="module")
 def alone():
-    return json.loads(run("--json", *chosen(*QUICK)))
+    return json.loads(run("--json", *chosen(*ALL)))
 
 
 def test_everything_chosen_is_measured(alone):
     found = [row["name"] for row in [*alone["works"], *alone["figures"]]]
     assert len(set(found)) == len(found)
-    assert set(QUICK) <= set(found)
+    assert set(ALL) <= set(found)
 
 
 def test_figures_are_times_and_sizes(alone):

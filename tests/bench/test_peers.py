@@ -1,48 +1,20 @@
-"""What `lf-ref bench` measures beside a peer, and in which dtype. No time is judged."""
+"""What `lf-ref bench` measures beside a peer, in which dtype, and what a peer that fails costs. No time is judged."""
 
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from bench.running import ATTENTION, RAGGED, ROUNDED, SAME, chosen, header, run
 
-from lf_ref.bench import bars, cells, engines, kinds, machine, own, runs, works
+from lf_ref.bench import cells, engines, kinds, own, runs, works
 from lf_ref.bench.kinds import Kind, Setup, SideError
 from lf_ref.bench.sides import Ours
 from lf_ref.bench.size import Size, first_token
-from lf_ref.cli import main
 
-TINY = [
-    "--layers", "2", "--heads", "2", "--tokens", "96", "--window", "16", "--vocabulary", "61",
-    "--repeats", "2", "--num-threads", "1",
-]  # fmt: skip
-ALL = [name for name in runs.names() if name != "first-compile"]  # which compiles everything anew: see test_warmup
-ATTENTION = ["attention", "attention-half", "attention-quarter"]
-RAGGED = ["batch", "one-by-one"]
-# Largest differences after two layers of values near 1: of float32, and of two ways to round to bfloat16 or int8, the
-# latter for logits too, which are some ten.
-SAME, ROUNDED, ROUNDED_LOGITS = 1e-4, 0.5, 2.0
 SMALL = Size(layers=1, heads=1, window=8, tokens=64, vocabulary=61)
-
-
-def run(*arguments: str, code: int = 0) -> str:
-    """Standard output of `lf-ref bench`, or its line of standard error where it fails."""
-    done = CliRunner().invoke(main, ["bench", *TINY, *arguments], prog_name="lf-ref")
-    assert done.exit_code == code, (done.output, done.exception)
-    return done.stderr if code else done.stdout
-
-
-def chosen(*names: str) -> list[str]:
-    return [word for name in names for word in ("--work", name)]
-
-
-def header(printed: str) -> list[str]:
-    return next(line for line in printed.splitlines() if line.startswith("work ")).split()
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
@@ -128,100 +100,6 @@ def test_a_peer_runs_in_the_dtype_or_in_float32(tmp_path):
     assert set(dtypes.values()) == {"float32", "bfloat16"}
     assert kinds.setup("transformers", tmp_path, 1, "int8").folder == tmp_path / "float32"
     assert kinds.setup("lf_ref", tmp_path, 1, "int8").folder == tmp_path / "int8"
-
-
-def bar(long, middle, short):
-    return {"encoder": long, "encoder-middle": middle, "encoder-short": short}
-
-
-@pytest.mark.parametrize(
-    ("peer", "dtype", "features", "wanted"),
-    [
-        ("transformers", "float32", ["avx512f"], {"encoder": 2.7, "encoder-middle": 1.8, "encoder-short": 5.5}),
-        ("transformers", "float32", ["avx512f"], {"attention": 8.0, "memory": 4.0, "matmul": None}),
-        ("transformers", "float32", ["avx2"], {"encoder": 2.0, "attention": None, "memory": 4.0}),
-        ("transformers", "bfloat16", ["avx512f", "amx-bf16"], {"encoder": 5.0, "encoder-middle": 2.6, "memory": None}),
-        ("transformers", "bfloat16", ["amx-bf16"], {"encoder-short": 6.0}),
-        ("torch-sdpa", "float32", [], {**bar(1.3, 1.2, 1.4), "matmul": 1.0}),
-        ("torch-sdpa", "bfloat16", ["amx-bf16"], {**bar(1.4, 1.3, 1.4), "matmul": 1.0}),
-        ("torch-sdpa", "bfloat16", ["avx512bf16"], {**bar(1.3, 1.3, 1.3), "matmul": None}),
-        ("openvino-sdpa", "float32", ["avx2"], {**bar(1.3, 1.2, 1.4), "matmul": None}),
-        ("openvino-sdpa", "bfloat16", ["amx-bf16"], bar(1.4, 1.3, 1.4)),
-        ("openvino-sdpa", "bfloat16", ["avx512bf16"], bar(None, None, None)),
-        ("torch-sdpa", "int8", ["amx-bf16", "amx-int8"], bar(None, None, None)),
-        ("bfloat16", "int8", ["amx-int8"], bar(1.25, None, None)),
-        ("bfloat16", "int8", ["avx512vnni"], bar(1.25, None, None)),
-        ("bfloat16", "int8", ["avx512bf16"], bar(None, None, None)),
-        ("transformers", "bfloat16", ["avx512f", "avx512bf16"], {"encoder": None}),
-        ("transformers", "int8", ["avx512vnni", "amx-int8"], {"encoder": None}),
-        ("float32", "int8", ["avxvnni"], {"encoder": 1.0, "memory": None}),
-        ("float32", "int8", ["neon"], {"encoder": None}),
-        ("openvino", "float32", ["avx512f"], {"encoder": None}),
-        (None, "float32", ["avx512f"], {"encoder": None}),
-    ],
-)
-def test_bars_follow_peer_dtype_and_processor(peer, dtype, features, wanted):
-    found = bars.bars(peer, dtype, features)
-    assert {name: found.get(name) for name in wanted} == wanted
-    assert set(found) <= set(runs.names())
-
-
-def test_a_processor_that_is_only_named_counts_as_having_nothing(monkeypatch):
-    monkeypatch.setattr(machine._numba_config, "CPU_NAME", None)
-    host = machine.features_used()
-    assert host == machine.machine_facts([])["features"]
-    monkeypatch.setattr(machine._numba_config, "CPU_NAME", "haswell")
-    assert machine.features_used() == []
-
-
-def test_a_processor_that_the_system_has_no_name_for(monkeypatch):
-    """The lines of Linux on ARM, which has numbers instead of names."""
-    lines = "processor\t: 0\nFeatures\t: fp asimd crc32\nCPU implementer\t: 0x41\nCPU part\t: 0xd08\n"
-    read = Path.read_text
-    monkeypatch.setattr(Path, "read_text", lambda at, **how: lines if at == Path("/proc/cpuinfo") else read(at, **how))
-    monkeypatch.setattr(machine.llvm, "get_host_cpu_name", lambda: "cortex-a72")
-    assert machine.machine_facts([])["cpu"] == "cortex-a72"
-    monkeypatch.setattr(machine.llvm, "get_host_cpu_name", lambda: "generic")
-    assert machine.machine_facts([])["cpu"] not in ("", "generic")
-
-
-def test_bars_are_shown_where_they_apply(monkeypatch):
-    monkeypatch.setattr(runs, "features_used", lambda: ["avx512vnni"])
-    arguments = ["--against", "float32", "--dtype", "int8", *chosen("encoder")]
-    assert [row["wanted"] for row in json.loads(run("--json", *arguments))["works"]] == [1.0]
-    assert "reached: encoder\n" in run(*arguments)  # "reached" and "not reached" both end so
-    monkeypatch.setattr(runs, "features_used", list)
-    assert [row["wanted"] for row in json.loads(run("--json", *arguments))["works"]] == [None]
-    assert "reached" not in run(*arguments)
-
-
-@pytest.mark.parametrize(
-    ("row", "wanted"),
-    [
-        ({"wanted": None, "ratio": 9.0}, None),
-        ({"wanted": 1.3, "ratio": 1.31}, True),
-        ({"wanted": 1.3, "ratio": 1.29}, False),
-        ({"wanted": 1.3, "failure": "its result differs"}, False),
-        ({"wanted": None, "value": 1.0}, None),
-        ({"wanted": ("at least", 0.75), "value": 0.75}, True),
-        ({"wanted": ("at least", 0.75), "value": 0.7}, False),
-        ({"wanted": ("at most", 20.0), "value": 20.1}, False),
-        ({"wanted": ("at most", 20.0), "value": 19.9}, True),
-    ],
-)
-def test_a_bar_holds_or_not(row, wanted):
-    assert bars.holds(row) is wanted
-
-
-def test_the_bars_that_hold_are_named(capsys):
-    from lf_ref.cli.bench import _show_bars
-
-    named = {"one": True, "two": False, "three": True, "four": None}
-    facts = {"works": [{"name": name, "holds": holds} for name, holds in named.items()], "figures": []}
-    _show_bars(facts)
-    assert capsys.readouterr().out.splitlines() == ["", "reached: one, three", "not reached: two"]
-    _show_bars({"works": [], "figures": []})
-    assert not capsys.readouterr().out
 
 
 class Shifted:
@@ -398,117 +276,3 @@ def test_a_row_without_the_peer_is_printed_with_its_reason(capsys):
         "left out: batch, one-by-one: one shape",
         "conversion ahead of the runs: encoder, 7 tokens: 61 s, 5 MB",
     ]
-
-
-@pytest.mark.parity
-def test_transformers_computes_the_same():
-    facts = json.loads(run("--json", "--against", "transformers", *chosen(*(name for name in ALL if name != "matmul"))))
-    assert {"torch", "transformers"} <= set(facts["machine"]["versions"])
-    assert {"encoder", "batch", "classification", "masked-lm", "attention", "memory", "first-answer"} <= {
-        work["name"] for work in facts["works"]
-    }
-    for work in facts["works"]:
-        if work["name"] not in ("memory-process", "memory-model"):
-            assert work["difference"] < SAME, work["name"]
-        assert work["ratio"] > 0
-        assert min(work["ratios"]) <= work["ratio"] <= max(work["ratios"])
-
-
-@pytest.mark.parity
-@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
-def test_transformers_in_reduced_precision(dtype):
-    works = ["encoder", "batch", "classification", "masked-lm", "masked-lm-near"]
-    facts = json.loads(run("--json", "--against", "transformers", "--dtype", dtype, *chosen(*works)))
-    assert facts["peer_dtype"] == ("bfloat16" if dtype == "bfloat16" else "float32")
-    assert len(facts["works"]) == len(works)
-    for work in facts["works"]:
-        rounded = ROUNDED_LOGITS if work["name"].startswith("masked-lm") else ROUNDED
-        assert SAME < work["difference"] < rounded, work["name"]
-
-
-@pytest.mark.parity
-def test_processes_of_both_sides_in_bfloat16():
-    works = ["memory", "first-answer"]
-    facts = json.loads(run("--json", "--against", "transformers", "--dtype", "bfloat16", *chosen(*works)))
-    differences = [work["difference"] for work in facts["works"] if work["name"] in works]
-    assert len(differences) == 2
-    assert SAME < min(differences) <= max(differences) < ROUNDED
-
-
-@pytest.mark.parity
-def test_the_table_names_both_sides():
-    printed = run("--against", "transformers", *chosen("attention", "memory"))
-    assert header(printed) == [
-        "work", "lf_ref", "float32", "transformers", "float32", "ratio", "at", "least", "difference",
-    ]  # fmt: skip
-    assert "banded attention alone, 96 tokens, window 16" in printed
-    assert "MB" in printed
-    printed = run("--against", "transformers", "--dtype", "int8", *chosen("encoder-short"))
-    assert "lf_ref in int8, transformers in float32: it is not measured in int8" in printed
-
-
-@pytest.mark.parity
-def test_hf_takes_only_whole_windows_for_its_attention():
-    assert "--tokens must be a multiple of --window" in run("--against", "transformers", "--tokens", "97", code=2)
-
-
-@pytest.mark.parity
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
-def test_engines_compute_the_same(engine):
-    if find_spec(engine) is None:
-        pytest.skip(f"{engine} is not installed; pip install 'lf-ref[engines]' (it is no part of the parity extra)")
-    works = ["encoder", "encoder-short", "classification", "masked-lm-near", "memory", "first-answer"]
-    facts = json.loads(run("--json", "--against", engine, *chosen(*works)))
-    assert engine in facts["machine"]["versions"]
-    for work in facts["works"]:
-        assert "failure" not in work
-        assert work[engine].keys() >= {"bytes"} or work[engine]["seconds"] > 0
-        if work["name"] not in ("memory-process", "memory-model"):
-            assert work["difference"] < SAME, work["name"]
-    assert len(facts["conversions"]) == 4
-    for name in (*ATTENTION, *RAGGED):
-        assert f"{name} cannot be measured in float32 beside {engine}" in run(
-            "--against", engine, *chosen(name), code=2
-        )
-
-
-@pytest.mark.parity
-@pytest.mark.parametrize("window", [8, 16])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_rewritten_encoder_computes_the_same(window, dtype, tmp_path):
-    """Dense and in blocks, with and without a remainder; a text is as long as any number of blocks or one token off."""
-    size = Size(layers=2, heads=3, window=window, tokens=101, vocabulary=61)
-    size.write_checkpoint(tmp_path, dtype)
-    ours, side = Ours(tmp_path, 1, dtype), Setup("torch-sdpa", tmp_path, 1, dtype).open()
-    for length in (1, 2, 3, 5, 8, 9, 10, 13, 16, 17, 18, 24, 25, 26, 31, 33, 41, 64, 83, 101):
-        ids = size.text(length)
-        found, wanted = side.encoder(ids, first_token(ids)), ours.encoder(ids, first_token(ids))
-        assert found.dtype == np.float32
-        assert found.shape == wanted.shape
-        assert np.abs(found - wanted).max() < (1e-5 if dtype == "float32" else bars.TOLERANCES[dtype]), length
-
-
-@pytest.mark.parity
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_torch_sdpa_as_a_peer(dtype):
-    wanted = [name for name in ALL if name not in kinds.left_out(dtype, "torch-sdpa")]
-    facts = json.loads(run("--json", "--against", "torch-sdpa", "--dtype", dtype, *chosen(*wanted)))
-    assert (facts["peer_dtype"], "torch" in facts["machine"]["versions"]) == (dtype, True)
-    assert {"encoder", "encoder-short", "one-by-one", "matmul", "memory"} <= {work["name"] for work in facts["works"]}
-    for work in facts["works"]:
-        assert "failure" not in work
-        if work["name"] not in ("memory-process", "memory-model"):
-            assert work["difference"] < bars.TOLERANCES[dtype], work["name"]
-    message = run("--against", "torch-sdpa", *chosen("batch"), code=2)
-    assert "batch cannot be measured in float32 beside torch-sdpa: only the encoder of one text" in message
-
-
-@pytest.mark.parity
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_openvino_sdpa_as_a_peer(dtype):
-    pytest.importorskip("openvino", reason="pip install 'lf-ref[engines]' (it is no part of the parity extra)")
-    names = ["encoder", "encoder-middle", "first-answer"]
-    facts = json.loads(run("--json", "--against", "openvino-sdpa", "--dtype", dtype, *chosen(*names)))
-    assert [work["name"] for work in facts["works"] if "ratio" in work and "failure" not in work] == names
-    assert all(work["difference"] < bars.TOLERANCES[dtype] for work in facts["works"])
-    assert len(facts["conversions"]) == 3

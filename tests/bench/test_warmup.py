@@ -59,7 +59,7 @@ def first(cache):
 def test_kernels_compile_are_cached_and_reload(cache, first):
     assert {kernel["state"] for kernel in first} == {"compiled"}
     names = [kernel["name"] for kernel in first]
-    assert {"attend", "layer_norm", "linear add", "linear lanes", "linear lanes gelu"} <= set(names)
+    assert {"attend", "layer_norm", "layer gelu", "project", "linear lanes"} <= set(names)
     assert len(set(names)) == len(names), "one line for each kernel"
     assert {kernel["dtype"] for kernel in first} == {"float32"}
     again = kernels_of(WARMUP, cache, "warmup", "--json")
@@ -72,8 +72,7 @@ def test_kernels_compile_are_cached_and_reload(cache, first):
 def test_reduced_precision_is_compiled_on_request(dtype):
     found = kernels_of(WARMUP, None, "warmup", "--json", f"--{dtype}")
     kinds = {(kernel["name"], kernel["dtype"]) for kernel in found}
-    inner = "linear words gelu" if dtype == "bfloat16" else "linear lanes gelu"  # as the next linear map takes it
-    assert {("linear add", dtype), (inner, dtype), (f"round_to_{dtype}", "float32")} <= kinds
+    assert {("layer gelu", dtype), ("project", dtype), (f"round_to_{dtype}", "float32")} <= kinds
     assert ("attend in_words" if dtype == "bfloat16" else "attend", "bfloat16") in kinds
     assert len(kinds) == len(found)
     used = kernels_of(FORWARDS, None, dtype)
@@ -81,12 +80,14 @@ def test_reduced_precision_is_compiled_on_request(dtype):
     assert {(kernel["name"], kernel["dtype"]) for kernel in used} <= kinds
 
 
-def test_float64_is_compiled_on_request(cache, first):
-    found = kernels_of(WARMUP, cache, "warmup", "--json", "--float64")
-    wide = [kernel for kernel in found if kernel["dtype"] == "float64"]
-    assert [kernel["name"] for kernel in wide] == [kernel["name"] for kernel in first]
-    assert {kernel["state"] for kernel in wide} == {"compiled"}
-    assert [kernel for kernel in found if kernel not in wide] == [{**kernel, "state": "loaded"} for kernel in first]
+def test_float64_is_compiled_on_request(first):
+    found = kernels_of(WARMUP, None, "warmup", "--json", "--float64")
+    for dtype in ("float32", "float64"):
+        names = [kernel["name"] for kernel in found if kernel["dtype"] == dtype]
+        assert names == [kernel["name"] for kernel in first]
+    assert len(found) == 2 * len(first)
+    used = kernels_of(FORWARDS, None, "float64")
+    assert used == [{**kernel, "state": "loaded"} for kernel in found if kernel["dtype"] == "float64"]
 
 
 def test_kernels_that_cannot_be_cached_are_not_compiled():

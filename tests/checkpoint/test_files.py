@@ -179,7 +179,9 @@ def test_which_of_several_weights_is_read(here, options, expected, is_sharded):
         ("pytorch_model.bin", {"use_safetensors": True}, "has no model.safetensors, sharded or not, "),
         ("model.safetensors", {"use_safetensors": False}, "has no pytorch_model.bin, sharded or not, "),
         ("model.safetensors", {"variant": "fp16"}, "has no model.fp16.safetensors or pytorch_model.fp16.bin, sharded"),
-        ("tf_model.h5", {}, "has no model.safetensors or pytorch_model.bin, sharded or not,"),
+        ("rust_model.ot", {}, "has no model.safetensors or pytorch_model.bin, sharded or not, or tf_model.h5, "),
+        ("tf_model.h5", {"use_safetensors": False}, "has no pytorch_model.bin, sharded or not, "),
+        ("tf_model.h5", {"variant": "fp16"}, "has no model.fp16.safetensors or pytorch_model.fp16.bin, sharded"),
     ],
 )
 def test_weights_of_another_form_will_not_do(here, held, options, message):

@@ -304,7 +304,7 @@ def test_a_missing_file(hub, ask):
     found = ask("config.json")
     assert "someone/longformer (revision main) has no config.json" in found["error"]
     assert found["is_os_error"]
-    hub.repositories[REPO].commits[NEW] = {"config.json": b"{}", **NEVER}
+    hub.repositories[REPO].commits[NEW] = {"config.json": b"{}", "rust_model.ot": b"ot"}
     error = ask("config.json", "weights", revision=NEW)["error"]
     assert "has no model.safetensors or pytorch_model.bin" in error
 

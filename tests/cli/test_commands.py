@@ -111,6 +111,33 @@ def test_batches_change_nothing_but_the_rounding(folders):
             assert_alike(json.loads(line), json.loads(expected), 1e-6)
 
 
+@pytest.mark.parametrize(
+    ("command", "flags", "options"),
+    [
+        ("feature-extraction", [], {}),
+        ("text-classification", ["--aggregation", "max"], {"aggregation": "max"}),
+        (
+            "zero-shot-classification",
+            ["--aggregation", "max", "--max-length", "50"],
+            {"aggregation": "max", "max_length": 50},
+        ),
+        ("token-classification", [], {}),
+    ],
+)
+def test_a_long_text_is_read_in_windows(command, flags, options, folders):
+    text = " ".join(TEXTS) * 3
+    arguments = [*on(command, folders), *TEXT_COMMANDS[command], *flags]
+    expected = pipe_on(command, folders)(
+        {"text": text} if command in PAIRS else text, stride=9, **options, **OPTIONS[command]
+    )
+    assert_alike(json.loads(run(*arguments, "--stride", "9", "--json", text)), expected, 1e-6)
+    [line] = run(*arguments, "--stride", "9", "--lines", "-", stdin=text).splitlines()
+    assert_alike(json.loads(line), expected, 1e-6)
+    done = CliRunner().invoke(main, [*map(str, arguments[: -2 if "--max-length" in flags else None]), text])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "or let --truncation cut its end off, or let --stride read it in windows" in done.stderr
+
+
 # --- for people -------------------------------------------------------------------------------------------------------
 
 
@@ -341,4 +368,4 @@ def test_an_error_leaves_the_old_file(folders, tmp_path):
 def test_quiet_prints_nothing(folders, tmp_path):
     arguments = [*on("feature-extraction", folders), "--out", tmp_path / "out.npy", "x"]
     assert CliRunner().invoke(main, [*map(str, arguments), "--quiet"]).stderr == ""
-    assert f"wrote {tmp_path / 'out.npy'}: float32 (21,)" in CliRunner().invoke(main, [*map(str, arguments)]).stderr
+    assert f"wrote {tmp_path / 'out.npy'}: 1 text" in CliRunner().invoke(main, [*map(str, arguments)]).stderr

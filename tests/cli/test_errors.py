@@ -15,6 +15,7 @@ import click
 import pytest
 from cli.running import PLAIN
 from click.testing import CliRunner
+from huggingface_hub import constants
 from pipelines.building import CLASSES, DEMO, save_checkpoint
 
 from lf_ref.cli import main
@@ -70,14 +71,17 @@ def place(tmp_path, monkeypatch):
     for name in ("config.json", "vocab.json", "merges.txt"):
         (tmp_path / "noweights" / name).write_bytes((DEMO / name).read_bytes())
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # the variable of that name is read by the first import
     return tmp_path
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fill-mask"], "give a text as an argument, --file PATH or --lines PATH (- for standard input)"),
+        (
+            ["fill-mask"],
+            "give the text as an argument, --file PATH, --lines PATH or --files GLOB (- for standard input as PATH)",
+        ),
         (["fill-mask", "A <mask>.", "--file", "lines.txt"], "only one of them; got 2"),
         (["fill-mask", "A <mask>.", "--lines", "lines.txt"], "only one of them; got 2"),
         (["fill-mask", ""], "the text is empty"),
@@ -115,22 +119,25 @@ def place(tmp_path, monkeypatch):
         (["text-classification", "A text."], "the bundled demo model is a LongformerForMaskedLM"),
         (["question-answering", "Where?", "Here."], "name a checkpoint that was trained for it"),
         (["question-answering"], "give a question and a document"),
-        (["question-answering", "Where?"], "the document as an argument or --file PATH"),
-        (["question-answering", "Where?", "Here.", "--file", "lines.txt"], "not both"),
-        (["question-answering", "Where?", "--lines", "broken.jsonl"], "--lines has the questions and documents in it"),
+        (["question-answering", "Where?"], "give the document as an argument, --file PATH, --lines PATH"),
+        (["question-answering", "Where?", "Here.", "--file", "lines.txt"], "only one of them; got 2"),
+        (["question-answering", "Where?", "Here.", "--lines", "broken.jsonl"], "only one of them; got 2"),
         (["question-answering", "Where?", "  "], "the text is empty"),
-        (["multiple-choice", "--lines", "broken.jsonl", "a"], "--lines has the questions and choices in it"),
+        (["multiple-choice", "--lines", "broken.jsonl", "--file", "lines.txt"], "only one of them; got 2"),
         (["multiple-choice", "A question"], "at least one choice"),
         (["multiple-choice"], "at least one choice"),
         (["multiple-choice", "A question", ""], "the text is empty"),
         (["zero-shot-classification", "A text."], "--label"),
         (["token-classification", "--aggregation-strategy", "last", "A text."], "last"),
-        (["feature-extraction", "--out", "x.txt", "A text."], "--out must end in .npy or .npz, got x.txt"),
+        (
+            ["feature-extraction", "--out", "x.txt", "A text."],
+            "--out must end in .npy, .npz, .jsonl, .csv or .parquet, got x.txt",
+        ),
         (["feature-extraction", "--out", "missing/x.npy", "A text."], "there is no folder missing"),
         (["feature-extraction", "--out", "folder.npy", "A text."], "--out folder.npy is a folder"),
         (["feature-extraction", "--out", "x.npy", "--json", "A text."], "either --json or --out"),
         (["feature-extraction", "--out", "x.npy", "--pooling", "none", "--lines", "lines.txt"], "--out NAME.npz"),
-        (["tokenize"], "give a text"),
+        (["tokenize"], "give the text"),
         (["tokenize", "--model", "other", "A text."], "the folder other has no"),
         (["info", "missing/model/folder"], "missing/model/folder"),
         (["info", "other"], "model_type must be 'longformer', got 'bert'"),
@@ -157,7 +164,10 @@ def test_one_line(arguments, message, place):
         (["fill-mask", "--model", "some/repository", "A <mask>."], "not in the cache"),
         (["quantize", "some/repository", "out"], "not in the cache"),
         (["tokenize", "--file", "loop"], "loop cannot be read: Too many levels of symbolic links"),
-        (["feature-extraction", "--out", "x.npy", "A text."], "--out x.npy cannot be written: No space left on device"),
+        (
+            ["feature-extraction", *PLAIN, "--out", "x.npy", "A text."],
+            "--out x.npy cannot be written: No space left on device",
+        ),
     ],
 )
 def test_what_the_network_or_the_disk_fails_to_do_has_an_exit_code_of_its_own(arguments, message, place, monkeypatch):
@@ -167,7 +177,7 @@ def test_what_the_network_or_the_disk_fails_to_do_has_an_exit_code_of_its_own(ar
         yield path
 
     (place / "loop").symlink_to("loop")
-    monkeypatch.setattr("lf_ref.files.replacing", full)
+    monkeypatch.setattr("lf_ref.records.writing.replacing", full)
     assert message in fails(arguments, code=1)
 
 
@@ -204,9 +214,12 @@ def test_exit_codes(error, code):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("broken.jsonl", "line 2 of broken.jsonl is not JSON"),
-        ("other.jsonl", "line 1 of other.jsonl must have the keys question and context, got question"),
-        ("array.jsonl", 'line 1 of array.jsonl must be a JSON object, {"question": ..., "context": ...}, got list'),
+        ("broken.jsonl", "line 2 of broken.jsonl begins with { and is not JSON (Expecting value: "),
+        ("other.jsonl", "line 1 of other.jsonl must have the fields question and context, got question"),
+        (
+            "array.jsonl",
+            "line 1 of array.jsonl must be a JSON object with the fields question and context, got the text '[1, 2]'",
+        ),
     ],
 )
 def test_lines_of_json_that_do_not_fit(name, message, place, folders):
@@ -219,20 +232,32 @@ def test_lines_of_json_that_do_not_fit(name, message, place, folders):
 @pytest.mark.parametrize(
     ("task", "line", "message"),
     [
-        ("question-answering", '{"id": 1, "question": "a"}', "must have the keys question and context, got question"),
-        ("question-answering", '{"id": 1}', "must have the keys question and context, got none"),
+        (
+            "question-answering",
+            '{"id": 1, "question": "a"}',
+            "must have the fields question and context, got id, question",
+        ),
+        ("question-answering", '{"id": 1}', "must have the fields question and context, got id; name"),
         ("question-answering", '{"question": "a", "context": 3, "id": 1}', "the context of line 1 of x must be a text"),
         (
             "question-answering",
             '{"question": "a", "context": "b", "result": 1}',
-            'line 1 of x has the key "result", under',
+            'line 1 of x has the field "result", which the result is written to: rename one',
         ),
-        ("multiple-choice", '{"question": "a", "label": 0}', "must have the keys question and choices, got question"),
-        ("multiple-choice", '["a", ["b"]]', 'must be a JSON object, {"question": ..., "choices": ...}, got list'),
-        ("text-classification", '{"sentence": "a"}', "line 1 of x must have the key text, got sentence"),
+        (
+            "multiple-choice",
+            '{"question": "a", "label": 0}',
+            "must have the fields question and choices, got question, label",
+        ),
+        ("multiple-choice", '["a", ["b"]]', "must be a JSON object with the fields question and choices, got the text"),
+        (
+            "text-classification",
+            '{"sentence": "a"}',
+            "x must have the field text (text_pair is optional), got sentence; name another one with --text-field",
+        ),
         ("text-classification", '{"text": 3}', "text of line 1 of x must be a text (str), got int"),
-        ("text-classification", '{"text": "a"', 'a text that starts with { is written as {"text": ...}'),
-        ("text-classification", "{name} is nice", "line 1 of x is not JSON"),
+        ("text-classification", '{"text": " "}', "the text of line 1 of x is empty"),
+        ("text-classification", '""', "line 1 of x is empty"),
     ],
 )
 def test_objects_with_missing_or_wrong_keys(task, line, message, place, folders):
@@ -245,13 +270,17 @@ def test_a_second_text_for_an_object_that_has_one(place, folders):
     arguments = ["--model", folders["text-classification"], "--backend", "numpy", "--lines", "x", "--pair", "c"]
     done = CliRunner().invoke(main, ["text-classification", *arguments])
     assert (done.exit_code, len(done.stdout.splitlines())) == (2, 1)
-    assert done.stderr == "Error: line 2 of x has a text_pair, so there is nothing for --pair to do\n"
+    assert done.stderr == "Error: line 2 of x has text_pair of its own, and text_pair is given for all: give it once\n"
 
 
 @pytest.mark.parametrize(
     ("task", "arguments", "message"),
     [
         ("token-classification", [LONG], "or let --truncation cut its end off, or let --stride read it in windows"),
+        ("feature-extraction", [LONG], "or let --truncation cut its end off, or let --stride read it in windows"),
+        ("text-classification", [LONG], "or let --truncation cut its end off, or let --stride read it in windows"),
+        ("text-classification", [LONG, "--stride", "70"], "--stride 70 is too much"),
+        ("feature-extraction", [LONG, "--stride", "3", "--truncation"], "give either --stride"),
         ("question-answering", [LONG, "Here."], "shorten it, or let --max-question-len cut it"),
         ("question-answering", ["Where?", LONG, "--max-seq-len", "99"], "--max-seq-len 99 is too much"),
         (

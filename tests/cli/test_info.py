@@ -17,13 +17,19 @@ import lf_ref
 @pytest.mark.parametrize(
     ("task", "tasks"),
     [
-        ("fill-mask", ["fill-mask", "feature-extraction"]),
-        ("multiple-choice", ["feature-extraction", "multiple-choice"]),
-        ("question-answering", ["feature-extraction", "question-answering"]),
-        ("token-classification", ["feature-extraction", "token-classification", "ner"]),
+        ("fill-mask", ["fill-mask", "feature-extraction", "embeddings"]),
+        ("multiple-choice", ["feature-extraction", "multiple-choice", "embeddings"]),
+        ("question-answering", ["feature-extraction", "question-answering", "embeddings"]),
+        ("token-classification", ["feature-extraction", "token-classification", "embeddings", "ner"]),
         (
             "text-classification",
-            ["feature-extraction", "text-classification", "zero-shot-classification", "sentiment-analysis"],
+            [
+                "feature-extraction",
+                "text-classification",
+                "zero-shot-classification",
+                "embeddings",
+                "sentiment-analysis",
+            ],
         ),
     ],
 )
@@ -62,7 +68,7 @@ def counted(length):
 
 def test_info_for_people(folders):
     shown = run("info", "--length", "50", "--model", folders["question-answering"])
-    assert re.search(r"^tasks +feature-extraction, question-answering$", shown, re.M)
+    assert re.search(r"^tasks +feature-extraction, question-answering, embeddings$", shown, re.M)
     assert re.search(r"^in memory +[\d.]+ kB as float32, mapped from the file$", shown, re.M)
     assert re.search(r"^ +50 +0\.\d+ +\S+ +[\d.]+ kB$", shown, re.M)
     assert "attention is slower than a matmul" in shown

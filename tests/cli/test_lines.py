@@ -71,7 +71,7 @@ def test_a_line_that_starts_with_a_brace_is_an_object_in_every_task(task, folder
 
 @pytest.mark.parametrize("task", TASKS_OF_TEXTS)
 def test_any_other_line_is_a_text(task, folders):
-    lines = ['["<mask>"]', '"a <mask>"', "<mask> 3", "  <mask>"]
+    lines = ['["<mask>"]', '"a <mask>', "<mask> 3", "  <mask>", "{<mask>} is a name", '{"<mask>": ']
     objects = "\n".join(json.dumps({"text": line}) for line in lines)
     arguments = [*on(task, folders), *ARGUMENTS[task], "--lines", "-"]
     plain, as_objects = run(*arguments, stdin="\n".join(lines)), run(*arguments, stdin=objects)
@@ -80,12 +80,14 @@ def test_any_other_line_is_a_text(task, folders):
 
 
 WRONG = {
-    '{"sentence": "a <mask>", "id": 1}': "line 1 of standard input must have the key text, got sentence, id",
-    "{}": "line 1 of standard input must have the key text, got none",
+    '{"sentence": "a <mask>", "id": 1}': "line 1 of standard input must have the field text, got sentence, id",
+    "{}": "line 1 of standard input must have the field text, got none",
     '{"text": 3}': "line 1 of standard input must be a text (str), got int",
     '{"text": ["a"]}': "line 1 of standard input must be a text (str), got list",
-    '{"text": "a <mask>", "result": 1}': 'line 1 of standard input has the key "result"',
-    "{name} is <mask>": 'a text that starts with { is written as {"text": ...}',
+    '{"text": "a <mask>", "result": 1}': 'line 1 of standard input has the field "result"',
+    '{"text": null}': "line 1 of standard input must be a text (str), got None, a missing value",
+    '{"text": NaN}': "line 1 of standard input must be a text (str), got None, a missing value",
+    '{"text": " "}': "the text of line 1 of standard input is empty",
 }
 
 
@@ -96,16 +98,19 @@ def test_objects_that_do_not_fit_say_what_to_write(task, line, folders):
     message = WRONG[line]
     if task == "text-classification":
         message = message.replace("line 1 of standard input must be a", "text of line 1 of standard input must be a")
+        message = message.replace("the field text,", "the field text (text_pair is optional),")
     assert message in said
     assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("task", ["question-answering", "multiple-choice"])
-@pytest.mark.parametrize(("line", "message"), [("Who?", "is not JSON"), ('["a", "b"]', "got list"), ("3", "got int")])
-def test_a_text_alone_is_no_question(task, line, message, folders):
+@pytest.mark.parametrize("line", ["Who?", '["a", "b"]', "3", '"Who?"'])
+def test_a_text_alone_is_no_question(task, line, folders):
     said = fails(*on(task, folders), "--lines", "-", stdin=line)
-    assert "line 1 of standard input" in said
-    assert message in said
+    second = "context" if task == "question-answering" else "choices"
+    text = line.strip('"')
+    assert f"line 1 of standard input must be a JSON object with the fields question and {second}" in said
+    assert said.endswith(f", got the text {text!r}\n")
 
 
 def test_features_of_objects_in_a_file(folders, tmp_path):
@@ -128,13 +133,16 @@ def test_tokens_of_texts_and_pairs():
     paired = json.loads(run("tokenize", "--pair", "And more.", "--lines", "-", stdin="A b."))
     assert paired["ids"] == printed[1]["result"]["ids"]
     said = fails("tokenize", "--pair", "c", "--lines", "-", stdin=lines[1])
-    assert said == "Error: line 1 of standard input has a text_pair, so there is nothing for --pair to do\n"
+    assert (
+        said
+        == "Error: line 1 of standard input has text_pair of its own, and text_pair is given for all: give it once\n"
+    )
     assert "text of line 1 of standard input must be a text" in fails("tokenize", "--lines", "-", stdin='{"text": 3}')
 
 
 # --- the tokenizer ----------------------------------------------------------------------------------------------------
 
-WITH_TOKENIZER = [*CLASSES, "tokenize", "attention", "precision"]
+WITH_TOKENIZER = [*CLASSES, "embed", "tokenize", "attention", "precision"]
 
 
 def test_every_command_that_needs_a_tokenizer_has_the_option():

@@ -74,7 +74,7 @@ class Case:
                 Keys(frozen(elements(keys).reshape(-1)), frozen(elements(values).reshape(-1))),
                 (frozen(masks[0]), frozen(masks[1])),
                 frozen(np.asarray(self.global_positions, np.int64)),
-                (HEAD, before, 1, start, stop, self.one_sided),
+                (HEAD, HEAD + 1, before, 1, start, stop, self.one_sided),
                 sizes,
                 (np.float64 if kind == "float64" else np.float32)(math.log2(math.e) / math.sqrt(head_dim)),
                 out.reshape(-1),

@@ -9,21 +9,33 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 
+# A program's first lines: the first kernel that is compiled takes long, and "compiling" is printed when it begins.
+SLEEPER = """
+import time
+from numba.core import event
+
+class Sleeper(event.Listener):
+    def on_start(self, event):
+        print("compiling", flush=True)
+        time.sleep(300)
+
+    def on_end(self, event):
+        pass
+
+event.register("numba:compile", Sleeper())
+"""
+
 
 def run(code: str, cache: Path | None, *arguments: str, **variables: str) -> str:
     """Standard output of a program; `cache` is where its process keeps machine code, None for where all others do.
 
     The only settings of Numba's are `variables`. The program may import what tests can.
     """
-    return run_python(["-c", code, *arguments], cache, **variables)
-
-
-def run_python(arguments: list[str], cache: Path | None, **variables: str) -> str:
-    """As `run`, of all arguments of Python."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
     place = os.environ.get("NUMBA_CACHE_DIR") if cache is None else str(cache)
     paths = [str(TESTS), *filter(None, [environment.get("PYTHONPATH")])]
     environment |= {"PYTHONPATH": os.pathsep.join(paths)} | ({"NUMBA_CACHE_DIR": place} if place else {}) | variables
-    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout[-3000:] + done.stderr
     return done.stdout

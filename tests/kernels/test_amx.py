@@ -85,7 +85,7 @@ for kind in ("bfloat16", "int8"):
     weight = Weight(left, np.zeros(rows, np.float32), scales[0], np.zeros(len(scales[0]), np.int32))
     loads.clear()
     linear_kernel(kind, "lanes")(
-        Operand(frozen(inside), frozen(scales[1])), Weight(*map(frozen, weight)), (5, 32, 70), (1, 75, 0), out
+        Operand(frozen(inside), frozen(scales[1])), Weight(*map(frozen, weight)), (5, 32, 70, 0), (1, 75, 0), out
     )
     answers["part " + kind] = out.reshape(7, 75, 16)
     begin, end = guarded.ctypes.data, guarded.ctypes.data + guarded.nbytes

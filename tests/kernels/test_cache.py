@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from kernels.processes import SLEEPER
 
 import lf_ref
 
@@ -101,26 +102,8 @@ def test_kernels_of_several_processes_call_their_own_functions(own):
     assert run(own, MAKE, 5, 3, 2, 7) == ["25.0 15.0 10.0 35.0 6.0", "1"]
 
 
-KILLED = """
-import time
-from numba.core import event
-from own import make
-
-class Sleeper(event.Listener):
-    def on_start(self, event):
-        print("compiling", flush=True)
-        time.sleep(300)
-
-    def on_end(self, event):
-        pass
-
-event.register("numba:compile", Sleeper())
-make(2.0)
-"""
-
-
 def test_a_killed_process_holds_nobody_up(own):
-    with start(own, KILLED) as first:
+    with start(own, SLEEPER + "from own import make; make(2.0)") as first:
         assert first.stdout.readline() == "compiling\n"
         waiting = start(own, MAKE, 2)
         with pytest.raises(subprocess.TimeoutExpired):

@@ -62,7 +62,7 @@ def attended(
     """The context of each text.  # each [seq, width]"""
     hidden = lanes_of(kernels, texts)
     room = kernels.attention_room(len(hidden), texts[0].shape[1], heads)
-    kernels.project(hidden, weights, room, 0)
+    kernels.project(hidden, weights, room)
     context = kernels.context_rows(kernels.attend(hidden, room, rows, weights, one_sided), room)
     return [context[row.start : row.start + row.count] for row in rows]
 

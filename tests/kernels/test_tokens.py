@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernels.lanes_cases import LANES, bits_of, frozen, lanes_of, rows_of, values_of
+from kernels.lanes_cases import LANES, frozen, lanes_of, rows_of
 
 from lf_ref.checkpoint.reduced import Int8Weight, reduce
 from lf_ref.checkpoint.stored import StoredTensor
@@ -173,30 +173,6 @@ def test_no_tokens_give_none(kind):
     assert linear(kind, np.zeros((0, 13)), weight, bias).shape == (0, 21)
 
 
-@every_kind
-def test_an_activation_between_two_maps_and_a_residual(kind):
-    """As in a layer: residual += W2 gelu(W1 x + b1) + b2, of sizes that no tile divides."""
-    x, first, first_bias = arrays_of(37, 71, 29, seed=7)
-    _, second, second_bias = arrays_of(1, 33, 71, seed=8)
-    x, first, second = x / np.abs(x).max(axis=1, keepdims=True), first / 99, second / 99
-    real, kernels = REAL[kind], TokenKernels(Threads(2), kind)
-    held: list[Any] = [
-        array.astype(real) if kind.startswith("float") else reduce(StoredTensor.of(array.astype(real)), kind)
-        for array in (first, second)
-    ]
-    biases = first_bias.astype(real), second_bias.astype(real)
-    residual = np.random.default_rng(9).normal(size=(37, 33)).astype(real)
-    lanes = kernels.enter(residual)
-    middle = kernels.linear_activation(kernels.enter(x.astype(real)), held[0], biases[0], "gelu")
-    kernels.add_linear(middle, held[1], biases[1], lanes)
-    activated = kernels.activation(kernels.linear(x.astype(real), held[0], biases[0]), "gelu")
-    expected = residual + kernels.linear(activated, held[1], biases[1])
-    assert_identical(rows_of(lanes)[:37, :33], expected, "in steps")
-    if kind == "bfloat16":
-        exactly = bfloat16(values_of(bits_of(activated))) @ bfloat16(second.astype(np.float32)).T + biases[1] + residual
-        assert_close(expected, exactly, 1e-5, "definition")
-
-
 # --- other operations -------------------------------------------------------------------------------------------------
 
 
@@ -235,16 +211,15 @@ def test_tokens_come_out_as_they_went_in(kind, threads):
     threads=st.integers(1, 70),
     kind=st.sampled_from(KINDS),
 )
-def test_blocks_cover_every_panel_once_and_are_of_one_size(panels, channels, threads, kind):
+def test_blocks_cover_every_panel_once_and_are_of_nearly_one_size(panels, channels, threads, kind):
     blocks = TokenKernels(Threads(threads), kind).blocks(panels, channels)
     assert [panel for first, last in blocks for panel in range(first, last)] == list(range(panels))
     sizes = [last - first for first, last in blocks]
-    assert len(set(sizes[:-1])) <= 1
-    assert not panels or 0 < sizes[-1] <= sizes[0]
+    assert not panels or 0 < max(sizes) <= min(sizes) + 1
 
 
 @pytest.mark.parametrize(
-    ("tokens", "channels", "threads"), [(140, 3072, 2), (512, 3072, 2), (4096, 3072, 2), (4096, 3072, 4)]
+    ("tokens", "channels", "threads"), [(140, 768, 2), (512, 768, 2), (4096, 768, 2), (4096, 768, 4)]
 )
 def test_each_thread_gets_as_many_blocks(tokens, channels, threads):
     blocks = TokenKernels(Threads(threads), "float32").blocks(-(-tokens // LANES), channels)

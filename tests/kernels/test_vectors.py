@@ -1,6 +1,6 @@
 """Vectors of 16 lanes: the compiled form of every function against its form in NumPy, and that against definitions.
 
-Compiled for whatever CPU runs the tests; `test_processors.py` runs this file for others.
+Compiled for whatever CPU runs the tests; `.ci/run` runs this file for others too.
 """
 
 from __future__ import annotations
@@ -270,6 +270,25 @@ def test_stored_halves():
     run(x, out)
     assert_rounded(out[3:-4], x, "halves")
     assert (np.delete(out, np.s_[3:-4]) == 77).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_stored_across(dtype):
+    x = np.arange(4 * LANES).astype(dtype)
+    load, store_across = vectors.load, vectors.store_across
+    expected, out = np.full((2, 7 * LANES + 2), 77, dtype)
+    for lane in range(LANES):
+        expected[3 + 7 * lane : 7 + 7 * lane] = x.reshape(4, LANES)[:, lane]
+
+    @numba.njit
+    def run(x, out):
+        store_across(load(x, 0), load(x, 16), load(x, 32), load(x, 48), out, 3, 7)
+
+    run(x, out)
+    assert_identical(out, expected, "compiled")
+    out[:] = 77
+    store_across(*x.reshape(4, LANES), out, 3, 7)
+    assert_identical(out, expected, "in NumPy")
 
 
 # --- lanes ------------------------------------------------------------------------------------------------------------

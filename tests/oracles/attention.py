@@ -27,14 +27,25 @@ class Attended:
     probabilities: list[list[dict[int, float]]]
 
 
-def keys_seen(query: int, visible: Sequence[bool], is_global: Sequence[bool], one_sided: int) -> list[int]:
-    """The positions a query attends to: none if masked, all visible ones if global, else the band and the globals."""
-    seen = [position for position in range(len(visible)) if visible[position]]
+def keys_seen(
+    query: int,
+    visible: Sequence[bool],
+    is_global: Sequence[bool],
+    one_sided: int,
+    dilation: int = 1,
+    causal: bool = False,
+) -> list[int]:
+    """The positions a query attends to: none if masked, all visible ones if global, else the band and the globals.
+
+    The band has one_sided tokens on each side, `dilation` apart; if causal, nothing after the query is seen.
+    """
+    seen = [position for position in range(len(visible)) if visible[position] and not (causal and position > query)]
     if not visible[query]:
         return []
     if is_global[query]:
         return seen
-    return [key for key in seen if is_global[key] or abs(key - query) <= one_sided]
+    band = {query + dilation * step for step in range(-one_sided, one_sided + 1)}
+    return [key for key in seen if is_global[key] or key in band]
 
 
 def attend(
@@ -44,11 +55,14 @@ def attend(
     is_global: Sequence[bool],
     one_sided: int,
     heads: int,
+    dilations: Sequence[int] | None = None,
+    causal: bool = False,
 ) -> Attended:
     """One softmax over the keys each token sees, then the weighted sum of their values.
 
     hidden: (seq, width). weights: `query.weight` (width, width), `query.bias` (width,), and the same for key, value,
     query_global, key_global, value_global, as torch's Linear stores them (output, input). A masked token is not global.
+    dilations: of each head, 1 where there are none.
     """
     seq, width = len(hidden), len(hidden[0])
     head_dim = width // heads
@@ -60,7 +74,7 @@ def attend(
     for head in range(heads):
         columns = range(head * head_dim, (head + 1) * head_dim)
         for query in range(seq):
-            keys = keys_seen(query, visible, is_global, one_sided)
+            keys = keys_seen(query, visible, is_global, one_sided, dilations[head] if dilations else 1, causal)
             if not keys:
                 continue
             suffix = "_global" if is_global[query] else ""

@@ -33,7 +33,9 @@ DTYPE = re.compile(r"\b(int|int64|float|float32|float64|bool|complex|str)\b|\b0 
 ARRAY = re.compile(r"\b(Array|ArrayLike|NDArray|Ids)\b")
 SEVERAL = re.compile(r"\b(dict|Mapping)\[str, ")  # arrays by name have shapes of their own
 REFERENCE = re.compile(r"\b[Aa]s (?:for |for a call of |in |those of )?`([A-Za-z_]+|[A-Z]\w+\.[a-z_]+)`")
-SOURCE = re.compile(r"\bHF\b|HF's|Hugging Face|Beltagy|Hendrycks|arXiv|AllenAI|huggingface_hub|safetensors")
+SOURCE = re.compile(
+    r"\bHF\b|HF's|Hugging Face|Beltagy|Hendrycks|arXiv|AllenAI|huggingface_hub|safetensors|sentence-transformers"
+)
 # What a number counts, by the name of the argument.
 UNITS = {
     "max_length": "token",

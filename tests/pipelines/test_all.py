@@ -141,7 +141,7 @@ def test_flags_are_checked(task, name, value):
 @pytest.mark.parametrize(
     ("task", "name", "words"),
     [
-        ("feature-extraction", "pooling", "none, cls, mean"),
+        ("feature-extraction", "pooling", "none, cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken"),
         ("text-classification", "function_to_apply", "sigmoid, softmax, none"),
         ("token-classification", "aggregation_strategy", "none, simple, first, average, max"),
     ],
@@ -251,7 +251,7 @@ def test_config_that_asks_for_more_output_changes_nothing():
 
 
 def test_tasks_and_their_other_names():
-    assert set(TASKS) == {*CLASSES, "sentiment-analysis", "ner"}
+    assert set(TASKS) == {*CLASSES, "embeddings", "sentiment-analysis", "ner"}
     assert TASKS["sentiment-analysis"] is TASKS["text-classification"]
     assert TASKS["ner"] is TASKS["token-classification"]
     with pytest.raises(InputError, match=r"unknown task 'summarization'; the tasks are fill-mask, .*multiple-choice"):

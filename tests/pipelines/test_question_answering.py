@@ -9,7 +9,7 @@ import pytest
 from pipelines.building import LIMIT, TEXTS, assert_alike, demo_tokenizer, model_for, pipe_for
 
 from lf_ref import InputError
-from lf_ref.pipelines.base import Prepared
+from lf_ref.pipelines.rows import Prepared
 
 QUESTION = "Where did he go?"
 SHORT = "He came,  he saw - and he went\nhome to Königsberg 🙂 with Mr. Smith."
@@ -156,7 +156,11 @@ def test_one_answer_is_a_dict_and_several_are_a_list():
         ((), {"question": [QUESTION], "context": 5}, "context must be a list of texts, got int"),
         ((), {"question": [QUESTION], "context": [SHORT, SHORT]}, "1 questions and 2 contexts"),
         ((QUESTION, LONG), {"max_seq_len": LIMIT + 1}, f"this model takes at most {LIMIT}"),
-        ((QUESTION, LONG), {"max_seq_len": 20, "doc_stride": 15}, "doc_stride=15 is too much: beside the question"),
+        (
+            (QUESTION, LONG),
+            {"max_seq_len": 20, "doc_stride": 15},
+            "doc_stride=15 is too much: a window of 20 tokens has room",
+        ),
         ((LONG, SHORT), {}, "no room for the document: shorten it, or let max_question_len= cut it"),
     ],
 )

@@ -173,7 +173,7 @@ def test_the_best_are_those_of_a_sort(scores, most):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"text_pair": "x"}, "must have the keys text and text_pair, got text_pair"),
+        ({"text_pair": "x"}, "must have the key text, and may have text_pair, got text_pair"),
         ({"text": "x", "other": "y"}, "got text, other"),
         ({"text": 3}, "text of the text must be a text"),
         ([["one", "two"]], "a pair is given as"),
@@ -233,7 +233,8 @@ def test_zero_shot_truncation_never_cuts_the_label():
     for long_text, template in (("word " * 300, "It is {}."), ("word " * 40, "so " * 45 + "it is {}.")):
         options = {"candidate_labels": ["sport", "politics"], "hypothesis_template": template, "truncation": True}
         pipe = pipe_for("zero-shot-classification", **options)
-        rows = pipe._rows("the text", long_text, pipe._choose({}))
+        chosen = pipe._choose({})
+        rows = pipe._rows("the text", pipe._item("the text", long_text, chosen), chosen)
         for row, label in zip(rows, ["sport", "politics"], strict=True):
             assert len(row) == LIMIT
             assert demo_tokenizer().decode(row.ids.tolist()).endswith(f"</s></s>{template.format(label)}</s>")

@@ -86,10 +86,10 @@ UNORDERED = {
     "frozenset": (frozenset, r"sorted\(texts\)"),
     "keys": (lambda texts: dict.fromkeys(texts).keys(), r"sorted\(texts\)"),
     "values": (lambda texts: dict(enumerate(texts)).values(), r"dict_values: give list\(texts\)"),
-    "frame": (Frame, r'list\(texts\["text"\]\)'),
-    "table": (lambda texts: Table(), r'list\(texts\["text"\]\)'),
+    "frame": (Frame, r'pass df\["text"\]'),
+    "table": (lambda texts: Table(), r'pass df\["text"\]'),
     "2-D": (lambda texts: np.array([texts]), "ndarray of 2 dimensions"),
-    "records": (lambda texts: np.array([(text,) for text in texts], [("text", "U99")]), r'list\(texts\["text"\]\)'),
+    "records": (lambda texts: np.array([(text,) for text in texts], [("text", "U99")]), r'pass df\["text"\]'),
     "dataset": (lambda texts: Dataset(), r"Dataset: give list\(texts\)"),
     "0-D": (lambda texts: np.array(texts[0]), "ndarray of 0 dimensions"),
 }
@@ -222,7 +222,7 @@ def test_records_are_no_words():
     tokenizer = lf_ref.LongformerTokenizer.from_pretrained(add_prefix_space=True)
     pipe = lf_ref.pipeline("ner", model=model_for("token-classification"), tokenizer=tokenizer)
     records = np.array([("a", "b")], [("text", "U9"), ("label", "U9")])
-    with pytest.raises(InputError, match=r'list\(texts\["text"\]\)'):
+    with pytest.raises(InputError, match=r'pass df\["text"\]'):
         pipe(records, is_split_into_words=True)
 
 

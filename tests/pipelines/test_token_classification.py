@@ -130,7 +130,7 @@ def test_words_that_come_as_a_list():
         ({"stride": LIMIT - 2, "aggregation_strategy": "simple"}, "the stride must lie in"),
         (
             {"stride": 0, "aggregation_strategy": "simple", "max_length": 2},
-            "2 tokens in a row leave no room for text beside the special ones",
+            "a window of 2 tokens leaves no room for text 0",
         ),
         ({"stride": 3, "aggregation_strategy": "simple", "truncation": True}, "not both"),
         ({"ignore_labels": "O"}, "ignore_labels must be a list of texts, got str"),

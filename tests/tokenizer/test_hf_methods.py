@@ -279,8 +279,8 @@ RECORDS = np.array([("a", "b"), ("c", "d")], dtype=[("text", "U1"), ("label", "U
         ({"a", "b"}, r"sorted\("),
         (frozenset({"a"}), r"sorted\("),
         ({"a": 1}.keys(), r"sorted\("),
-        (Frame(), r'give one column, such as .*\["text"\]'),
-        (RECORDS, r'give one column, such as .*\["text"\]'),
+        (Frame(), r'pass df\["text"\]'),
+        (RECORDS, r'pass df\["text"\]'),
     ],
     ids=lambda value: type(value).__name__,
 )

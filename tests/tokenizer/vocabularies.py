@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 DEMO = Path(__file__).parents[2] / "lf_ref" / "demo"
+FILES = ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")  # of DEMO
 ROBERTA = Path(os.environ.get("LF_REF_ROBERTA", Path(__file__).parents[3] / "shared" / "tokenizer" / "roberta"))
 
 

@@ -14,6 +14,17 @@ _PAGES = {
     CHECKOUT / "README.md": ("overview", "Overview", "Install it, run it, and what else there is: the README."),
     PACKAGE / "pipelines" / "README.md": ("tasks", "Tasks", "An example of each task; many and long inputs."),
     PACKAGE / "guides" / "recipes.md": ("recipes", "Recipes", "Semantic search, classifiers on embeddings, a server."),
+    PACKAGE / "guides" / "longer_texts.md": (
+        "longer_texts", "Longer texts", "Make a Longformer of a RoBERTa, or a longer one of a Longformer.",
+    ),
+    PACKAGE / "guides" / "files.md": ("files", "Files", "Lines, CSV, Parquet and folders in; JSONL and tables out."),
+    PACKAGE / "guides" / "recipes.md": ("recipes", "Recipes", "A data frame, a long document, a server."),
+    PACKAGE / "guides" / "embeddings.md": (
+        "embeddings", "Embeddings", "sentence-transformers checkpoints; search, scikit-learn, LangChain, FastAPI.",
+    ),
+    PACKAGE / "guides" / "long_documents.md": (
+        "long_documents", "Documents longer than the model", "Truncation, windows with a stride, and what each costs.",
+    ),
     PACKAGE / "guides" / "coming_from_hf.md": ("coming_from_hf", "Coming from HF", "HF's names, and what each does."),
     PACKAGE / "guides" / "differences_from_hf.md": (
         "differences_from_hf", "Differences from HF", "What differs from HF transformers on purpose.",

@@ -36,8 +36,9 @@ def _signature(call: Callable[..., Any]) -> str:
 
 def _table(options: type[Options]) -> str:
     """Every option with its type, its default and its meaning; those of the task come first."""
-    common = _meanings(Options)
-    meanings = common | _meanings(options)
+    common, meanings = _meanings(Options), dict[str, str]()
+    for base in reversed(options.__mro__):
+        meanings |= _meanings(base)
     rows = sorted(fields(options), key=lambda field: field.name in common)
     return "\n".join(
         [
@@ -52,7 +53,7 @@ def _table(options: type[Options]) -> str:
     )
 
 
-def _meanings(options: type[Options]) -> dict[str, str]:
+def _meanings(options: type) -> dict[str, str]:
     """The description of each argument in the docstring of a class."""
     arguments = cleandoc(options.__doc__ or "").partition("Args:\n")[2].partition("\nRaises:")[0]
     return {

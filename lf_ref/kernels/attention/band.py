@@ -17,6 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ...memory import empty
 from ..jit import kernel, once, types
 from ..layout.vectors import LANES, between, exp2, larger, load, pair, spread, store
 from ..matmul.dispatch import microkernel
@@ -81,7 +82,7 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
         keys: Any,
         masks: Any,
         global_positions: Any,
-        task: tuple[int, int, int, int, int, int],
+        task: tuple[int, int, int, int, int, int, int],
         sizes: Any,
         factor: Any,
         out: Any,
@@ -90,47 +91,49 @@ def attention_kernel(kind: str, in_words: bool) -> Any:
 
         query: [panels, query_width, 16] elements. masks: bool [n] each, n a multiple of the grain: the keys of the row
         that are seen within the window, and the queries that attend; the others yield 0. global_positions: int64 [g],
-        of the row. task: head; the row's first token of the keys; its first panel of the queries; its panels to do,
-        from and to; one_sided. out: [panels, out_width, 16]; it may be the query, of which a task reads what it writes.
+        of the row. task: heads, from and to; the row's first token of the keys; its first panel of the queries; its
+        panels to do, from and to; one_sided. out: [panels, out_width, 16]; it may be the query, of which a task reads
+        what it writes.
         """
-        head, origin, first_query, start_panel, stop_panel, one_sided = task
+        first_head, last_head, origin, first_query, start_panel, stop_panel, one_sided = task
         seen, asked = masks
         width, depth, count, used = sizes.head, sizes.head // per_word, seen.shape[0], global_positions.shape[0]
         wide = -(-used // step) * step
         distance = (wide + min(count, 2 * one_sided + together * LANES + 2 * step) + rows) * LANES
-        scores, room = np.empty(together * distance, real), np.empty(together * distance * (per_word - 1) // 2, element)
-        sums, scales = np.empty(together * width * LANES, real), np.empty(together * LANES, real)
-        key_at, value_at = head * sizes.tokens + origin, head * width
-        global_keys = _global_keys(keys.keys, global_positions, key_at, depth, wide + rows)
-        global_values = gather_values(keys.values, global_positions, value_at, width, origin, sizes.stride, wide)
+        scores, room = empty(together * distance, real), empty(together * distance * (per_word - 1) // 2, element)
+        sums, scales = empty(together * width * LANES, real), empty(together * LANES, real)
         begin()
-        for panel in range(start_panel, stop_panel, together):
-            group, position = min(together, stop_panel - panel), panel * LANES
-            first = max(0, position - one_sided) // step * step
-            last = min(count, -(-(position + group * LANES + one_sided) // step) * step)
-            near = last - first
-            panel_at = (first_query + panel) * sizes.query_width * LANES
-            right, between_panels = panel_at + head * depth * LANES, sizes.query_width * LANES
-            queries = right, between_panels, group
-            score(global_keys, 0, wide, depth, query, queries, scores, 0, distance)
-            score(keys.keys, (key_at + first) * depth, near, depth, query, queries, scores, wide * LANES, distance)
-            for index in range(group):
-                base = index * distance
-                for column in range(used, wide):
-                    store(spread(minus_infinity), scores, base + column * LANES)
-                query_at = position + index * LANES
-                mask_scores(scores, base + wide * LANES, seen, first, last, query_at, one_sided)
-                total = powers_of(scores, base, wide + near, factor, room)
-                store(spread(one) / total, scales, index * LANES)
-                for lane in range(LANES):
-                    if not asked[query_at + lane]:
-                        scales[index * LANES + lane] = zero
-            blocks = (wide, near, distance)
-            values_at = value_at * sizes.stride + (origin + first) // per_word
-            average(global_values, keys.values, values_at, sizes.stride, width, scores, room, blocks, group, sums)
-            for index in range(group):
-                place = ((first_query + panel + index) * sizes.out_width) * LANES
-                write(sums, index * width * LANES, load(scales, index * LANES), width, head, out, place)
+        for head in range(first_head, last_head):
+            key_at, value_at = head * sizes.tokens + origin, head * width
+            global_keys = _global_keys(keys.keys, global_positions, key_at, depth, wide + rows)
+            global_values = gather_values(keys.values, global_positions, value_at, width, origin, sizes.stride, wide)
+            for panel in range(start_panel, stop_panel, together):
+                group, position = min(together, stop_panel - panel), panel * LANES
+                first = max(0, position - one_sided) // step * step
+                last = min(count, -(-(position + group * LANES + one_sided) // step) * step)
+                near = last - first
+                panel_at = (first_query + panel) * sizes.query_width * LANES
+                right, between_panels = panel_at + head * depth * LANES, sizes.query_width * LANES
+                queries = right, between_panels, group
+                score(global_keys, 0, wide, depth, query, queries, scores, 0, distance)
+                score(keys.keys, (key_at + first) * depth, near, depth, query, queries, scores, wide * LANES, distance)
+                for index in range(group):
+                    base = index * distance
+                    for column in range(used, wide):
+                        store(spread(minus_infinity), scores, base + column * LANES)
+                    query_at = position + index * LANES
+                    mask_scores(scores, base + wide * LANES, seen, first, last, query_at, one_sided)
+                    total = powers_of(scores, base, wide + near, factor, room)
+                    store(spread(one) / total, scales, index * LANES)
+                    for lane in range(LANES):
+                        if not asked[query_at + lane]:
+                            scales[index * LANES + lane] = zero
+                blocks = (wide, near, distance)
+                values_at = value_at * sizes.stride + (origin + first) // per_word
+                average(global_values, keys.values, values_at, sizes.stride, width, scores, room, blocks, group, sums)
+                for index in range(group):
+                    place = ((first_query + panel + index) * sizes.out_width) * LANES
+                    write(sums, index * width * LANES, load(scales, index * LANES), width, head, out, place)
         end()
 
     return attend
@@ -145,7 +148,7 @@ def _signature(kind: str, in_words: bool) -> Any:
         types.BaseTuple.from_types([operand, operand], Keys),
         types.UniTuple(types.Array(types.boolean, 1, "C", readonly=True), 2),
         types.Array(integer, 1, "C", readonly=True),
-        types.UniTuple(integer, 6),
+        types.UniTuple(integer, 7),
         types.BaseTuple.from_types([integer] * 5, Sizes),
         real,
         types.Array(types.int32 if in_words else real, 1, "C"),
@@ -309,7 +312,8 @@ def _average(kind: str, micro: Any) -> Any:
 @numba.njit(**_OPTIONS)
 def _global_keys(keys: Any, positions: Any, key_at: int, depth: int, room: int) -> Any:
     """The keys of the global tokens by token, with zeros at the end."""
-    out = np.zeros(room * depth, keys.dtype)
+    out = empty(room * depth, keys.dtype)
+    out[:] = 0
     for index in range(positions.shape[0]):
         for k in range(depth):
             out[index * depth + k] = keys[(key_at + positions[index]) * depth + k]
@@ -319,7 +323,8 @@ def _global_keys(keys: Any, positions: Any, key_at: int, depth: int, room: int) 
 @numba.njit(**_OPTIONS)
 def _global_values(values: Any, positions: Any, value_at: int, width: int, origin: int, stride: int, wide: int) -> Any:
     """The values of the global tokens, a row for each channel, `wide` of them with zeros at the end."""
-    out = np.zeros(width * wide, values.dtype)
+    out = empty(width * wide, values.dtype)
+    out[:] = 0
     for channel in range(width):
         for index in range(positions.shape[0]):
             out[channel * wide + index] = values[(value_at + channel) * stride + origin + positions[index]]
@@ -331,7 +336,8 @@ def _global_values_in_words(
     values: Any, positions: Any, value_at: int, width: int, origin: int, stride: int, wide: int
 ) -> Any:
     """As `_global_values`, of bfloat16 values two in a word."""
-    out = np.zeros(width * wide // 2, values.dtype)
+    out = empty(width * wide // 2, values.dtype)
+    out[:] = 0
     target, source = out.view(np.uint16), values.view(np.uint16)
     for channel in range(width):
         for index in range(positions.shape[0]):

@@ -39,6 +39,7 @@ __all__ = [
     "root",
     "spread",
     "store",
+    "store_across",
     "store_halves",
     "sum_lanes",
     "top_lane",
@@ -143,6 +144,11 @@ def pair(low: Array, high: Array) -> Array:
 def store_halves(vector: Array, array: NDArray[np.uint16], at: int) -> None:
     """Write a float32 vector, rounded to bfloat16, ties to even, to array[at] and the places after it."""
     array[at : at + LANES] = _halves(vector)
+
+
+def store_across(a: Array, b: Array, c: Array, d: Array, array: Array, at: int, step: int) -> None:
+    """Write lane i of four vectors side by side to array[at + i * step] and the places after it."""
+    array[at + step * np.arange(LANES)[:, None] + np.arange(4)] = np.stack([a, b, c, d], axis=1)
 
 
 def sum_lanes(vector: Array) -> Any:
@@ -350,6 +356,27 @@ def _(e: Emitter, args: Any) -> Value:
 def _(e: Emitter, args: Any) -> None:
     halves = e.builder.trunc(_rounded(e, args[0]), ir.VectorType(ir.IntType(16), LANES))
     e.builder.store(halves, e.pointer(1, args, args[2]), align=1)
+
+
+@instruction(store_across, lambda a, b, c, d, array, at, step: types.void, "a, b, c, d, array, at, step")
+def _(e: Emitter, args: Any) -> None:
+    # In groups of four lanes, of which most CPUs' registers hold one, two or four: pairs, then quadruples.
+    quarters = range(0, LANES, 4)
+
+    def interleaved(x: Value, y: Value, order: tuple[int, ...]) -> Value:
+        places = [quarter + place for quarter in quarters for place in order]
+        return e.builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(ir.IntType(32), LANES), places))
+
+    low, high = (0, LANES, 1, LANES + 1), (2, LANES + 2, 3, LANES + 3)
+    first, second = (0, 1, LANES, LANES + 1), (2, 3, LANES + 2, LANES + 3)
+    a, b, c, d = args[:4]
+    pairs = [(interleaved(a, b, half), interleaved(c, d, half)) for half in (low, high)]
+    tokens = [interleaved(x, y, order) for x, y in pairs for order in (first, second)]
+    for lane in range(LANES):
+        places = ir.Constant(ir.VectorType(ir.IntType(32), 4), [lane // 4 * 4 + place for place in range(4)])
+        at = e.builder.add(args[5], e.builder.mul(args[6], ir.Constant(args[6].type, lane)))
+        four = e.builder.shuffle_vector(tokens[lane % 4], tokens[lane % 4], places)
+        e.builder.store(four, e.pointer(4, args, at, lanes=4), align=1)
 
 
 @instruction(sum_lanes, lambda vector: vector.dtype, "vector")

@@ -16,7 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from ..layout.vectors import LANES, load, pair, reals, spread, store, store_halves
+from ..layout.vectors import LANES, load, pair, reals, spread, store, store_across, store_halves
 from ..rows.activations import activation
 
 __all__ = ["epilogue"]
@@ -77,7 +77,7 @@ def _add_to_lanes(kind: str, rows: int, function: Any) -> Finish:
 
 
 def _to_words(kind: str, rows: int, function: Any) -> Finish:
-    """As `_to_lanes`, rounded to bfloat16: rows 2i and 2i + 1 in words of row i.  layout: first panel, words."""
+    """As `_to_lanes`, rounded to bfloat16: rows 2i and 2i + 1 in words of row i.  layout: as there, in words."""
     value = _value_of(kind)
 
     @numba.njit(**_OPTIONS)
@@ -85,7 +85,7 @@ def _to_words(kind: str, rows: int, function: Any) -> Finish:
         room: Any, weight: Any, scales: Any, row: int, skip: int, panel: int, count: int, layout: Any, out: Any
     ) -> None:
         for index in range(count):
-            at = ((layout[0] + panel + index) * layout[1] + row // 2) * LANES
+            at = ((layout[0] + panel + index) * layout[1] + (row - layout[2]) // 2) * LANES
             for i in range(skip, rows, 2):
                 low, token = (index * rows + i) * LANES, (panel + index) * LANES
                 x = function(value(room, low, weight, row + i, scales, token))
@@ -95,29 +95,44 @@ def _to_words(kind: str, rows: int, function: Any) -> Finish:
     return to_words
 
 
-def _to_rows(kind: str, rows: int, store_as: Any, scratch_type: Any) -> Finish:
-    """out[head, token, channel] = value.  layout: first panel, tokens of out, channels of a head."""
+def _to_rows(kind: str, rows: int, per_word: int) -> Finish:
+    """out[head, token, channel] = value.  layout: first panel, tokens of out, channels of a head, a multiple of 8.
+
+    per_word: 1, or 2 to round to bfloat16, two channels in a word.
+    """
     value = _value_of(kind)
+
+    @numba.njit(**_OPTIONS)
+    def one(room: Any, at: int, weight: Any, row: int, scales: Any, token: int) -> Any:
+        return value(room, at, weight, row, scales, token)
+
+    @numba.njit(**_OPTIONS)
+    def two(room: Any, at: int, weight: Any, row: int, scales: Any, token: int) -> Any:
+        return pair(
+            value(room, at, weight, row, scales, token), value(room, at + LANES, weight, row + 1, scales, token)
+        )
+
+    element, group = (one, two)[per_word - 1], 4 * per_word
 
     @numba.njit(**_OPTIONS)
     def to_rows(
         room: Any, weight: Any, scales: Any, row: int, skip: int, panel: int, count: int, layout: Any, out: Any
     ) -> None:
-        scratch = np.empty(rows * LANES, scratch_type)
+        step = layout[2] // per_word
         for index in range(count):
-            token = (layout[0] + panel + index) * LANES
-            for i in range(rows):
-                x = value(room, (index * rows + i) * LANES, weight, row + i, scales, (panel + index) * LANES)
-                store_as(x, scratch, i * LANES)
-            i = 0
-            while i < rows:
+            token, lanes = (panel + index) * LANES, layout[0] * LANES
+            for i in range(0, rows, group):
                 head, channel = (row + i) // layout[2], (row + i) % layout[2]
-                run = min(rows - i, layout[2] - channel)  # rows of one head
-                for lane in range(LANES):
-                    at = (head * layout[1] + token + lane) * layout[2] + channel
-                    for step in range(run):
-                        out[at + step] = scratch[(i + step) * LANES + lane]
-                i += run
+                at, r, one_row = (index * rows + i) * LANES, row + i, per_word * LANES
+                store_across(
+                    element(room, at, weight, r, scales, token),
+                    element(room, at + one_row, weight, r + per_word, scales, token),
+                    element(room, at + 2 * one_row, weight, r + 2 * per_word, scales, token),
+                    element(room, at + 3 * one_row, weight, r + 3 * per_word, scales, token),
+                    out,
+                    (head * layout[1] + lanes + token) * step + channel // per_word,
+                    step,
+                )
 
     return to_rows
 
@@ -141,8 +156,8 @@ def _to_columns(kind: str, rows: int, store_as: Any) -> Finish:
 def epilogue(name: str, kind: str, rows: int, function: str) -> tuple[Finish, Any]:
     """An epilogue by its name, and the dtype of what it writes.
 
-    name: "lanes"; "add"; "words", "rows", "columns", of which the latter write bfloat16 values where `kind` is of
-    reduced precision. rows: of the tile. function: an activation, for "lanes" and "words".
+    name: "lanes"; "add"; "words"; "rows" and "columns", which write bfloat16 values where `kind` is of reduced
+    precision. rows: of the tile. function: an activation, for "lanes" and "words".
     """
     real = np.dtype(np.float64 if kind == "float64" else np.float32)
     reduced = kind in ("bfloat16", "int8")
@@ -151,7 +166,7 @@ def epilogue(name: str, kind: str, rows: int, function: str) -> tuple[Finish, An
         return make(kind, rows, activation(function, real)), real
     if name == "words":
         return _to_words(kind, rows, activation(function, real)), np.dtype(np.int32)
-    dtype, store_as = (_HALF_WORD, store_halves) if reduced else (real, store)
     if name == "rows":
-        return _to_rows(kind, rows, store_as, dtype), dtype
+        return _to_rows(kind, rows, 1 + reduced), np.dtype(np.int32) if reduced else real
+    dtype, store_as = (_HALF_WORD, store_halves) if reduced else (real, store)
     return _to_columns(kind, rows, store_as), dtype

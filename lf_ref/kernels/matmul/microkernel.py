@@ -33,6 +33,7 @@ class MicroKernel(NamedTuple):
 
     name: of its kind of values and its instructions. tile: see `Tile`; it does `rows` rows and up to `panels` panels.
     begin, end: called on each thread before the first tile and after the last. step: `depth` is a multiple of it.
+    chunk: the most of it that is done at a time, so that the rows stay in the first-level cache.
     """
 
     name: str
@@ -43,6 +44,7 @@ class MicroKernel(NamedTuple):
     begin: Callable[[], None]
     end: Callable[[], None]
     step: int
+    chunk: int
 
 
 def values_per_word(kind: str) -> int:

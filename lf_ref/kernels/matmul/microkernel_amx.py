@@ -23,7 +23,7 @@ _SIDE = 16  # rows of a tile, and words in a row of it
 _DOWN = 2  # tiles of sums below each other
 _PANELS = 2  # and beside each other
 _SUMS, _LEFT, _RIGHT = 0, 4, 6  # numbers of the first of four tiles of sums, and of two of each operand
-_AHEAD = 2  # steps along k that a panel is fetched ahead
+_CHUNK = 192  # words along k: 24 KiB of a tile of rows
 
 _INDEX, _BYTE = ir.IntType(64), ir.IntType(8)
 _BYTES = _BYTE.as_pointer()
@@ -107,7 +107,7 @@ def amx_microkernel(kind: str) -> MicroKernel:
                 _emit_tiles(kind, 1, context, builder, signature, args)
 
     tile = compiled_tile(emit)
-    return MicroKernel(f"{kind}_amx", kind, tile, _DOWN * _SIDE, _PANELS, _begin, _end, _SIDE)
+    return MicroKernel(f"{kind}_amx", kind, tile, _DOWN * _SIDE, _PANELS, _begin, _end, _SIDE, _CHUNK)
 
 
 def _emit_tiles(kind: str, panels: int, context: Any, builder: Any, signature: Any, args: Any) -> None:
@@ -139,9 +139,6 @@ def _emit_tiles(kind: str, panels: int, context: Any, builder: Any, signature: A
             for panel in range(panels):
                 tiles = _SUMS + _PANELS * row + panel, _LEFT + row, _RIGHT + panel
                 code.instruct(_PRODUCTS[kind], *map(code.tile, tiles))
-        for place in at:
-            for line in range(_SIDE):
-                prefetch(builder, code.pointer(right, add(place, index(_AHEAD * _SIDE * LANES + line * LANES))))
         with cgutils.for_range_slice(builder, index(0), ahead_rows, index(1)) as (row, _):
             place = add(add(ahead, mul(left_row, row)), k)
             prefetch(builder, code.pointer(left, place), level=2)

@@ -21,6 +21,7 @@ __all__ = ["prefetch", "vector_microkernel"]
 config: Any = numba.config
 
 ROWS = 24  # of a tile: a multiple of the rows whose sums fit the registers at a time, for any number of panels
+_CHUNK = 768  # elements along k
 _AHEAD = 16  # steps along k that a panel is fetched ahead
 
 _INDEX, _WORD, _BYTES = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
@@ -38,7 +39,7 @@ def vector_microkernel(kind: str) -> MicroKernel:
     per_panel = LANES // lanes * (2 if kind == "float64" else 1)
     panels = max(1, sums // (6 * per_panel))
     tile = plain_tile(kind, ROWS) if config.DISABLE_JIT else _compiled_tile(kind, sums, per_panel, panels)
-    return MicroKernel(f"{kind}_vectors", kind, tile, ROWS, panels, _nothing, _nothing, 1)
+    return MicroKernel(f"{kind}_vectors", kind, tile, ROWS, panels, _nothing, _nothing, 1, _CHUNK)
 
 
 def _rows_at_once(sums: int, registers_: int) -> int:

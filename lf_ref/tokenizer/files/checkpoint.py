@@ -24,6 +24,7 @@ _OTHER_VOCABULARIES = {
     "spiece.model": "SentencePiece, as for T5",
     "tokenizer.model": "SentencePiece, as for Llama",
 }
+VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt", *_OTHER_VOCABULARIES)
 _WAY_OUT = (
     "where the weights come without a tokenizer, give that of another folder or repository as tokenizer= to a "
     "pipeline, or its name to LongformerTokenizer.from_pretrained"

@@ -26,8 +26,8 @@ def read_text(path: Path) -> str:
         raise CheckpointError(f"{path} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02X}") from None
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read the JSON object in a file."""
+def read_json(path: Path, kind: type[Any] = dict) -> Any:
+    """Read the JSON value in a file, which is of this type: by default an object."""
     text = read_text(path)
     try:
         value = json.loads(text)
@@ -35,7 +35,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is not usable JSON: it is nested too deeply") from None
     except ValueError as error:
         raise CheckpointError(f"{path} is not usable JSON: {error}") from None
-    return expect(value, dict, str(path))
+    return expect(value, kind, str(path))
 
 
 _WANTED = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "an integer"}

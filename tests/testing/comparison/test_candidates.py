@@ -6,37 +6,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 from testing.building import as_float32, case_of, model_of, trace_of
+from testing.foreign_arrays import VALUES, OnlyDlpack
 
 from lf_ref import CheckpointError, InputError, testing
 from lf_ref.testing.comparison.candidates import read_candidate
 from lf_ref.testing.traces.named_tensors import NamedTensors
 from oracles import reduced
-
-VALUES = np.random.default_rng(3).standard_normal((5, 7)).astype(np.float32)
-
-
-class Named:
-    """A dtype as MLX and TensorFlow have it."""
-
-    def __init__(self, text: str, name: str | None = None) -> None:
-        self.text = text
-        if name:
-            self.name = name
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-class OnlyDlpack:
-    """What CPU arrays without `__array__` offer: NumPy's own capsule."""
-
-    dtype = Named("mlx.core.float32")
-
-    def __init__(self, values):
-        self.values = values
-
-    def __dlpack__(self):
-        return self.values.__dlpack__()
 
 
 @pytest.fixture

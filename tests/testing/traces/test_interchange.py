@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from testing.building import trace_of
+from testing.foreign_arrays import VALUES, Named, OnlyDlpack
 
 from lf_ref import InputError
 from lf_ref.testing.traces.interchange import to_numpy
@@ -16,21 +17,8 @@ from model.building import FEW
 from oracles import reduced
 from oracles.compare import assert_identical
 
-VALUES = np.random.default_rng(3).standard_normal((5, 7)).astype(np.float32)
 ROUNDED = reduced.bfloat16(VALUES).astype(np.float32)
 BITS = (ROUNDED.view(np.uint32) >> 16).astype(np.uint16)
-
-
-class Named:
-    """A dtype as MLX and TensorFlow have it."""
-
-    def __init__(self, text: str, name: str | None = None) -> None:
-        self.text = text
-        if name:
-            self.name = name
-
-    def __repr__(self) -> str:
-        return self.text
 
 
 class OnlyArray:
@@ -41,18 +29,6 @@ class OnlyArray:
 
     def __array__(self, dtype=None, copy=None):
         return self.values
-
-
-class OnlyDlpack:
-    """What CPU arrays without `__array__` offer: NumPy's own capsule."""
-
-    dtype = Named("mlx.core.float32")
-
-    def __init__(self, values):
-        self.values = values
-
-    def __dlpack__(self):
-        return self.values.__dlpack__()
 
 
 class OnDevice(OnlyDlpack):

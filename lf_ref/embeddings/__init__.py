@@ -1,0 +1,1 @@
+"""Sentence embeddings: pooling, and the folders of sentence-transformers."""
