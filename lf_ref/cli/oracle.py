@@ -45,8 +45,17 @@ def oracle(context: click.Context) -> None:
     shell_complete=complete_file,
     help="File to write; an existing one is replaced.",
 )
+@click.option(
+    "--intermediates",
+    multiple=True,
+    metavar="all|NAME,NAME...",
+    help="Tensors to store beside the outputs, by HF's module names or patterns of them; repeatable (default: inputs and "
+    "outputs of each layer and of its attention).",
+)
 @checkpoint_options_or("none; weights of the generator")
-def make(cases: tuple[str, ...], out: str, model: str | None, quiet: bool, **where: Any) -> None:
+def make(
+    cases: tuple[str, ...], out: str, intermediates: tuple[str, ...], model: str | None, quiet: bool, **where: Any
+) -> None:
     """Compute the expected outputs of cases in float64 by the reference implementation, and write a golden file.
 
     The weights come from a documented generator, which any language can reproduce bit by bit. With --model they are
@@ -60,9 +69,16 @@ def make(cases: tuple[str, ...], out: str, model: str | None, quiet: bool, **whe
     from ..testing.golden.creation import make_golden
 
     with quietly(quiet):
-        named = [name.strip() for name in ",".join(cases).split(",")]
-        command = _command(",".join(cases), model, where)
-        golden = make_golden(out, named, model=model, command=command, quiet=quiet, **where)
+        command = _command(",".join(cases), ",".join(intermediates), model, where)
+        golden = make_golden(
+            out,
+            _listed(cases),
+            model=model,
+            intermediates=_listed(intermediates) or None,
+            command=command,
+            quiet=quiet,
+            **where,
+        )
     if not quiet:
         size = golden.path.stat().st_size
         click.echo(f"wrote {out}: {_counted(len(golden.cases), 'case')}, {size / 1e6:.1f} MB", err=True)
@@ -72,9 +88,15 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def _command(cases: str, model: str | None, where: dict[str, Any]) -> str:
+def _listed(names: tuple[str, ...]) -> list[str]:
+    """The names of an option that is repeatable and takes several, separated by commas."""
+    return [name.strip() for each in names for name in each.split(",")]
+
+
+def _command(cases: str, intermediates: str, model: str | None, where: dict[str, Any]) -> str:
     """The command for the manifest: the options that the contents depend on."""
     parts = ["lf-ref oracle make --cases", cases]
+    parts += ["--intermediates", intermediates] if intermediates else []
     parts += ["--model", model] if model is not None else []
     parts += ["--revision", where["revision"]] if where["revision"] is not None else []
     return " ".join(parts)

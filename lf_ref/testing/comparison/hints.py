@@ -37,9 +37,10 @@ def hints(
         off |= counts & (wanted == -np.inf) & (values > MASKED_SCORE)
     layout = layout_of(canonical, expected.run)
     tokens = _wrong_tokens(layout, off, expected)
-    where = [sentence for sentence in (_rows(off), _kinds(tokens, expected), _from_token(tokens)) if sentence]
+    whole = canonical not in expected.sampled
+    where = [sentence for sentence in (_rows(off), _kinds(tokens, expected), _from_token(tokens)) if sentence and whole]
     found: list[str] = []
-    if layout in (BAND, COLUMNS):
+    if layout in (BAND, COLUMNS) and whole:
         found += attention_hints(canonical, values, np.asarray(expected[name]), counts, off, allowed, expected)
     found += _multiple(values, wanted, mask)
     found += _other_tensors(name, values, mask, expected)

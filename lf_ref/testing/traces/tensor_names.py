@@ -113,6 +113,12 @@ def lookup(name: str) -> TensorName | None:
     return _BY_NAME.get(within)
 
 
+def all_names(layers: int) -> list[str]:
+    """The canonical names of the tensors of a model with so many layers and any head, and of its outputs."""
+    inner = [f"encoder.layer.{layer}.{entry.name}" for layer in range(layers) for entry in LAYER]
+    return [*(entry.name for entry in EMBEDDINGS), *inner, *(entry.name for entry in HEADS), *OUTPUTS]
+
+
 def split_layer(name: str) -> tuple[int | None, str]:
     """The index of the layer, None outside of the layers, and the name within it ("" for the layer itself)."""
     found = _LAYER.fullmatch(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,18 @@ class Trace(Mapping[str, Array]):
     `encoder.layer.3.output.LayerNorm`. All names are keys; `canonical_names` are the canonical names alone.
 
     tensors: float, by name, in the shapes of HF's modules. run: metadata of the forward pass. model: the model that
-    ran, if known; `compare` measures tolerances with it.
+    ran, if known; `compare` measures tolerances with it. sampled: the canonical names of tensors of which only some
+    tokens, or some keys of an attention map, are there, so that positions in them mean nothing.
     """
 
-    def __init__(self, tensors: Mapping[str, Array], run: Run, model: LongformerPreTrainedModel | None = None) -> None:
-        self.run, self.model = run, model
+    def __init__(
+        self,
+        tensors: Mapping[str, Array],
+        run: Run,
+        model: LongformerPreTrainedModel | None = None,
+        sampled: Collection[str] = (),
+    ) -> None:
+        self.run, self.model, self.sampled = run, model, frozenset(sampled)
         self._tensors = dict(sorted(tensors.items(), key=lambda item: computation_order(item[0])))
         self._same = _same_outputs(self._tensors, run)
         self.calibrations: dict[Any, Any] = {}  # a cache of `compare`
