@@ -15,6 +15,7 @@ from ..comparison.html import page, row_style
 from ..comparison.report import Report, shortened
 
 PASSED, FAILED, XFAILED, XPASSED = "passed", "FAILED", "xfailed", "XPASSED"
+MOST_NAMED = 3  # mistakes; where more would do, the case does not tell what is wrong
 
 
 @accepts()
@@ -25,8 +26,8 @@ class CaseResult:
     case: its name. about: the fault that it detects. problem: the failure in one line, "" if there is none.
     first_divergence: the name of the first divergent tensor, "" if there is none. report: of `compare`, None if nothing
     was compared. expected_to_fail: the reason for an expected failure, "" if none is expected. place: where the target
-    raised, "" if it did not. traceback: of that exception. causes: the known mistakes that reproduce the outputs.
-    traits: what the case has, as `lf_ref.testing.cases.traits` lists it.
+    raised, "" if it did not. traceback: of that exception. causes: the known mistakes that reproduce the outputs, all
+    of them. traits: what the case has, as `lf_ref.testing.cases.traits` lists it.
     """
 
     case: str
@@ -46,9 +47,15 @@ class CaseResult:
         return cls(case.name, case.about, problem, traits=traits(case), **facts)
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """The causes, unless there are too many to name."""
+        return self.causes if len(self.causes) <= MOST_NAMED else ()
+
+    @property
     def group(self) -> tuple[str, ...]:
-        """Failures of one group have their first divergence, or the place of the exception, and the cause in common."""
-        return (self.state, self.first_divergence or self.place or self.problem, *self.causes[:1])
+        """Failures of one group have the cause in common, or the first divergence, or the place of the exception."""
+        alone = (self.case,)
+        return alone if self.state != FAILED else self.named or (self.first_divergence or self.place or self.problem,)
 
     @property
     def state(self) -> str:
@@ -65,8 +72,8 @@ class CaseResult:
     def line(self) -> str:
         """The result in one line."""
         why = self.problem
-        if self.causes:
-            why += f"; mistake: {' or '.join(self.causes)}"
+        if self.named:
+            why += f"; mistake: {' or '.join(self.named)}"
         if self.state == XPASSED:
             why = f"passes, but is expected to fail: {self.expected_to_fail}"
         elif self.state == XFAILED:
@@ -84,7 +91,7 @@ class CaseResult:
             "expected_to_fail": self.expected_to_fail,
             "place": self.place,
             "traceback": self.traceback,
-            "causes": self.causes,
+            "causes": self.named,
         }
         return {**facts, "report": None if self.report is None else json.loads(self.report.to_json())}
 
@@ -160,12 +167,11 @@ class CaseResults:
 
     def text(self, everything: bool = False) -> str:
         """The failures as text, by place and cause, with the report of the first; everything: the passing cases too."""
-        lines = [f"{'PASSED' if self.passed else 'FAILED'}: {self.title}: {self.counts()}"]
+        lines = [f"{'PASSED' if self.passed else 'FAILED'}: {self.title}: {self.counts()}{self._mistakes()}"]
         groups: dict[tuple[str, ...], list[CaseResult]] = {}
         for result in self.results:
             if everything or not result.passed:
-                key = (result.case,) if result.state != FAILED else result.group
-                groups.setdefault(key, []).append(result)
+                groups.setdefault(result.group, []).append(result)
         for group in groups.values():
             lines += self._group(group)
         if self.unknown:
@@ -174,6 +180,11 @@ class CaseResults:
         if first is not None:
             lines += ["", f"{first.case}:", str(first.report)]
         return "\n".join(lines)
+
+    def _mistakes(self) -> str:
+        """The mistakes of most cases, in words."""
+        found = Counter(" or ".join(result.named) for result in self.failures if result.named).most_common(MOST_NAMED)
+        return "; mistake: " + ", and ".join(f"{name} (in {count})" for name, count in found) if found else ""
 
     def _group(self, group: list[CaseResult]) -> list[str]:
         """The first result of a group, what explains it, and the other cases."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,28 +16,35 @@ from ..mistakes.naming import causes, differs_from_run_to_run
 from ..traces.trace import trace
 from .case_results import CaseResult
 from .evaluation import Settings, evaluate, is_calibrated, named_outputs, one_line
-from .isolation import ProcessEndedError, call_in_process
+from .isolation import ProcessEndedError, last_in_process
 from .targets import Target, TargetError, load_target, run_target
 
+BY_CHANCE = "dropout, or another choice by chance: its outputs differ from run to run"
 _LABELS = ("labels", "start_positions", "end_positions")
 
 
-def run_isolated(target: Target | str, case: Case, settings: Settings, time_limit: float) -> CaseResult:
-    """As `run_case`, in a process of its own, which imports a target that is given by its name.
+def run_isolated(
+    target: Target | str, case: Case, settings: Settings, suspects: Collection[str], time_limit: float
+) -> CaseResult:
+    """The last result of `results_of_case`, in a process of its own, which imports a target that is given by its name.
 
     Raises:
         InputError: the target cannot be imported.
     """
     try:
-        return call_in_process(run_case, target, case, settings, time_limit=time_limit)
+        return last_in_process(results_of_case, target, case, settings, suspects, time_limit=time_limit)
     except ProcessEndedError as error:
         return CaseResult.of(case, str(error))
 
 
-def run_case(target: Target | str, case: Case, settings: Settings) -> CaseResult:
-    """Run the target, or the one of that name, on a case, and compare it.
+def results_of_case(
+    target: Target | str, case: Case, settings: Settings, suspects: Collection[str]
+) -> Iterator[CaseResult]:
+    """Run the target, or the one of that name, on a case: yields the result, and if it diverges again with the causes.
 
-    If it raises when it is given labels, it runs again without them: a wrong loss must not hide right logits.
+    If the target raises when it is given labels, it runs again without them: a wrong loss must not hide right logits.
+
+    suspects: as for `lf_ref.testing.mistakes.naming.causes`.
 
     Raises:
         InputError: the target cannot be imported.
@@ -44,46 +52,46 @@ def run_case(target: Target | str, case: Case, settings: Settings) -> CaseResult
     if isinstance(target, str):
         target = load_target(target)
     try:
-        return _judged(target, case, settings)
+        yield from _compared(target, case, settings, suspects)
+        return
     except InputError as error:
-        return CaseResult.of(case, one_line(str(error)))
+        yield CaseResult.of(case, one_line(str(error)))
+        return
     except TargetError as error:
         failed = _raised(case, error)
     unlabelled = replace(case, inputs={name: array for name, array in case.inputs.items() if name not in _LABELS})
     if len(unlabelled.inputs) == len(case.inputs):
-        return failed
+        yield failed
+        return
     try:
-        result = _judged(target, unlabelled, settings)
+        for result in _compared(target, unlabelled, settings, suspects):
+            if result.problem:
+                yield replace(result, problem=f"{failed.problem}; without labels: {result.problem}")
+            else:
+                yield replace(failed, problem=f"{failed.problem}; without labels its outputs agree", report=result.report)
     except (InputError, TargetError):
-        return failed
-    if result.problem:
-        return replace(result, problem=f"{failed.problem}; without labels: {result.problem}")
-    return replace(failed, problem=f"{failed.problem}; without labels its outputs agree", report=result.report)
+        yield failed
 
 
-def _judged(target: Target, case: Case, settings: Settings) -> CaseResult:
+def _compared(target: Target, case: Case, settings: Settings, suspects: Collection[str]) -> Iterator[CaseResult]:
+    """Run the target on a case, and compare it; if it diverges, run it again, and search for the causes."""
     given = named_outputs(case, run_target(target, case))
-    result = judge(case, given, settings)
-    if result.report is None or result.report.passed:
-        return result
-    again = named_outputs(case, run_target(target, case))
-    if differs_from_run_to_run(given, again, result.report):
-        return replace(result, causes=("dropout, or another choice by chance: its outputs differ from run to run",))
-    return result
-
-
-def judge(case: Case, given: Mapping[str, Any], settings: Settings) -> CaseResult:
-    """Compare the outputs for a case with the reference implementation, and name the mistake if they diverge."""
     inputs: dict[str, Any] = dict(case.inputs)
     expected = trace(case.model(), **inputs)
     if is_calibrated(settings.tolerance):
-        settings = replace(
-            settings, tolerance=scaled(calibrate(expected, settings.precision, settings.ignore_padding), case.leeway)
-        )
+        tolerance = scaled(calibrate(expected, settings.precision, settings.ignore_padding), case.leeway)
+        settings = replace(settings, tolerance=tolerance)
     result = evaluate(case, given, expected, settings)
+    yield result
     if result.report is None or result.report.passed:
-        return result
-    return replace(result, causes=causes(case, given, expected, result.report, vars(settings)))
+        return
+    with suppress(InputError, TargetError):  # it ran once
+        again = named_outputs(case, run_target(target, case))
+        if differs_from_run_to_run(given, again, result.report):
+            yield replace(result, causes=(BY_CHANCE,))
+            return
+    found = causes(case, given, expected, result.report, vars(settings), suspects)
+    yield replace(result, causes=found)
 
 
 def _raised(case: Case, error: TargetError) -> CaseResult:

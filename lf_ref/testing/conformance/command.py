@@ -161,10 +161,14 @@ def run(
     chosen = select_cases(cases_of_classes(known, class_names), cases or ("standard",))
     with progress("conformance suite", len(chosen), "cases") as bar:
 
+        groups = set()
+
         def on_result(result: Any) -> None:
             if verbose or not result.passed:
                 bar.clear()
-                click.echo(result.line(), err=True)
+                known = result.group in groups
+                click.echo(f"{result.state:8}{result.case}: the same" if known else result.line(), err=True)
+                groups.add(result.group)
             bar.update()
 
         results = check_target(

@@ -8,26 +8,28 @@ import os
 import pickle
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from typing import Any
 
 from ...errors import InputError, LfRefError
 
 TIME_LIMIT = 60.0  # seconds for each call, the imports of the candidate included
+_END = ()  # follows the results, each of which is sent as (result,)
 
 
 class ProcessEndedError(Exception):
-    """The process ended, or was stopped, before the function returned."""
+    """The process ended, or was stopped, before it had a result."""
 
 
-def call_in_process(function: Callable[..., Any], *arguments: Any, time_limit: float = TIME_LIMIT) -> Any:
-    """Call a function in a new process, and return its result; errors of lf_ref are raised again.
+def last_in_process(function: Callable[..., Iterable[Any]], *arguments: Any, time_limit: float = TIME_LIMIT) -> Any:
+    """Run a generator in a new process, and return the last of its results, also if a crash or hang comes after it.
 
-    function, arguments, and the result: all that pickle takes.
+    function, arguments, and the results: all that pickle takes. Errors of lf_ref are raised again.
 
     Raises:
-        ProcessEndedError: the process crashed or exited, or the time limit, in seconds, is over.
+        ProcessEndedError: the process crashed or exited, or the time limit, in seconds, is over, before a result.
         InputError: pickle does not take the function or an argument.
     """
     # A fork of this process would share the threads and locks of whatever it has imported.
@@ -44,33 +46,41 @@ def call_in_process(function: Callable[..., Any], *arguments: Any, time_limit: f
             "module, or use isolate=False"
         ) from error
     sender.close()
+    deadline, last = time.monotonic() + time_limit, tuple[Any, ...]()
+    ending = f"did not finish within {time_limit:g} seconds, and was stopped"
     try:
-        if not receiver.poll(time_limit):
-            raise ProcessEndedError(f"did not finish within {time_limit:g} seconds, and was stopped")
-        result = receiver.recv()
+        while receiver.poll(max(0.0, deadline - time.monotonic())):
+            message = receiver.recv()
+            if message == _END:
+                break
+            last = message
     except EOFError:
         process.join()
-        raise ProcessEndedError(_ending(process.exitcode)) from None
+        ending = _ending(process.exitcode)
     finally:
         process.kill()
         process.join()
         process.close()
         receiver.close()
+    if not last:
+        raise ProcessEndedError(ending)
+    [result] = last
     if isinstance(result, LfRefError):
         raise result
     return result
 
 
-def _serve(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """Runs in the new process: send the result of the function."""
+def _serve(sender: Connection, function: Callable[..., Iterable[Any]], arguments: tuple[Any, ...]) -> None:
+    """Runs in the new process: send the results of the generator as they come."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller is interrupted too, and stops this process
     os.dup2(sys.stderr.fileno(), 1)  # prints that are still in a buffer of C when the process ends
     faulthandler.enable()  # a crash prints where in the candidate it happened
     try:
-        result = function(*arguments)
+        for result in function(*arguments):
+            sender.send((result,))
     except LfRefError as error:
-        result = error
-    sender.send(result)
+        sender.send((error,))
+    sender.send(_END)
 
 
 def _ending(code: int) -> str:

@@ -17,7 +17,7 @@ from ..comparison.candidates import read_file
 from ..comparison.precisions import check_precision
 from ..golden.golden_file import Golden, load_golden
 from .case_results import CaseResult, CaseResults, narrowed
-from .case_runs import run_case, run_isolated
+from .case_runs import results_of_case, run_isolated
 from .evaluation import Settings, evaluate, is_calibrated, named_outputs, one_line
 from .isolation import TIME_LIMIT
 from .targets import Target, TargetError, run_target
@@ -115,12 +115,13 @@ def check_target(
     for case in cases:
         if not isinstance(case, Case):
             raise InputError(f"cases must be several cases, such as standard_cases(), got {type(case).__name__}")
-    results = []
+    results = list[CaseResult]()
     for case in cases:
+        suspects = {cause for result in results for cause in result.named}
         if isolate:
-            result = run_isolated(target, case, settings, TIME_LIMIT if time_limit is None else time_limit)
+            result = run_isolated(target, case, settings, suspects, TIME_LIMIT if time_limit is None else time_limit)
         else:
-            result = run_case(target, case, settings)
+            *_, result = results_of_case(target, case, settings, suspects)
         results.append(replace(result, expected_to_fail=reasons.get(case.name, "")))
         if on_result is not None:
             on_result(results[-1])

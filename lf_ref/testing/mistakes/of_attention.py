@@ -52,8 +52,9 @@ def softmaxes(case: Variant) -> Variants:
         for parts in (("scores",), ("probabilities",), ("scores", "probabilities")):
             edit = partial(_rounded, PRECISIONS[precision].round, parts)
             yield f"a softmax in {precision}", case.with_edit(edit, approximate=True)
-        edit = partial(_softmax_in, PRECISIONS[precision].round)
-        yield f"a softmax in {precision}", case.with_edit(edit, approximate=True)
+        for total_too in (True, False):
+            edit = partial(_softmax_in, PRECISIONS[precision].round, total_too)
+            yield f"a softmax in {precision}", case.with_edit(edit, approximate=True)
     yield "one softmax over global keys and one over neighbours", case.with_edit(partial(_two_softmaxes, 0.5))
     yield "one softmax over global keys and one over neighbours", case.with_edit(partial(_two_softmaxes, 1.0))
 
@@ -178,14 +179,16 @@ def _rounded(
     return rounded(array.astype(np.float32)).astype(np.float64) if own in parts else array
 
 
-def _softmax_in(rounded: Rounder, forward: Forward, place: Place, within: str, array: Array) -> Array:
-    """Each of its operations is rounded."""
+def _softmax_in(rounded: Rounder, total_too: bool, forward: Forward, place: Place, within: str, array: Array) -> Array:
+    """Each of its operations is rounded; total_too: the sum as well."""
     if within not in ("attention.self.probabilities", "attention.self.probabilities_global"):
         return array
     own = rounded(forward.before(place, within.replace("probabilities", "scores")).astype(np.float32))
     top = own.max(axis=1, keepdims=True)
     powers = rounded(np.exp(rounded(own - np.where(np.isfinite(top), top, 0))))
-    total = rounded(powers.sum(axis=1, keepdims=True))
+    total = powers.sum(axis=1, keepdims=True)
+    if total_too:
+        total = rounded(total)
     return rounded(powers / np.where(total > 0, total, 1)).astype(np.float64)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ...reference.ops import Array
+from ..comparison.precisions import to_bfloat16
 from .variant import Variant, Variants
 
 
@@ -72,19 +75,18 @@ def positions(case: Variant) -> Variants:
 def far_positions(case: Variant) -> Variants:
     """Position ids that are wrong in long texts alone."""
     usual = case.inputs.get("position_ids", _positions(case, int(case.config["pad_token_id"])))
-    bits = np.ascontiguousarray(usual, np.float32).view(np.uint32).astype(np.int64)
-    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) & ~0xFFFF
-    yield "positions counted in bfloat16", _at(case, rounded.astype(np.uint32).view(np.float32))
-    yield "positions counted in float16", _at(case, usual.astype(np.float16))
+    yield from ((title, _at(case, ids)) for title, ids in _far(case, usual) if (ids != usual).any())
+
+
+def _far(case: Variant, usual: Array) -> Iterator[tuple[str, Array]]:
+    yield "positions counted in bfloat16", to_bfloat16(usual.astype(np.float32))
+    yield "positions counted in float16", usual.astype(np.float16)
     first = int(case.config["pad_token_id"]) + 1
     for most in (128, 256, 512, 1024, 2048):
-        yield f"positions that wrap at {most}", _at(case, np.where(usual < most, usual, usual % most))
-        yield (
-            f"positions that wrap at {most}",
-            _at(case, np.where(usual < first, usual, (usual - first) % most + first)),
-        )
-        yield f"positions that stop at {most}", _at(case, np.minimum(usual, most - 1))
-        yield f"positions that stop at {most}", _at(case, np.minimum(usual, most - 1 + first))
+        for start in (0, first):  # the position that counts as 0
+            late = usual >= start + most
+            yield f"positions that wrap at {most}", np.where(late, (usual - start) % most + start, usual)
+            yield f"positions that stop at {most}", np.where(late, most - 1 + start, usual)
 
 
 def _at(case: Variant, ids: Array) -> Variant:

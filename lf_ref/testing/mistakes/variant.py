@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,7 @@ class Variant:
         """The window of each layer."""
         return list(LongformerConfig.from_dict(self.config).windows)
 
+    @cached_property
     def outputs(self) -> Mapping[str, Array]:
         """The outputs of the class in float64.
 
@@ -94,8 +96,9 @@ class Variant:
         """
         model = self._model()
         with np.errstate(all="ignore"):
-            return output_arrays(model.observed(Forward(self, model.config), "numpy")(**self.inputs))
+            return output_arrays(model.observed(Forward(self, model.config), "numpy")(**self.inputs, return_dict=True))
 
+    @cached_property
     def trace(self) -> Trace:
         """All tensors, as `outputs` computes them."""
         model = self._model()
