@@ -19,6 +19,7 @@ from .plot import Point, draw_errors
 _WIDTH = 100
 _ALIKE = 0.8  # of difflib: the similarity of a name and its misspelling
 _COLUMNS = {"max abs": 8, "max rel": 8, "RMSE": 8, "ratio": 8, "NaN": 4, "inf": 4}  # and their widths in letters
+_LISTED = 20  # missing tensors, about those of a layer; of more only the first
 _AROUND = 8  # tensors shown before the first divergent one; twice as many from it on
 
 
@@ -159,7 +160,8 @@ class Report:
             yield f"  {self._diverging()}; the last that agrees: {(agreeing or ['none'])[-1]}"
             between = self._between(agreeing[-1] if agreeing else None, first)
             if between:
-                yield f"  missing in between, perhaps the first to diverge: {', '.join(between)}"
+                names = ", ".join(between) if len(between) <= _LISTED else shortened(between)
+                yield f"  missing in between, perhaps the first to diverge: {names}"
         if self.unknown:
             names = [name + self._meant(name) for name in self.unknown]
             yield f"  not compared, since the trace has no such tensor: {shortened(names)}"

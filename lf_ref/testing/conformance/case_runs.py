@@ -65,10 +65,9 @@ def results_of_case(
         return
     try:
         for result in _compared(target, unlabelled, settings, suspects):
-            if result.problem:
-                yield replace(result, problem=f"{failed.problem}; without labels: {result.problem}")
-            else:
-                yield replace(failed, problem=f"{failed.problem}; without labels its outputs agree", report=result.report)
+            then = f"without labels: {result.problem}" if result.problem else "without labels its outputs agree"
+            known = result if result.problem else replace(failed, report=result.report)
+            yield replace(known, problem=f"{failed.problem}; {then}")
     except (InputError, TargetError):
         yield failed
 

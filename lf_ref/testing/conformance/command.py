@@ -160,7 +160,6 @@ def run(
     reasons = {} if xfail is None else read_expected_to_fail(xfail, [case.name for case in known])
     chosen = select_cases(cases_of_classes(known, class_names), cases or ("standard",))
     with progress("conformance suite", len(chosen), "cases") as bar:
-
         groups = set()
 
         def on_result(result: Any) -> None:

@@ -62,8 +62,8 @@ def causes(
 ) -> tuple[str, ...]:
     """The known mistakes that reproduce a candidate which diverges from the trace `expected` of a case.
 
-    report: of the comparison; options: the keyword arguments of `compare` that it was made with. suspects: mistakes that
-    were found in other cases; if one of them does, no other is searched for.
+    report: of the comparison; options: the keyword arguments of `compare` that it was made with. suspects: mistakes
+    that were found in other cases; if one of them does, no other is searched for.
     """
     diverging = _Diverging(NamedTensors(candidate, ""), expected, report, options)
     right = Variant.of(case, expected)
@@ -87,9 +87,7 @@ def differs_from_run_to_run(one: Mapping[str, Any], other: Mapping[str, Any], re
 class _Diverging:
     """A candidate, and the report on it. options: as for `causes`. outputs: those that diverge."""
 
-    def __init__(
-        self, candidate: NamedTensors, expected: Trace, report: Report, options: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, candidate: NamedTensors, expected: Trace, report: Report, options: Mapping[str, Any]) -> None:
         self.candidate, self.expected, self.report, self.options = candidate, expected, report, options
         self.outputs = _wrong_outputs(candidate, report)
 
@@ -116,10 +114,10 @@ class _Diverging:
         least = 1.0
         for name, output in self.outputs.items():
             tensor = self.report.tensors[name]
-            ratio = _error(output, variant.outputs[name]) / tensor.rmse
-            if not ratio <= _CLOSER:
+            error = _error(output, variant.outputs[name])
+            if not error <= _CLOSER * tensor.rmse:
                 return False
-            least = min(least, ratio**tensor.count)
+            least = min(least, (error / tensor.rmse) ** tensor.count)
         return least <= _CHANCE
 
     def _agrees(self, variant: Variant) -> bool:
