@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..command_line import complete_file, complete_folder, input_option
+from ..command_line import Number, complete_file, complete_folder, input_option
 from ..testing.conformance.command import comparison_options, complete_case, run, show
 from .group import Commands
 from .options import checkpoint_options_or, quietly
@@ -49,8 +49,8 @@ def oracle(context: click.Context) -> None:
     "--intermediates",
     multiple=True,
     metavar="all|NAME,NAME...",
-    help="Tensors to store beside the outputs, by HF's module names or patterns of them; repeatable (default: inputs and "
-    "outputs of each layer and of its attention).",
+    help="Tensors to store beside the outputs, by HF's module names or patterns of them; repeatable (default: inputs "
+    "and outputs of each layer and of its attention).",
 )
 @checkpoint_options_or("none; weights of the generator")
 def make(
@@ -120,14 +120,18 @@ def check(
     precision: str,
     tolerance: Any,
     ignore_padding: bool,
+    pad_to: int | None,
     cases: tuple[str, ...],
     class_names: tuple[str, ...],
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Compare the outputs of a candidate with a golden file. No model runs.
+    """Compare the outputs of a candidate with a golden file. No model runs, unless a case fails.
 
-    NAME is an output, as in one-window/last_hidden_state, or an intermediate in the file, by HF's module names.
+    NAME is an output, as in one-window/last_hidden_state, or an intermediate in the file, by HF's module names. If a
+    case fails, the reference implementation runs on it, to compare all tensors and to name the mistake; not if the
+    weights are those of a checkpoint, nor on a large case. With --pad-to, the outputs are those of padded inputs, as
+    lf-ref oracle export --pad-to writes them.
 
     Exit code 0: all outputs agree. 1: a tensor diverges or is missing, or the disk or the system failed. 2: the
     command, an argument or a file is wrong. 130: interrupted.
@@ -136,20 +140,24 @@ def check(
     Example:
       lf-ref oracle check golden.safetensors --candidate outputs.npz --precision bfloat16
     """
+    from ..progress import progress
     from ..testing.cases.case import cases_of_classes, select_cases
     from ..testing.conformance.suite import check_golden
     from ..testing.golden.golden_file import load_golden
 
     read = load_golden(golden)
     chosen = select_cases(cases_of_classes(read.cases, class_names), cases or ("standard",))
-    results = check_golden(
-        read,
-        candidate,
-        precision=precision,
-        tolerance=tolerance,
-        ignore_padding=ignore_padding,
-        cases=[case.name for case in chosen],
-    )
+    with progress("golden file", len(chosen), "cases") as bar:
+        results = check_golden(
+            read,
+            candidate,
+            precision=precision,
+            tolerance=tolerance,
+            ignore_padding=ignore_padding,
+            cases=[case.name for case in chosen],
+            pad_to=pad_to,
+            on_result=lambda _: bar.update(),
+        )
     show(context, results, as_json, verbose)
 
 
@@ -182,7 +190,13 @@ def cases(golden: str | None, as_json: bool) -> None:
     shell_complete=complete_folder,
     help="Folder to write a folder for each case to.",
 )
-def export(golden: str, out: str) -> None:
+@click.option(
+    "--pad-to",
+    metavar="TOKENS",
+    type=Number(min=1),
+    help="Pad each input to so many tokens, for a graph of a fixed shape; cases with more tokens are left out.",
+)
+def export(golden: str, out: str, pad_to: int | None) -> None:
     """Export each case of a golden file as a folder: config.json and model.safetensors, a checkpoint in HF's format (if
     the weights are those of the generator), and the inputs, inputs.npz.
 
@@ -191,10 +205,13 @@ def export(golden: str, out: str) -> None:
       lf-ref oracle export golden.safetensors --out cases
     """
     from ..testing.cases.export import export_cases
+    from ..testing.conformance.fixed_shapes import check_fitting, misfit, padded_case
     from ..testing.golden.golden_file import load_golden
 
-    written = export_cases(load_golden(golden).cases, out)
-    echo(f"wrote {_counted(len(written), 'folder')} to {out}")
+    cases = check_fitting(load_golden(golden).cases, pad_to)
+    written = export_cases([padded_case(case, pad_to) for case in cases if not misfit(case, pad_to)], out)
+    left_out = f"; {_counted(len(cases) - len(written), 'case')} left out" if len(written) < len(cases) else ""
+    echo(f"wrote {_counted(len(written), 'folder')} to {out}{left_out}")
 
 
 oracle.add_command(run)

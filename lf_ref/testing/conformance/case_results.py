@@ -14,7 +14,7 @@ from ..cases.traits import traits
 from ..comparison.html import page, row_style
 from ..comparison.report import Report, shortened
 
-PASSED, FAILED, XFAILED, XPASSED = "passed", "FAILED", "xfailed", "XPASSED"
+PASSED, FAILED, XFAILED, XPASSED, SKIPPED = "passed", "FAILED", "xfailed", "XPASSED", "skipped"
 MOST_NAMED = 3  # mistakes; where more would do, the case does not tell what is wrong
 
 
@@ -27,7 +27,8 @@ class CaseResult:
     first_divergence: the name of the first divergent tensor, "" if there is none. report: of `compare`, None if nothing
     was compared. expected_to_fail: the reason for an expected failure, "" if none is expected. place: where the target
     raised, "" if it did not. traceback: of that exception. causes: the known mistakes that reproduce the outputs, all
-    of them. traits: what the case has, as `lf_ref.testing.cases.traits` lists it.
+    of them. traits: what the case has, as `lf_ref.testing.cases.traits` lists it. skipped: why it did not run, "" if it
+    did.
     """
 
     case: str
@@ -40,6 +41,7 @@ class CaseResult:
     traceback: str = ""
     causes: tuple[str, ...] = ()
     traits: tuple[str, ...] = ()
+    skipped: str = ""
 
     @classmethod
     def of(cls, case: Case, problem: str, **facts: Any) -> CaseResult:
@@ -59,26 +61,33 @@ class CaseResult:
 
     @property
     def state(self) -> str:
-        """One of PASSED, FAILED, XFAILED and XPASSED; XPASSED counts as a failure, since the expectation is wrong."""
+        """One of PASSED, FAILED, XFAILED, XPASSED, SKIPPED; XPASSED is a failure, since the expectation is wrong."""
+        if self.skipped:
+            return SKIPPED
         if self.expected_to_fail:
             return XFAILED if self.problem else XPASSED
         return FAILED if self.problem else PASSED
 
     @property
     def passed(self) -> bool:
-        """Whether the case passed, or failed as expected."""
-        return self.state in (PASSED, XFAILED)
+        """Whether the case passed, or failed as expected, or did not run."""
+        return self.state in (PASSED, XFAILED, SKIPPED)
 
     def line(self) -> str:
         """The result in one line."""
-        why = self.problem
+        why = self.why()
+        return f"{self.state:8}{self.case}" + (f": {why}" if why else "")
+
+    def why(self) -> str:
+        """Why the case failed or did not run, with the mistake, in one line."""
+        why = self.problem or self.skipped
         if self.named:
             why += f"; mistake: {' or '.join(self.named)}"
         if self.state == XPASSED:
             why = f"passes, but is expected to fail: {self.expected_to_fail}"
         elif self.state == XFAILED:
             why = f"{self.expected_to_fail} ({self.problem})"
-        return f"{self.state:8}{self.case}" + (f": {why}" if why else "")
+        return why
 
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON values."""
@@ -92,6 +101,7 @@ class CaseResult:
             "place": self.place,
             "traceback": self.traceback,
             "causes": self.named,
+            "skipped": self.skipped,
         }
         return {**facts, "report": None if self.report is None else json.loads(self.report.to_json())}
 
@@ -112,15 +122,17 @@ def narrowed(results: Sequence[CaseResult]) -> tuple[CaseResult, ...]:
 class CaseResults:
     """The results of all cases.
 
-    title: names the candidate. results: of each case, in order.
+    title: names the candidate. results: of each case, in order. not_in_file: names of the candidate that were compared
+    in no case, since the golden file does not hold these tensors.
     """
 
     title: str
     results: tuple[CaseResult, ...]
+    not_in_file: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether every case passed, or failed as expected."""
+        """Whether every case passed, failed as expected, or did not run."""
         return all(result.passed for result in self.results)
 
     def __repr__(self) -> str:
@@ -131,7 +143,7 @@ class CaseResults:
         first = next(iter(self.failures), None)
         rows = [
             (
-                [result.state, result.case, result.problem or result.expected_to_fail],
+                [result.state, result.case, result.problem or result.expected_to_fail or result.skipped],
                 row_style(result.passed, result is first),
             )
             for result in self.results
@@ -153,20 +165,32 @@ class CaseResults:
     def counts(self) -> str:
         """The number of cases of each state, in words."""
         states = [result.state for result in self.results]
-        kinds = [(state, states.count(state)) for state in (PASSED, FAILED, XFAILED, XPASSED)]
+        kinds = [(state, states.count(state)) for state in (PASSED, FAILED, XFAILED, XPASSED, SKIPPED)]
         return ", ".join(f"{count} {state.lower()}" for state, count in kinds if count)
 
     def to_json(self, indent: int | None = None) -> str:
         """All results as JSON, in lines with `indent`."""
         cases = [result.to_dict() for result in self.results]
-        facts = {"passed": self.passed, "title": self.title, "unknown": self.unknown, "cases": cases}
-        return json.dumps(facts, indent=indent)
+        names = {"unknown": self.unknown, "not_in_file": self.not_in_file}
+        return json.dumps({"passed": self.passed, "title": self.title, **names, "cases": cases}, indent=indent)
 
     def __str__(self) -> str:
         return self.text()
 
-    def text(self, everything: bool = False) -> str:
-        """The failures as text, by place and cause, with the report of the first; everything: the passing cases too."""
+    def headline(self) -> str:
+        """The first case that failed, and where, in one line; the counts if none did."""
+        if not self.failures:
+            return self.counts()
+        first, others = self.failures[0], len(self.failures) - 1
+        place = f"{first.place}: " if first.place else ""
+        return f"{first.case}: {place}{first.why()}" + (f"; {others} more failed" if others else "")
+
+    def text(self, everything: bool = False, missing: bool = True) -> str:
+        """The failures as text, by place and cause, with the report of the first.
+
+        everything: also the cases that pass or are skipped, and all tensors of the report. missing: as for
+        `Report.text`.
+        """
         lines = [f"{'PASSED' if self.passed else 'FAILED'}: {self.title}: {self.counts()}{self._mistakes()}"]
         groups: dict[tuple[str, ...], list[CaseResult]] = {}
         for result in self.results:
@@ -174,11 +198,21 @@ class CaseResults:
                 groups.setdefault(result.group, []).append(result)
         for group in groups.values():
             lines += self._group(group)
+        skipped = [result for result in self.results if result.skipped and not everything]
+        for reason in dict.fromkeys(result.skipped for result in skipped):
+            names = [result.case for result in skipped if result.skipped == reason]
+            lines.append(f"skipped, {reason}: {shortened(names)}")
         if self.unknown:
             lines.append(f"not compared, since no case expects such a tensor: {shortened(self.unknown)}")
-        first = next((result for result in self.failures if result.report is not None and result.problem), None)
-        if first is not None:
-            lines += ["", f"{first.case}:", str(first.report)]
+        if self.not_in_file:
+            lines.append(
+                f"not compared, since the golden file does not hold it: {shortened(self.not_in_file)}; "
+                "lf-ref oracle make --intermediates stores it"
+            )
+        for result in self.failures:
+            if result.report is not None and result.problem:
+                lines += ["", f"{result.case}:", result.report.text(everything, missing)]
+                break
         return "\n".join(lines)
 
     def _mistakes(self) -> str:
@@ -196,7 +230,7 @@ class CaseResults:
         lines += first.traceback.splitlines()
         if others:
             lines.append(f"the same in {len(others)} more case{'s' * (len(others) > 1)}: {shortened(others)}")
-            passing = {trait for result in self.results if not result.problem for trait in result.traits}
+            passing = {trait for result in self.results if result.state == PASSED for trait in result.traits}
             common = [trait for trait in first.traits if all(trait in result.traits for result in group)]
             lines += [f"all have {trait}, and no case that passes" for trait in common if trait not in passing]
         return lines[:1] + [f"        {line}" for line in lines[1:]]

@@ -84,7 +84,8 @@ def make_golden(
         where: further arguments of `lf_ref.files.locate`, such as revision.
 
     Raises:
-        InputError: a case is unknown, or no case; no tensor has a name of intermediates; the path has another ending, or cannot be written.
+        InputError: a case is unknown, or no case; no tensor has a name of intermediates; the path has another ending,
+            or cannot be written.
         CheckpointError: the checkpoint cannot be read. ConfigError: its config is invalid.
     """
     path = Path(path)
@@ -120,7 +121,7 @@ def _patterns(intermediates: str | Sequence[str], cases: Iterable[Case]) -> tupl
         if not any(map(name_filter(pattern), known)):
             nearest = get_close_matches(pattern, known, 1, 0.0)[0]
             raise InputError(
-                f"intermediates are 'all', or names of tensors or patterns of them, got {pattern!r}; the nearest name is "
+                f"intermediates are 'all', or names of tensors or patterns of them, got {pattern!r}; the nearest is "
                 f"{nearest}"
             )
     return (*wanted, *_ALWAYS)

@@ -8,8 +8,8 @@
     mask/CASE/is_global  uint8 (rows, seq), 1 for global tokens, the default of the head included
     expected/CASE/NAME   float64, an output or an intermediate
 
-and the metadata has one entry, `lf_ref.golden`, with the manifest as JSON. Files of format 2 lack the number of labels
-and the parameters of each case, which this module can do without.
+and the metadata has one entry, `lf_ref.golden`, with the manifest as JSON. Files of format 2 lack the parameters, the
+number of labels and the leeway of each case, which this module can do without.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ class CaseRecord:
         if self.tokens is not None:
             run = replace(run, visible=run.visible[:, self.tokens], is_global=run.is_global[:, self.tokens])
         tensors = {canonical: tensor.values for canonical, tensor in self.tensors.items()}
-        return Trace(tensors, run, sampled=[name for name, t in self.tensors.items() if lacks_positions(name, run, t.indices)])
+        sampled = [name for name, tensor in self.tensors.items() if lacks_positions(name, run, tensor.indices)]
+        return Trace(tensors, run, sampled=sampled)
 
     def shapes(self) -> Trace:
         """Tensors of zeros in the full shapes, without memory for each element."""
@@ -152,6 +153,7 @@ def _entry(record: CaseRecord) -> dict[str, Any]:
         "num_labels": record.run.config.num_labels,
         "parameters": record.parameters,
         "seed": case.seed,
+        "leeway": case.leeway,
         "outputs": list(record.outputs),
         "tokens": record.tokens,
         "expected": expected,
@@ -174,9 +176,8 @@ def read_golden(path: Path) -> tuple[dict[str, Any], list[CaseRecord]]:
         json.dumps(manifest, ensure_ascii=False).encode()  # refuses lone surrogates, which JSON allows
         version = _field(manifest, "format", int)
         if version not in READABLE:
-            raise CheckpointError(
-                f"its format is {version}, but this lf_ref reads {' and '.join(map(str, READABLE))}; make the file again"
-            )
+            readable = " and ".join(map(str, READABLE))
+            raise CheckpointError(f"its format is {version}, but this lf_ref reads {readable}; make the file again")
         entries = _field(manifest, "cases", list)
         records = [_record(entry, tensors) for entry in entries]
         if version == FORMAT:
@@ -260,8 +261,10 @@ def _case(name: str, entry: Any, tensors: Mapping[str, Array]) -> tuple[Case, Lo
             raise CheckpointError(f"case {name}: no class takes {own} as {array.dtype}")
     if not {"input_ids", "inputs_embeds"} & found["input"].keys():
         raise CheckpointError(f"case {name} has neither input_ids nor inputs_embeds")
-    about = _field(entry, "about", str)
-    return Case(name, about, class_name, config_fields, found["input"], seed, found["weight"]), config
+    about, leeway = _field(entry, "about", str), entry.get("leeway", 1.0)
+    if type(leeway) is not float or not 0 < leeway < math.inf:
+        raise CheckpointError(f"case {name}: leeway must be a float above 0, got {leeway!r}")
+    return Case(name, about, class_name, config_fields, found["input"], seed, found["weight"], leeway), config
 
 
 def _expected(facts: Any, values: Array, where: str) -> ExpectedTensor:
