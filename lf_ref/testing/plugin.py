@@ -149,8 +149,8 @@ def assert_matches_oracle(pytestconfig: pytest.Config) -> Callable[..., Any]:
 def lf_ref_golden(request: pytest.FixtureRequest) -> Callable[..., Golden]:
     """Load golden files: lf_ref_golden(name, cases="standard", model=None, intermediates=None).
 
-    name: a path relative to the test's folder; the other arguments are those of `lf_ref.testing.make_golden`. With --lf-ref-regen, `lf_ref.testing.make_golden` writes the file again. Tests may share a file: it then holds the
-    cases of all of them, and each gets its own.
+    name: a path relative to the test's folder; the others are arguments of `lf_ref.testing.make_golden`, which writes
+    the file with --lf-ref-regen. Tests may share a file: it holds the cases of all of them, and each gets its own.
     """
 
     def golden(

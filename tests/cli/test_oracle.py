@@ -91,8 +91,12 @@ def test_make_writes_what_the_library_writes(tmp_path):
     manifest = testing.load_golden(tmp_path / "all.safetensors").manifest
     assert manifest["command"] == "lf-ref oracle make --cases standard"
     assert [case["name"] for case in manifest["cases"]] == [case.name for case in testing.standard_cases()]
-    testing.make_golden(tmp_path / "again.safetensors", command=manifest["command"])
-    assert (tmp_path / "all.safetensors").read_bytes() == (tmp_path / "again.safetensors").read_bytes()
+    some = ["one-window", "masked-lm"]
+    run("make", "--out", tmp_path / "some.safetensors", "--cases", ",".join(some), "--quiet")
+    again = testing.make_golden(
+        tmp_path / "again.safetensors", some, command="lf-ref oracle make --cases one-window,masked-lm"
+    )
+    assert again.path.read_bytes() == (tmp_path / "some.safetensors").read_bytes()
 
 
 def test_make_takes_cases_one_by_one(tmp_path):
@@ -249,15 +253,23 @@ def test_export_of_a_checkpoints_golden_file_has_inputs_only(tmp_path):
 # --- the kit ----------------------------------------------------------------------------------------------------------
 
 
+def some(*names):
+    return [word for name in names for word in ("--case", name)]
+
+
 def test_run_reports_which_cases_fail_and_where(place):
-    out, err = run("run", "port:target", "--draws", "2")
-    assert (out, err) == ("PASSED: port:target in float32: 52 passed\n", "")
-    out, _ = run("run", "port:without_epsilon", "--draws", "0", code=1)
+    """All cases run in the example of the help."""
+    few = some("one-window", "layer-norm-eps", "masked-lm", "drawn-0-1")
+    out, err = run("run", "port:target", *few, "--draws", "2")
+    assert (out, err) == ("PASSED: port:target in float32: 4 passed\n", "")
+    out, _ = run("run", "port:without_epsilon", *few[:-2], "--draws", "0", code=1)
     assert out.startswith(
-        "FAILED: port:without_epsilon in float32: 49 passed, 1 failed\nFAILED  layer-norm-eps: last_hid"
+        "FAILED: port:without_epsilon in float32: 2 passed, 1 failed; mistake: a layer_norm_eps of 1e-05 (in 1)\n"
+        "FAILED  layer-norm-eps: last_hid"
     )
     facts = json.loads(run("run", "port:without_epsilon", "--case", "layer-norm-eps", "--json", code=1)[0])
     assert facts["cases"][0]["first_divergence"] == "last_hidden_state"
+    assert facts["cases"][0]["causes"] == ["a layer_norm_eps of 1e-05"]
     out, _ = run("run", "port:target", "--class", "LongformerForMaskedLM", "--class", "LongformerForQuestionAnswering")
     assert out == "PASSED: port:target in float32: 3 passed\n"
     run("run", "port:target", "--case", "drawn-7-1", "--seed", "7", "--precision", "bfloat16")
@@ -290,6 +302,12 @@ def hanging(config, weights, inputs):
         time.sleep(1)
     return port.target(config, weights, inputs)
 
+def raising(config, weights, inputs):
+    raise ValueError(f"no {len(inputs)} inputs")
+
+def wide(config, weights, inputs):
+    return port.target({**config, "attention_window": 16}, weights, inputs)
+
 CALLS = []
 
 def once(config, weights, inputs):
@@ -297,10 +315,6 @@ def once(config, weights, inputs):
     assert len(CALLS) == 1
     return port.target(config, weights, inputs)
 """
-
-
-def some(*names):
-    return [word for name in names for word in ("--case", name)]
 
 
 def test_a_candidate_that_dies_ends_one_case(place):
@@ -323,6 +337,35 @@ def test_a_candidate_that_hangs_ends_one_case(place):
     assert "FAILED  one-window: did not finish within 5 seconds, and was stopped\n" in out
     assert "--time-limit needs --isolate" in fails("run", "bad:hanging", "--no-isolate", "--time-limit", "5")
     assert "--time-limit" in fails("run", "bad:hanging", "--time-limit", "0")
+
+
+def test_a_candidate_that_always_raises(place):
+    (place / "bad.py").write_text(BAD)
+    out, err = run("run", "bad:raising", *some("one-window", "no-masks", "two-windows"), code=1)
+    assert err.splitlines() == [
+        "FAILED  one-window: raised ValueError: no 3 inputs",
+        "FAILED  no-masks: the same",
+        "FAILED  two-windows: the same",
+    ]
+    assert (
+        out.count("Traceback")
+        == out.count("ValueError: no 3 inputs\n        the same in 2 more cases: no-masks, ")
+        == 1
+    )
+    assert "bad.py" in out
+    assert "targets.py" not in out
+
+
+def test_a_mistake_is_said_once(place):
+    (place / "bad.py").write_text(BAD)
+    out, err = run("run", "bad:wide", *some("one-token", "two-windows", "two-windows-and-one", "masked-lm"), code=1)
+    lines = out.splitlines()
+    assert lines[0] == "FAILED: bad:wide in float32: 1 passed, 3 failed; mistake: twice the window (in 3)"
+    assert lines[1].startswith("FAILED  two-windows: last_hidden_state: ")
+    assert lines[1].endswith("; mistake: twice the window")
+    assert lines[3] == "        the same in 2 more cases: two-windows-and-one, masked-lm"
+    assert len(lines) < 30
+    assert [line.rpartition(": ")[2] for line in err.splitlines()] == ["twice the window", "the same", "the same"]
 
 
 def test_each_case_has_a_process_of_its_own(place):
@@ -402,9 +445,8 @@ def test_exit_codes_of_the_module(error, code, place, monkeypatch, capsys):
 def test_the_module_in_a_process_of_its_own(place):
     """The working folder is looked in, and help does not load NumPy."""
     command = [sys.executable, "-m", "lf_ref.testing"]
-    done = subprocess.run(
-        [*command, "port:without_epsilon", "--draws", "0"], capture_output=True, text=True, timeout=300
-    )
+    few = some("one-window", "layer-norm-eps")
+    done = subprocess.run([*command, "port:without_epsilon", *few], capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
     assert done.stderr.startswith("FAILED  layer-norm-eps: last_hidden_state")  # as it comes
     assert done.stderr.count("\n") == 1

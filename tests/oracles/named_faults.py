@@ -18,6 +18,7 @@ NAMES = {
     "WindowOneTooNarrow": "one token less on each side",
     "WindowOfOneSideOnly": "tokens before alone",
     "WindowShifted": "one token more to the right",
+    "MaskedInTheMiddleIsSeen": "masked tokens inside the text seen",
     "GlobalTokensCountTwice": "count twice",
     "EveryRowHasAllSlots": "gaps that are seen",
     "GlobalQueriesSeeMasked": "global queries that see padding",
@@ -44,6 +45,31 @@ NAMES = {
     "ClassifierWithoutGlobalAttention": "no global attention",
     "AnswerIsGlobalInsteadOfQuestion": "the global attention mask inverted",
 }
+
+# One of each kind of fault that a port was seen to have; the last three are not in the oracle's table.
+PORTED = (
+    "WindowTwiceAsWide",
+    "WindowHalfAsWide",
+    "FirstWindowEverywhere",
+    "WindowOneTooNarrow",
+    "NothingIsGlobal",
+    "FirstTokensAreGlobal",
+    "GlobalKeyAndValueSwapped",
+    "GlobalScaleMissing",
+    "GlobalQueriesSeeMasked",
+    "QueryAndKeySwapped",
+    "AnotherPaddingId",
+    "PositionsOffByOne",
+    "PaddingIsSeen",
+    "SoftmaxInFewBits",
+    "EpsilonOfBert",
+    "GeluByTanh",
+    "ResidualOfAttentionMissing",
+    "LastLayerSkipped",
+    "TwoSoftmaxes",
+    "NormsSwapped",
+    "FeedForwardWeightOfTheNextLayer",
+)
 
 
 class WindowTwiceAsWide(Port):

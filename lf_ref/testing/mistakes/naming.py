@@ -5,6 +5,7 @@ A mistake is found if its outputs are those of the candidate. Several may do, wh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -23,10 +24,10 @@ from . import of_attention, of_inputs, of_weights
 from .variant import Variant, Variants
 
 _LONG = 64  # tokens; in longer cases a forward pass is slow, and only mistakes of far positions are searched for
-# The largest error against the mistaken model, relative to that against the right one. Simulated softmaxes in lower
-# precision come as close as 0.06 to real ones; to other operations in lower precision, 0.6 at best.
-_CLOSER = 0.25
-_CHANCE = 1e-6  # that so many elements come so close by chance
+# The largest error against the mistaken model, relative to that against the right one: of all outputs, and of each
+# tensor. Simulated softmaxes in lower precision come as close as 0.25 to real ones, other operations 0.8 at best.
+_CLOSE, _CLOSER = 0.5, 0.8
+_CHANCE = 1e-6  # the chance that so many elements come so close
 _SLACK = 3.0  # a mistaken model may round worse than the right one, on which tolerances are measured
 
 _FAR: tuple[Callable[[Variant], Variants], ...] = (of_inputs.far_positions,)
@@ -111,14 +112,14 @@ class _Diverging:
 
     def _is_near(self, variant: Variant) -> bool:
         """Whether the outputs are nearer to those of the variant than chance would bring them."""
-        least = 1.0
+        squares = total = 0.0
         for name, output in self.outputs.items():
-            tensor = self.report.tensors[name]
-            error = _error(output, variant.outputs[name])
+            tensor, error = self.report.tensors[name], _error(output, variant.outputs[name])
             if not error <= _CLOSER * tensor.rmse:
                 return False
-            least = min(least, (error / tensor.rmse) ** tensor.count)
-        return least <= _CHANCE
+            squares, total = squares + tensor.count * (error / tensor.rmse) ** 2, total + tensor.count
+        ratio = math.sqrt(squares / total)
+        return ratio <= _CLOSE and ratio**total <= _CHANCE
 
     def _agrees(self, variant: Variant) -> bool:
         """Whether all tensors of the candidate agree with the variant, and that differs from the right model."""

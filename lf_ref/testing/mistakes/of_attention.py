@@ -38,11 +38,14 @@ def scores(case: Variant) -> Variants:
 
 
 def mask_constants(case: Variant) -> Variants:
-    """Masked scores that are a number, not minus infinity: in the window or everywhere, in place of scores or added."""
-    for constant, in_window, added in product(_CONSTANTS, (True, False), (True, False)):
+    """Masked scores that are a number, not minus infinity, in place of scores or added to them.
+
+    Everywhere; in the window; or in the window and for its global tokens too, which have a column of their own.
+    """
+    for constant, where, added in product(_CONSTANTS, (_everywhere, _in_window, _in_band), (True, False)):
         title = f"masked scores of {constant:g}"
-        yield title, case.with_edit(partial(_filled, constant, in_window, added, False))
-        answering = partial(_filled, constant, in_window, added, True)
+        yield title, case.with_edit(partial(_filled, constant, where, added, False))
+        answering = partial(_filled, constant, where, added, True)
         yield f"{title}, and masked queries that attend", case.with_edit(answering)
 
 
@@ -148,9 +151,21 @@ def _seen_padding(forward: Forward, place: Place, within: str, array: Array) -> 
     return np.where(forward.masks(place)[1][:, None], forward.products(place, "_global"), array)
 
 
+def _everywhere(near: Array, is_global: Array) -> Array:
+    return np.ones_like(near)
+
+
+def _in_window(near: Array, is_global: Array) -> Array:
+    return near & ~is_global
+
+
+def _in_band(near: Array, is_global: Array) -> Array:
+    return near
+
+
 def _filled(
     constant: float,
-    in_window: bool,
+    where: Callable[[Array, Array], Array],
     added: bool,
     answering: bool,
     forward: Forward,
@@ -166,10 +181,14 @@ def _filled(
     answering &= not kind
     if answering:
         array = _masked_queries(forward, place, products, array)
-    masked = np.isinf(array) & (np.isfinite(array).any(axis=1) | (answering & ~visible))[:, None]
-    if in_window and not kind:
-        masked &= _near(forward, place, len(array)) & ~is_global
-    return np.where(masked, constant + added * products, array)
+    asking = (np.isfinite(array).any(axis=1) | (answering & ~visible))[:, None]
+    filled = constant + added * products
+    if kind:
+        return np.where(np.isinf(array) & asking, filled, array)
+    near = _near(forward, place, len(array))
+    twice = asking & near & is_global & (where is _in_band)
+    array = np.where(twice, np.logaddexp(array, filled), array)
+    return np.where(np.isinf(array) & asking & where(near, is_global), filled, array)
 
 
 def _rounded(

@@ -39,16 +39,16 @@ def global_tokens(case: Variant) -> Variants:
 
 
 def masks(case: Variant) -> Variants:
-    """Other masks of padding."""
-    held = case.with_inputs(global_attention_mask=case.is_global)
-    yield "padding seen", case.without("attention_mask")
-    yield "padding seen", held.without("attention_mask")
+    """Other masks of padding; tokens that are marked as global and masked count or not."""
+    length = case.visible.shape[-1]
     count = case.visible.sum(axis=-1, keepdims=True)
-    as_length = np.broadcast_to(np.arange(case.visible.shape[-1]) < count, case.visible.shape)
-    yield "the attention mask read as a length", case.with_inputs(attention_mask=as_length)
-    last = case.visible.shape[-1] - case.visible[..., ::-1].argmax(axis=-1, keepdims=True)
-    to_last = (np.arange(case.visible.shape[-1]) < last) & case.visible.any(axis=-1, keepdims=True)
-    yield "masked tokens inside the text seen", case.with_inputs(attention_mask=to_last)
+    as_length = np.broadcast_to(np.arange(length) < count, case.visible.shape)
+    last = length - case.visible[..., ::-1].argmax(axis=-1, keepdims=True)
+    to_last = (np.arange(length) < last) & case.visible.any(axis=-1, keepdims=True)
+    for own in (case, case.with_inputs(global_attention_mask=case.is_global)):
+        yield "padding seen", own.without("attention_mask")
+        yield "the attention mask read as a length", own.with_inputs(attention_mask=as_length)
+        yield "masked tokens inside the text seen", own.with_inputs(attention_mask=to_last)
     if "token_type_ids" in case.inputs:
         yield "token_type_ids ignored", case.without("token_type_ids")
 

@@ -95,8 +95,9 @@ class Variant:
             LfRefError: the mistake is impossible in this case, such as a position beyond the table.
         """
         model = self._model()
+        run = model if self.edit is None else model.observed(Forward(self, model.config), "numpy")
         with np.errstate(all="ignore"):
-            return output_arrays(model.observed(Forward(self, model.config), "numpy")(**self.inputs, return_dict=True))
+            return output_arrays(run(**self.inputs, return_dict=True))
 
     @cached_property
     def trace(self) -> Trace:
@@ -109,7 +110,7 @@ class Variant:
         from ...model import heads
 
         config = LongformerConfig.from_dict(self.config)
-        return getattr(heads, self.class_name)(config, self.weights, dtype="float64", backend="numpy")
+        return getattr(heads, self.class_name)(config, self.weights, dtype="float64", backend="numpy", num_threads=1)
 
 
 class Forward:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 TOKENS = "tokens"  # [B, S, n]
 POOLED = "pooled"  # [B, n], of the first token of each row
@@ -119,6 +120,7 @@ def all_names(layers: int) -> list[str]:
     return [*(entry.name for entry in EMBEDDINGS), *inner, *(entry.name for entry in HEADS), *OUTPUTS]
 
 
+@lru_cache(maxsize=1024)
 def split_layer(name: str) -> tuple[int | None, str]:
     """The index of the layer, None outside of the layers, and the name within it ("" for the layer itself)."""
     found = _LAYER.fullmatch(name)

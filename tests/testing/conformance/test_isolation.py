@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -47,21 +49,47 @@ def test_an_error_of_the_import_is_one_of_the_arguments():
 
 
 def fails(text):
+    yield 1
     raise InputError(text)
 
 
+def counts():
+    yield 1
+    yield 2
+
+
+def then(end):
+    yield 1
+    yield 2
+    end()
+
+
 def stops():
+    yield from ()
     sys.exit(3)
 
 
+def hangs():
+    yield from ()
+    time.sleep(60)
+
+
 def test_what_the_process_does():
+    assert isolation.last_in_process(counts) == 2
     with pytest.raises(InputError, match="wrong"):
-        isolation.call_in_process(fails, "wrong")
+        isolation.last_in_process(fails, "wrong")
     with pytest.raises(isolation.ProcessEndedError, match="exit code 3"):
-        isolation.call_in_process(stops)
+        isolation.last_in_process(stops)
+    with pytest.raises(isolation.ProcessEndedError, match=r"did not finish within 0\.5 seconds, and was stopped"):
+        isolation.last_in_process(hangs, time_limit=0.5)
 
 
-@pytest.mark.parametrize(("function", "arguments"), [(fails, ("wrong",)), (sorted, ([2, 1],))])
+@pytest.mark.parametrize("end", [os.abort, partial(time.sleep, 60)])
+def test_a_result_stays_whatever_comes_after_it(end):
+    assert isolation.last_in_process(then, end, time_limit=3) == 2
+
+
+@pytest.mark.parametrize(("function", "arguments"), [(fails, ("wrong",)), (counts, ())])
 def test_the_inside_of_the_process(function, arguments, capfd):
     """Here, where the coverage is measured."""
     receiver, sender = multiprocessing.Pipe(duplex=False)
@@ -73,8 +101,41 @@ def test_the_inside_of_the_process(function, arguments, capfd):
         signal.signal(signal.SIGINT, handler)
         os.dup2(out, 1)
         os.close(out)
-    result = receiver.recv()
-    assert result == [1, 2] if function is sorted else isinstance(result, InputError)
+    assert receiver.recv() == (1,)
+    [second] = receiver.recv()
+    assert second == 2 if function is counts else isinstance(second, InputError)
+    assert receiver.recv() == ()
+
+
+CALLS = []
+
+
+def wrong_then(end):
+    def target(config, weights, inputs):
+        CALLS.append(1)
+        if len(CALLS) % 2 == 0:
+            end()
+        return answer(config, weights, inputs).last_hidden_state + 1
+
+    return target
+
+
+def raises():
+    raise ValueError("a second time")
+
+
+wrong_then_raises, wrong_then_crashes = wrong_then(raises), wrong_then(os.abort)
+
+
+def test_a_second_run_that_fails_does_not_hide_the_divergence():
+    """A failing case runs twice, to find dropout."""
+    CALLS.clear()
+    [result] = check_target(wrong_then_raises, SOME[:1]).results
+    assert CALLS == [1, 1]
+    assert result.first_divergence == "last_hidden_state"
+    assert (result.place, result.traceback) == ("", "")
+    [result] = check_target("testing.conformance.test_isolation:wrong_then_crashes", SOME[:1], isolate=True).results
+    assert result.first_divergence == "last_hidden_state"
 
 
 def always(config, weights, inputs):
@@ -104,7 +165,10 @@ def test_failures_are_grouped_by_what_they_have_in_common():
     def target(config, weights, inputs):
         return answer({**config, "pad_token_id": 1}, weights, inputs)
 
-    text = str(check_target(target, STANDARD))
+    some = ("one-window", "no-masks", "masked-middle", "masked-lm", "token-types", "pad-token-0", "pad-token-7")
+    text = str(check_target(target, [case for case in STANDARD if case.name in some]))
+    assert text.startswith("FAILED: ")
+    assert "5 passed, 2 failed; mistake: a padding id of 1 (in 2)\nFAILED  pad-token-0: last_hidden_state: " in text
     assert re_lines(text, "FAILED  ") == 1
     assert "the same in 1 more case: pad-token-7\n" in text
     assert "all have pad_token_id other than 1, and no case that passes\n" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,13 +16,15 @@ from lf_ref.testing.comparison.precisions import to_bfloat16
 from lf_ref.testing.conformance.expected_failures import read_expected_to_fail
 from lf_ref.testing.conformance.suite import check_target
 
-NAMES = [case.name for case in STANDARD]
+LONG = ("more-than-256-tokens", "more-than-512-tokens", "more-than-2048-tokens", "global-token-beyond-2048")
+SHORT = [case for case in STANDARD if case.name not in LONG]
+NAMES = [case.name for case in SHORT]
 
 
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory):
-    """The names of the standard cases that a target fails; what is expected is computed once, in a golden file."""
-    golden = testing.make_golden(tmp_path_factory.mktemp("golden") / "golden.safetensors")
+    """The names of the short cases that a target fails; what is expected is computed once, in a golden file."""
+    golden = testing.make_golden(tmp_path_factory.mktemp("golden") / "golden.safetensors", NAMES)
 
     def names(target, **options):
         return {result.case for result in testing.check_golden(golden, target, explain=False, **options).failures}
@@ -34,11 +37,18 @@ def failing(tmp_path_factory):
 def test_our_own_engines_pass(dtype, backend):
     results = check_target(
         lambda *case: answer(*case, dtype=dtype, backend=backend),
-        [*STANDARD, *testing.drawn_cases(0, 20)],
+        [*SHORT, *testing.drawn_cases(0, 9)],
         precision=dtype,
     )
     assert results.passed, results
-    assert results.counts() == f"{len(STANDARD) + 20} passed"
+    assert results.counts() == f"{len(SHORT) + 9} passed"
+
+
+@pytest.mark.jit
+def test_our_own_kernels_pass_the_long_cases():
+    cases = [*(case for case in STANDARD if case.name in LONG), testing.drawn_cases(0, 10)[-1]]
+    results = check_target(partial(answer, backend="numba"), cases)
+    assert results.passed, results
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
