@@ -46,8 +46,8 @@ def _tokens(array: Array, shape: tuple[int, ...], expected: Trace, heads: bool) 
         yield "padding removed", array[:, :length]
     if array.ndim == 2 and batch == 1:
         yield "batch axis added", array[None, :length]
-    if array.ndim == 2 and array.shape[0] == batch * length:
-        yield "(batch * seq, hidden) unflattened", array.reshape(batch, length, -1)
+    if array.ndim == 2 and array.shape[0] % batch == 0 and array.shape[0] >= batch * length:
+        yield "(batch * seq, hidden) unflattened", array.reshape(batch, -1, array.shape[1])[:, :length]
     if not heads:
         return
     if array.ndim == 3 and array.shape[1] == batch and array.shape[0] >= length:

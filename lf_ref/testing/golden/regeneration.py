@@ -50,7 +50,8 @@ def regenerate(path: Path, cases: str | Sequence[str], written: dict[Path, Writt
     order = [case.name for case in standard_cases()]
     names = [_ALL] if _ALL in wanted else sorted(wanted, key=lambda name: (name in order and order.index(name), name))
     path.parent.mkdir(parents=True, exist_ok=True)
-    written[path] = Written(creation.make_golden(path, names, **arguments), wanted, arguments)
+    creation.make_golden(path, names, **arguments)
+    written[path] = Written(load_golden(path), wanted, arguments)
 
 
 def _cases_of(path: Path, model: Any) -> frozenset[str]:
