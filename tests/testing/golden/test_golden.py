@@ -256,11 +256,11 @@ def test_the_precision_decides(path, outputs):
     noisy = {
         name: value * (1 + np.float32(2e-3) * rng.choice([-1, 1], np.shape(value))) for name, value in outputs.items()
     }
-    assert not testing.check_golden(path, noisy).passed
+    assert not testing.check_golden(path, noisy, explain=False).passed
     assert testing.check_golden(path, noisy, precision="bfloat16").passed
-    assert not testing.check_golden(path, outputs, precision="float64").passed
+    assert not testing.check_golden(path, outputs, precision="float64", explain=False).passed
     assert testing.check_golden(path, noisy, tolerance=0.01).passed
-    assert not testing.check_golden(path, noisy, tolerance=0.001).passed
+    assert not testing.check_golden(path, noisy, tolerance=0.001, explain=False).passed
     assert testing.check_golden(path, outputs, tolerance="fixed", cases=["one-window"]).passed
     assert testing.check_golden(path, outputs, tolerance="calibrated", cases=["one-window"]).passed
 
@@ -368,9 +368,6 @@ def test_all_intermediates_on_request(tmp_path):
     for case in golden.cases:
         full, kept = testing.trace(case.model(), **case.inputs), golden.expected(case.name)
         assert set(kept) == set(full)
-        for name in full.canonical_names:
-            stored = name if name in golden.expected(case.name).run.outputs else full.canonical_name(name)
-            assert any(f"expected/{case.name}/{other}" in page.tensors for other in (stored, name)), name
         candidate = {name: full[name].astype(np.float32) for name in full}
         results = testing.check_golden(golden, {case.name: candidate}, cases=[case.name])
         assert results.passed, results
@@ -401,7 +398,7 @@ def test_some_intermediates_by_name_alias_or_pattern(tmp_path):
         [failure] = testing.check_golden(golden, {"one-window": wrong}, explain=False).failures
         assert failure.first_divergence == alias.removeprefix("longformer.")
     for wrong in ("encoder.layers.0", "encoder.layer.2.output", ""):
-        with pytest.raises(InputError, match="names of tensors or patterns of them, got .*; the nearest is "):
+        with pytest.raises(InputError, match=r"names of tensors or patterns of them, got .*; the nearest is "):
             testing.make_golden(tmp_path / "h.safetensors", ["one-window"], intermediates=[wrong])
     with pytest.raises(InputError, match="intermediates must be strings in a sequence"):
         testing.make_golden(tmp_path / "h.safetensors", ["one-window"], intermediates=3)
@@ -485,7 +482,7 @@ def test_sampled_tensors_get_no_hints_on_positions_and_any_layout(tmp_path):
     golden = testing.make_golden(tmp_path / "g.safetensors", ["more-than-256-tokens"], intermediates="all")
     [case] = golden.cases
     trace = testing.trace(case.model("float32"), **case.inputs)
-    assert trace["embeddings"].shape == (2, 283, 16)
+    assert trace["embeddings"].shape == (2, 263, 16)
 
     def hints(name, change):
         wrong = np.array(trace[name])
@@ -495,28 +492,25 @@ def test_sampled_tensors_get_no_hints_on_positions_and_any_layout(tmp_path):
         assert failure.first_divergence == name
         return " ".join(failure.report.tensors[name].hints)
 
-    def shift(value):
-        value[:, 20:] += 1
-
     def spread(value):
         value[:, :, :, 3] += 0.5
 
-    assert "right up to" not in hints("embeddings", shift)
+    assert "right up to" not in hints("embeddings", from_token_20)
     assert "attends" not in hints("encoder.layer.0.attention.self.probabilities", spread)
-    full = testing.check_golden(golden, {case.name: {"embeddings": shifted(trace["embeddings"])}}).failures[0]
-    assert any("right up to token 19" in hint for hint in full.report.tensors["embeddings"].hints)
+    wrong = np.array(trace["embeddings"])
+    from_token_20(wrong)
+    [failure] = testing.check_golden(golden, {case.name: {"embeddings": wrong}}).failures
+    assert "right up to token 19, wrong from 20 on" in failure.report.tensors["embeddings"].hints
     padded = {"last_hidden_state": trace["last_hidden_state"]}
     padded["embeddings"] = np.pad(trace["embeddings"], [(0, 0), (0, 5), (0, 0)])
     assert testing.check_golden(golden, {case.name: padded}, explain=False).passed
     padded["embeddings"] = trace["embeddings"][:, :7]
     [failure] = testing.check_golden(golden, {case.name: padded}, explain=False).failures
-    assert failure.problem == "embeddings has shape (2, 7, 16), expected (2, 283, 16)"
+    assert failure.problem == "embeddings has shape (2, 7, 16), expected (2, 263, 16)"
 
 
-def shifted(values):
-    values = np.array(values)
+def from_token_20(values):
     values[:, 20:] += 1
-    return values
 
 
 def test_the_manifest_lists_parameters_and_labels(page):
