@@ -52,6 +52,11 @@ class CaseResult:
         return self.causes if len(self.causes) <= MOST_NAMED else ()
 
     @property
+    def explained(self) -> str:
+        """The problem, and the mistake where it is known."""
+        return self.problem + (f"; mistake: {' or '.join(self.named)}" if self.named else "")
+
+    @property
     def group(self) -> tuple[str, ...]:
         """Failures of one group have the cause in common, or the first divergence, or the place of the exception."""
         alone = (self.case,)
@@ -71,9 +76,7 @@ class CaseResult:
 
     def line(self) -> str:
         """The result in one line."""
-        why = self.problem
-        if self.named:
-            why += f"; mistake: {' or '.join(self.named)}"
+        why = self.explained
         if self.state == XPASSED:
             why = f"passes, but is expected to fail: {self.expected_to_fail}"
         elif self.state == XFAILED:
@@ -131,7 +134,7 @@ class CaseResults:
         first = next(iter(self.failures), None)
         rows = [
             (
-                [result.state, result.case, result.problem or result.expected_to_fail],
+                [result.state, result.case, result.explained or result.expected_to_fail],
                 row_style(result.passed, result is first),
             )
             for result in self.results
