@@ -195,11 +195,13 @@ class CaseResults:
         lines = [first.line()]
         if first.state != FAILED:
             return lines
-        lines.append(f"this case detects: {first.about}")
+        if not first.named:
+            lines.append(f"this case detects: {first.about}")
         lines += first.traceback.splitlines()
         if others:
             lines.append(f"the same in {len(others)} more case{'s' * (len(others) > 1)}: {shortened(others)}")
-            passing = {trait for result in self.results if not result.problem for trait in result.traits}
+            passing = [set(result.traits) for result in self.results if not result.problem]
             common = [trait for trait in first.traits if all(trait in result.traits for result in group)]
-            lines += [f"all have {trait}, and no case that passes" for trait in common if trait not in passing]
+            apart = [trait for trait in common if passing and not any(trait in traits for traits in passing)]
+            lines += [f"all have {trait}, and no case that passes" for trait in apart]
         return lines[:1] + [f"        {line}" for line in lines[1:]]
