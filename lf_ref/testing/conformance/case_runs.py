@@ -86,7 +86,7 @@ def _compared(target: Target, case: Case, settings: Settings, suspects: Collecti
         return
     with suppress(InputError, TargetError):  # it ran once
         again = named_outputs(case, run_target(target, case))
-        if differs_from_run_to_run(given, again, result.report):
+        if differs_from_run_to_run(given, again, expected, result.report):
             yield replace(result, causes=(BY_CHANCE,))
             return
     found = causes(case, given, expected, result.report, vars(settings), suspects)

@@ -236,6 +236,17 @@ def test_a_few_elements_come_close_by_chance(monkeypatch):
         assert naming.causes(case, candidate, expected, report, options) == causes
 
 
+def test_padding_that_does_not_count_hides_no_mistake():
+    def target(config, weights, inputs):
+        output = twice_the_window(config, weights, inputs).last_hidden_state
+        output[inputs["attention_mask"] == 0] = np.nan
+        return output
+
+    cases = [CASES["two-windows-less-one"]]
+    assert check_target(target, cases).results[0].causes == ()
+    assert check_target(target, cases, ignore_padding=True).results[0].causes == ("twice the window",)
+
+
 def test_dropout_is_named():
     rng = np.random.default_rng(3)
 
