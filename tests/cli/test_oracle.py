@@ -363,7 +363,7 @@ def test_a_mistake_is_said_once(place):
     assert lines[0] == "FAILED: bad:wide in float32: 1 passed, 3 failed; mistake: twice the window (in 3)"
     assert lines[1].startswith("FAILED  two-windows: last_hidden_state: ")
     assert lines[1].endswith("; mistake: twice the window")
-    assert lines[3] == "        the same in 2 more cases: two-windows-and-one, masked-lm"
+    assert lines[2] == "        the same in 2 more cases: two-windows-and-one, masked-lm"
     assert len(lines) < 30
     assert [line.rpartition(": ")[2] for line in err.splitlines()] == ["twice the window", "the same", "the same"]
 

@@ -231,15 +231,20 @@ def test_tests_that_cannot_share_a_golden_file(suite):
 
 def test_a_golden_file_of_another_model_is_replaced(suite, pytester, monkeypatch):
     """Its cases are those of that model."""
-    given = []
-    monkeypatch.setattr(creation, "make_golden", lambda path, names, **options: given.append(names))
+    given, original = [], creation.make_golden
     testing.make_golden(pytester.path / "port.safetensors", ["two-windows"])
+
+    def make(path, names, model, **options):
+        given.append(names)
+        return original(path, names, **options)
+
+    monkeypatch.setattr(creation, "make_golden", make)
     text = "def test_port(lf_ref_golden): lf_ref_golden('port.safetensors', ['one-token'], model='demo')\n"
-    suite(text, "--lf-ref-regen")
+    suite(text, "--lf-ref-regen").assert_outcomes(passed=1)
     assert given == [["one-token"]]
 
 
-def test_the_summary_line_names_case_and_place(suite, pytester):
+def test_the_summary_line_names_case_and_place(suite, pytester, monkeypatch):
     pytester.makepyfile(
         raising="import port\ndef target(config, weights, inputs):\n    raise IndexError('index 3 is out of bounds')\n"
     )
@@ -253,16 +258,15 @@ def test_the_summary_line_names_case_and_place(suite, pytester):
         "def test_model(lf_ref_tiny_model, assert_matches_oracle):\n"
         "    assert_matches_oracle({'logits': [[[0.0]]]}, lf_ref_tiny_model, {'input_ids': [[3]]})\n"
     )
-    pytester.makeini("[pytest]\n")
-    pytester.monkeypatch.setenv("CI", "1")  # lines are not cut off
+    monkeypatch.setenv("CI", "1")  # lines are not cut off
     result = suite(text, "--lf-ref-regen")
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(
         [
-            "FAILED test_port.py::test_port[[]layer-norm-eps[]] - AssertionError: layer-norm-eps: last_hidden_state: its "
-            "error is too large, worst at *; mistake: a layer_norm_eps of 1e-05",
-            "FAILED test_port.py::test_golden - AssertionError: one-token: raised IndexError: index 3 is out of bounds; "
-            "1 more failed",
+            "FAILED test_port.py::test_port[[]layer-norm-eps[]] - AssertionError: layer-norm-eps: last_hidden_state: "
+            "its error is too large, worst at *; mistake: a layer_norm_eps of 1e-05",
+            "FAILED test_port.py::test_golden - AssertionError: one-token: raising.py:3, in target: raised IndexError: "
+            "index 3 is out of bounds; 1 more failed",
             "FAILED test_port.py::test_model - AssertionError: DIVERGES first at logits, 1 of 1 tensors diverge in *",
         ]
     )

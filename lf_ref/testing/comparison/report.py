@@ -165,8 +165,8 @@ class Report:
             yield f"  {self._diverging()}; the last that agrees: {(agreeing or ['none'])[-1]}"
             between = self._between(agreeing[-1] if agreeing else None, first)
             if between and missing:
-                names = ", ".join(between) if len(between) <= _LISTED else shortened(between)
-                yield f"  missing in between, perhaps the first to diverge: {names}"
+                listed = ", ".join(between) if len(between) <= _LISTED else shortened(between)
+                yield f"  missing in between, perhaps the first to diverge: {listed}"
         if self.unknown:
             names = [name + self._meant(name) for name in self.unknown]
             yield f"  not compared, since the trace has no such tensor: {shortened(names)}"

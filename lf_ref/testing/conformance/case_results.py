@@ -54,6 +54,11 @@ class CaseResult:
         return self.causes if len(self.causes) <= MOST_NAMED else ()
 
     @property
+    def explained(self) -> str:
+        """The problem, and the mistake where it is known."""
+        return self.problem + (f"; mistake: {' or '.join(self.named)}" if self.named else "")
+
+    @property
     def group(self) -> tuple[str, ...]:
         """Failures of one group have the cause in common, or the first divergence, or the place of the exception."""
         alone = (self.case,)
@@ -80,9 +85,7 @@ class CaseResult:
 
     def why(self) -> str:
         """Why the case failed or did not run, with the mistake, in one line."""
-        why = self.problem or self.skipped
-        if self.named:
-            why += f"; mistake: {' or '.join(self.named)}"
+        why = self.explained or self.skipped
         if self.state == XPASSED:
             why = f"passes, but is expected to fail: {self.expected_to_fail}"
         elif self.state == XFAILED:
@@ -143,7 +146,7 @@ class CaseResults:
         first = next(iter(self.failures), None)
         rows = [
             (
-                [result.state, result.case, result.problem or result.expected_to_fail or result.skipped],
+                [result.state, result.case, result.explained or result.expected_to_fail or result.skipped],
                 row_style(result.passed, result is first),
             )
             for result in self.results
@@ -226,11 +229,13 @@ class CaseResults:
         lines = [first.line()]
         if first.state != FAILED:
             return lines
-        lines.append(f"this case detects: {first.about}")
+        if not first.named:
+            lines.append(f"this case detects: {first.about}")
         lines += first.traceback.splitlines()
         if others:
             lines.append(f"the same in {len(others)} more case{'s' * (len(others) > 1)}: {shortened(others)}")
-            passing = {trait for result in self.results if result.state == PASSED for trait in result.traits}
+            passing = [set(result.traits) for result in self.results if result.state == PASSED]
             common = [trait for trait in first.traits if all(trait in result.traits for result in group)]
-            lines += [f"all have {trait}, and no case that passes" for trait in common if trait not in passing]
+            apart = [trait for trait in common if passing and not any(trait in traits for traits in passing)]
+            lines += [f"all have {trait}, and no case that passes" for trait in apart]
         return lines[:1] + [f"        {line}" for line in lines[1:]]

@@ -63,7 +63,7 @@ def results_of_case(
         yield CaseResult.of(case, one_line(str(error)))
         return
     except TargetError as error:
-        failed = _raised(case, error)
+        failed = raised(case, error)
     unlabelled = replace(case, inputs={name: array for name, array in case.inputs.items() if name not in _LABELS})
     if len(unlabelled.inputs) == len(case.inputs):
         yield failed
@@ -90,12 +90,12 @@ def judged(
     case: Case,
     given: Mapping[str, Any],
     settings: Settings,
-    suspects: Collection[str] = (),
-    again: Callable[[], Mapping[str, Any]] | None = None,
+    suspects: Collection[str],
+    again: Callable[[], Mapping[str, Any]],
 ) -> Iterator[CaseResult]:
     """Compare outputs with the reference implementation: yields the result, and if they diverge again with the causes.
 
-    again: computes the outputs a second time, if that is possible. suspects: as for `causes`.
+    again: computes the outputs a second time. suspects: as for `causes`.
     """
     inputs: dict[str, Any] = dict(case.inputs)
     expected = trace(case.model(), **inputs)
@@ -107,7 +107,7 @@ def judged(
     if result.report is None or result.report.passed:
         return
     with suppress(InputError, TargetError):  # it ran once
-        if again is not None and differs_from_run_to_run(given, again(), result.report):
+        if differs_from_run_to_run(given, again(), expected, result.report):
             yield replace(result, causes=(BY_CHANCE,))
             return
     found = causes(case, given, expected, result.report, settings.of_compare, suspects)
@@ -143,7 +143,7 @@ def _is_small(case: Case) -> bool:
     return sum(map(math.prod, shapes)) <= _MOST_WEIGHTS and tokens_of(case.inputs) <= _MOST_TOKENS
 
 
-def _raised(case: Case, error: TargetError) -> CaseResult:
+def raised(case: Case, error: TargetError) -> CaseResult:
     """The result of a target that raised: its frames alone, without those of lf_ref."""
     cause = error.__cause__
     if cause is None or cause.__traceback__ is None:

@@ -138,7 +138,7 @@ def run(
     isolate: bool,
     time_limit: float | None,
 ) -> None:
-    """Run a candidate on the standard cases and on random ones, and report where it diverges.
+    """Run a candidate on the standard cases and on random ones, and report where it diverges and by which mistake.
 
     The candidate is called as target(config, weights, inputs) with three dicts: the fields of a config.json, with the
     class in config["architectures"]; float32 NumPy arrays by the names in HF's checkpoints; and int64 NumPy arrays by

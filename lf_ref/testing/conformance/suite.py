@@ -18,7 +18,7 @@ from ..comparison.precisions import check_precision
 from ..comparison.report import shortened
 from ..golden.golden_file import Golden, load_golden
 from .case_results import CaseResult, CaseResults, narrowed
-from .case_runs import explained, results_of_case, run_isolated
+from .case_runs import explained, raised, results_of_case, run_isolated
 from .evaluation import Settings, evaluate, is_calibrated, named_outputs, one_line
 from .fixed_shapes import check_fitting, check_pad_to, misfit, padded_case
 from .isolation import TIME_LIMIT
@@ -161,7 +161,9 @@ class _Against:
 
         try:
             given = outputs()
-        except (InputError, TargetError) as error:
+        except TargetError as error:
+            return raised(case, error)
+        except InputError as error:
             return CaseResult.of(case, one_line(str(error)))
         result = self._by_file(case, given)
         if not (result.problem and self.explain):

@@ -20,6 +20,7 @@ from ..comparison.report import Report
 from ..traces.named_tensors import NamedTensors
 from ..traces.tensor_names import OUTPUTS
 from ..traces.trace import Trace
+from ..traces.valid_elements import valid_elements
 from . import of_attention, of_inputs, of_weights
 from .variant import Variant, Variants
 
@@ -76,28 +77,53 @@ def causes(
     return diverging.reproduced_by(known_mistakes(right, _FAR)) if diverging.begins_right() else ()
 
 
-def differs_from_run_to_run(one: Mapping[str, Any], other: Mapping[str, Any], report: Report) -> bool:
-    """Whether two runs of a candidate differ about as much as the first does from what is expected."""
-    first, second = (_wrong_outputs(NamedTensors(run, ""), report) for run in (one, other))
+def differs_from_run_to_run(one: Mapping[str, Any], other: Mapping[str, Any], expected: Trace, report: Report) -> bool:
+    """Whether two runs of a candidate differ about as much as the first does from the trace `expected`.
+
+    report: of the first run.
+    """
+    first, second = _Diverging(NamedTensors(one, ""), expected, report, {}), NamedTensors(other, "")
     return any(
-        0.1 * report.tensors[name].rmse < _error(first[name], second[name]) < np.inf
-        for name in first.keys() & second.keys()
+        0.1 * report.tensors[name].rmse < first.error(name, second[name]) < np.inf
+        for name in first.outputs
+        if name in second
     )
 
 
 class _Diverging:
-    """A candidate, and the report on it. options: as for `causes`. outputs: those that diverge."""
+    """A candidate, and the report on it. options: as for `causes`.
+
+    outputs: those that diverge and have the right shape, in float64.
+    """
 
     def __init__(self, candidate: NamedTensors, expected: Trace, report: Report, options: Mapping[str, Any]) -> None:
         self.candidate, self.expected, self.report, self.options = candidate, expected, report, options
-        self.outputs = _wrong_outputs(candidate, report)
+        tensors = ((name, report.tensors.get(name)) for name in OUTPUTS if name in candidate)
+        wrong = [name for name, tensor in tensors if tensor is not None and tensor.count and not tensor.passed]
+        self.outputs = {name: candidate[name].astype(np.float64) for name in wrong}
+
+    def error(self, name: str, other: Array, first: int | None = None) -> float:
+        """The root mean square error of an output against another array; infinite where the output has NaN.
+
+        first: the number of tokens that count; all if None.
+        """
+        output, expected = self.outputs[name], self.expected
+        if output.shape != other.shape:
+            return math.inf
+        counts = valid_elements(expected.canonical_name(name), output.ndim, expected.run, self.report.ignore_padding)
+        counts = np.broadcast_to(counts, output.shape)
+        if first is not None:
+            output, other, counts = output[:, :first], other[:, :first], counts[:, :first]
+        with np.errstate(all="ignore"):
+            error = math.sqrt(float(np.square(output - other)[counts].sum()) / max(1, int(counts.sum())))
+        return error if math.isfinite(error) else math.inf
 
     def begins_right(self) -> bool:
         """Whether the errors are smaller in the first tokens than in all: a far position does not concern them."""
         shape = self.expected.run.visible.shape
         return any(
             output.shape[:2] == shape
-            and _error(output[:, :_LONG], self.expected[name][:, :_LONG]) < 0.5 * self.report.tensors[name].rmse
+            and self.error(name, self.expected[name], _LONG) < 0.5 * self.report.tensors[name].rmse
             for name, output in self.outputs.items()
         )
 
@@ -113,8 +139,8 @@ class _Diverging:
     def _is_near(self, variant: Variant) -> bool:
         """Whether the outputs are nearer to those of the variant than chance would bring them."""
         squares = total = 0.0
-        for name, output in self.outputs.items():
-            tensor, error = self.report.tensors[name], _error(output, variant.outputs[name])
+        for name in self.outputs:
+            tensor, error = self.report.tensors[name], self.error(name, variant.outputs[name])
             if not error <= _CLOSER * tensor.rmse:
                 return False
             squares, total = squares + tensor.count * (error / tensor.rmse) ** 2, total + tensor.count
@@ -131,17 +157,3 @@ class _Diverging:
             return False
         mistaken = {name: variant.outputs[name] for name in self.outputs}
         return not compare(mistaken, self.expected, **self.options).passed
-
-
-def _wrong_outputs(candidate: NamedTensors, report: Report) -> dict[str, Array]:
-    """The outputs that diverge and have the right shape, in float64."""
-    tensors = ((name, report.tensors.get(name)) for name in OUTPUTS)
-    wrong = [name for name, tensor in tensors if tensor is not None and tensor.count and not tensor.passed]
-    return {name: candidate[name].astype(np.float64) for name in wrong if name in candidate}
-
-
-def _error(got: Array, wanted: Array) -> float:
-    """Root mean square error; infinite where the candidate has NaN."""
-    with np.errstate(all="ignore"):
-        error = float(np.sqrt(np.square(got - wanted).mean())) if got.shape == wanted.shape else np.inf
-    return error if np.isfinite(error) else np.inf

@@ -192,11 +192,59 @@ def test_the_mistake_is_in_the_line_and_in_json():
     assert '"causes": ["twice the window"]' in results.to_json()
 
 
-def test_the_cause_of_most_cases_is_that_of_all():
-    results = [
-        CaseResult(name, "", "wrong", causes=causes) for name, causes in (("1", ("a", "b")), ("2", ("b",)), ("3", ()))
+def twice_the_window(config, weights, inputs):
+    return answer({**config, "attention_window": 16}, weights, inputs)
+
+
+def test_long_cases_have_the_names_that_short_ones_gave():
+    """A search takes many forward passes."""
+    long, short = CASES["more-than-256-tokens"], CASES["two-windows-less-one"]
+    assert [result.causes for result in check_target(twice_the_window, [long]).results] == [()]
+    assert [result.causes for result in check_target(twice_the_window, [short, long]).results] == [
+        ("twice the window",),
+        ("twice the window",),
     ]
-    assert [result.causes for result in narrowed(results)] == [("b",), ("b",), ()]
+
+
+def test_a_suspect_that_does_not_reproduce_a_case_does_not_end_the_search():
+    def target(config, weights, inputs):
+        own = config["attention_window"] if inputs["input_ids"].shape[1] == 43 else 16
+        return answer({**config, "attention_window": own, "layer_norm_eps": 0.1 if own == 8 else 1e-5}, weights, inputs)
+
+    found = check_target(target, [CASES["two-windows-less-one"], CASES["many-windows"]]).results
+    assert found[0].causes == ("twice the window",)
+    assert found[1].causes == ()  # an epsilon that is in no table
+
+
+def test_a_few_elements_come_close_by_chance(monkeypatch):
+    """Half-way to a mistake is no reproduction; of four logits it may be luck."""
+    case = CASES["multiple-choice"]
+    inputs = {name: array for name, array in case.inputs.items() if name != "labels"}
+    expected = testing.trace(case.model(), **inputs)
+    [mistake] = [
+        variant
+        for title, variant in naming.of_attention.softmaxes(Variant.of(case, expected))
+        if title == "a softmax in bfloat16"
+    ][:1]
+    monkeypatch.setattr(naming, "known_mistakes", lambda right, tables=(): iter([("a softmax", mistake)]))
+    options = {"precision": "float32", "tolerance": None, "ignore_padding": False}
+    right, wrong = expected["logits"], mistake.outputs["logits"]
+    assert right.size == 4
+    for share, causes in ((0.0, ("a softmax",)), (0.2, ()), (0.9, ())):
+        candidate = {"logits": wrong + share * (right - wrong)}
+        report = testing.compare(candidate, expected, **options)
+        assert naming.causes(case, candidate, expected, report, options) == causes
+
+
+def test_padding_that_does_not_count_hides_no_mistake():
+    def target(config, weights, inputs):
+        output = twice_the_window(config, weights, inputs).last_hidden_state
+        output[inputs["attention_mask"] == 0] = np.nan
+        return output
+
+    cases = [CASES["two-windows-less-one"]]
+    assert check_target(target, cases).results[0].causes == ()
+    assert check_target(target, cases, ignore_padding=True).results[0].causes == ("twice the window",)
 
 
 def test_dropout_is_named():
