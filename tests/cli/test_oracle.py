@@ -116,6 +116,21 @@ def test_make_takes_no_checkpoint_by_default(tmp_path):
     assert "bundled demo" not in out
 
 
+def test_make_stores_intermediates_of_choice(tmp_path):
+    path = tmp_path / "golden.safetensors"
+    make = ["make", "--cases", "one-token", "--out", path]
+    run(*make, "--intermediates", "encoder.layer.0, pooler", "--intermediates", "encoder.layer.1.output.dense")
+    golden = testing.load_golden(path)
+    assert golden.manifest["command"] == (
+        "lf-ref oracle make --cases one-token --intermediates encoder.layer.0, pooler,encoder.layer.1.output.dense"
+    )
+    assert "encoder.layer.1.output.dense" in golden.expected("one-token")
+    assert "encoder.layer.0.attention.self" not in golden.expected("one-token")
+    run(*make, "--intermediates", "all")
+    assert "encoder.layer.0.attention.self.scores" in testing.load_golden(path).expected("one-token")
+    assert "got 'encoder.layr.0'; the nearest is encoder.layer.0" in fails(*make, "--intermediates", "encoder.layr.0")
+
+
 def test_make_of_a_checkpoint(tmp_path):
     path = tmp_path / "demo.safetensors"
     arguments = ["--cases", "one-token", "--model", "demo", "--revision", "main"]
@@ -150,6 +165,55 @@ def test_check_of_a_wrong_candidate(golden, candidate, outputs):
     assert [case["state"] for case in facts["cases"]] == ["failed", "passed"]
     for options in (["--case", "layer-norm-eps"], ["--tolerance", "0.1"], ["--precision", "bfloat16"]):
         run("check", golden, "--candidate", path, *options)
+
+
+def test_check_names_the_mistake(golden, place, candidate, outputs):
+    """As `run` does: the reference implementation is there."""
+    case = testing.load_golden(golden).cases[1]
+    model = lf_ref.LongformerModel(
+        lf_ref.LongformerConfig.from_dict({**case.config, "layer_norm_eps": 1e-5}), case.weights(), backend="numpy"
+    )
+    states = model(**case.inputs).last_hidden_state
+    query = "one-window/encoder.layer.0.attention.self.query"
+    path = candidate(**{"layer-norm-eps/last_hidden_state": states, query: np.zeros(3)})
+    out, err = run("check", golden, "--candidate", path, code=1)
+    assert "; mistake: a layer_norm_eps of 1e-05 (in 1)" in out.splitlines()[0]
+    assert f"does not hold it: {query.partition('/')[2]}; lf-ref oracle make --intermediates stores it" in out
+    assert err == ""
+
+
+def test_a_fixed_shape(golden, place, outputs):
+    """Padded inputs from `export`, whole outputs to `check`; and the same by `run`."""
+    (place / "fixed.py").write_text(
+        "import port\n"
+        "def target(config, weights, inputs):\n"
+        "    assert inputs['input_ids'].shape[1] == 31\n"
+        "    return port.target(config, weights, inputs)\n"
+    )
+    out, _ = run("run", "fixed:target", "--pad-to", "31", "--no-isolate", *some("one-window", "more-than-512-tokens"))
+    assert out.splitlines() == [
+        "PASSED: fixed:target in float32: 1 passed, 1 skipped",
+        "skipped, more than 31 tokens: more-than-512-tokens",
+    ]
+    run("run", "fixed:target", "--pad-to", "31", *some("one-window"))
+    run("export", golden, "--out", "cases", "--pad-to", "31")
+    given = {}
+    for name in ("one-window", "layer-norm-eps"):
+        inputs = dict(np.load(place / "cases" / name / "inputs.npz"))
+        assert inputs["input_ids"].shape == (3, 31)
+        given[f"{name}/last_hidden_state"] = lf_ref.LongformerModel.from_pretrained(
+            place / "cases" / name, backend="numpy"
+        )(**inputs).last_hidden_state
+    np.savez("outputs.npz", **given)
+    run("check", golden, "--candidate", "outputs.npz", "--pad-to", "31")
+    run("check", golden, "--candidate", "outputs.npz", code=1)
+    out, _ = run("export", golden, "--out", "fewer", "--pad-to", "8")
+    assert out == "wrote 1 folder to fewer; 1 case left out\n"
+    assert "no case fits 3 tokens: one-window has more than 3 tokens" in fails(
+        "export", golden, "--out", "f", "--pad-to", "3"
+    )
+    assert "no case fits 3 tokens" in fails("run", "fixed:target", "--pad-to", "3", *some("one-window"))
+    assert "--pad-to" in fails("run", "fixed:target", "--pad-to", "0")
 
 
 def test_check_leaves_padding_out(golden, candidate, outputs):
