@@ -41,7 +41,7 @@ NEVER = {
     "testing.conformance.assertion.assert_matches_oracle": {"ConfigError": CHECKED, "TargetError": CAUGHT},
     "testing.comparison.calibration.calibrate": dict.fromkeys(["CheckpointError", "ConfigError"], CHECKED),
     "testing.cases.standard_cases.standard_cases": dict.fromkeys(["ConfigError", "InputError"], SOUND),
-    "testing.conformance.suite.check_golden": {"TargetError": CAUGHT},
+    "testing.conformance.suite.check_golden": {"ConfigError": CHECKED, "TargetError": CAUGHT},
     "testing.conformance.suite.check_target": {"ConfigError": CHECKED},
     "testing.comparison.divergence.compare": {"ConfigError": CHECKED},
     "testing.cases.random_cases.drawn_cases": {"ConfigError": SOUND},

@@ -173,9 +173,9 @@ def test_check_names_the_mistake(golden, place, candidate, outputs):
     model = lf_ref.LongformerModel(
         lf_ref.LongformerConfig.from_dict({**case.config, "layer_norm_eps": 1e-5}), case.weights(), backend="numpy"
     )
-    states = model(**case.inputs).last_hidden_state
+    wrong = {f"layer-norm-eps/{name}": array for name, array in model(**case.inputs).items()}
     query = "one-window/encoder.layer.0.attention.self.query"
-    path = candidate(**{"layer-norm-eps/last_hidden_state": states, query: np.zeros(3)})
+    path = candidate(**wrong, **{query: np.zeros(3)})
     out, err = run("check", golden, "--candidate", path, code=1)
     assert "; mistake: a layer_norm_eps of 1e-05 (in 1)" in out.splitlines()[0]
     assert f"does not hold it: {query.partition('/')[2]}; lf-ref oracle make --intermediates stores it" in out
