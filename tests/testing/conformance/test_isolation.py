@@ -17,6 +17,8 @@ from testing.building import STANDARD, answer
 from lf_ref import InputError, testing
 from lf_ref.testing.cases.traits import traits
 from lf_ref.testing.conformance import isolation
+from lf_ref.testing.conformance.case_runs import results_of_case
+from lf_ref.testing.conformance.evaluation import Settings
 from lf_ref.testing.conformance.suite import check_target
 
 SOME = [case for case in STANDARD if case.name in ("one-window", "two-windows", "masked-lm", "pad-token-7")]
@@ -136,6 +138,12 @@ def test_a_second_run_that_fails_does_not_hide_the_divergence():
     assert (result.place, result.traceback) == ("", "")
     [result] = check_target("testing.conformance.test_isolation:wrong_then_crashes", SOME[:1], isolate=True).results
     assert result.first_divergence == "last_hidden_state"
+
+
+def test_a_target_by_its_name():
+    """As in the new process."""
+    [result] = results_of_case("testing.building:answer", SOME[0], Settings(), ())
+    assert result.report.passed
 
 
 def always(config, weights, inputs):
