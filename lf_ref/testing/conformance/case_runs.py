@@ -145,9 +145,7 @@ def _is_small(case: Case) -> bool:
 
 def raised(case: Case, error: TargetError) -> CaseResult:
     """The result of a target that raised: its frames alone, without those of lf_ref."""
-    cause = error.__cause__
-    if cause is None or cause.__traceback__ is None:
-        return CaseResult.of(case, one_line(str(error)))
+    cause: Any = error.__cause__
     frames = cause.__traceback__.tb_next
     text = "".join(traceback.format_exception(type(cause), cause, frames)).rstrip()
     last = traceback.extract_tb(frames)[-1:]

@@ -17,6 +17,8 @@ from testing.building import STANDARD, answer
 from lf_ref import InputError, testing
 from lf_ref.testing.cases.traits import traits
 from lf_ref.testing.conformance import isolation
+from lf_ref.testing.conformance.case_runs import results_of_case
+from lf_ref.testing.conformance.evaluation import Settings
 from lf_ref.testing.conformance.suite import check_target
 
 SOME = [case for case in STANDARD if case.name in ("one-window", "two-windows", "masked-lm", "pad-token-7")]
@@ -84,9 +86,9 @@ def test_what_the_process_does():
         isolation.last_in_process(hangs, time_limit=0.5)
 
 
-@pytest.mark.parametrize("end", [os.abort, partial(time.sleep, 60)])
-def test_a_result_stays_whatever_comes_after_it(end):
-    assert isolation.last_in_process(then, end, time_limit=3) == 2
+@pytest.mark.parametrize(("end", "time_limit"), [(os.abort, 60), (partial(time.sleep, 60), 8)])
+def test_a_result_stays_whatever_comes_after_it(end, time_limit):
+    assert isolation.last_in_process(then, end, time_limit=time_limit) == 2
 
 
 @pytest.mark.parametrize(("function", "arguments"), [(fails, ("wrong",)), (counts, ())])
@@ -136,6 +138,12 @@ def test_a_second_run_that_fails_does_not_hide_the_divergence():
     assert (result.place, result.traceback) == ("", "")
     [result] = check_target("testing.conformance.test_isolation:wrong_then_crashes", SOME[:1], isolate=True).results
     assert result.first_divergence == "last_hidden_state"
+
+
+def test_a_target_by_its_name():
+    """As in the new process."""
+    [result] = results_of_case("testing.building:answer", SOME[0], Settings(), ())
+    assert result.report.passed
 
 
 def always(config, weights, inputs):

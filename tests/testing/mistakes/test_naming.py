@@ -29,7 +29,7 @@ KINDS = (
     "windows-by-layer",
     "masked-lm",
     "scores-below-minus-10000",
-    "nothing-visible",
+    "inputs-embeds",
     "explicit-position-ids",
     "global-but-masked",
 )
