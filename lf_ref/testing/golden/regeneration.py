@@ -48,9 +48,9 @@ def regenerate(path: Path, cases: str | Sequence[str], written: dict[Path, Writt
     if before is not None and (wanted == known or _ALL in known):
         return
     order = [case.name for case in standard_cases()]
-    names = [_ALL] if _ALL in wanted else sorted(wanted, key=lambda name: (name in order and order.index(name), name))
+    some = [*(name for name in order if name in wanted), *sorted(wanted.difference(order))]
     path.parent.mkdir(parents=True, exist_ok=True)
-    creation.make_golden(path, names, **arguments)
+    creation.make_golden(path, [_ALL] if _ALL in wanted else some, **arguments)
     written[path] = Written(load_golden(path), wanted, arguments)
 
 

@@ -425,6 +425,7 @@ def test_what_the_file_lacks_is_said_to_be_the_files_lack(tmp_path):
     given = {"last_hidden_state": trace["last_hidden_state"], f"longformer.{query}": trace[query], "nonsense": 1.0}
     results = testing.check_golden(golden, {"one-window": given})
     assert results.passed
+    assert results.headline() == "1 passed"
     assert (results.not_in_file, results.unknown) == ((query,), ("nonsense",))
     assert str(results).splitlines()[1:] == [
         "not compared, since no case expects such a tensor: nonsense",
