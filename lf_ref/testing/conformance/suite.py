@@ -215,7 +215,7 @@ def _answers(candidate: Any, golden: Golden) -> Callable[[Case], Any]:
 
     def answer(case: Case) -> Any:
         if case.name not in by_case:
-            raise TargetError("the candidate has no tensor of this case")
+            raise InputError("the candidate has no tensor of this case")
         return by_case[case.name]
 
     return answer
