@@ -19,11 +19,12 @@ from ..mistakes.naming import causes, differs_from_run_to_run
 from ..traces.trace import trace
 from .case_results import CaseResult
 from .evaluation import Settings, evaluate, is_calibrated, named_outputs, one_line
-from .fixed_shapes import padded_case, tokens_of
+from .fixed_shapes import padded_case, sees_padding, tokens_of
 from .isolation import ProcessEndedError, last_in_process
 from .targets import Target, TargetError, load_target, run_target
 
 BY_CHANCE = "dropout, or another choice by chance: its outputs differ from run to run"
+PADDING_SEEN = "padding seen"
 _MOST_WEIGHTS, _MOST_TOKENS = 1 << 24, 1 << 12  # of a case that a golden file makes this machine run
 _LABELS = ("labels", "start_positions", "end_positions")
 
@@ -110,6 +111,9 @@ def judged(
         if differs_from_run_to_run(given, again(), expected, result.report):
             yield replace(result, causes=(BY_CHANCE,))
             return
+    if sees_padding(case, given, result.report, settings.pad_to):
+        yield replace(result, causes=(PADDING_SEEN,))
+        return
     found = causes(case, given, expected, result.report, settings.of_compare, suspects)
     yield replace(result, causes=found)
 

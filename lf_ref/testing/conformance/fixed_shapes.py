@@ -19,9 +19,14 @@ from ...errors import InputError
 from ...reference.ops import Array
 from ...tokenizer.arguments import check_count
 from ..cases.case import Case
+from ..comparison.report import Report
+from ..traces.interchange import to_numpy
+from ..traces.recorder import output_arrays
 
 _PER_TOKEN = ("LongformerForMaskedLM", "LongformerForTokenClassification")
 _LEFT_OUT = ("start_positions", "end_positions")
+_LONGEST = 1024  # tokens of a forward pass that holds all pairs of them, for each case that fails
+_CLOSER = 0.1  # the error against the mistaken model, relative to that against the right one
 
 
 def misfit(case: Case, length: int | None) -> str:
@@ -122,3 +127,23 @@ def _cut(value: Any, tokens: int, length: int) -> Any:
         value = np.asarray(value)
     shape = tuple(value.shape)
     return value[:, :tokens] if len(shape) > 1 and shape[1] == length else value
+
+
+def sees_padding(case: Case, given: Mapping[str, Any], report: Report, length: int | None) -> bool:
+    """Whether wrong outputs for inputs of `length` tokens are those of a model that ignores the attention mask.
+
+    given: the outputs, without padding; report: on them.
+    """
+    if length is None or length > _LONGEST:
+        return False
+    inputs = dict(padded_case(case, length).inputs)
+    inputs["attention_mask"] = np.ones_like(inputs["attention_mask"])
+    mistaken = cut_outputs(output_arrays(case.model()(**inputs)), case.inputs, case.class_name, length)
+    diverging = {name for name, tensor in report.tensors.items() if not tensor.passed}
+    wrong = [name for name in mistaken if name in given and name in diverging]
+    return bool(wrong) and all(
+        report.tensors[name].count > 0
+        and np.sqrt(np.square(to_numpy(name, given[name])[0] - mistaken[name]).mean())
+        < _CLOSER * report.tensors[name].rmse
+        for name in wrong
+    )

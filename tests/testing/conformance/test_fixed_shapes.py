@@ -80,7 +80,36 @@ def test_the_padding_is_part_of_the_test():
         return answer(config, weights, {name: array for name, array in inputs.items() if name != "attention_mask"})
 
     assert testing.check_target(unmasked, [CASES["no-masks"]]).passed
-    assert not testing.check_target(unmasked, [CASES["no-masks"]], pad_to=FIXED).passed
+    results = testing.check_target(unmasked, [CASES[name] for name in ("no-masks", "padding-left")], pad_to=FIXED)
+    assert [failure.causes for failure in results.failures] == [("padding seen",)] * 2
+    [failure] = testing.check_target(unmasked, [CASES["no-masks"]], pad_to=1025).failures  # too long to search
+    assert failure.causes == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "factor"),
+    [({"attention_window": 16}, 1.0), ({"layer_norm_eps": 0.1}, 1.0), ({}, 2.0), ({}, np.nan)],
+    ids=["window", "epsilon", "weights", "NaN"],
+)
+def test_other_faults_of_a_graph_are_not_said_to_see_padding(changes, factor):
+    def faulty(config, weights, inputs):
+        weights["encoder.layer.0.output.dense.weight"] *= np.float32(factor)
+        return answer({**config, **changes}, weights, inputs)
+
+    results = testing.check_target(faulty, [CASES[name] for name in ("no-masks", "padding-left")], pad_to=FIXED)
+    assert len(results.failures) == 2
+    assert not any("padding seen" in failure.causes for failure in results.failures)
+
+
+def test_outputs_in_another_shape_are_not_said_to_see_padding():
+    """Of several outputs, one has no values to compare."""
+
+    def bare(config, weights, inputs):
+        output = answer(config, weights, {"input_ids": inputs["input_ids"]})
+        return {"last_hidden_state": output.last_hidden_state, "pooler_output": np.zeros(3)}
+
+    [failure] = testing.check_target(bare, [CASES["no-masks"]], pad_to=FIXED).failures
+    assert "padding seen" not in failure.causes
 
 
 def test_outputs_may_have_the_length_of_the_text_already():
