@@ -20,7 +20,6 @@ from oracles.fault_cases import case as fault_case
 from oracles.fault_table import Fault
 from oracles.faulty_ports import FAULTS
 from oracles.named_faults import LISTED, NAMES, PORTED
-from oracles.port import Port
 
 TRIED = naming.known_mistakes  # tests put what they have computed in its place
 OUTPUTS = ("last_hidden_state", "pooler_output", "logits", "start_logits", "end_logits", "loss")
@@ -104,23 +103,23 @@ def port_case(class_name, batch):
 
 @cache
 def of_port(class_name, batch):
+    """The trace of a case of the port, and the mistakes that are possible in it."""
     case = port_case(class_name, batch)
     expected = testing.trace(case.model(), **case.inputs)
-    return possible(Variant.of(case, expected))
+    return expected, possible(Variant.of(case, expected))
 
 
-def causes_of(fault, monkeypatch, precision="float32"):
+def causes_of(fault, monkeypatch, precision="float32", intermediates=False):
     case = port_case(fault.class_name, fault.batch)
-    mistakes = of_port(fault.class_name, fault.batch)
+    expected, mistakes = of_port(fault.class_name, fault.batch)
     monkeypatch.setattr(naming, "known_mistakes", lambda right, tables=(): iter(mistakes))
-    port = fault.plant(fault.class_name, case.config, case.weights(), precision)
-
-    def outputs(config, weights, inputs):
-        return {name: array for name, array in port(**inputs).items() if name in OUTPUTS}
-
-    [result] = check_target(outputs, [case], precision=precision).results
-    assert result.problem
-    return result.causes
+    computed = fault.plant(fault.class_name, case.config, case.weights(), precision)(**case.inputs)
+    given = {name: array for name, array in computed.items() if name in OUTPUTS or intermediates}
+    options = {"precision": precision, "tolerance": None, "ignore_padding": False}
+    report = testing.compare(given, expected, **options)
+    assert not report.passed
+    options["tolerance"] = expected.calibrations[precision, False]  # that of the right model
+    return naming.causes(case, given, expected, report, options)
 
 
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if "float32" in fault.precisions])
@@ -167,15 +166,8 @@ def test_two_mistakes_at_once_have_no_name(monkeypatch):
 
 
 def test_a_port_with_intermediates_is_named_too(monkeypatch):
-    fault = FAULTS["GlobalKeyAndValueSwapped"]
-    case = port_case(fault.class_name, fault.batch)
-    mistakes = of_port(fault.class_name, fault.batch)
-    monkeypatch.setattr(naming, "known_mistakes", lambda right, tables=(): iter(mistakes))
-    port = fault.plant(fault.class_name, case.config, case.weights(), "float32")
-    [result] = check_target(lambda config, weights, inputs: port(**inputs), [case]).results
-    assert result.first_divergence == "encoder.layer.0.attention.self.key_global"
-    assert result.causes == ("key_global and value_global exchanged",)
-    assert Port is not fault.plant
+    causes = causes_of(FAULTS["GlobalKeyAndValueSwapped"], monkeypatch, intermediates=True)
+    assert causes == ("key_global and value_global exchanged",)
 
 
 # --- in the results ---------------------------------------------------------------------------------------------------
@@ -256,6 +248,17 @@ def test_dropout_is_named():
 
     [result] = check_target(target, [CASES["ragged-globals"]]).results
     assert result.causes == ("dropout, or another choice by chance: its outputs differ from run to run",)
+
+
+def test_a_second_run_of_another_shape_is_no_dropout():
+    lengths = iter((11, 10))
+
+    def target(config, weights, inputs):
+        return {"logits": answer(config, weights, inputs).logits[:, : next(lengths)] + 1}
+
+    [result] = check_target(target, [CASES["masked-lm"]]).results
+    assert result.causes == ()
+    assert next(lengths, None) is None
 
 
 def test_a_wrong_loss_or_shape_has_no_name():
