@@ -153,7 +153,7 @@ def _entry(record: CaseRecord) -> dict[str, Any]:
         "num_labels": record.run.config.num_labels,
         "parameters": record.parameters,
         "seed": case.seed,
-        "leeway": case.leeway,
+        "leeway": float(case.leeway),
         "outputs": list(record.outputs),
         "tokens": record.tokens,
         "expected": expected,

@@ -330,7 +330,7 @@ def test_expected_errors_are_measured_ones(path):
 
 
 def test_cases_of_ones_own_with_more_leeway(tmp_path):
-    cases = testing.drawn_cases(1, 2)
+    cases = [dataclasses.replace(case, leeway=3) for case in testing.drawn_cases(1, 2)]  # an integer, as one may write
     golden = testing.make_golden(tmp_path / "own.safetensors", cases)
     assert [case.name for case in golden.cases] == ["drawn-1-0", "drawn-1-1"]
     assert testing.check_golden(golden, own).passed
