@@ -23,6 +23,9 @@ class _Lines(tqdm):  # type: ignore[type-arg]  # generic for type checkers alone
             self.fp.write(f"{self}\n")
             self.fp.flush()
 
+    def clear(self, nolock: bool = False) -> None:
+        """Wipe nothing away: lines stay. nolock: as for bars."""
+
 
 def progress(what: str, total: int | None, unit: str, *, quiet: bool = False) -> tqdm[Any]:
     """Progress of some work, as a context; its `update` counts the completed units.

@@ -37,7 +37,7 @@ FLOORS = [
     ["jobs"],
     ["testing.generator", "testing.traces"],
     ["testing.cases", "testing.comparison"],
-    ["testing.golden"],
+    ["testing.golden", "testing.mistakes"],
     ["testing.strategies", "testing.conformance"],
     ["testing.plugin", "testing.__main__", "testing"],
     ["bench"],

@@ -94,6 +94,18 @@ def expected_shapes(config: LongformerConfig, head: str) -> Shapes:
     return shapes
 
 
+def untied_shapes(config: LongformerConfig, head: str) -> Shapes:
+    """As `expected_shapes`, without a decoder that is the word embeddings, which HF's files leave out.
+
+    Raises:
+        ConfigError: `head` is not a key of `HEADS`.
+    """
+    shapes = expected_shapes(config, head)
+    if config.tie_word_embeddings:
+        shapes.pop(DECODER, None)
+    return shapes
+
+
 def parameters_of(stored: Iterable[str]) -> dict[str, str | None]:
     """The parameter that each stored name means, or None if it is not a parameter: see `parameter_name`.
 

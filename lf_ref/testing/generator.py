@@ -27,7 +27,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoint.names import DECODER, HEADS, expected_shapes, stored_name
+from ..checkpoint.names import HEADS, stored_name, untied_shapes
 from ..config import LongformerConfig
 from ..errors import InputError
 from ..hf_names import accepts_names
@@ -144,9 +144,7 @@ def weights(config: LongformerConfig, head: str, seed: int) -> dict[str, NDArray
         raise InputError(f"config must be a LongformerConfig, got {shown(config)}")
     if not isinstance(head, str) or head not in HEADS:
         raise InputError(f"head must be one of {', '.join(map(repr, HEADS))}, got {shown(head)}")
-    shapes = expected_shapes(config, head)
-    if config.tie_word_embeddings:
-        shapes.pop(DECODER, None)
+    shapes = untied_shapes(config, head)
     return {stored_name(name, head): tensor(seed, name, shape) for name, shape in shapes.items()}
 
 

@@ -6,6 +6,7 @@ used, so that loading is cheap.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from .cases.case import Case
     from .conformance.targets import Target
     from .golden.golden_file import Golden
+    from .golden.regeneration import Written
 
 _TINY = "masked-lm"  # the standard case whose model the fixtures return
-_MADE = pytest.StashKey[set[Path]]()  # golden files that this run has written
+_WRITTEN = pytest.StashKey[dict[Path, "Written"]]()  # the golden files of this run
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,12 +48,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="PACKAGE.MODULE:CALLABLE",
         help="Candidate of the fixture lf_ref_target, called as target(config, weights, inputs).",
     )
+    group.addoption(
+        "--lf-ref-class",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="Run lf_ref_case with cases of this HF class only; repeatable.",
+    )
+    group.addoption(
+        "--lf-ref-xfail",
+        metavar="FILE",
+        help="Expected failures of lf_ref_case: on each line a case and the reason; one that passes is a failure.",
+    )
+    group.addoption(
+        "--lf-ref-pad-to",
+        metavar="TOKENS",
+        type=_pad_to,
+        help="Pad each input to so many tokens, and cut the outputs, unless a test sets it; skip cases with more.",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark."""
     config.addinivalue_line("markers", "lf_ref_cases(*names): the standard cases of lf_ref_case; all by default")
-    config.stash[_MADE] = set()
+    config.stash[_WRITTEN] = {}
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Report the golden files that were written."""
+    for path, written in config.stash[_WRITTEN].items():
+        terminalreporter.write_line(f"lf_ref wrote {os.path.relpath(path, config.invocation_params.dir)}: {written}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -59,15 +85,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "lf_ref_case" not in metafunc.fixturenames or _parametrized(metafunc, "lf_ref_case"):
         return
     from ..errors import InputError
-    from .cases.case import select_cases
+    from .cases.case import cases_of_classes, select_cases
     from .cases.standard_cases import standard_cases
+    from .conformance.expected_failures import read_expected_to_fail
+    from .conformance.fixed_shapes import misfit
 
-    mark = metafunc.definition.get_closest_marker("lf_ref_cases")
+    option, known = metafunc.config.getoption, standard_cases()
+    path, mark = option("--lf-ref-xfail"), metafunc.definition.get_closest_marker("lf_ref_cases")
     try:
-        cases = select_cases(standard_cases(), mark.args if mark else ["standard"])
+        cases = select_cases(known, mark.args if mark else ["standard"])
+        of_class = {case.name for case in cases_of_classes(known, option("--lf-ref-class"))}
+        reasons = {} if path is None else read_expected_to_fail(path, [case.name for case in known])
     except InputError as error:
         raise pytest.fail.Exception(f"lf_ref_cases: {error}", pytrace=False) from None
-    metafunc.parametrize("lf_ref_case", cases, ids=[case.name for case in cases], indirect=True)
+    params = []
+    for case in cases:
+        why, reason = misfit(case, option("--lf-ref-pad-to")), reasons.get(case.name)
+        marks = [pytest.mark.skip(reason=f"--lf-ref-pad-to: {why}")] if why else []
+        marks += [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
+        if case.name in of_class:
+            params.append(pytest.param(case, id=case.name, marks=marks))
+    metafunc.parametrize("lf_ref_case", params, indirect=True)
 
 
 @pytest.fixture
@@ -102,31 +140,37 @@ def assert_matches_oracle(pytestconfig: pytest.Config) -> Callable[..., Any]:
         function,
         precision=pytestconfig.getoption("--lf-ref-precision"),
         tolerance=pytestconfig.getoption("--lf-ref-tolerance"),
+        pad_to=pytestconfig.getoption("--lf-ref-pad-to"),
+        verbose=pytestconfig.get_verbosity() > 0,
     )
 
 
 @pytest.fixture
 def lf_ref_golden(request: pytest.FixtureRequest) -> Callable[..., Golden]:
-    """Load golden files: lf_ref_golden(name, cases="standard", model=None), by a path relative to the test's folder.
+    """Load golden files: lf_ref_golden(name, cases="standard", model=None, intermediates=None).
 
-    With --lf-ref-regen, `lf_ref.testing.make_golden` writes the file again, once in a run.
+    name: a path relative to the test's folder; the others are arguments of `lf_ref.testing.make_golden`, which writes
+    the file with --lf-ref-regen. Tests may share a file: it holds the cases of all of them, and each gets its own.
     """
 
-    def golden(name: str, cases: str | Sequence[str] = "standard", model: Any = None) -> Golden:
-        from .golden.creation import make_golden
+    def golden(
+        name: str, cases: str | Sequence[str] = "standard", model: Any = None, intermediates: Any = None
+    ) -> Golden:
+        from ..errors import InputError
         from .golden.golden_file import load_golden
+        from .golden.regeneration import regenerate
 
-        path, made = request.path.parent / name, request.config.stash[_MADE]
-        if request.config.getoption("--lf-ref-regen") and path not in made:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            make_golden(path, cases, model=model, command="pytest --lf-ref-regen")
-            made.add(path)
+        path, written = request.path.parent / name, request.config.stash[_WRITTEN]
+        if request.config.getoption("--lf-ref-regen"):
+            given = {"model": model, "intermediates": intermediates, "command": "pytest --lf-ref-regen"}
+            regenerate(path, cases, written, **given)
         if not path.exists():
             pytest.fail(f"{path} does not exist: write it with pytest --lf-ref-regen", pytrace=False)
-        found = load_golden(path)
-        if not isinstance(cases, str) and [case.name for case in found.cases] != list(cases):
-            pytest.fail(f"{path} has other cases: write it again with pytest --lf-ref-regen", pytrace=False)
-        return found
+        try:
+            return load_golden(path).with_cases(cases)
+        except InputError as error:
+            text = f"{path} has other cases: write it again with pytest --lf-ref-regen ({error})"
+            raise pytest.fail.Exception(text, pytrace=False) from None
 
     return golden
 
@@ -161,6 +205,15 @@ def _tolerance(text: str) -> str | float:
         return arguments.tolerance(text)
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from error
+
+
+def _pad_to(text: str) -> int:
+    """A number of tokens, with an error whose message argparse prints."""
+    from argparse import ArgumentTypeError
+
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ArgumentTypeError(f"must be an integer of at least 1, got {text!r}")
+    return int(text)
 
 
 def _parametrized(metafunc: pytest.Metafunc, name: str) -> bool:

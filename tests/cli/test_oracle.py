@@ -91,8 +91,12 @@ def test_make_writes_what_the_library_writes(tmp_path):
     manifest = testing.load_golden(tmp_path / "all.safetensors").manifest
     assert manifest["command"] == "lf-ref oracle make --cases standard"
     assert [case["name"] for case in manifest["cases"]] == [case.name for case in testing.standard_cases()]
-    testing.make_golden(tmp_path / "again.safetensors", command=manifest["command"])
-    assert (tmp_path / "all.safetensors").read_bytes() == (tmp_path / "again.safetensors").read_bytes()
+    some = ["one-window", "masked-lm"]
+    run("make", "--out", tmp_path / "some.safetensors", "--cases", ",".join(some), "--quiet")
+    again = testing.make_golden(
+        tmp_path / "again.safetensors", some, command="lf-ref oracle make --cases one-window,masked-lm"
+    )
+    assert again.path.read_bytes() == (tmp_path / "some.safetensors").read_bytes()
 
 
 def test_make_takes_cases_one_by_one(tmp_path):
@@ -110,6 +114,21 @@ def test_make_takes_no_checkpoint_by_default(tmp_path):
     assert testing.load_golden(path).manifest.get("checkpoint") is None
     out, _ = run("make", "--help")
     assert "bundled demo" not in out
+
+
+def test_make_stores_intermediates_of_choice(tmp_path):
+    path = tmp_path / "golden.safetensors"
+    make = ["make", "--cases", "one-token", "--out", path]
+    run(*make, "--intermediates", "encoder.layer.0, pooler", "--intermediates", "encoder.layer.1.output.dense")
+    golden = testing.load_golden(path)
+    assert golden.manifest["command"] == (
+        "lf-ref oracle make --cases one-token --intermediates encoder.layer.0, pooler,encoder.layer.1.output.dense"
+    )
+    assert "encoder.layer.1.output.dense" in golden.expected("one-token")
+    assert "encoder.layer.0.attention.self" not in golden.expected("one-token")
+    run(*make, "--intermediates", "all")
+    assert "encoder.layer.0.attention.self.scores" in testing.load_golden(path).expected("one-token")
+    assert "got 'encoder.layr.0'; the nearest is encoder.layer.0" in fails(*make, "--intermediates", "encoder.layr.0")
 
 
 def test_make_of_a_checkpoint(tmp_path):
@@ -146,6 +165,55 @@ def test_check_of_a_wrong_candidate(golden, candidate, outputs):
     assert [case["state"] for case in facts["cases"]] == ["failed", "passed"]
     for options in (["--case", "layer-norm-eps"], ["--tolerance", "0.1"], ["--precision", "bfloat16"]):
         run("check", golden, "--candidate", path, *options)
+
+
+def test_check_names_the_mistake(golden, place, candidate, outputs):
+    """As `run` does: the reference implementation is there."""
+    case = testing.load_golden(golden).cases[1]
+    model = lf_ref.LongformerModel(
+        lf_ref.LongformerConfig.from_dict({**case.config, "layer_norm_eps": 1e-5}), case.weights(), backend="numpy"
+    )
+    wrong = {f"layer-norm-eps/{name}": array for name, array in model(**case.inputs).items()}
+    query = "one-window/encoder.layer.0.attention.self.query"
+    path = candidate(**wrong, **{query: np.zeros(3)})
+    out, err = run("check", golden, "--candidate", path, code=1)
+    assert "; mistake: a layer_norm_eps of 1e-05 (in 1)" in out.splitlines()[0]
+    assert f"does not hold it: {query.partition('/')[2]}; lf-ref oracle make --intermediates stores it" in out
+    assert err == ""
+
+
+def test_a_fixed_shape(golden, place, outputs):
+    """Padded inputs from `export`, whole outputs to `check`; and the same by `run`."""
+    (place / "fixed.py").write_text(
+        "import port\n"
+        "def target(config, weights, inputs):\n"
+        "    assert inputs['input_ids'].shape[1] == 31\n"
+        "    return port.target(config, weights, inputs)\n"
+    )
+    out, _ = run("run", "fixed:target", "--pad-to", "31", "--no-isolate", *some("one-window", "more-than-512-tokens"))
+    assert out.splitlines() == [
+        "PASSED: fixed:target in float32: 1 passed, 1 skipped",
+        "skipped, more than 31 tokens: more-than-512-tokens",
+    ]
+    run("run", "fixed:target", "--pad-to", "31", *some("one-window"))
+    run("export", golden, "--out", "cases", "--pad-to", "31")
+    given = {}
+    for name in ("one-window", "layer-norm-eps"):
+        inputs = dict(np.load(place / "cases" / name / "inputs.npz"))
+        assert inputs["input_ids"].shape == (3, 31)
+        given[f"{name}/last_hidden_state"] = lf_ref.LongformerModel.from_pretrained(
+            place / "cases" / name, backend="numpy"
+        )(**inputs).last_hidden_state
+    np.savez("outputs.npz", **given)
+    run("check", golden, "--candidate", "outputs.npz", "--pad-to", "31")
+    run("check", golden, "--candidate", "outputs.npz", code=1)
+    out, _ = run("export", golden, "--out", "fewer", "--pad-to", "8")
+    assert out == "wrote 1 folder to fewer; 1 case left out\n"
+    assert "no case fits 3 tokens: one-window has more than 3 tokens" in fails(
+        "export", golden, "--out", "f", "--pad-to", "3"
+    )
+    assert "no case fits 3 tokens" in fails("run", "fixed:target", "--pad-to", "3", *some("one-window"))
+    assert "--pad-to" in fails("run", "fixed:target", "--pad-to", "0")
 
 
 def test_check_leaves_padding_out(golden, candidate, outputs):
@@ -197,7 +265,7 @@ def test_usage_errors_are_one_line(golden, candidate, place):
         (["run", "no_port:target"], "there is no module 'no_port'"),
         (["run", "port:nothing"], "the target's module port has no 'nothing'"),
         (["run", "port:target", "--xfail", "missing.txt"], "missing.txt cannot be read"),
-        (["run", "port:target", "--case", "drawn-0-99"], "no case 'drawn-0-99' among the 69"),
+        (["run", "port:target", "--case", "drawn-0-99"], "no case 'drawn-0-99' among the 73"),
         (
             ["run", "port:target", "--class", "Longformer"],
             "there is no class 'Longformer'; choose from LongformerM",
@@ -249,18 +317,137 @@ def test_export_of_a_checkpoints_golden_file_has_inputs_only(tmp_path):
 # --- the kit ----------------------------------------------------------------------------------------------------------
 
 
+def some(*names):
+    return [word for name in names for word in ("--case", name)]
+
+
 def test_run_reports_which_cases_fail_and_where(place):
-    out, err = run("run", "port:target", "--draws", "2")
-    assert (out, err) == ("PASSED: port:target in float32: 51 passed\n", "")
-    out, _ = run("run", "port:without_epsilon", "--draws", "0", code=1)
+    """All cases run in the example of the help."""
+    few = some("one-window", "layer-norm-eps", "masked-lm", "drawn-0-1")
+    out, err = run("run", "port:target", *few, "--draws", "2")
+    assert (out, err) == ("PASSED: port:target in float32: 4 passed\n", "")
+    out, _ = run("run", "port:without_epsilon", *few[:-2], "--draws", "0", code=1)
     assert out.startswith(
-        "FAILED: port:without_epsilon in float32: 48 passed, 1 failed\nFAILED  layer-norm-eps: last_hid"
+        "FAILED: port:without_epsilon in float32: 2 passed, 1 failed; mistake: a layer_norm_eps of 1e-05 (in 1)\n"
+        "FAILED  layer-norm-eps: last_hid"
     )
     facts = json.loads(run("run", "port:without_epsilon", "--case", "layer-norm-eps", "--json", code=1)[0])
     assert facts["cases"][0]["first_divergence"] == "last_hidden_state"
+    assert facts["cases"][0]["causes"] == ["a layer_norm_eps of 1e-05"]
     out, _ = run("run", "port:target", "--class", "LongformerForMaskedLM", "--class", "LongformerForQuestionAnswering")
     assert out == "PASSED: port:target in float32: 3 passed\n"
     run("run", "port:target", "--case", "drawn-7-1", "--seed", "7", "--precision", "bfloat16")
+
+
+BAD = """
+import os
+import time
+import port
+
+print("imported")
+
+def noisy(config, weights, inputs):
+    print("by Python")
+    os.system("echo by a program")
+    return port.target(config, weights, inputs)
+
+def killed(config, weights, inputs):
+    length = inputs["input_ids"].shape[1]
+    if length == 8:
+        os.kill(os.getpid(), 8)
+    if length == 9:
+        os.kill(os.getpid(), 11)
+    if length == 7:
+        os._exit(3)
+    return port.target(config, weights, inputs)
+
+def hanging(config, weights, inputs):
+    while inputs["input_ids"].shape[1] == 8:
+        time.sleep(1)
+    return port.target(config, weights, inputs)
+
+def raising(config, weights, inputs):
+    raise ValueError(f"no {len(inputs)} inputs")
+
+def wide(config, weights, inputs):
+    return port.target({**config, "attention_window": 16}, weights, inputs)
+
+CALLS = []
+
+def once(config, weights, inputs):
+    CALLS.append(1)
+    assert len(CALLS) == 1
+    return port.target(config, weights, inputs)
+"""
+
+
+def test_a_candidate_that_dies_ends_one_case(place):
+    (place / "bad.py").write_text(BAD)
+    names = ("one-window-less-one", "one-window", "one-window-and-one", "two-windows")
+    out, err = run("run", "bad:killed", *some(*names), code=1)
+    assert out.startswith("FAILED: bad:killed in float32: 1 passed, 3 failed\n")
+    assert "FAILED  one-window-less-one: ended its process with exit code 3\n" in out
+    assert "FAILED  one-window: crashed: its process was ended by SIGFPE\n" in out
+    assert "FAILED  one-window-and-one: crashed: its process was ended by SIGSEGV\n" in out
+    assert re.findall("^FAILED  [a-z-]+", err, re.M) == [f"FAILED  {name}" for name in names[:3]]
+    err = run("run", "bad:killed", *some("one-window", "two-windows"), "--verbose", code=1)[1]
+    assert err.splitlines()[-1] == "passed  two-windows"
+
+
+def test_a_candidate_that_hangs_ends_one_case(place):
+    (place / "bad.py").write_text(BAD)
+    out, _ = run("run", "bad:hanging", *some("one-window", "two-windows"), "--time-limit", "5", code=1)
+    assert "1 passed, 1 failed" in out
+    assert "FAILED  one-window: did not finish within 5 seconds, and was stopped\n" in out
+    assert "--time-limit needs --isolate" in fails("run", "bad:hanging", "--no-isolate", "--time-limit", "5")
+    assert "--time-limit" in fails("run", "bad:hanging", "--time-limit", "0")
+
+
+def test_a_candidate_that_always_raises(place):
+    (place / "bad.py").write_text(BAD)
+    out, err = run("run", "bad:raising", *some("one-window", "no-masks", "two-windows"), code=1)
+    assert err.splitlines() == [
+        "FAILED  one-window: raised ValueError: no 3 inputs",
+        "FAILED  no-masks: the same",
+        "FAILED  two-windows: the same",
+    ]
+    assert (
+        out.count("Traceback")
+        == out.count("ValueError: no 3 inputs\n        the same in 2 more cases: no-masks, ")
+        == 1
+    )
+    assert "bad.py" in out
+    assert "targets.py" not in out
+
+
+def test_a_mistake_is_said_once(place):
+    (place / "bad.py").write_text(BAD)
+    out, err = run("run", "bad:wide", *some("one-token", "two-windows", "two-windows-and-one", "masked-lm"), code=1)
+    lines = out.splitlines()
+    assert lines[0] == "FAILED: bad:wide in float32: 1 passed, 3 failed; mistake: twice the window (in 3)"
+    assert lines[1].startswith("FAILED  two-windows: last_hidden_state: ")
+    assert lines[1].endswith("; mistake: twice the window")
+    assert lines[2] == "        the same in 2 more cases: two-windows-and-one, masked-lm"
+    assert len(lines) < 30
+    assert [line.rpartition(": ")[2] for line in err.splitlines()] == ["twice the window", "the same", "the same"]
+
+
+def test_each_case_has_a_process_of_its_own(place):
+    (place / "bad.py").write_text(BAD)
+    two = some("one-window", "two-windows")
+    run("run", "bad:once", *two)
+    assert "FAILED  two-windows: raised AssertionError" in run("run", "bad:once", *two, "--no-isolate", code=1)[0]
+
+
+@pytest.mark.parametrize("how", ["--isolate", "--no-isolate"])
+def test_prints_of_the_candidate_go_to_standard_error(how, place):
+    (place / "bad.py").write_text(BAD)
+    command = [sys.executable, "-m", "lf_ref.testing", "bad:noisy", *some("one-window", "two-windows"), "--json", how]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["passed"]
+    imports = 2 if how == "--isolate" else 1
+    assert sorted(done.stderr.split("\n")) == ["", *["by Python"] * 2, *["by a program"] * 2, *["imported"] * imports]
 
 
 def test_run_with_expected_failures(place):
@@ -322,10 +509,11 @@ def test_exit_codes_of_the_module(error, code, place, monkeypatch, capsys):
 def test_the_module_in_a_process_of_its_own(place):
     """The working folder is looked in, and help does not load NumPy."""
     command = [sys.executable, "-m", "lf_ref.testing"]
-    done = subprocess.run(
-        [*command, "port:without_epsilon", "--draws", "0"], capture_output=True, text=True, timeout=300
-    )
-    assert (done.returncode, done.stderr) == (1, "")
+    few = some("one-window", "layer-norm-eps")
+    done = subprocess.run([*command, "port:without_epsilon", *few], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert done.stderr.startswith("FAILED  layer-norm-eps: last_hidden_state")  # as it comes
+    assert done.stderr.count("\n") == 1
     assert "FAILED  layer-norm-eps: last_hidden_state" in done.stdout
     done = subprocess.run([*command, "port"], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout) == (2, "")

@@ -57,6 +57,21 @@ def test_every_standard_case_by_name(suite):
     result.stdout.no_fnmatch_line("*assertion.py*")  # the failure points into the user's test
 
 
+def test_cases_of_a_class_and_expected_failures(suite, pytester):
+    text = (
+        "import port\n"
+        "def test_port(lf_ref_case, assert_matches_oracle):\n"
+        "    assert_matches_oracle(port.without_epsilon, lf_ref_case)\n"
+    )
+    suite(text, "--lf-ref-class", "LongformerForMaskedLM").assert_outcomes(passed=2)
+    pytester.path.joinpath("xfail.txt").write_text("layer-norm-eps: known\n")
+    some = ["-k", "layer-norm-eps or one-token", "--lf-ref-xfail", "xfail.txt"]
+    suite(text, *some).assert_outcomes(passed=1, xfailed=1)
+    suite(text.replace("without_epsilon", "target"), *some).assert_outcomes(passed=1, failed=1)
+    result = suite(text, "--lf-ref-class", "Longformer")
+    result.stdout.fnmatch_lines(["*there is no class 'Longformer'; choose from*"])
+
+
 def test_some_cases_by_a_mark(suite):
     result = suite(
         "import pytest\n"
@@ -88,7 +103,7 @@ def test_cases_of_the_tests_own(suite):
     [
         (
             "import pytest\n@pytest.mark.lf_ref_cases('one-windw')\ndef test_port(lf_ref_case): pass\n",
-            "*lf_ref_cases: there is no case 'one-windw' among the 49; names of cases: one-window, *",
+            "*lf_ref_cases: there is no case 'one-windw' among the 53; names of cases: one-window, *",
         ),
         (
             "def test_port(request): request.getfixturevalue('lf_ref_case')\n",
@@ -155,6 +170,143 @@ def test_a_golden_file_of_other_cases_is_old(suite):
     result.stdout.fnmatch_lines(["*has other cases: write it again with pytest --lf-ref-regen*"])
 
 
+SHARED = (
+    "import port\n"
+    "def test_one(lf_ref_golden, assert_matches_oracle):\n"
+    "    golden = lf_ref_golden('port.safetensors', cases=['two-windows', 'one-window'])\n"
+    "    assert [case.name for case in golden.cases] == ['two-windows', 'one-window']\n"
+    "    assert_matches_oracle(port.target, golden)\n"
+    "def test_other(lf_ref_golden, assert_matches_oracle):\n"
+    "    golden = lf_ref_golden('port.safetensors', 'one-token')\n"
+    "    assert [case.name for case in golden.cases] == ['one-token']\n"
+    "    assert_matches_oracle(port.target, golden)\n"
+)
+
+
+def test_tests_share_a_golden_file(suite, pytester):
+    path = pytester.path / "port.safetensors"
+    result = suite(SHARED, "--lf-ref-regen")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["lf_ref wrote port.safetensors: 3 cases, 0.? MB"])
+    assert [case.name for case in testing.load_golden(path).cases] == ["one-token", "one-window", "two-windows"]
+    made = path.read_bytes()
+    result = suite(SHARED)
+    result.assert_outcomes(passed=2)
+    result.stdout.no_fnmatch_line("lf_ref wrote *")
+    suite(SHARED, "--lf-ref-regen", "-k", "other").assert_outcomes(passed=1, deselected=1)
+    assert path.read_bytes() == made  # of any tests, in any order
+    suite(SHARED).assert_outcomes(passed=2)
+    path.write_text("damaged")
+    suite(SHARED, "--lf-ref-regen", "-k", "other").assert_outcomes(passed=1, deselected=1)
+    assert [case.name for case in testing.load_golden(path).cases] == ["one-token"]
+
+
+def test_a_golden_file_of_all_cases_and_of_one(suite, monkeypatch, pytester):
+    made = []
+    original = creation.make_golden
+
+    def make(path, names, **options):
+        made.append(names)
+        return original(path, ["one-token", "one-window"] if names == ["standard"] else names, **options)
+
+    monkeypatch.setattr(creation, "make_golden", make)
+    text = (
+        "def test_one(lf_ref_golden): assert len(lf_ref_golden('port.safetensors', ['one-token']).cases) == 1\n"
+        "def test_all(lf_ref_golden): assert len(lf_ref_golden('port.safetensors').cases) == 2\n"
+        "def test_two(lf_ref_golden): assert len(lf_ref_golden('port.safetensors', ['one-window']).cases) == 1\n"
+    )
+    suite(text, "--lf-ref-regen").assert_outcomes(passed=3)
+    assert made == [["one-token"], ["standard"]]
+
+
+def test_tests_that_cannot_share_a_golden_file(suite):
+    result = suite(
+        "def test_one(lf_ref_golden): lf_ref_golden('port.safetensors', ['one-token'])\n"
+        "def test_all(lf_ref_golden): lf_ref_golden('port.safetensors', ['one-token'], intermediates='all')\n",
+        "--lf-ref-regen",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*InputError: port.safetensors is wanted with {'model': None, 'intermediates': None*"])
+
+
+def test_a_golden_file_of_another_model_is_replaced(suite, pytester, monkeypatch):
+    """Its cases are those of that model."""
+    given, original = [], creation.make_golden
+    testing.make_golden(pytester.path / "port.safetensors", ["two-windows"])
+
+    def make(path, names, model, **options):
+        given.append(names)
+        return original(path, names, **options)
+
+    monkeypatch.setattr(creation, "make_golden", make)
+    text = "def test_port(lf_ref_golden): lf_ref_golden('port.safetensors', ['one-token'], model='demo')\n"
+    suite(text, "--lf-ref-regen").assert_outcomes(passed=1)
+    assert given == [["one-token"]]
+
+
+def test_the_summary_line_names_case_and_place(suite, pytester, monkeypatch):
+    pytester.makepyfile(
+        raising="import port\ndef target(config, weights, inputs):\n    raise IndexError('index 3 is out of bounds')\n"
+    )
+    text = (
+        "import port, pytest, raising\n"
+        "@pytest.mark.lf_ref_cases('layer-norm-eps')\n"
+        "def test_port(lf_ref_case, assert_matches_oracle):\n"
+        "    assert_matches_oracle(port.without_epsilon, lf_ref_case)\n"
+        "def test_golden(lf_ref_golden, assert_matches_oracle):\n"
+        "    assert_matches_oracle(raising.target, lf_ref_golden('port.safetensors', ['one-token', 'one-window']))\n"
+        "def test_model(lf_ref_tiny_model, assert_matches_oracle):\n"
+        "    assert_matches_oracle({'logits': [[[0.0]]]}, lf_ref_tiny_model, {'input_ids': [[3]]})\n"
+    )
+    monkeypatch.setenv("CI", "1")  # lines are not cut off
+    result = suite(text, "--lf-ref-regen")
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "FAILED test_port.py::test_port[[]layer-norm-eps[]] - AssertionError: layer-norm-eps: last_hidden_state: "
+            "its error is too large, worst at *; mistake: a layer_norm_eps of 1e-05",
+            "FAILED test_port.py::test_golden - AssertionError: one-token: raising.py:3, in target: raised IndexError: "
+            "index 3 is out of bounds; 1 more failed",
+            "FAILED test_port.py::test_model - AssertionError: DIVERGES first at logits, 1 of 1 tensors diverge in *",
+        ]
+    )
+
+
+def test_what_was_not_offered_is_listed_on_request(suite):
+    text = (
+        "import port, pytest\n"
+        "@pytest.mark.lf_ref_cases('layer-norm-eps')\n"
+        "def test_port(lf_ref_case, assert_matches_oracle):\n"
+        "    assert_matches_oracle(port.without_epsilon, lf_ref_case)\n"
+    )
+    result = suite(text)
+    result.stdout.fnmatch_lines(["E *DIVERGES first at last_hidden_state"])
+    result.stdout.no_fnmatch_line("*missing*")
+    result.stdout.no_fnmatch_line("*embeddings.word_embeddings*")
+    result = suite(text, "-v")
+    result.stdout.fnmatch_lines(["E *missing in between, perhaps the first to diverge: *", "E *  missing: *"])
+
+
+def test_a_fixed_shape(suite, pytester):
+    text = (
+        "import port\n"
+        "def target(config, weights, inputs):\n"
+        "    assert inputs['input_ids'].shape[-1] == 13\n"
+        "    return port.target(config, weights, inputs)\n"
+        "def test_port(lf_ref_case, assert_matches_oracle):\n"
+        "    assert_matches_oracle(target, lf_ref_case)\n"
+    )
+    some = ["-k", "one-window or two-windows-less", "-rs"]
+    result = suite(text, "--lf-ref-pad-to", "13", *some)
+    result.assert_outcomes(passed=3, skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED * --lf-ref-pad-to: more than 13 tokens"])
+
+
+def test_a_test_without_a_case_of_the_class_is_skipped(suite):
+    text = "import pytest\n@pytest.mark.lf_ref_cases('one-window')\ndef test_port(lf_ref_case): pass\n"
+    suite(text, "--lf-ref-class", "LongformerForMaskedLM").assert_outcomes(skipped=1)
+
+
 TARGET = (
     "def test_port(lf_ref_target, assert_matches_oracle, lf_ref_tiny_checkpoint):\n"
     "    from lf_ref import testing\n"
@@ -178,6 +330,7 @@ def test_the_options(suite):
     [
         (["--lf-ref-tolerance", "much"], "*--lf-ref-tolerance: must be calibrated, fixed or a number*got 'much'"),
         (["--lf-ref-tolerance", "nan"], "*must be calibrated, fixed or a number of at least 0, got 'nan'"),
+        (["--lf-ref-pad-to", "0"], "*--lf-ref-pad-to: must be an integer of at least 1, got '0'"),
         (["--lf-ref-precision", "int8"], "*--lf-ref-precision: invalid choice: 'int8'*"),
     ],
 )
@@ -200,7 +353,8 @@ def test_help_shows_options_and_fixtures(suite):
     result = suite("def test_port(): pass\n", "--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.lf_ref_cases(*names): *"])
     result = suite("def test_port(): pass\n", "--fixtures")
-    result.stdout.fnmatch_lines(["lf_ref_case *", "assert_matches_oracle *"])
+    for fixture in ("lf_ref_case *", "assert_matches_oracle *"):  # in no order that stays
+        result.stdout.fnmatch_lines([fixture])
 
 
 UNUSED = (

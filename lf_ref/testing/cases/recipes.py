@@ -247,6 +247,37 @@ WINDOWS = (
     ),
 )
 
+# One layer, one head and few channels, so that thousands of tokens are cheap.
+_LONG = {
+    "num_hidden_layers": 1,
+    "hidden_size": 16,
+    "num_attention_heads": 1,
+    "intermediate_size": 19,
+    "max_position_embeddings": 2053,
+}
+
+LONG = (
+    Recipe(
+        "more-than-256-tokens",
+        "positions counted in bfloat16, or that wrap at 128 or 256",
+        lambda w: [row(263, g=(0,)), row(263, right=5)],
+        fields=_LONG,
+    ),
+    Recipe("more-than-512-tokens", "positions that end at 512", lambda w: [row(521, g=(0,))], fields=_LONG),
+    Recipe(
+        "more-than-2048-tokens",
+        "positions counted in float16, or that wrap at 1024 or 2048",
+        lambda w: [row(2049)],
+        fields=_LONG,
+    ),
+    Recipe(
+        "global-token-beyond-2048",
+        "a global token beyond the first 2048, which every token attends to",
+        lambda w: [row(2049, g=(2048,))],
+        fields=_LONG,
+    ),
+)
+
 HEADS = (
     Recipe(
         "masked-lm",
@@ -305,5 +336,6 @@ RECIPES = (
     *POSITIONS,
     *CONFIGS,
     *WINDOWS,
+    *LONG,
     *HEADS,
 )

@@ -22,6 +22,7 @@ from .layouts import DENSE_TO_BAND, attention_outside_window, in_trace_layout
 from .metrics import MASKED_SCORE, Difference, difference
 from .precisions import check_precision
 from .report import Report, Tensor
+from .shape_hints import shape_hints
 from .tolerances import Limits, Tolerance, tolerance_of
 
 
@@ -134,29 +135,38 @@ class _TensorComparison:
         facts: dict[str, Any] = {"shape": got.shape, "expected_shape": wanted.shape, "dtype": dtype}
         found = in_trace_layout(name, got, expected)
         if not found:
-            return Tensor(name, canonical, False, f"has shape {got.shape}, expected {wanted.shape}", **facts)
+            limits = self.tolerance.limits(name, wanted)
+            notes = tuple(shape_hints(name, got, expected, 0.0 if limits is None else limits.largest))
+            return Tensor(name, canonical, False, f"has shape {got.shape}, expected {wanted.shape}", notes, **facts)
         mask = valid_elements(canonical, wanted.ndim, expected.run, self.ignore_padding)
         measured = [(difference(array, wanted, mask), how, array) for how, array in found]
         best, how, array = min(measured, key=lambda entry: (entry[0].largest, entry[0].rmse))
         allowed = self.tolerance.limits(name, wanted)
         reason = _reason(best, allowed)
-        if not reason and allowed is not None and how == DENSE_TO_BAND and layout_of(canonical, expected.run) == BAND:
+        outside = ""
+        if allowed is not None and how == DENSE_TO_BAND and layout_of(canonical, expected.run) == BAND:
             least = MASKED_SCORE if ".scores" in canonical else allowed.largest
             offsets, where = attention_outside_window(name, got, expected, self.ignore_padding, least)
             if where:
-                reason = f"attends to neighbours outside of its window, at offset {format_ranges(offsets)}"
+                outside = f"neighbours outside of its window, at offset {format_ranges(offsets)}"
+            if where and not reason:
+                reason = f"attends to {outside}"
                 value, nothing = float(got[where]), masked_value(canonical)
                 best = replace(best, largest=value - nothing, index=where, got=value, wanted=nothing)
-        error_ratio, notes = _error_ratio(best, allowed), list[str]()
+        error_ratio, found_hints = _error_ratio(best, allowed), list[str]()
         if reason and allowed is not None and not self._has_hints:
             self._has_hints = True
-            notes = hints(name, array, allowed.largest, self.ignore_padding, expected, self.precision, error_ratio)
+            found_hints = hints(
+                name, array, allowed.largest, self.ignore_padding, expected, self.precision, error_ratio
+            )
+            if outside and outside not in reason:
+                found_hints.insert(0, f"it wrongly attends to: {outside}")
         return Tensor(
             name,
             canonical,
             not reason,
             reason,
-            tuple(notes),
+            tuple(found_hints),
             **facts,
             layout=how,
             max_abs=best.largest,

@@ -16,6 +16,7 @@ from .precisions import PRECISIONS
 
 _AS_LARGE = (0.1, 3.0)  # ratio to the expected error of another dtype, if only a part is computed in it
 _FORMULAS = ("gelu_new", "relu", "silu", "tanh")  # beside gelu, the activations that differ by more than rounding
+_SMALL = 0.25  # of the largest magnitude, the largest error that can be one of rounding
 _ALIKE = 1e-4  # of the variance, the largest residual of a tensor that is a multiple of another
 
 
@@ -35,14 +36,18 @@ def hints(
         off = ~(np.abs(values - wanted) <= allowed) & mask
         off |= counts & (wanted == -np.inf) & (values > MASKED_SCORE)
     layout = layout_of(canonical, expected.run)
-    where = [sentence for sentence in (_rows(off), _tokens(layout, off, expected)) if sentence]
+    tokens = _wrong_tokens(layout, off, expected)
+    whole = canonical not in expected.sampled
+    where = [sentence for sentence in (_rows(off), _kinds(tokens, expected), _from_token(tokens)) if sentence and whole]
     found: list[str] = []
-    if layout in (BAND, COLUMNS):
+    if layout in (BAND, COLUMNS) and whole:
         found += attention_hints(canonical, values, np.asarray(expected[name]), counts, off, allowed, expected)
     found += _multiple(values, wanted, mask)
     found += _other_tensors(name, values, mask, expected)
     found += _activations(canonical, values, allowed, expected)
-    return where + (found or list(_as_if_in(precision, error_ratio)))
+    found += _zeros(layout, values, wanted, expected)
+    small = np.abs(values[mask] - wanted[mask]).max(initial=0.0) <= _SMALL * np.abs(wanted[mask]).max(initial=0.0)
+    return where + (found or list(_as_if_in(precision, error_ratio) if small else ()))
 
 
 def _as_if_in(precision: str, error_ratio: float) -> Iterator[str]:
@@ -59,21 +64,37 @@ def _rows(off: Array) -> str:
     return f"only in row {format_ranges(rows)} of the batch of {len(off)}" if 0 < len(rows) < len(off) else ""
 
 
-def _tokens(layout: str | None, off: Array, expected: Trace) -> str:
-    """The kinds of tokens that have errors, unless all have."""
-    run = expected.run
-    visible = run.visible
+def _wrong_tokens(layout: str | None, off: Array, expected: Trace) -> Array:
+    """The tokens that have errors; of no tokens, for tensors of another layout.  # -> bool [B, S]"""
     if layout == TOKENS:
-        tokens: Array = np.asarray(off.reshape(*visible.shape, -1).any(axis=2))
-    elif layout == BAND:
-        tokens = np.asarray(off.any(axis=(1, 3)))
-    else:
-        return ""
+        return np.asarray(off.reshape(*expected.run.visible.shape, -1).any(axis=2))
+    return np.asarray(off.any(axis=(1, 3))) if layout == BAND else np.zeros((1, 0), bool)
+
+
+def _kinds(tokens: Array, expected: Trace) -> str:
+    """The kinds of tokens that have errors, unless all have."""
+    visible, is_global = expected.run.visible, expected.run.is_global
     if not tokens.any() or tokens.all():
         return ""
-    kinds = {"masked": ~visible, "global": run.is_global, "local": visible & ~run.is_global}
+    kinds = {"masked": ~visible, "global": is_global, "local": visible & ~is_global}
     parts = [f"{(tokens & kind).sum()} of {kind.sum()} {title}" for title, kind in kinds.items() if kind.any()]
     return f"at {', '.join(parts)} tokens"
+
+
+def _from_token(tokens: Array) -> str:
+    """The token from which on there are errors, in some row at each position, if there are none before."""
+    wrong: Array = np.asarray(tokens.any(axis=0))
+    first = int(wrong.argmax()) if wrong.any() else 0
+    return f"right up to token {first - 1}, wrong from {first} on" if first and wrong[first:].all() else ""
+
+
+def _zeros(layout: str | None, values: Array, wanted: Array, expected: Trace) -> Iterator[str]:
+    """A hint if whole tokens are 0."""
+    if layout == TOKENS:
+        shape = (*expected.run.visible.shape, -1)
+        zero = ~values.reshape(shape).any(axis=2) & wanted.reshape(shape).any(axis=2)
+        if zero.any():
+            yield f"it is 0 at {zero.sum()} of {zero.size} tokens"
 
 
 def _multiple(values: Array, wanted: Array, mask: Array) -> Iterator[str]:
@@ -89,16 +110,22 @@ def _multiple(values: Array, wanted: Array, mask: Array) -> Iterator[str]:
 
 
 def _other_tensors(name: str, values: Array, mask: Array, expected: Trace) -> Iterator[str]:
-    """A hint if the values are those of another tensor of the same layer."""
-    layer, _ = split_layer(name)
+    """A hint if the values are those of another tensor of the same layer, or of the same head."""
+    part = _part(name)
     for other in expected.canonical_names:
-        if layer is not None and split_layer(other)[0] == layer and expected.canonical_name(name) != other:
+        if part and _part(other) == part and expected.canonical_name(name) != other:
             wanted = np.asarray(expected[other], np.float64)
             if wanted.shape == values.shape:
                 found = difference(values, wanted, mask & np.isfinite(wanted))
                 size = float(np.abs(wanted[mask & np.isfinite(wanted)]).max(initial=0.0))
                 if found.largest <= 0.05 * size:
                     yield f"it equals the expected {other}"
+
+
+def _part(name: str) -> str:
+    """The layer of a tensor, or its head; "" for outputs."""
+    layer, within = split_layer(name)
+    return within.rpartition(".")[0] if layer is None else str(layer)
 
 
 def _activations(canonical: str, values: Array, allowed: float, expected: Trace) -> Iterator[str]:

@@ -46,23 +46,41 @@ def _tokens(array: Array, shape: tuple[int, ...], expected: Trace, heads: bool) 
         yield "padding removed", array[:, :length]
     if array.ndim == 2 and batch == 1:
         yield "batch axis added", array[None, :length]
-    if array.ndim == 2 and array.shape[0] == batch * length:
-        yield "(batch * seq, hidden) unflattened", array.reshape(batch, length, -1)
+    if array.ndim == 2 and array.shape[0] % batch == 0 and array.shape[0] >= batch * length:
+        yield "(batch * seq, hidden) unflattened", array.reshape(batch, -1, array.shape[1])[:, :length]
     if not heads:
         return
     if array.ndim == 3 and array.shape[1] == batch and array.shape[0] >= length:
         yield "(seq, batch, hidden) transposed", array.swapaxes(0, 1)[:, :length]
-    number = expected.run.config.num_attention_heads
-    if array.ndim == 4 and array.shape[0] == batch and array.shape[1] == number and array.shape[2] >= length:
-        yield "heads merged", array.swapaxes(1, 2)[:, :length].reshape(batch, length, -1)
-    if array.ndim == 4 and array.shape[0] == batch and array.shape[2] == number and array.shape[1] >= length:
-        yield "heads merged", array[:, :length].reshape(batch, length, -1)
+    for how, merged in _heads_merged(array, batch, length, expected):
+        yield how, merged[:, :length]
+
+
+def _heads_merged(array: Array, batch: int, least: int, expected: Trace) -> Iterator[tuple[str, Array]]:
+    """[batch, n, hidden] of an array with an axis for the heads, n being `least` or more."""
+    number, size = expected.run.config.num_attention_heads, expected.run.config.hidden_size
+    if array.ndim == 3 and array.shape[0] == batch * number and array.shape[2] * number == size:
+        how, array = "(batch * heads, seq, head size) unfolded, ", array.reshape(batch, number, *array.shape[1:])
+    else:
+        how = ""
+    if array.ndim != 4 or array.shape[0] != batch:
+        return
+    for title, axes in (
+        ("heads merged", (0, 2, 1, 3)),
+        ("heads merged", (0, 1, 2, 3)),
+        ("(batch, heads, head size, seq) transposed, heads merged", (0, 3, 1, 2)),
+    ):
+        turned = array.transpose(axes)
+        if turned.shape[2] == number and turned.shape[3] * number == size and turned.shape[1] >= least:
+            yield how + title, turned.reshape(batch, turned.shape[1], size)
 
 
 def _globals(array: Array, shape: tuple[int, ...], expected: Trace) -> Iterator[tuple[str, Array]]:
     batch, columns, _ = shape
     if array.ndim == 3 and array.shape[:2] == (columns, batch):
         yield "(slot, batch, hidden) transposed", array.swapaxes(0, 1)
+    for how, merged in _heads_merged(array, batch, columns, expected):
+        yield how, merged[:, :columns]
     length = expected.run.visible.shape[1]
     for how, tokens in (("", array), *_tokens(array, (batch, length), expected, heads=True)):
         if tokens.ndim == 3 and tokens.shape[:2] == (batch, length):
@@ -75,6 +93,10 @@ def _globals(array: Array, shape: tuple[int, ...], expected: Trace) -> Iterator[
 def _maps(name: str, array: Array, shape: tuple[int, ...], expected: Trace) -> Iterator[tuple[str, Array]]:
     batch, heads, length, columns = shape
     layout = layout_of(name, expected.run)
+    if array.ndim == 3 and array.shape[0] == batch * heads:
+        unfolded = array.reshape(batch, heads, *array.shape[1:])
+        for how, other in (("", unfolded), *_maps(name, unfolded, shape, expected)):
+            yield "; ".join(filter(None, ("(batch * heads, ...) unfolded", how))), other
     if array.ndim != 4 or array.shape[0] != batch:
         return
     if array.shape[1] >= length and array.shape[2:] == (heads, columns) and layout == BAND:

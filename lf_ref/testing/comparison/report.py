@@ -19,6 +19,7 @@ from .plot import Point, draw_errors
 _WIDTH = 100
 _ALIKE = 0.8  # of difflib: the similarity of a name and its misspelling
 _COLUMNS = {"max abs": 8, "max rel": 8, "RMSE": 8, "ratio": 8, "NaN": 4, "inf": 4}  # and their widths in letters
+_LISTED = 20  # missing tensors, about those of a layer; of more only the first
 _AROUND = 8  # tensors shown before the first divergent one; twice as many from it on
 
 
@@ -122,7 +123,7 @@ class Report:
         draw_errors(points, path, title, label)
 
     def __repr__(self) -> str:
-        return f"<Report: {self._verdict()}>"
+        return f"<Report: {self.headline()}>"
 
     def __str__(self) -> str:
         return self.text()
@@ -140,15 +141,20 @@ class Report:
         header = ["tensor", *_COLUMNS]
         return page("\n".join(self._summary()), header, rows, "\n".join([self._legend(), *self._rest()]))
 
-    def text(self, everything: bool = False) -> str:
-        """The report as text; everything: all tensors, instead of those around the first divergence."""
-        return "\n".join((*_wrapped(self._summary()), "", *self._table(everything), *_wrapped(self._rest())))
+    def text(self, everything: bool = False, missing: bool = True) -> str:
+        """The report as text.
 
-    def _summary(self) -> Iterator[str]:
+        everything: all tensors, instead of those around the first divergence. missing: also the tensors that the
+        candidate does not have.
+        """
+        lines = (*_wrapped(self._summary(missing)), "", *self._table(everything), *_wrapped(self._rest(missing)))
+        return "\n".join(lines)
+
+    def _summary(self, missing: bool = True) -> Iterator[str]:
         first = self.first_divergence
         judged = [tensor for tensor in self.tensors.values() if tensor.judged]
         if first is None:
-            yield self._verdict()
+            yield self.headline()
             nearest = max(judged, key=lambda tensor: -1.0 if math.isnan(tensor.error_ratio) else tensor.error_ratio)
             if not math.isnan(nearest.error_ratio):
                 yield f"  the largest error is {_short(nearest.error_ratio)} x the expected one, at {nearest.name}"
@@ -158,8 +164,9 @@ class Report:
             agreeing = [tensor.name for tensor in judged[: judged.index(first)]]
             yield f"  {self._diverging()}; the last that agrees: {(agreeing or ['none'])[-1]}"
             between = self._between(agreeing[-1] if agreeing else None, first)
-            if between:
-                yield f"  missing in between, perhaps the first to diverge: {', '.join(between)}"
+            if between and missing:
+                listed = ", ".join(between) if len(between) <= _LISTED else shortened(between)
+                yield f"  missing in between, perhaps the first to diverge: {listed}"
         if self.unknown:
             names = [name + self._meant(name) for name in self.unknown]
             yield f"  not compared, since the trace has no such tensor: {shortened(names)}"
@@ -167,7 +174,7 @@ class Report:
         yield f"  expected: {self.expected}"
         yield f"  tolerance: {self.tolerance}{'; without masked tokens' if self.ignore_padding else ''}"
 
-    def _verdict(self) -> str:
+    def headline(self) -> str:
         """The result in one line."""
         if self.first_divergence is not None:
             return f"DIVERGES first at {self.first_divergence.name}, {self._diverging()} in {self.precision}"
@@ -223,14 +230,14 @@ class Report:
         same = (first.passed, first.max_abs, first.rmse) == (tensor.passed, tensor.max_abs, tensor.rmse)
         return first is not tensor and same and tensor.name not in OUTPUTS
 
-    def _rest(self) -> Iterator[str]:
+    def _rest(self, missing: bool = True) -> Iterator[str]:
         other = sorted({tensor.dtype for tensor in self.tensors.values()} - {self.precision, ""})
         if other:
             yield f"  dtype: some tensors are {', '.join(other)}, not {self.precision}"
         turned = sorted({tensor.layout for tensor in self.tensors.values()} - {""})
         if turned:
             yield f"  layouts: {'; '.join(turned)}"
-        if self.missing:
+        if self.missing and missing:
             yield f"  missing: {shortened(self.missing)}"
 
 

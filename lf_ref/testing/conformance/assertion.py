@@ -13,9 +13,11 @@ from ..cases.case import Case
 from ..comparison.divergence import compare
 from ..comparison.report import Report
 from ..golden.golden_file import Golden
+from ..traces.metadata import Run
 from ..traces.trace import Trace, trace
 from .case_results import CaseResults
 from .evaluation import first_output
+from .fixed_shapes import check_pad_to, cut_outputs, padded_inputs
 from .suite import check_golden, check_target
 
 
@@ -28,6 +30,8 @@ def assert_matches_oracle(
     precision: Any = "float32",
     tolerance: Any = None,
     ignore_padding: bool = False,
+    pad_to: int | None = None,
+    verbose: bool = False,
 ) -> Report | CaseResults:
     """Fail if a candidate diverges from the oracle; the message names the first divergent tensor.
 
@@ -40,12 +44,15 @@ def assert_matches_oracle(
             trace.
         inputs: of the model, by the names of its arguments.
         precision, tolerance, ignore_padding: as for `compare`.
+        pad_to: as for `check_target`.
+        verbose: let the message list all tensors, also those that the candidate does not have.
 
     Returns:
         The report, or the results of the cases, if nothing diverges.
 
     Raises:
-        AssertionError: the candidate diverges. InputError: an argument is invalid.
+        AssertionError: the candidate diverges; its first line names the case and the place. InputError: an argument is
+            invalid.
     """
     __tracebackhide__ = True
     options: dict[str, Any] = {"precision": precision, "tolerance": tolerance, "ignore_padding": ignore_padding}
@@ -55,24 +62,29 @@ def assert_matches_oracle(
         raise InputError(f"inputs must be a mapping of arrays by name, got {type(inputs).__name__}")
     result: Report | CaseResults
     if isinstance(oracle, Case):
-        result = check_target(_as_target(candidate), [oracle], **options)
+        result = check_target(_as_target(candidate), [oracle], pad_to=pad_to, **options)
     elif isinstance(oracle, Golden | str | os.PathLike):
-        result = check_golden(oracle, candidate, **options)
+        result = check_golden(oracle, candidate, pad_to=pad_to, **options)
     elif isinstance(oracle, Trace | LongformerPreTrainedModel):
         expected = oracle if isinstance(oracle, Trace) else trace(oracle, **(inputs or {}))
-        result = compare(_with_output_name(candidate, expected.run.class_name), expected, **options)
+        result = compare(_with_output_name(candidate, expected.run, check_pad_to(pad_to)), expected, **options)
     else:
         raise InputError(f"oracle must be a case, a golden file, a model or a trace, got {type(oracle).__name__}")
     if not result.passed:
-        raise AssertionError(str(result))
+        raise AssertionError(f"{result.headline()}\n{result.text(verbose, missing=verbose)}")
     return result
 
 
-def _with_output_name(candidate: Any, class_name: str) -> Any:
-    """The candidate, with a single array, passed or returned, under the name of the first output."""
+def _with_output_name(candidate: Any, run: Run, pad_to: int | None) -> Any:
+    """The candidate on padded inputs, with a single array, passed or returned, under the name of the first output."""
+
+    def outputs(answer: Any) -> Any:
+        answer = first_output(answer, run.class_name)
+        return cut_outputs(answer, run.inputs, run.class_name, pad_to) if isinstance(answer, Mapping) else answer
+
     if callable(candidate) and not isinstance(candidate, Mapping) and not hasattr(candidate, "named_modules"):
-        return lambda **given: first_output(candidate(**given), class_name)
-    return first_output(candidate, class_name)
+        return lambda **given: outputs(candidate(**padded_inputs(given, run.class_name, run.config, pad_to)))
+    return outputs(candidate)
 
 
 def _as_target(candidate: Any) -> Callable[..., Any]:

@@ -49,19 +49,26 @@ def comparison_options(function: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option("--ignore-padding", is_flag=True, help="Ignore tokens that the attention mask hides."),
             click.option(
+                "--pad-to",
+                metavar="TOKENS",
+                type=Number(min=1),
+                help="Pad each input to so many tokens, and cut the outputs, for a graph of a fixed shape; cases with "
+                "more tokens are skipped.",
+            ),
+            click.option(
                 "--case",
                 "cases",
                 metavar="NAME",
                 multiple=True,
                 shell_complete=complete_case,
-                help="Run only this case; repeatable.",
+                help="Only this case; repeatable.",
             ),
             click.option(
                 "--class",
                 "class_names",
                 metavar="NAME",
                 multiple=True,
-                help="Run only cases of this HF class; repeatable.",
+                help="Only cases of this HF class; repeatable.",
             ),
             input_option("--verbose", is_flag=True, help="Print passing cases too."),
             input_option("--json", "as_json", is_flag=True, help="Print all results as JSON."),
@@ -101,6 +108,18 @@ def show(context: click.Context, results: Any, as_json: bool, verbose: bool) -> 
     show_default=True,
     help="Seed of random cases.",
 )
+@click.option(
+    "--isolate/--no-isolate",
+    default=True,
+    show_default=True,
+    help="Run each case in a process of its own, which may crash or hang; it imports the candidate anew.",
+)
+@click.option(
+    "--time-limit",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Time for each case in a process of its own (default: 60).",
+)
 @click.pass_context
 def run(
     context: click.Context,
@@ -108,6 +127,7 @@ def run(
     precision: str,
     tolerance: Any,
     ignore_padding: bool,
+    pad_to: int | None,
     cases: tuple[str, ...],
     class_names: tuple[str, ...],
     verbose: bool,
@@ -115,14 +135,17 @@ def run(
     xfail: str | None,
     draws: int,
     seed: int,
+    isolate: bool,
+    time_limit: float | None,
 ) -> None:
-    """Run a candidate on the standard cases and on random ones, and report where it diverges.
+    """Run a candidate on the standard cases and on random ones, and report where it diverges and by which mistake.
 
     The candidate is called as target(config, weights, inputs) with three dicts: the fields of a config.json, with the
     class in config["architectures"]; float32 NumPy arrays by the names in HF's checkpoints; and int64 NumPy arrays by
     HF's argument names (float32 for inputs_embeds). It returns its outputs by HF's names, such as last_hidden_state or
     logits, and optionally intermediates by HF's module names, as arrays of any library; or its first output alone. The
-    oracle is the reference implementation in float64.
+    oracle is the reference implementation in float64. Failures appear on standard error as they come, and so does what
+    the candidate prints.
 
     Exit code 0: every case passes, or fails as expected. 1: a case fails, or passes unexpectedly, or the disk or the
     system failed. 2: the command, an argument or a file is wrong. 130: interrupted.
@@ -131,6 +154,7 @@ def run(
     Example, with port.py in the working folder:
       lf-ref oracle run port:target --precision bfloat16
     """
+    from ...progress import progress
     from ..cases.case import cases_of_classes, select_cases
     from ..cases.random_cases import drawn_cases
     from ..cases.standard_cases import standard_cases
@@ -138,17 +162,33 @@ def run(
     from .suite import check_target
     from .targets import load_target
 
-    callable_ = load_target(target)
+    if time_limit is not None and not isolate:
+        raise click.UsageError("--time-limit needs --isolate")
     known = (*standard_cases(), *drawn_cases(seed, draws))
     reasons = {} if xfail is None else read_expected_to_fail(xfail, [case.name for case in known])
     chosen = select_cases(cases_of_classes(known, class_names), cases or ("standard",))
-    results = check_target(
-        callable_,
-        chosen,
-        precision=precision,
-        tolerance=tolerance,
-        ignore_padding=ignore_padding,
-        expected_to_fail=reasons,
-        title=target,
-    )
+    with progress("conformance suite", len(chosen), "cases") as bar:
+        groups = set()
+
+        def on_result(result: Any) -> None:
+            if verbose or not result.passed:
+                bar.clear()
+                known = result.group in groups
+                click.echo(f"{result.state:8}{result.case}: the same" if known else result.line(), err=True)
+                groups.add(result.group)
+            bar.update()
+
+        results = check_target(
+            target if isolate else load_target(target),
+            chosen,
+            precision=precision,
+            tolerance=tolerance,
+            ignore_padding=ignore_padding,
+            expected_to_fail=reasons,
+            title=target,
+            pad_to=pad_to,
+            isolate=isolate,
+            time_limit=time_limit,
+            on_result=on_result,
+        )
     show(context, results, as_json, verbose)

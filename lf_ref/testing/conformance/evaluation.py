@@ -12,6 +12,7 @@ from ..comparison.divergence import compare
 from ..comparison.report import Report, got_and_expected
 from ..traces.trace import Trace
 from .case_results import CaseResult
+from .fixed_shapes import cut_outputs
 
 # The outputs that a candidate must return; pooler_output, loss and intermediates are optional.
 REQUIRED = {
@@ -23,15 +24,23 @@ _LOGITS = ("logits",)
 
 @dataclass(frozen=True)
 class Settings:
-    """The arguments of `compare`."""
+    """The arguments of `compare`, and the number of tokens that inputs are padded to, None for their own."""
 
     precision: Any = "float32"
     tolerance: Any = None
     ignore_padding: bool = False
+    pad_to: int | None = None
+
+    @property
+    def of_compare(self) -> dict[str, Any]:
+        """The arguments of `compare`."""
+        return {"precision": self.precision, "tolerance": self.tolerance, "ignore_padding": self.ignore_padding}
 
 
-def named_outputs(case: Case, answer: Any) -> dict[str, Any]:
+def named_outputs(case: Case, answer: Any, pad_to: int | None) -> Mapping[str, Any]:
     """The outputs of a candidate for a case as a mapping of names: a single array is the first output.
+
+    pad_to: the number of tokens that the inputs of the case were padded to; that padding is cut off.
 
     Raises:
         InputError: `answer` is neither a mapping nor an array for a class with a single required output.
@@ -40,7 +49,8 @@ def named_outputs(case: Case, answer: Any) -> dict[str, Any]:
     if not isinstance(answer, Mapping):
         needed = REQUIRED.get(case.class_name, _LOGITS)
         raise InputError(f"returned {type(answer).__name__}, not a mapping with {' and '.join(needed)}")
-    return {str(name): value for name, value in answer.items() if value is not None}
+    given = {str(name): value for name, value in answer.items() if value is not None}
+    return cut_outputs(given, case.inputs, case.class_name, pad_to)
 
 
 def first_output(answer: Any, class_name: str) -> Any:
@@ -60,27 +70,24 @@ def evaluate(
     """Compare the outputs of a candidate for a case; located: converts the indices of the report."""
     needed = REQUIRED.get(case.class_name, _LOGITS)
     try:
-        report = located(
-            compare(
-                candidate,
-                expected,
-                precision=settings.precision,
-                tolerance=settings.tolerance,
-                ignore_padding=settings.ignore_padding,
-            )
-        )
+        report = located(compare(candidate, expected, **settings.of_compare))
     except LfRefError as error:
-        return CaseResult(case.name, case.about, one_line(str(error)))
+        return CaseResult.of(case, one_line(str(error)))
     offered = {expected.canonical_name(name) for name in report.tensors}
-    missing = [name for name in needed if expected.canonical_name(name) not in offered]
+    missing = [name for name in needed if name in expected and expected.canonical_name(name) not in offered]
     first = report.first_divergence
     if first is not None:
         problem = f"{first.name}: {first.reason}"
         if first.index:
             problem += f", worst at {list(first.index)}: {got_and_expected(first)}"
-        return CaseResult(case.name, case.about, problem, first.name, report)
+        return CaseResult.of(case, problem, first_divergence=first.name, report=report)
     problem = f"returned no {' and no '.join(missing)}" if missing else ""
-    return CaseResult(case.name, case.about, problem, "", report)
+    return CaseResult.of(case, problem, report=report)
+
+
+def is_calibrated(tolerance: Any) -> bool:
+    """Whether the argument `tolerance` means multiples of the measured rounding errors."""
+    return tolerance is None or (isinstance(tolerance, str) and tolerance == "calibrated")
 
 
 def one_line(text: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ from typing import Any
 from ...errors import InputError
 from ...hf_names import accepts_names
 from ..cases.case import Case, select_cases
-from ..comparison.calibration import calibrate, scaled
 from ..comparison.candidates import read_file
 from ..comparison.precisions import check_precision
+from ..comparison.report import shortened
 from ..golden.golden_file import Golden, load_golden
-from ..traces.trace import trace
-from .case_results import CaseResult, CaseResults
-from .evaluation import Settings, evaluate, named_outputs, one_line
+from .case_results import CaseResult, CaseResults, narrowed
+from .case_runs import explained, raised, results_of_case, run_isolated
+from .evaluation import Settings, evaluate, is_calibrated, named_outputs, one_line
+from .fixed_shapes import check_fitting, check_pad_to, misfit, padded_case
+from .isolation import TIME_LIMIT
 from .targets import Target, TargetError, run_target
 
 
@@ -31,8 +34,11 @@ def check_golden(
     tolerance: Any = None,
     ignore_padding: bool = False,
     cases: str | Sequence[str] = "standard",
+    pad_to: int | None = None,
+    explain: bool = True,
+    on_result: Callable[[CaseResult], Any] | None = None,
 ) -> CaseResults:
-    """Compare a candidate with a golden file. No model runs, unless the candidate is a target.
+    """Compare a candidate with a golden file. No model runs, unless the candidate is a target, or diverges.
 
     Args:
         golden: the path of the file, or a `Golden`.
@@ -44,6 +50,10 @@ def check_golden(
             "fixed", or numbers, as for `compare`.
         ignore_padding: leave out tokens that the attention mask hides.
         cases: names of the cases to compare; all by default.
+        pad_to: as for `check_target`; outputs in a file or mapping are those of inputs that were padded.
+        explain: run the reference implementation on each case that fails, to compare all tensors of the candidate and
+            to name the mistake; not if the weights are those of a checkpoint, nor on a large case.
+        on_result: is called with each result as soon as it is known.
 
     Raises:
         InputError: the candidate has no tensor of any case, or an argument is invalid.
@@ -51,26 +61,23 @@ def check_golden(
     """
     if not isinstance(golden, Golden):
         golden = load_golden(golden)
-    precision = check_precision(precision)
-    answer = _answers(candidate, golden)
-    results = []
-    for case in select_cases(golden.cases, cases):
-        used: Any = tolerance
-        if _is_calibrated(tolerance):
-            used = golden.calibration(case.name, precision, ignore_padding)
-        try:
-            given = golden.sample(case.name, named_outputs(case, answer(case)))
-        except (InputError, TargetError) as error:
-            results.append(CaseResult(case.name, case.about, one_line(str(error))))
-            continue
-        settings = Settings(precision, used, ignore_padding)
-        results.append(evaluate(case, given, golden.expected(case.name), settings, partial(golden.locate, case.name)))
-    return CaseResults(f"{_title(candidate)} in {precision} against {golden.path}", tuple(results))
+    settings = Settings(check_precision(precision), tolerance, ignore_padding, check_pad_to(pad_to))
+    chosen = check_fitting(select_cases(golden.cases, cases), settings.pad_to)
+    against = _Against(golden, _answers(candidate, golden), settings, explain)
+    results = list[CaseResult]()
+    for case in chosen:
+        results.append(against(case, {cause for result in results for cause in result.named}))
+        if on_result is not None:
+            on_result(results[-1])
+    compared = {name for result in results if result.report is not None for name in result.report.tensors}
+    lacking = tuple(name for name in against.lacking if name not in compared)
+    title = f"{_title(candidate)} in {settings.precision} against {golden.path}"
+    return CaseResults(title, narrowed(results), lacking)
 
 
 @accepts_names()
 def check_target(
-    target: Target,
+    target: Target | str,
     cases: Iterable[Case],
     *,
     precision: Any = "float32",
@@ -78,52 +85,105 @@ def check_target(
     ignore_padding: bool = False,
     expected_to_fail: Mapping[str, str] | None = None,
     title: str | None = None,
+    pad_to: int | None = None,
+    isolate: bool = False,
+    time_limit: float | None = None,
+    on_result: Callable[[CaseResult], Any] | None = None,
 ) -> CaseResults:
     """Run a target on cases, and compare it with the reference implementation in float64.
 
+    What the target prints goes to standard error.
+
     Args:
-        target: a callable (config, weights, inputs): the fields of a config.json, with the class in
-            config["architectures"]; float32 arrays by the names in HF's checkpoints; arrays by the names of HF's
-            arguments. It returns its outputs by HF's names, or its first output.
+        target: a callable (config, weights, inputs), or with isolate also its name, "module:callable": the fields of a
+            config.json, with the class in config["architectures"]; float32 arrays by the names in HF's checkpoints;
+            arrays by the names of HF's arguments. It returns its outputs by HF's names, or its first output.
         cases: `standard_cases()`, `drawn_cases(seed, count)`, or your own.
         precision, tolerance, ignore_padding: as for `compare`.
         expected_to_fail: reasons by the names of cases; such a case that passes counts as a failure.
         title: the name of the target in the results.
+        pad_to: the number of tokens that each input is padded to, for a graph of a fixed shape: padding stands at the
+            end and is masked, and is cut off the outputs. Cases with more tokens are skipped.
+        isolate: run each case in a process of its own, which may crash or hang. It imports the target, which must not
+            be a lambda or local function; a script that calls this needs `if __name__ == "__main__":`.
+        time_limit: seconds for each case with isolate, imports included; 60 if None.
+        on_result: is called with each result as soon as it is known.
 
     Raises:
         InputError: there is no case, or an argument is invalid.
     """
-    if not callable(target):
+    if not callable(target) and not (isolate and isinstance(target, str)):
         raise InputError(f"a target must be callable, got {target!r}; to run one by its name use `lf-ref oracle run`")
-    settings = Settings(check_precision(precision), tolerance, ignore_padding)
+    if time_limit is not None and not (isolate and isinstance(time_limit, int | float) and 0 < time_limit < math.inf):
+        raise InputError(f"time_limit must be seconds above 0, and needs isolate=True, got {time_limit!r}")
+    settings = Settings(check_precision(precision), tolerance, ignore_padding, check_pad_to(pad_to))
     reasons = expected_to_fail or {}
     if not isinstance(reasons, Mapping):
         raise InputError(f"expected_to_fail must map names of cases to reasons, got {type(reasons).__name__}")
     cases = list(cases) if isinstance(cases, Iterable) else [cases]
+    if not cases:
+        raise InputError("there is no case to run the target on: pass one or more")
     for case in cases:
         if not isinstance(case, Case):
             raise InputError(f"cases must be several cases, such as standard_cases(), got {type(case).__name__}")
-    results = []
-    for case in cases:
-        result = _run_one(target, case, settings)
+    results = list[CaseResult]()
+    for case in check_fitting(cases, settings.pad_to):
+        suspects = {cause for result in results for cause in result.named}
+        if why := misfit(case, settings.pad_to):
+            result = CaseResult.of(case, "", skipped=why)
+        elif isolate:
+            result = run_isolated(target, case, settings, suspects, TIME_LIMIT if time_limit is None else time_limit)
+        else:
+            *_, result = results_of_case(target, case, settings, suspects)
         results.append(replace(result, expected_to_fail=reasons.get(case.name, "")))
-    if not results:
-        raise InputError("there is no case to run the target on: pass one or more")
-    return CaseResults(f"{title or _title(target)} in {settings.precision}", tuple(results))
+        if on_result is not None:
+            on_result(results[-1])
+    return CaseResults(f"{title or _title(target)} in {settings.precision}", narrowed(results))
 
 
-def _run_one(target: Target, case: Case, settings: Settings) -> CaseResult:
-    try:
-        given = named_outputs(case, run_target(target, case))
-    except (InputError, TargetError) as error:
-        return CaseResult(case.name, case.about, one_line(str(error)))
-    inputs: dict[str, Any] = dict(case.inputs)
-    expected = trace(case.model(), **inputs)
-    if _is_calibrated(settings.tolerance):
-        settings = replace(
-            settings, tolerance=scaled(calibrate(expected, settings.precision, settings.ignore_padding), case.leeway)
-        )
-    return evaluate(case, given, expected, settings)
+@dataclass
+class _Against:
+    """Compares outputs with those of a golden file. lacking: names of outputs that the file does not hold, so far."""
+
+    golden: Golden
+    answer: Callable[[Case], Any]
+    settings: Settings
+    explain: bool
+    lacking: dict[str, None] = field(default_factory=dict)
+
+    def __call__(self, case: Case, suspects: Collection[str]) -> CaseResult:
+        pad_to = self.settings.pad_to
+        if why := misfit(case, pad_to):
+            return CaseResult.of(case, "", skipped=why)
+
+        def outputs() -> Mapping[str, Any]:
+            return named_outputs(case, self.answer(padded_case(case, pad_to)), pad_to)
+
+        try:
+            given = outputs()
+        except TargetError as error:
+            return raised(case, error)
+        except InputError as error:
+            return CaseResult.of(case, one_line(str(error)))
+        result = self._by_file(case, given)
+        if not (result.problem and self.explain):
+            return result
+        return explained(result, case, given, self.settings, suspects, outputs)
+
+    def _by_file(self, case: Case, given: Mapping[str, Any]) -> CaseResult:
+        """Compare outputs with the elements that the file stores."""
+        golden, settings = self.golden, self.settings
+        try:
+            held, lacking = golden.sample(case.name, given)
+        except InputError as error:
+            return CaseResult.of(case, one_line(str(error)))
+        self.lacking |= dict.fromkeys(lacking)
+        if lacking and not held:
+            return CaseResult.of(case, f"the golden file holds none of its tensors: {shortened(lacking)}")
+        if is_calibrated(settings.tolerance):
+            calibration = golden.calibration(case.name, settings.precision, settings.ignore_padding)
+            settings = replace(settings, tolerance=calibration)
+        return evaluate(case, held, golden.expected(case.name), settings, partial(golden.locate, case.name))
 
 
 def _answers(candidate: Any, golden: Golden) -> Callable[[Case], Any]:
@@ -155,14 +215,10 @@ def _answers(candidate: Any, golden: Golden) -> Callable[[Case], Any]:
 
     def answer(case: Case) -> Any:
         if case.name not in by_case:
-            raise TargetError("the candidate has no tensor of this case")
+            raise InputError("the candidate has no tensor of this case")
         return by_case[case.name]
 
     return answer
-
-
-def _is_calibrated(tolerance: Any) -> bool:
-    return tolerance is None or (isinstance(tolerance, str) and tolerance == "calibrated")
 
 
 def _title(candidate: Any) -> str:

@@ -13,12 +13,13 @@ to arrays of any library; or one array, the first output.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import operator
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ...errors import InputError
@@ -46,7 +47,8 @@ def load_target(name: str) -> Target:
     if folder not in sys.path and "" not in sys.path:
         sys.path.insert(0, folder)
     try:
-        found: Any = importlib.import_module(module_name)
+        with prints_to_stderr():
+            found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name + ".").startswith(error.name + "."):
             raise InputError(
@@ -75,6 +77,27 @@ def run_target(target: Target, case: Case) -> Any:
     """
     weights = case.weights()
     try:
-        return target(copy.deepcopy(dict(case.config)), weights, case.arguments())
+        with prints_to_stderr():
+            return target(copy.deepcopy(dict(case.config)), weights, case.arguments())
     except (Exception, SystemExit) as error:
         raise TargetError(f"raised {type(error).__name__}: {error}") from error
+
+
+@contextlib.contextmanager
+def prints_to_stderr() -> Iterator[None]:
+    """Send to standard error what a candidate prints, by Python or by C code or a program that it starts."""
+    _flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _flush()
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+def _flush() -> None:
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()

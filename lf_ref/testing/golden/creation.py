@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,21 @@ from ...hf_names import accepts_names
 from ...kernels.threads import limit_blas
 from ...model import heads
 from ...progress import progress
-from ...tokenizer.arguments import as_sequence, shown
+from ...tokenizer.arguments import as_sequence, as_strings, shown
 from ...version import __version__
 from .. import generator
 from ..cases.case import Case, select_cases
 from ..cases.standard_cases import cases_for_checkpoint, standard_cases
 from ..comparison.calibration import calibrate, scaled
 from ..comparison.precisions import PRECISIONS
-from ..traces.tensor_names import OUTPUTS
+from ..traces.recorder import name_filter
+from ..traces.tensor_names import OUTPUTS, all_names, strip_prefix
 from ..traces.trace import trace
 from .format import CaseRecord, ExpectedTensor, write_golden
 from .golden_file import Golden, load_golden
 from .samples import sampled_indices, sampled_tokens, take_sample
 
-# The tensors that a file stores: inputs and outputs of each layer and of its attention, and the outputs.
+# The tensors that a file stores by default: inputs and outputs of each layer and of its attention, and the outputs.
 STORED = (
     "embeddings.LayerNorm",
     "encoder.layer.*.attention.self",
@@ -51,6 +53,8 @@ _PROJECTIONS = tuple(
     f"encoder.layer.*.attention.self.{name}{kind}" for name in ("query", "key", "value") for kind in ("", "_global")
 )
 STORED_OF = {"global-projections": (*STORED, *_PROJECTIONS)}
+# Outputs, and the tensors that are equal to them, which take no more bytes.
+_ALWAYS = ("pooler.activation", "lm_head.decoder", "classifier", "classifier.out_proj", *OUTPUTS)
 
 
 @accepts_names()
@@ -59,6 +63,7 @@ def make_golden(
     cases: str | Sequence[str] | Sequence[Case] = "standard",
     *,
     model: str | os.PathLike[str] | None = None,
+    intermediates: str | Sequence[str] | None = None,
     command: str = "lf_ref.testing.make_golden",
     quiet: bool = True,
     **where: Any,
@@ -72,12 +77,15 @@ def make_golden(
         cases: "standard" for all, names of standard cases, or cases.
         model: a checkpoint, by folder or repository, whose weights and sizes to use: the standard cases that depend on
             inputs alone are adapted to it, and the manifest has the SHA-256 of its files.
+        intermediates: the tensors to store beside the outputs: "all", or names or patterns, as for `trace`; by default
+            the inputs and outputs of each layer and of its attention.
         command: the command that the manifest names.
         quiet: False for a progress bar on standard error, if that is a terminal.
         where: further arguments of `lf_ref.files.locate`, such as revision.
 
     Raises:
-        InputError: a case is unknown, or no case; the path has another ending, or cannot be written.
+        InputError: a case is unknown, or no case; no tensor has a name of intermediates; the path has another ending,
+            or cannot be written.
         CheckpointError: the checkpoint cannot be read. ConfigError: its config is invalid.
     """
     path = Path(path)
@@ -89,9 +97,10 @@ def make_golden(
     tensors = None if source is None else open_tensors(source)
     facts = {"command": command, **_facts(source, tensors)}
     chosen = _chosen(cases, source, tensors)
+    stored = None if intermediates is None else _patterns(intermediates, chosen)
     records = []
     with progress("golden file", len(chosen), "cases", quiet=quiet) as bar:
-        for record in _records(chosen, tensors):
+        for record in _records(chosen, tensors, stored):
             records.append(record)
             bar.update()
     try:
@@ -99,6 +108,23 @@ def make_golden(
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
     return load_golden(path)
+
+
+def _patterns(intermediates: str | Sequence[str], cases: Iterable[Case]) -> tuple[str, ...]:
+    """The names to record of the tensors to store."""
+    given = [intermediates] if isinstance(intermediates, str) else as_strings("intermediates", intermediates)
+    if given == ["all"]:
+        return ("*",)
+    known = all_names(max(case.config["num_hidden_layers"] for case in cases))
+    wanted = tuple(map(strip_prefix, given))
+    for pattern in wanted:
+        if not any(map(name_filter(pattern), known)):
+            nearest = get_close_matches(pattern, known, 1, 0.0)[0]
+            raise InputError(
+                f"intermediates are 'all', or names of tensors or patterns of them, got {pattern!r}; the nearest is "
+                f"{nearest}"
+            )
+    return (*wanted, *_ALWAYS)
 
 
 def _chosen(
@@ -129,7 +155,9 @@ def _class_of(config: LongformerConfig, tensors: StoredTensors) -> str:
     return (named or [name for name in fitting if name != "LongformerModel"] or fitting)[0]
 
 
-def _records(cases: Iterable[Case], tensors: StoredTensors | None) -> Iterator[CaseRecord]:
+def _records(
+    cases: Iterable[Case], tensors: StoredTensors | None, stored: tuple[str, ...] | None
+) -> Iterator[CaseRecord]:
     """The contents of the file for each case."""
     shared: dict[str, Any] = {}
     for case in cases:
@@ -139,13 +167,17 @@ def _records(cases: Iterable[Case], tensors: StoredTensors | None) -> Iterator[C
             config = LongformerConfig.from_dict(case.config)
             shared["model"] = getattr(heads, case.class_name)(config, tensors, dtype="float64", backend="numpy")
         with limit_blas(1):  # the result is then the same for any number of threads
-            yield _compute(case, model if tensors is None else shared["model"])
+            yield _compute(case, model if tensors is None else shared["model"], stored)
 
 
-def _compute(case: Case, model: Any) -> CaseRecord:
+def _compute(case: Case, model: Any, stored: tuple[str, ...] | None) -> CaseRecord:
     """Run the reference implementation in float64, and again in each precision."""
     inputs: dict[str, Any] = dict(case.inputs)
-    expected = trace(model, names=STORED_OF.get(case.name, STORED), **inputs)
+    if stored is None:
+        names = STORED_OF.get(case.name, STORED)
+    else:
+        names = (*stored, f"encoder.layer.{case.config['num_hidden_layers'] - 1}.output.LayerNorm")
+    expected = trace(model, names=names, **inputs)
     canonical_names = dict.fromkeys(map(expected.canonical_name, expected.canonical_names))
     errors = {}
     for precision in PRECISIONS:
@@ -155,8 +187,8 @@ def _compute(case: Case, model: Any) -> CaseRecord:
     tensors = {}
     for canonical in canonical_names:
         array = expected[canonical]
-        stored = sampled_indices(canonical, array.shape, expected.run, tokens)
-        tensors[canonical] = ExpectedTensor(take_sample(array, stored), array.shape, stored)
+        indices = sampled_indices(canonical, array.shape, expected.run, tokens)
+        tensors[canonical] = ExpectedTensor(take_sample(array, indices), array.shape, indices)
     outputs = {name: expected.canonical_name(name) for name in expected.run.outputs}
     return CaseRecord(case, expected.run, tensors, outputs, tokens, errors)
 

@@ -8,7 +8,8 @@
     mask/CASE/is_global  uint8 (rows, seq), 1 for global tokens, the default of the head included
     expected/CASE/NAME   float64, an output or an intermediate
 
-and the metadata has one entry, `lf_ref.golden`, with the manifest as JSON.
+and the metadata has one entry, `lf_ref.golden`, with the manifest as JSON. Files of format 2 lack the parameters, the
+number of labels and the leeway of each case, which this module can do without.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from ...checkpoint.names import expected_shapes
+from ...checkpoint.names import expected_shapes, stored_name, untied_shapes
 from ...checkpoint.safetensors_file import write_safetensors
 from ...checkpoint.stored import StoredTensor
 from ...config import LongformerConfig
@@ -37,9 +38,9 @@ from ..traces.tensor_file import read_tensors
 from ..traces.tensor_names import OUTPUTS
 from ..traces.trace import Trace
 from ..traces.valid_elements import valid_elements
-from .samples import Indices
+from .samples import Indices, lacks_positions
 
-ENTRY, FORMAT = "lf_ref.golden", 2
+ENTRY, FORMAT, READABLE = "lf_ref.golden", 3, (2, 3)
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_WEIGHTS = 1 << 30  # elements that a manifest may request from the generator
 
@@ -84,7 +85,21 @@ class CaseRecord:
         run = self.run
         if self.tokens is not None:
             run = replace(run, visible=run.visible[:, self.tokens], is_global=run.is_global[:, self.tokens])
-        return Trace({canonical: tensor.values for canonical, tensor in self.tensors.items()}, run)
+        tensors = {canonical: tensor.values for canonical, tensor in self.tensors.items()}
+        sampled = [name for name, tensor in self.tensors.items() if lacks_positions(name, run, tensor.indices)]
+        return Trace(tensors, run, sampled=sampled)
+
+    def shapes(self) -> Trace:
+        """Tensors of zeros in the full shapes, without memory for each element."""
+        zero = np.zeros(())
+        return Trace({canonical: np.broadcast_to(zero, t.shape) for canonical, t in self.tensors.items()}, self.run)
+
+    @property
+    def parameters(self) -> dict[str, list[int]]:
+        """The shapes of the model's weights, by the names that HF stores them under."""
+        config = LongformerConfig.from_dict(self.case.config)
+        head = self.case.head if self.case.head != "model" or "pooler_output" in self.outputs else "encoder"
+        return {stored_name(name, head): list(shape) for name, shape in untied_shapes(config, head).items()}
 
 
 def write_golden(path: Path, records: list[CaseRecord], facts: Mapping[str, Any]) -> None:
@@ -135,7 +150,10 @@ def _entry(record: CaseRecord) -> dict[str, Any]:
         "about": case.about,
         "class": case.class_name,
         "config": dict(case.config),
+        "num_labels": record.run.config.num_labels,
+        "parameters": record.parameters,
         "seed": case.seed,
+        "leeway": float(case.leeway),
         "outputs": list(record.outputs),
         "tokens": record.tokens,
         "expected": expected,
@@ -157,9 +175,13 @@ def read_golden(path: Path) -> tuple[dict[str, Any], list[CaseRecord]]:
         manifest = json.loads(metadata[ENTRY])
         json.dumps(manifest, ensure_ascii=False).encode()  # refuses lone surrogates, which JSON allows
         version = _field(manifest, "format", int)
-        if version != FORMAT:
-            raise CheckpointError(f"its format is {version}, but this lf_ref reads {FORMAT}; make the file again")
-        records = [_record(entry, tensors) for entry in _field(manifest, "cases", list)]
+        if version not in READABLE:
+            readable = " and ".join(map(str, READABLE))
+            raise CheckpointError(f"its format is {version}, but this lf_ref reads {readable}; make the file again")
+        entries = _field(manifest, "cases", list)
+        records = [_record(entry, tensors) for entry in entries]
+        if version == FORMAT:
+            _check_parameters(entries, records)
         _check_names(records, tensors)
     except (LfRefError, ValueError, TypeError, LookupError, RecursionError, OverflowError) as error:
         raise CheckpointError(f"{path} is invalid: {type(error).__name__}: {error}") from error
@@ -239,8 +261,10 @@ def _case(name: str, entry: Any, tensors: Mapping[str, Array]) -> tuple[Case, Lo
             raise CheckpointError(f"case {name}: no class takes {own} as {array.dtype}")
     if not {"input_ids", "inputs_embeds"} & found["input"].keys():
         raise CheckpointError(f"case {name} has neither input_ids nor inputs_embeds")
-    about = _field(entry, "about", str)
-    return Case(name, about, class_name, config_fields, found["input"], seed, found["weight"]), config
+    about, leeway = _field(entry, "about", str), entry.get("leeway", 1.0)
+    if type(leeway) is not float or not 0 < leeway < math.inf:
+        raise CheckpointError(f"case {name}: leeway must be a float above 0, got {leeway!r}")
+    return Case(name, about, class_name, config_fields, found["input"], seed, found["weight"], leeway), config
 
 
 def _expected(facts: Any, values: Array, where: str) -> ExpectedTensor:
@@ -273,6 +297,15 @@ def _check_names(records: list[CaseRecord], tensors: Mapping[str, Array]) -> Non
     left = sorted(set(tensors) - wanted)
     if left:
         raise CheckpointError(f"{left[0]} belongs to no case")
+
+
+def _check_parameters(entries: list[dict[str, Any]], records: list[CaseRecord]) -> None:
+    """Check that the listed parameters and numbers of labels are those of the classes and configs."""
+    for entry, record in zip(entries, records, strict=True):
+        if _field(entry, "num_labels", int) != record.run.config.num_labels:
+            raise CheckpointError(f"case {record.case.name}: num_labels is not that of its config")
+        if _field(entry, "parameters", dict) != record.parameters:
+            raise CheckpointError(f"case {record.case.name}: its parameters are not those of its class and config")
 
 
 def _mask(name: str, tensors: Mapping[str, Array]) -> Array:

@@ -10,11 +10,13 @@ from typing import Any
 
 from ...errors import InputError
 from ...hf_names import accepts, accepts_names
+from ..cases.case import select_cases
 from ..comparison.calibration import Calibration
+from ..comparison.layouts import in_trace_layout
 from ..comparison.precisions import check_precision
 from ..comparison.report import Report
-from ..traces.interchange import to_numpy
-from ..traces.tensor_names import strip_prefix
+from ..traces.named_tensors import NamedTensors
+from ..traces.tensor_names import OUTPUTS, all_names, canonical_name
 from ..traces.trace import Trace
 from .format import CaseRecord, read_golden
 from .samples import full_index, take_sample
@@ -34,6 +36,15 @@ class Golden:
 
     def __repr__(self) -> str:
         return f"<Golden {self.path}: {len(self.cases)} cases>"
+
+    def with_cases(self, cases: str | Sequence[str]) -> Golden:
+        """The file with these cases alone, in this order; "standard" for all.
+
+        Raises:
+            InputError: there is no such case.
+        """
+        chosen = select_cases(self.cases, cases)
+        return Golden(self.path, self.manifest, [self._records[case.name] for case in chosen])
 
     def expected(self, case: str) -> Trace:
         """The expected tensors of a case, at the stored indices, as `compare` takes them.
@@ -56,22 +67,30 @@ class Golden:
             raise InputError(f"{self.path} has no expected errors of {precision}; pass tolerance='fixed' or a number")
         return Calibration(errors, precision, ignore_padding)
 
-    def sample(self, case: str, candidate: Mapping[str, Any]) -> dict[str, Any]:
-        """The elements of the candidate's tensors at the stored indices, for the case of that name.
+    def sample(self, case: str, candidate: Mapping[str, Any]) -> tuple[NamedTensors, tuple[str, ...]]:
+        """The part of a candidate that the file can judge, for the case of that name.
+
+        Returns the candidate's tensors at the stored indices, and the names of those that the file does not hold,
+        though the model has them.
 
         Raises:
-            InputError: a tensor of which the file stores a sample has another shape.
+            InputError: a tensor of which the file stores a sample fits no layout.
         """
         record, expected = self._record(case), self.expected(case)
-        found = dict(candidate)
-        for name, value in candidate.items():
-            tensor = record.tensors.get(expected.canonical_name(strip_prefix(name)))
-            if tensor is not None and tensor.values.shape != tensor.shape:
-                array, _ = to_numpy(name, value)
-                if array.shape != tensor.shape:
+        full, known = record.shapes(), {*all_names(record.run.config.num_hidden_layers)} - {*OUTPUTS}
+        given = NamedTensors(candidate, type(candidate).__name__)
+        changed: dict[str, Any] = {}
+        for name in given:
+            tensor = record.tensors.get(expected.canonical_name(name))
+            if tensor is None and canonical_name(name) in known:
+                changed[name] = None
+            elif tensor is not None and tensor.values.shape != tensor.shape:
+                array = given[name]
+                layouts = in_trace_layout(name, array, full)
+                if not layouts:
                     raise InputError(f"{name} has shape {array.shape}, expected {tensor.shape}")
-                found[name] = take_sample(array, tensor.indices)
-        return found
+                changed[name] = take_sample(layouts[0][1], tensor.indices)
+        return given.replaced(changed), tuple(name for name, value in changed.items() if value is None)
 
     def locate(self, case: str, report: Report) -> Report:
         """The report on the stored elements of a case, with its indices converted to those of the full tensors.

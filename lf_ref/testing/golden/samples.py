@@ -2,8 +2,8 @@
 
 A tensor of a large model has millions of elements. Of an axis longer than `WHOLE_AXIS`, `SAMPLE_SIZE` indices are
 stored: of the tokens the global ones, those at the borders of half windows, where chunked implementations join their
-chunks, and others between them; of the columns one out of each of `SAMPLE_SIZE` equal ranges. An expected tensor is the
-full one at all combinations of its indices.
+chunks, and others between them; of the columns one out of each of `SAMPLE_SIZE` equal ranges, but of columns that are
+global tokens all. An expected tensor is the full one at all combinations of its indices.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import numpy as np
 from ...reference.ops import Array
 from ..generator import words
 from ..traces.metadata import Run
-from ..traces.tensor_names import TOKENS
+from ..traces.tensor_names import BAND, COLUMNS, TOKENS
 from ..traces.valid_elements import layout_of
 
 WHOLE_AXIS, SAMPLE_SIZE = 64, 32
+_POSITIONS = {TOKENS: (1,), BAND: (2, 3), COLUMNS: (2,)}  # the axes of tokens, that of the queries first
 
 Indices = list[list[int] | None]  # of each axis: the stored indices in order, None for all
 
@@ -49,11 +50,17 @@ def stratified_sample(length: int, count: int, stream: str) -> list[int]:
 def sampled_indices(name: str, shape: Sequence[int], run: Run, tokens: list[int] | None) -> Indices:
     """The stored indices of a tensor; tokens: those of the case's sequences."""
     stored: Indices = [None] * len(shape)
-    if layout_of(name, run) == TOKENS:
-        stored[1] = tokens
-    if len(shape) > 1 and stored[-1] is None and shape[-1] > WHOLE_AXIS:
+    layout = layout_of(name, run)
+    if layout in _POSITIONS:
+        stored[_POSITIONS[layout][0]] = tokens
+    if len(shape) > 1 and stored[-1] is None and shape[-1] > WHOLE_AXIS and layout != COLUMNS:
         stored[-1] = stratified_sample(shape[-1], SAMPLE_SIZE, f"columns of {shape[-1]}")
     return stored
+
+
+def lacks_positions(name: str, run: Run, stored: Indices) -> bool:
+    """Whether only some tokens, or some keys of an attention map, are stored of a tensor."""
+    return any(stored[axis] is not None for axis in _POSITIONS.get(layout_of(name, run) or "", ()))
 
 
 def take_sample(array: Array, stored: Sequence[Sequence[int] | None]) -> Array:

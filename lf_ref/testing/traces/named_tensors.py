@@ -13,7 +13,9 @@ from .tensor_names import TUPLES, strip_prefix
 
 
 class NamedTensors(Mapping[str, Array]):
-    """A mapping of names to arrays; each is converted to NumPy on access. Prefixes of names are removed.
+    """A mapping of names to arrays; each is converted to NumPy on access.
+
+    Prefixes of names are removed. Tuples of an output record, or arrays of their stacked items, are taken apart.
 
     title: its name in a report.
 
@@ -28,8 +30,9 @@ class NamedTensors(Mapping[str, Array]):
         for name, value in tensors.items():
             if value is None:
                 continue
-            if isinstance(value, tuple | list) and name in TUPLES:
-                self._tensors |= _by_layer(name, value)
+            if name in TUPLES:
+                stacked = value if isinstance(value, tuple | list) else _as_array(name, value)[0]
+                self._tensors |= _by_layer(name, stacked)
             else:
                 known = strip_prefix(str(name))
                 if known in original:
@@ -38,11 +41,11 @@ class NamedTensors(Mapping[str, Array]):
 
     def convert(self, name: str) -> tuple[Array, str]:
         """A tensor as a NumPy array, and the name of its original dtype."""
-        value = self._tensors[name]
-        if isinstance(value, StoredTensor):
-            is_bfloat16 = value.dtype == "bfloat16"
-            return (bfloat16_to_float32(value.data) if is_bfloat16 else value.data), value.dtype
-        return to_numpy(name, value)
+        return _as_array(name, self._tensors[name])
+
+    def replaced(self, values: Mapping[str, Any]) -> NamedTensors:
+        """With other values of some tensors; those that are None are left out."""
+        return NamedTensors({**self._tensors, **values}, self.title)
 
     def __getitem__(self, name: str) -> Array:
         return self.convert(name)[0]
@@ -57,8 +60,15 @@ class NamedTensors(Mapping[str, Array]):
         return len(self._tensors)
 
 
+def _as_array(name: str, value: Any) -> tuple[Array, str]:
+    if isinstance(value, StoredTensor):
+        is_bfloat16 = value.dtype == "bfloat16"
+        return (bfloat16_to_float32(value.data) if is_bfloat16 else value.data), value.dtype
+    return to_numpy(name, value)
+
+
 def _by_layer(name: str, values: Any) -> dict[str, Any]:
-    """The items of a tuple of an output record, by the names of the tensors."""
+    """The items of a tuple of an output record, or of an array of them, by the names of the tensors."""
     before, within = TUPLES[name]
     first = 1 if before else 0
     found = {f"encoder.layer.{layer}.{within}": value for layer, value in enumerate(values[first:])}

@@ -96,5 +96,4 @@ def masked_value(name: str) -> float:
 
 def output_arrays(record: Any) -> Mapping[str, Array]:
     """The single arrays of an output record, in order."""
-    found = {name: getattr(record, name, None) for name in OUTPUTS}
-    return {name: np.asarray(value) for name, value in found.items() if value is not None}
+    return {name: np.asarray(record[name]) for name in OUTPUTS if name in record}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 TOKENS = "tokens"  # [B, S, n]
 POOLED = "pooled"  # [B, n], of the first token of each row
@@ -113,6 +114,13 @@ def lookup(name: str) -> TensorName | None:
     return _BY_NAME.get(within)
 
 
+def all_names(layers: int) -> list[str]:
+    """The canonical names of the tensors of a model with so many layers and any head, and of its outputs."""
+    inner = [f"encoder.layer.{layer}.{entry.name}" for layer in range(layers) for entry in LAYER]
+    return [*(entry.name for entry in EMBEDDINGS), *inner, *(entry.name for entry in HEADS), *OUTPUTS]
+
+
+@lru_cache(maxsize=1024)
 def split_layer(name: str) -> tuple[int | None, str]:
     """The index of the layer, None outside of the layers, and the name within it ("" for the layer itself)."""
     found = _LAYER.fullmatch(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ...errors import CheckpointError, InputError
 from ...files import replacing
 from ...hf_names import accepts, accepts_names, check_path, unknown_key
 from ...model.base import LongformerPreTrainedModel
+from ...model.observer import Observer
 from ...reference.ops import Array
 from .metadata import Run
 from .recorder import Index, Recorder, masked_value, name_filter, output_arrays
@@ -38,11 +39,18 @@ class Trace(Mapping[str, Array]):
     `encoder.layer.3.output.LayerNorm`. All names are keys; `canonical_names` are the canonical names alone.
 
     tensors: float, by name, in the shapes of HF's modules. run: metadata of the forward pass. model: the model that
-    ran, if known; `compare` measures tolerances with it.
+    ran, if known; `compare` measures tolerances with it. sampled: the canonical names of tensors of which only some
+    tokens, or some keys of an attention map, are there, so that positions in them mean nothing.
     """
 
-    def __init__(self, tensors: Mapping[str, Array], run: Run, model: LongformerPreTrainedModel | None = None) -> None:
-        self.run, self.model = run, model
+    def __init__(
+        self,
+        tensors: Mapping[str, Array],
+        run: Run,
+        model: LongformerPreTrainedModel | None = None,
+        sampled: Collection[str] = (),
+    ) -> None:
+        self.run, self.model, self.sampled = run, model, frozenset(sampled)
         self._tensors = dict(sorted(tensors.items(), key=lambda item: computation_order(item[0])))
         self._same = _same_outputs(self._tensors, run)
         self.calibrations: dict[Any, Any] = {}  # a cache of `compare`
@@ -169,7 +177,31 @@ def trace(
     return Trace.load(path, model)
 
 
+def changed_trace(model: LongformerPreTrainedModel, change: Observer, inputs: Mapping[str, Any]) -> Trace:
+    """The trace of a forward pass that continues with what `change` returns, by the reference implementation."""
+    tensors: dict[str, Array] = {}
+
+    def create(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        return tensors.setdefault(name, np.zeros(shape, dtype))
+
+    return Trace(tensors, _run(model, create, None, "numpy", inputs, change))
+
+
 Create = Callable[[str, tuple[int, ...], "np.dtype[Any]"], Array]
+
+
+class _Changed:
+    """Records what another observer returns."""
+
+    def __init__(self, recorder: Recorder, change: Observer) -> None:
+        self._recorder, self._change = recorder, change
+
+    def begin(self, inputs: Any) -> None:
+        self._recorder.begin(inputs)
+        self._change.begin(inputs)
+
+    def __call__(self, name: str, array: Array, row: int | None = None, /) -> Array:
+        return self._recorder(name, self._change(name, array, row), row)
 
 
 class _Collector(Recorder):
@@ -200,9 +232,10 @@ def _run(
     names: Sequence[str] | str | None,
     backend: str,
     inputs: Mapping[str, Any],
+    change: Observer | None = None,
 ) -> Run:
     collector = _Collector(model.config, names, create)
-    observed: Any = model.observed(collector, backend)
+    observed: Any = model.observed(collector if change is None else _Changed(collector, change), backend)
     record = observed(**{**inputs, "return_dict": True})
     outputs = {name: value for name, value in output_arrays(record).items() if collector.chosen(name)}
     run = Run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,16 +16,18 @@ from lf_ref.testing.comparison.precisions import to_bfloat16
 from lf_ref.testing.conformance.expected_failures import read_expected_to_fail
 from lf_ref.testing.conformance.suite import check_target
 
-NAMES = [case.name for case in STANDARD]
+LONG = ("more-than-256-tokens", "more-than-512-tokens", "more-than-2048-tokens", "global-token-beyond-2048")
+SHORT = [case for case in STANDARD if case.name not in LONG]
+NAMES = [case.name for case in SHORT]
 
 
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory):
-    """The names of the standard cases that a target fails; what is expected is computed once, in a golden file."""
-    golden = testing.make_golden(tmp_path_factory.mktemp("golden") / "golden.safetensors")
+    """The names of the short cases that a target fails; what is expected is computed once, in a golden file."""
+    golden = testing.make_golden(tmp_path_factory.mktemp("golden") / "golden.safetensors", NAMES)
 
     def names(target, **options):
-        return {result.case for result in testing.check_golden(golden, target, **options).failures}
+        return {result.case for result in testing.check_golden(golden, target, explain=False, **options).failures}
 
     return names
 
@@ -34,11 +37,18 @@ def failing(tmp_path_factory):
 def test_our_own_engines_pass(dtype, backend):
     results = check_target(
         lambda *case: answer(*case, dtype=dtype, backend=backend),
-        [*STANDARD, *testing.drawn_cases(0, 20)],
+        [*SHORT, *testing.drawn_cases(0, 9)],
         precision=dtype,
     )
     assert results.passed, results
-    assert results.counts() == f"{len(STANDARD) + 20} passed"
+    assert results.counts() == f"{len(SHORT) + 9} passed"
+
+
+@pytest.mark.jit
+def test_our_own_kernels_pass_the_long_cases():
+    cases = [*(case for case in STANDARD if case.name in LONG), testing.drawn_cases(0, 10)[-1]]
+    results = check_target(partial(answer, backend="numba"), cases)
+    assert results.passed, results
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
@@ -229,6 +239,53 @@ def test_each_fault_is_found_by_the_cases_that_are_for_it(name, failing):
     found = failing(target)
     assert must <= found
     assert not found & (set(NAMES) - must if must_not is None else must_not)
+
+
+def positions_by(change):
+    """Position ids that are right in short texts."""
+
+    def target(config, weights, inputs):
+        if "position_ids" not in inputs and "input_ids" in inputs:
+            words = inputs["input_ids"] != config["pad_token_id"]
+            counted = np.cumsum(words, axis=-1) * words + config["pad_token_id"]
+            inputs["position_ids"] = np.asarray(change(counted)).astype(np.int64)
+        return answer(config, weights, inputs)
+
+    return target
+
+
+FAR = {
+    "counted in bfloat16": (lambda ids: to_bfloat16(ids.astype(np.float32)), "more-than-256-tokens"),
+    "that wrap at 128": (lambda ids: ids % 128, "more-than-256-tokens"),
+    "that stop at 512": (lambda ids: np.minimum(ids, 511), "more-than-512-tokens"),
+    "counted in float16": (lambda ids: ids.astype(np.float16), "more-than-2048-tokens"),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_far_positions_are_found_by_the_long_cases_and_named(name):
+    change, case_name = FAR[name]
+    target = positions_by(change)
+    chosen = [case for case in STANDARD if case.name in ("many-windows", case_name)]
+    [failure] = check_target(target, chosen).failures
+    assert failure.case == case_name
+    assert any(name in cause for cause in failure.causes)
+    assert check_target(positions_by(lambda ids: ids), chosen[-1:]).passed
+
+
+def test_every_tenth_draw_is_long():
+    lengths = [next(iter(case.inputs.values())).shape[1] for case in testing.drawn_cases(0, 40)]
+    assert [index for index, length in enumerate(lengths) if length > 256] == [9, 19, 29, 39]
+    assert max(lengths) <= 2100
+
+
+def test_a_global_token_that_is_out_of_reach_is_found():
+    def target(config, weights, inputs):
+        inputs.get("global_attention_mask", np.zeros((1, 0)))[:, 2048:] = 0
+        return answer(config, weights, inputs)
+
+    chosen = [case for case in STANDARD if case.name in ("more-than-2048-tokens", "global-token-beyond-2048")]
+    assert [failure.case for failure in check_target(target, chosen).failures] == ["global-token-beyond-2048"]
 
 
 def test_softmax_in_float32_within_float64(failing):

@@ -144,6 +144,7 @@ def test_a_target_in_the_working_folder(modules):
     ("name", "message"),
     [
         ("good_target", "a target is named package.module:callable, got 'good_target'"),
+        ("good_target.py:x", "a target's module is named without .py and with dots for folders, got 'good_target.py'"),
         (":x", "a target is named"),
         ("good_target:", "a target is named"),
         ("good_target:nothing", "module good_target has no 'nothing'"),

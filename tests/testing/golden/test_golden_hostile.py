@@ -45,6 +45,18 @@ def test_the_file_is_sound_before_it_is_changed(sound, tmp_path):
     assert QUERY in golden.cases[0].changes
 
 
+def test_a_file_of_format_2_is_read(sound, tmp_path):
+    """It has neither parameters nor the number of labels nor the leeway."""
+    manifest = copy.deepcopy(sound[0])
+    manifest["format"] = 2
+    for entry in manifest["cases"]:
+        for name in ("parameters", "num_labels", "leeway"):
+            del entry[name]
+    golden = testing.load_golden(write(tmp_path / "g.safetensors", manifest, sound[1]))
+    outputs = {case.name: case.model("float32")(**case.inputs) for case in golden.cases}
+    assert testing.check_golden(golden, outputs).passed
+
+
 def set_to(*keys_and_value):
     *keys, last, value = keys_and_value
 
@@ -67,7 +79,15 @@ def without(name):
 EXPECTED = f"expected/{CASE}/last_hidden_state"
 LAST = ("cases", 0, "expected", -1)
 CHANGES = {
-    "another format": (set_to("format", 3), "its format is 3, but this lf_ref reads 2"),
+    "another format": (set_to("format", 4), "its format is 4, but this lf_ref reads 2 and 3; make the file again"),
+    "parameters of another model": (
+        set_to("cases", 0, "parameters", "pooler.dense.bias", [23]),
+        "its parameters are not those of its class and config",
+    ),
+    "no parameters": (set_to("cases", 0, "parameters", None), "'parameters' is missing, or not of type dict"),
+    "labels of another model": (set_to("cases", 0, "num_labels", 3), "num_labels is not that of its config"),
+    "no leeway": (set_to("cases", 0, "leeway", 0.0), "leeway must be a float above 0, got 0.0"),
+    "a leeway without end": (set_to("cases", 0, "leeway", float("inf")), "leeway must be a float above 0, got inf"),
     "a format that is none": (set_to("format", True), "'format' is missing, or not of type int"),
     "no cases": (set_to("cases", []), "it must have cases"),
     "cases that are no list": (set_to("cases", {"a": 1}), "'cases' is missing, or not of type list"),

@@ -49,6 +49,13 @@ def of_checkpoint(checkpoint, tmp_path_factory):
     return testing.make_golden(path, ["two-windows", "one-token", "ragged-globals"], model=checkpoint)
 
 
+# The names of the weights without prefix, and as they are stored: there is no pooler, and no decoder, which is tied.
+STORED = {
+    name.removeprefix("longformer."): name
+    for name in generator.weights(lf_ref.LongformerConfig(**WIDE), "masked_lm", 3)
+}
+
+
 def output_arrays(checkpoint, golden):
     model = lf_ref.LongformerForMaskedLM.from_pretrained(checkpoint, backend="numpy")
     return {f"{case.name}/logits": model(**case.inputs).logits for case in golden.cases}
@@ -131,6 +138,11 @@ def test_the_class_of_a_checkpoint(checkpoint, tmp_path):
         (tmp_path / "config.json").write_text(json.dumps({**config, "architectures": said}))
         golden = testing.make_golden(tmp_path / "golden.safetensors", ["one-token"], model=tmp_path)
         assert golden.cases[0].class_name == expected
+        assert golden.manifest["cases"][0]["parameters"].keys() == {
+            name if expected == "LongformerModel" else STORED[name]
+            for name in STORED
+            if expected != "LongformerModel" or not name.startswith("lm_head")
+        }
     (tmp_path / "config.json").write_text(json.dumps({**config, "hidden_size": 75}))
     with pytest.raises(CheckpointError, match="do not fit the config of the checkpoint"):
         testing.make_golden(tmp_path / "golden.safetensors", ["one-token"], model=tmp_path)
