@@ -3,7 +3,8 @@
 The two blocks that call pip are run by `.ci/run`, the second of them being the command that runs these tests; what the
 first does after pip is run here too. The blocks that name an official checkpoint talk to a server on loopback that
 answers as the Hub and serves the demo checkpoint under that name. Those that name a FOLDER are run by
-`tests/cli/test_readme_tasks.py`, the endpoint that serves until it is stopped by a test of its own.
+`tests/cli/test_readme_tasks.py`, the endpoint that serves until it is stopped by a test of its own. Blocks that need
+no shell, only `lf-ref`, are run in this process.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -20,14 +22,19 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from click.testing import CliRunner
 
 import lf_ref
+from lf_ref.cli import main
 from lf_ref.compilation import MESSAGE
 from oracles.documents import DOCUMENTS, ROOT, anchors, blocks, links, read
 from oracles.hub_server import Hub, Repository, serving
 
 README = read(ROOT / "README.md")
 COMMANDS = [text for kind, text in blocks(README) if kind == "bash"]
+PICTURE = [text for text in COMMANDS if "lf-ref attention" in text]
+# Commands of nothing but words and quoted texts, and of no checkpoint of the server's.
+WITHOUT_SHELL = re.compile(r"""(lf-ref (?!.*allenai/)("[^"$`\\\n]*"|[\w ./=-])+\n)+""")
 DEMO = Path(lf_ref.__file__).parent / "demo"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MOST_BYTES = 16384
@@ -60,11 +67,24 @@ def environment(tmp_path_factory):
 
 def run(command: list[str], environment: dict[str, str], folder: Path) -> str:
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+    return printed_by(done.returncode, done.stdout, done.stderr)
+
+
+def run_block(text: str, environment: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a block of commands prints."""
+    if not WITHOUT_SHELL.fullmatch(text):
+        return run(["bash", "-euo", "pipefail", "-c", text], environment, folder)
+    monkeypatch.chdir(folder)
+    ends = [CliRunner().invoke(main, shlex.split(line)[1:], prog_name="lf-ref") for line in text.splitlines()]
+    return "".join(printed_by(end.exit_code, end.stdout, end.stderr) for end in ends)
+
+
+def printed_by(code: int, out: str, err: str) -> str:
+    assert code == 0, out + err
     # Whoever comes first with an empty cache compiles, and is told so.
-    told = [line for line in done.stderr.splitlines() if not line.startswith("wrote ") and line != MESSAGE]
+    told = [line for line in err.splitlines() if not line.startswith("wrote ") and line != MESSAGE]
     assert told == []
-    return done.stdout + done.stderr
+    return out + err
 
 
 @each_document
@@ -109,12 +129,12 @@ def without_numbers(line: str) -> str:
         (path, text)
         for path in DOCUMENTS
         for kind, text in blocks(read(path))
-        if kind == "bash" and "pip install" not in text
+        if kind == "bash" and "pip install" not in text and text not in PICTURE
     ],
     ids=lambda value: str(value.relative_to(ROOT)) if isinstance(value, Path) else value.splitlines()[-1][:40],
 )
-def test_commands_run(path, command, environment, tmp_path):
-    made = run(["bash", "-euo", "pipefail", "-c", command], environment, tmp_path)
+def test_commands_run(path, command, environment, tmp_path, monkeypatch):
+    made = run_block(command, environment, tmp_path, monkeypatch)
     assert made or list(tmp_path.iterdir())
 
 
@@ -156,9 +176,9 @@ def test_ci_runs_the_blocks_that_call_pip():
     assert re.findall(r"\$\(block (\d+)\)", script) == ["1", "2"]
 
 
-def test_the_picture_is_what_its_command_draws(environment, tmp_path):
-    [command] = [text for text in COMMANDS if "lf-ref attention" in text]
-    run(["bash", "-c", command], environment, tmp_path)
+def test_the_picture_is_what_its_command_draws(environment, tmp_path, monkeypatch):
+    [command] = PICTURE
+    run_block(command, environment, tmp_path, monkeypatch)
     [image] = re.findall(r'^<img src="(\S+)" width="\d+" alt=".{60,}">$', README, re.M)
     drawn, shown = (
         # matplotlib notes each text beside its outlines.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from testing.building import STANDARD, answer
 
 from lf_ref import InputError, testing
 from lf_ref.reference import attention
+from lf_ref.testing.cases.case import Case
 from lf_ref.testing.comparison.precisions import to_bfloat16
 from lf_ref.testing.conformance.expected_failures import read_expected_to_fail
 from lf_ref.testing.conformance.suite import check_target
@@ -20,13 +22,16 @@ NAMES = [case.name for case in STANDARD]
 
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory):
-    """The names of the standard cases that a target fails; what is expected is computed once, in a golden file."""
+    """The names of the standard cases that a target fails; what is expected, and the weights, are computed once."""
     golden = testing.make_golden(tmp_path_factory.mktemp("golden") / "golden.safetensors")
+    weights_of = cache(Case.weights)
 
     def names(target, **options):
         return {result.case for result in testing.check_golden(golden, target, **options).failures}
 
-    return names
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Case, "weights", lambda case: dict(weights_of(case)))
+        yield names
 
 
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.jit)])
