@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from contextlib import contextmanager
-from functools import cache
 
 import numpy as np
 import pytest
@@ -22,16 +22,13 @@ NAMES = [case.name for case in STANDARD]
 
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory):
-    """The names of the standard cases that a target fails; what is expected, and the weights, are computed once."""
+    """The names of the standard cases that a target fails; what is expected is computed once, in a golden file."""
     golden = testing.make_golden(tmp_path_factory.mktemp("golden") / "golden.safetensors")
-    weights_of = cache(Case.weights)
 
     def names(target, **options):
         return {result.case for result in testing.check_golden(golden, target, **options).failures}
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Case, "weights", lambda case: dict(weights_of(case)))
-        yield names
+    return names
 
 
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.jit)])
@@ -47,6 +44,15 @@ def test_our_own_engines_pass(dtype, backend):
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", autouse=True)
+def weights_once():
+    """The weights of a case are made once for all targets, none of which writes into them."""
+    weights = functools.cache(Case.weights)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Case, "weights", lambda case: dict(weights(case)))
+        yield
 
 
 def in_config(**changes):
