@@ -130,7 +130,7 @@ def test_a_block_of_rows_and_an_origin(kind):
         assert_identical(got, expected, f"rows {first} to {last} of more")
 
 
-# Each function and each kind, which know nothing of each other: every pair is compiled in seconds.
+# A kind and a function know nothing of each other, and each pair takes seconds to compile.
 @pytest.mark.parametrize(
     ("kind", "name"), [("float32", "tanh"), ("float64", "gelu"), ("bfloat16", "tanh"), ("int8", "gelu")]
 )
@@ -160,7 +160,7 @@ def normal(words: Any) -> Any:
     return np.where(bits & 0x7F80, bits, bits & 0x8000)
 
 
-@pytest.mark.parametrize(("kind", "name"), [("bfloat16", "gelu"), ("int8", "identity")])
+@pytest.mark.parametrize(("kind", "name"), [("bfloat16", "gelu"), ("int8", "identity")])  # as for `test_activations`
 def test_words(kind, name):
     for case in cases(kind):
         words = case.total // 2 + 3
