@@ -27,6 +27,11 @@ ACTIVATED = {"float32": 4e-6, "float64": 2e-14, "bfloat16": 4e-6, "int8": 4e-6}
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
+def some_kinds(*kinds):
+    """Each form of a result is compiled for some kinds only, in seconds each: `test_layer` has all of them."""
+    return pytest.mark.parametrize("kind", kinds)
+
+
 class Case:
     """A linear map of tokens in panels, ready for the kernel, and its exact results."""
 
@@ -144,7 +149,7 @@ def test_activations(kind, name):
     assert_close(got, function(case.lanes()), ACTIVATED[kind], "of the same sums")
 
 
-@every_kind
+@some_kinds("float32", "bfloat16", "int8")
 def test_add(kind):
     """To each row once, also to those that the last tile does again."""
     for case in cases(kind):
@@ -175,7 +180,7 @@ def stored(values: Any, kind: str) -> Any:
     return bits_of(values) if kind in ("bfloat16", "int8") else values
 
 
-@every_kind
+@some_kinds("float32", "bfloat16")
 def test_rows_of_heads(kind):
     """By token, for heads that are smaller or larger than a tile, or as large."""
     tile = microkernel(kind).rows
@@ -196,7 +201,7 @@ def test_rows_of_heads(kind):
             assert_identical(out, expected, f"{heads} heads of {size}")
 
 
-@every_kind
+@some_kinds("float64", "int8")
 def test_columns(kind):
     for case in cases(kind):
         by_channel = rows_of(stored(case.lanes(), kind)).T
