@@ -2,8 +2,7 @@
 
 The two blocks that call pip are run by `.ci/run`, the second of them being the command that runs these tests; what the
 first does after pip is run here too. The blocks that name an official checkpoint talk to a server on loopback that
-answers as the Hub and serves the demo checkpoint under that name, and so they run in processes of their own, as do
-those that need a shell; all others run in this one. Those that name a FOLDER are run by
+answers as the Hub and serves the demo checkpoint under that name. Those that name a FOLDER are run by
 `tests/cli/test_readme_tasks.py`, the endpoint that serves until it is stopped by a test of its own.
 """
 
@@ -36,7 +35,8 @@ from oracles.hub_server import Hub, Repository, serving
 README = read(ROOT / "README.md")
 COMMANDS = [text for kind, text in blocks(README) if kind == "bash"]
 PICTURE = [text for text in COMMANDS if "lf-ref attention" in text]
-# Commands of nothing but words and quoted texts, and of no checkpoint of the server's.
+# Commands of nothing but words and quoted texts, and of no checkpoint of the server's: they run in this process, as does
+# Python that needs no server.
 WITHOUT_SHELL = re.compile(r"""(lf-ref (?!.*allenai/)("[^"$`\\\n]*"|[\w ./=-])+\n)+""")
 DEMO = Path(lf_ref.__file__).parent / "demo"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

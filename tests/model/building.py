@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
 import lf_ref
 from oracles.compare import assert_close
-from oracles.longformer import ACTIVATIONS
 from oracles.tolerances import FLOAT32, FLOAT64
 
 TOLERANCE = {"float64": FLOAT64, "float32": FLOAT32}
@@ -22,10 +20,6 @@ ENGINES = [
     for dtype in ("float64", "float32")
 ]
 BACKENDS = ["numpy", "numba"]
-# The activations of models that run on the kernels. The kernel of a layer takes some seconds to compile for each
-# activation and dtype: for the others `pytest -m parity` does it. Without the JIT all are run here, and
-# `tests/kernels/test_rows.py` compiles each activation by itself.
-COMPILED = sorted(ACTIVATIONS) if numba.config.DISABLE_JIT else ["gelu", "gelu_new"]
 
 # Examples are the same in every run: a failure seen once is seen again.
 FEW = settings(

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.building import BACKENDS, COMPILED, ENGINES, FEW, TOLERANCE, assert_outputs_match, build
+from model.building import BACKENDS, ENGINES, FEW, TOLERANCE, assert_outputs_match, build
 from oracles.compare import assert_close
 from oracles.heads import HEADS, run
 from oracles.longformer import ACTIVATIONS
-from oracles.strategies import batches, configurations
+from oracles.strategies import COMPILED, batches, configurations
 from oracles.tolerances import FLOAT32_AGAINST_FLOAT64, FLOAT64, FLOAT64_OTHER_SHAPE
 from oracles.weights import batch_of, fields_of, labelled_batch, ragged_batch, ragged_marks, state_of
 
@@ -37,7 +37,7 @@ def test_every_output_of_every_class(class_name, backend, dtype):
 @FEW
 @given(st.data())
 def test_any_small_model_on_any_batch(backend, data):
-    fields = data.draw(configurations(activations=COMPILED))
+    fields = data.draw(configurations())
     inputs = data.draw(batches(fields))
     state = state_of("LongformerModel", fields, seed=23)
     output = build("LongformerModel", fields, state, backend)(**inputs, **EVERYTHING)
@@ -49,7 +49,7 @@ def test_any_small_model_on_any_batch(backend, data):
 @given(st.data())
 def test_heads_that_look_at_some_tokens_only(backend, data):
     """A classifier reads one token and `logits_at` names a few: what may then be left out must not have mattered."""
-    fields = data.draw(configurations(activations=COMPILED)) | {"num_labels": 5}
+    fields = data.draw(configurations()) | {"num_labels": 5}
     inputs = data.draw(batches(fields, longest=61))
     class_name = data.draw(st.sampled_from(["LongformerForMaskedLM", *CLASSIFIERS]), label="class")
     state = state_of(class_name, fields, seed=42)

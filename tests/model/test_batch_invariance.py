@@ -27,7 +27,7 @@ BY_TOKEN = [
 # These read the first column, where a text that is padded on the left has padding.
 POOLED = ["LongformerModel", "LongformerForSequenceClassification", "LongformerForMultipleChoice"]
 SOME = settings(
-    max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 THREADS = st.integers(1, 5)
 FILL = {"attention_mask": 0, "global_attention_mask": 0, "token_type_ids": 0}
@@ -100,11 +100,11 @@ def by_token(output, row, columns):
     }
 
 
+@pytest.mark.parametrize("class_name", BY_TOKEN)
 @pytest.mark.parametrize("dtype", DTYPES)
 @SOME
 @given(st.data())
-def test_tokens(dtype, data):
-    class_name = data.draw(st.sampled_from(BY_TOKEN), label="class")
+def test_tokens(dtype, class_name, data):
     fields = data.draw(configurations())
     state = state_of(class_name, fields, seed=71)
     alone, together = (
@@ -121,11 +121,11 @@ def test_tokens(dtype, data):
             assert_identical(got[name], values, f"{name} of row {row}")
 
 
+@pytest.mark.parametrize("class_name", POOLED)
 @pytest.mark.parametrize("dtype", DTYPES)
 @SOME
 @given(st.data())
-def test_texts(dtype, data):
-    class_name = data.draw(st.sampled_from(POOLED), label="class")
+def test_texts(dtype, class_name, data):
     fields = data.draw(configurations())
     state = state_of(class_name, fields, seed=72)
     alone, together = (

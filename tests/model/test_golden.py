@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from model.building import COMPILED, TOLERANCE, build
+from model.building import TOLERANCE, build
 from oracles.compare import assert_close
+from oracles.strategies import COMPILED
 
 FOLDER = Path(__file__).parents[1] / "golden" / "model"
 NAMES = [

@@ -13,7 +13,7 @@ from lf_ref import LongformerConfig
 from lf_ref.errors import InputError
 from lf_ref.model.inputs import check_inputs
 from lf_ref.model.plan import plan
-from model.building import BACKENDS, COMPILED, FEW, build
+from model.building import BACKENDS, FEW, build
 from oracles.compare import assert_close, assert_identical
 from oracles.strategies import SEEDS, batches, configurations
 from oracles.tolerances import FLOAT64
@@ -23,7 +23,7 @@ from oracles.weights import batch_of, fields_of, state_of
 @FEW
 @given(data=st.data())
 def test_logits_at_chosen_positions_equal_those_of_all(data: Any) -> None:
-    fields = data.draw(configurations(activations=COMPILED), label="config")
+    fields = data.draw(configurations(), label="config")
     inputs = data.draw(batches(fields), label="inputs")
     state = state_of("LongformerForMaskedLM", fields, data.draw(SEEDS, label="seed of the weights"))
     model = build("LongformerForMaskedLM", fields, state)
@@ -118,7 +118,7 @@ def test_padding_is_computed_once_where_it_is_wanted_and_else_not_at_all():
 @given(data=st.data())
 def test_every_slot_holds_a_token_of_its_row(data: Any) -> None:
     """The slots that are left over hold copies of the token before them, are masked, and nobody attends to them."""
-    fields = data.draw(configurations(activations=COMPILED), label="config")
+    fields = data.draw(configurations(), label="config")
     inputs = check_inputs(LongformerConfig(**fields), **data.draw(batches(fields), label="inputs"))
     step = data.draw(st.sampled_from([1, 16, 32]), label="step")
     rows, length = inputs.visible.shape

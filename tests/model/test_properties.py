@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.building import BACKENDS, COMPILED, ENGINES, FEW, TOLERANCE, build
+from model.building import BACKENDS, ENGINES, FEW, TOLERANCE, build
 from oracles.compare import assert_close
 from oracles.longformer import windows_of
 from oracles.strategies import SEEDS, batches, configurations
@@ -27,7 +27,7 @@ def with_padding(inputs, pad, before, after):
 @FEW
 @given(st.data())
 def test_padding_on_either_side_changes_nothing(backend, data):
-    fields = data.draw(configurations(activations=COMPILED))
+    fields = data.draw(configurations())
     inputs = data.draw(batches(fields, longest=19))
     before, after = data.draw(st.integers(0, 17), label="before"), data.draw(st.integers(0, 17), label="after")
     model = build("LongformerModel", fields, state_of("LongformerModel", fields, seed=41), backend)
@@ -43,7 +43,7 @@ def test_padding_on_either_side_changes_nothing(backend, data):
 @given(st.data())
 def test_padding_anywhere_changes_nothing_where_the_window_covers_all(backend, data):
     """Padding between two tokens moves them apart, so this holds only while every token sees every other."""
-    fields = data.draw(configurations(activations=COMPILED)) | {"attention_window": 200}
+    fields = data.draw(configurations()) | {"attention_window": 200}
     inputs = data.draw(batches(fields, longest=19))
     seq = inputs["input_ids"].shape[1]
     places = data.draw(st.lists(st.integers(0, seq), min_size=1, max_size=9), label="padding goes before")
@@ -60,7 +60,7 @@ def test_padding_anywhere_changes_nothing_where_the_window_covers_all(backend, d
 @FEW
 @given(st.data())
 def test_masked_tokens_have_no_influence(backend, data):
-    fields = data.draw(configurations(activations=COMPILED))
+    fields = data.draw(configurations())
     inputs = data.draw(batches(fields))
     other = data.draw(batches_of_words(fields, inputs["input_ids"].shape))
     hidden = inputs["attention_mask"] == 0
@@ -81,7 +81,7 @@ def batches_of_words(draw, fields, shape):
 @FEW
 @given(st.data())
 def test_a_batch_equals_its_rows_one_by_one(backend, data):
-    fields = data.draw(configurations(activations=COMPILED))
+    fields = data.draw(configurations())
     inputs = data.draw(batches(fields, most=4))
     model = build("LongformerForMaskedLM", fields, state_of("LongformerForMaskedLM", fields, seed=44), backend)
     together = model(**inputs, output_hidden_states=True)
@@ -165,7 +165,7 @@ def test_a_window_over_the_whole_text_is_full_attention(length, backend, dtype):
 @FEW
 @given(st.data())
 def test_both_backends_agree(data):
-    fields = data.draw(configurations(activations=COMPILED))
+    fields = data.draw(configurations())
     inputs = data.draw(batches(fields))
     state = state_of("LongformerModel", fields, seed=53)
     for dtype, tolerance in TOLERANCE.items():

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numba
 from hypothesis import strategies as st
 
 from oracles.longformer import ACTIVATIONS
 from oracles.weights import batch_of, fields_of
 
 SEEDS = st.integers(0, 2**16)
+# The activations of models that run on the kernels. The kernel of a layer takes some seconds to compile for each
+# activation and dtype: for the others `pytest -m parity` does it. Without the JIT all are run, and
+# `tests/kernels/test_rows.py` compiles each activation by itself.
+COMPILED = sorted(ACTIVATIONS) if numba.config.DISABLE_JIT else ["gelu", "gelu_new"]
 
 
 @st.composite
-def configurations(
-    draw: st.DrawFn, divides: bool = False, activations: Sequence[str] = sorted(ACTIVATIONS)
-) -> dict[str, Any]:
+def configurations(draw: st.DrawFn, divides: bool = False, activations: Sequence[str] = COMPILED) -> dict[str, Any]:
     """Fields of a small config; with `divides`, windows as HF can do them.
 
     HF needs every window to divide the largest one, and its chunking fails on a window of 2; we need neither.
