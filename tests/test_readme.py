@@ -34,9 +34,7 @@ from oracles.hub_server import Hub, Repository, serving
 
 README = read(ROOT / "README.md")
 COMMANDS = [text for kind, text in blocks(README) if kind == "bash"]
-PICTURE = [text for text in COMMANDS if "lf-ref attention" in text]
-# Commands of nothing but words and quoted texts, and of no checkpoint of the server's: they run in this process, as does
-# Python that needs no server.
+# Commands of nothing but words and quoted texts, and of no checkpoint of the server's: they run in this process.
 WITHOUT_SHELL = re.compile(r"""(lf-ref (?!.*allenai/)("[^"$`\\\n]*"|[\w ./=-])+\n)+""")
 DEMO = Path(lf_ref.__file__).parent / "demo"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -73,12 +71,23 @@ def run(command: list[str], environment: dict[str, str], folder: Path) -> str:
     return printed_by(done.returncode, done.stdout, done.stderr)
 
 
-def run_block(text: str, environment: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def run_script(script: Path, environment: dict[str, str]) -> str:
+    """What a script of Python prints: in this process, unless it needs the server."""
+    if "allenai/" in script.read_text(encoding="utf-8"):
+        return run([sys.executable, str(script)], environment, script.parent)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        patch.chdir(script.parent)
+        runpy.run_path(str(script), run_name="__main__")
+    return printed_by(0, out.getvalue(), err.getvalue())
+
+
+def run_block(text: str, environment: dict[str, str], folder: Path) -> str:
     """What a block of commands prints."""
     if not WITHOUT_SHELL.fullmatch(text):
         return run(["bash", "-euo", "pipefail", "-c", text], environment, folder)
-    monkeypatch.chdir(folder)
-    ends = [CliRunner().invoke(main, shlex.split(line)[1:], prog_name="lf-ref") for line in text.splitlines()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        ends = [CliRunner().invoke(main, shlex.split(line)[1:], prog_name="lf-ref") for line in text.splitlines()]
     return "".join(printed_by(end.exit_code, end.stdout, end.stderr) for end in ends)
 
 
@@ -98,16 +107,10 @@ def test_no_block_is_of_a_kind_that_nothing_runs(path):
 @pytest.mark.parametrize(
     "path", [path for path in DOCUMENTS if python_of(path)], ids=lambda path: str(path.relative_to(ROOT))
 )
-def test_python_blocks_run_one_after_another(path, environment, tmp_path, monkeypatch):
+def test_python_blocks_run_one_after_another(path, environment, tmp_path):
     script = tmp_path / "script.py"
     script.write_text("\n".join(python_of(path)), encoding="utf-8")
-    if "allenai/" in script.read_text(encoding="utf-8"):
-        printed = run([sys.executable, str(script)], environment, tmp_path)
-    else:
-        monkeypatch.chdir(tmp_path)
-        with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
-            runpy.run_path(str(script), run_name="__main__")
-        printed = printed_by(0, out.getvalue(), err.getvalue())
+    printed = run_script(script, environment)
     assert_printed_rows(printed, read(path))
     lines = {without_numbers(line) for line in printed.splitlines()}
     report = re.search(r"^The report, .*:\n\n((?:    .*\n|\n)+)", read(path), re.M)
@@ -138,12 +141,12 @@ def without_numbers(line: str) -> str:
         (path, text)
         for path in DOCUMENTS
         for kind, text in blocks(read(path))
-        if kind == "bash" and "pip install" not in text and text not in PICTURE
+        if kind == "bash" and "pip install" not in text
     ],
     ids=lambda value: str(value.relative_to(ROOT)) if isinstance(value, Path) else value.splitlines()[-1][:40],
 )
-def test_commands_run(path, command, environment, tmp_path, monkeypatch):
-    made = run_block(command, environment, tmp_path, monkeypatch)
+def test_commands_run(path, command, environment, tmp_path):
+    made = run_block(command, environment, tmp_path)
     assert made or list(tmp_path.iterdir())
 
 
@@ -185,9 +188,9 @@ def test_ci_runs_the_blocks_that_call_pip():
     assert re.findall(r"\$\(block (\d+)\)", script) == ["1", "2"]
 
 
-def test_the_picture_is_what_its_command_draws(environment, tmp_path, monkeypatch):
-    [command] = PICTURE
-    run_block(command, environment, tmp_path, monkeypatch)
+def test_the_picture_is_what_its_command_draws(environment, tmp_path):
+    [command] = [text for text in COMMANDS if "lf-ref attention" in text]
+    run_block(command, environment, tmp_path)
     [image] = re.findall(r'^<img src="(\S+)" width="\d+" alt=".{60,}">$', README, re.M)
     drawn, shown = (
         # matplotlib notes each text beside its outlines.
