@@ -12,23 +12,31 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
+import shlex
 import socket
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from click.testing import CliRunner
 
 import lf_ref
+from lf_ref.cli import main
 from lf_ref.compilation import MESSAGE
 from oracles.documents import DOCUMENTS, ROOT, anchors, blocks, engine_of, links, read
 from oracles.hub_server import Hub, Repository, serving
 
 README = read(ROOT / "README.md")
 COMMANDS = [text for kind, text in blocks(README) if kind == "bash"]
+# Commands of nothing but words and quoted texts, and of no checkpoint of the server's: they run in this process.
+WITHOUT_SHELL = re.compile(r"""(lf-ref (?!.*allenai/)("[^"$`\\\n]*"|[\w ./=-])+\n)+""")
 DEMO = Path(lf_ref.__file__).parent / "demo"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MOST_BYTES = 16384
@@ -64,12 +72,36 @@ def environment(tmp_path_factory):
 
 def run(command: list[str], environment: dict[str, str], folder: Path) -> str:
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+    return printed_by(done.returncode, done.stdout, done.stderr)
+
+
+def run_script(script: Path, environment: dict[str, str]) -> str:
+    """What a script of Python prints: in this process, unless it needs the server."""
+    if "allenai/" in script.read_text(encoding="utf-8"):
+        return run([sys.executable, str(script)], environment, script.parent)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        patch.chdir(script.parent)
+        runpy.run_path(str(script), run_name="__main__")
+    return printed_by(0, out.getvalue(), err.getvalue())
+
+
+def run_block(text: str, environment: dict[str, str], folder: Path) -> str:
+    """What a block of commands prints."""
+    if not WITHOUT_SHELL.fullmatch(text):
+        return run(["bash", "-euo", "pipefail", "-c", text], environment, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        ends = [CliRunner().invoke(main, shlex.split(line)[1:], prog_name="lf-ref") for line in text.splitlines()]
+    return "".join(printed_by(end.exit_code, end.stdout, end.stderr) for end in ends)
+
+
+def printed_by(code: int, out: str, err: str) -> str:
+    assert code == 0, out + err
     # Whoever comes first with an empty cache compiles, and is told so; a slow machine reports progress each minute.
     usual = re.compile(rf"wrote .*|{re.escape(MESSAGE)}|.* done, [0-9:]+ left")
-    told = [line for line in done.stderr.splitlines() if not usual.fullmatch(line)]
+    told = [line for line in err.splitlines() if not usual.fullmatch(line)]
     assert told == []
-    return done.stdout + done.stderr
+    return out + err
 
 
 @each_document
@@ -85,7 +117,7 @@ def test_no_block_is_of_a_kind_that_nothing_runs(path):
 def test_python_blocks_run_one_after_another(path, environment, tmp_path):
     script = tmp_path / "script.py"
     script.write_text("\n".join(python_of(path)), encoding="utf-8")
-    printed = run([sys.executable, str(script)], environment, tmp_path)
+    printed = run_script(script, environment)
     assert_printed_rows(printed, read(path))
     lines = {without_numbers(line) for line in printed.splitlines()}
     report = re.search(r"^The report, .*:\n\n((?:    .*\n|\n)+)", read(path), re.M)
@@ -121,7 +153,7 @@ def without_numbers(line: str) -> str:
     ids=lambda value: str(value.relative_to(ROOT)) if isinstance(value, Path) else value.splitlines()[-1][:40],
 )
 def test_commands_run(path, command, environment, tmp_path):
-    made = run(["bash", "-euo", "pipefail", "-c", command], environment, tmp_path)
+    made = run_block(command, environment, tmp_path)
     assert made or list(tmp_path.iterdir())
 
 
@@ -165,7 +197,7 @@ def test_ci_runs_the_blocks_that_call_pip():
 
 def test_the_picture_is_what_its_command_draws(environment, tmp_path):
     [command] = [text for text in COMMANDS if "lf-ref attention" in text]
-    run(["bash", "-c", command], environment, tmp_path)
+    run_block(command, environment, tmp_path)
     [image] = re.findall(r'^<img src="(\S+)" width="\d+" alt=".{60,}">$', README, re.M)
     drawn, shown = (
         # matplotlib notes each text beside its outlines.

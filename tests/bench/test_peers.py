@@ -45,7 +45,14 @@ def test_loaded_models_of_reduced_precision_take_less_memory(tmp_path):
     assert loaded["bfloat16"] - loaded["int8"] > weights // 8
 
 
-def test_the_table_names_its_dtypes():
+@pytest.fixture
+def no_processes(monkeypatch):
+    """What processes of their own measure is made up."""
+    made_up = {"bytes": 1, "process_bytes": 2, "loaded_bytes": 3, "answer": [0.0]}
+    monkeypatch.setattr(own, "cell", lambda setup, what, given: made_up)
+
+
+def test_the_table_names_its_dtypes(no_processes):
     printed = run("--against", "float32", "--dtype", "int8", *chosen("encoder-short", "memory"))
     assert header(printed) == ["work", "lf_ref", "int8", "float32", "ratio", "at", "least", "difference"]
     assert "dtype      int8" in printed
@@ -53,7 +60,7 @@ def test_the_table_names_its_dtypes():
     assert "left out" not in printed
 
 
-def test_a_whole_run_in_reduced_precision_leaves_out_what_is_measured_in_float32():
+def test_a_whole_run_in_reduced_precision_leaves_out_what_is_measured_in_float32(no_processes):
     facts = json.loads(run("--json", "--dtype", "bfloat16", *chosen("linear-rate", "growth")))
     assert [figure["wanted"] for figure in facts["figures"]] == [None] * 5
     assert list(kinds.left_out("bfloat16", None)) == ATTENTION
@@ -243,10 +250,9 @@ def test_each_shape_is_converted_once(fake):
         ("open_fails", "it converts but does not run: MemoryError: bad allocation"),
     ],
 )
-def test_failures_are_in_the_table_and_not_tried_again(fails, wanted, fake, monkeypatch, tmp_path):
+def test_failures_are_in_the_table_and_not_tried_again(fails, wanted, fake, no_processes, monkeypatch, tmp_path):
     monkeypatch.setattr(Fake, fails, True)
     monkeypatch.setattr(runs, "setup", lambda name, folder, threads, dtype: kinds.setup(name, tmp_path, 1, dtype))
-    monkeypatch.setattr(own, "cell", lambda setup, what, given: {"bytes": 1, "process_bytes": 2, "loaded_bytes": 3})
     facts = runs.run(SMALL, ["encoder"], "json", "float32", 1, 1, lambda what: None)
     (row,) = facts["works"]
     assert " ".join(row["failure"].split()) == wanted

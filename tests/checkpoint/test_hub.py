@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,42 +34,47 @@ TOKENIZER = [
 ]
 # What is asked for, in the order of a model and a tokenizer; one vocabulary is enough.
 WHOLE = ["config.json", "weights", *TOKENIZER[:4]]
+FOREIGN = ("HF_", "HUGGING", "TRANSFORMERS")  # how the variables of the client's libraries begin
 NEVER = {"tf_model.h5": b"h5", "rust_model.ot": b"ot", "training_args.bin": b"pickle", "README.md": b"#"}
 
-# Finds what a model and a tokenizer ask for, and says what it got: the commit and file of each path, or the error.
+# Finds what a model and a tokenizer ask for, and says what it got: the commit and file of each path, or the error. Each
+# line of its input is an order.
 CLIENT = """
 import contextlib, json, sys, time
 from lf_ref.errors import CheckpointError, InputError
 from lf_ref.files import locate, quiet_downloads
-order = json.loads(sys.argv[1])
-text = order.pop("text", True)
-if order.pop("hurry", False):
-    time.sleep = lambda seconds: None
 from huggingface_hub.utils.tqdm import disable_progress_bars, progress_bar_states
-disable_progress_bars("some.group")  # a setting of the caller's
-found = {}
-try:
-    raise OSError("what the caller is handling, which is no cause of what follows")
-except OSError:
-    try:
-        with quiet_downloads() if order.pop("quiet", False) else contextlib.nullcontext():
-            wanted = order.pop("find")
-            source = locate(order.pop("name"), **order)
-            for filename in wanted:
-                if filename.startswith("weights"):
-                    choice = {"weights of torch": False, "weights in safetensors": True}.get(filename)
-                    from lf_ref.checkpoint import open_tensors  # which takes as long as all the rest
 
-                    tensors = open_tensors(source, choice)
-                    found[filename] = str(float(tensors["embeddings.LayerNorm.bias"].array("float64")[0]))
-                else:
-                    path = source.require(filename) if filename == "config.json" else source.find(filename)
-                    commit = path and path.parts[path.parts.index("snapshots") + 1]
-                    found[filename] = path and [commit, path.read_text() if text else None]
-    except (CheckpointError, InputError) as error:
-        found["error"], found["is_os_error"] = str(error), isinstance(error, OSError)
-found["states"] = dict(progress_bar_states)
-print(json.dumps(found))
+def obey(find, name, text=True, hurry=False, quiet=False, **order):
+    if hurry:
+        time.sleep = lambda seconds: None
+    with quiet_downloads() if quiet else contextlib.nullcontext():
+        source = locate(name, **order)
+        for filename in find:
+            if filename.startswith("weights"):
+                choice = {"weights of torch": False, "weights in safetensors": True}.get(filename)
+                from lf_ref.checkpoint import open_tensors  # which takes as long as all the rest
+
+                tensors = open_tensors(source, choice)
+                yield filename, str(float(tensors["embeddings.LayerNorm.bias"].array("float64")[0]))
+            else:
+                path = source.require(filename) if filename == "config.json" else source.find(filename)
+                commit = path and path.parts[path.parts.index("snapshots") + 1]
+                yield filename, path and [commit, path.read_text() if text else None]
+
+disable_progress_bars("some.group")  # a setting of the caller's
+for line in sys.stdin:
+    found = {}
+    try:
+        raise OSError("what the caller is handling, which is no cause of what follows")
+    except OSError:
+        try:
+            for filename, what in obey(**json.loads(line)):
+                found[filename] = what
+        except (CheckpointError, InputError) as error:
+            found["error"], found["is_os_error"] = str(error), isinstance(error, OSError)
+    found["states"] = dict(progress_bar_states)
+    print(json.dumps(found), flush=True)
 """
 
 
@@ -99,28 +105,36 @@ def hub(commits) -> Iterator[Hub]:
 
 @pytest.fixture
 def ask(hub, tmp_path):
-    """Run the client with a cache of the test's own."""
+    """Have a client find files, with a cache of the test's own: one process for all that have the same variables."""
+    with contextlib.ExitStack() as stack:
 
-    def run(
-        *find: str, environment: dict[str, str] | None = None, terminal: Any = None, **order: Any
-    ) -> dict[str, Any]:
-        clean = {
-            key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING", "TRANSFORMERS"))
-        }
-        clean |= {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "NO_PROXY": "127.0.0.1,localhost"}
-        clean["HF_HUB_DISABLE_TELEMETRY"] = "1"
-        finished = subprocess.run(
-            [sys.executable, "-c", CLIENT, json.dumps({"name": REPO, "find": find or WHOLE, **order})],
-            env=clean | (environment or {}),
-            stdout=subprocess.PIPE,
-            stderr=terminal or subprocess.PIPE,
-            text=True,
-            timeout=300,
-        )
-        assert finished.returncode == 0, finished.stderr
-        return {**json.loads(finished.stdout), "stderr": finished.stderr}
+        @cache
+        def client(variables: tuple[tuple[str, str], ...], terminal: Any, number: int) -> subprocess.Popen[str]:
+            clean = {name: text for name, text in os.environ.items() if not name.startswith(FOREIGN)}
+            clean |= {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
+            clean |= {"NO_PROXY": "127.0.0.1,localhost", "HF_HUB_DISABLE_TELEMETRY": "1", **dict(variables)}
+            errors = terminal or stack.enter_context(open(tmp_path / f"errors{number}", "a", encoding="utf-8"))
+            command = [sys.executable, "-c", CLIENT]
+            pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": errors}
+            process = stack.enter_context(subprocess.Popen(command, env=clean, text=True, **pipes))
+            stack.callback(process.stdin.close)  # which ends it
+            return process
 
-    return run
+        def run(
+            *find: str, environment: dict[str, str] | None = None, terminal: Any = None, number: int = 1, **order: Any
+        ) -> dict[str, Any]:
+            process = client(tuple((environment or {}).items()), terminal, number)
+            process.stdin.write(json.dumps({"name": REPO, "find": find or WHOLE, **order}) + "\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+            if terminal:
+                process.stdin.close()
+                process.wait(300)
+            errors = "" if terminal else (tmp_path / f"errors{number}").read_text(encoding="utf-8")
+            assert answer, errors
+            return {**json.loads(answer), "stderr": errors}
+
+        yield run
 
 
 def commits_of(found: dict[str, Any]) -> set[str]:
@@ -138,7 +152,7 @@ def test_only_needed_files_are_requested_and_the_second_time_none(hub, ask):
     assert set(hub.files_asked_for()) == {"config.json", "model.safetensors", *TOKENIZER[:4]}
     assert first["stderr"] == ""  # no progress bars, since it is no terminal
     hub.requests.clear()
-    assert ask() == first
+    assert ask(number=2) == first  # by another process
     assert hub.requests == []
 
 

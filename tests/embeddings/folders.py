@@ -174,3 +174,18 @@ def build_case(name: str, folder: Path) -> Path:
     """Write the checkpoint of a case."""
     arguments, options, _ = CASES[name]
     return build(folder, *arguments, **options)
+
+
+def changed(folder: Path, name: str, **values: Any) -> None:
+    """Change fields of a JSON file, which may be missing."""
+    path = folder / name
+    content = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**content, **values}))
+
+
+def module(folder: Path, index: int, **values: Any) -> None:
+    """Change fields of a module in modules.json."""
+    path = folder / "modules.json"
+    modules = json.loads(path.read_text())
+    modules[index] |= values
+    path.write_text(json.dumps(modules))

@@ -27,6 +27,11 @@ ACTIVATED = {"float32": 4e-6, "float64": 2e-14, "bfloat16": 4e-6, "int8": 4e-6}
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
+def some_kinds(*kinds):
+    """Each form of a result is compiled for some kinds only, in seconds each: `test_layer` has all of them."""
+    return pytest.mark.parametrize("kind", kinds)
+
+
 class Case:
     """A linear map of tokens in panels, ready for the kernel, and its exact results."""
 
@@ -130,8 +135,10 @@ def test_a_block_of_rows_and_an_origin(kind):
         assert_identical(got, expected, f"rows {first} to {last} of more")
 
 
-@every_kind
-@pytest.mark.parametrize("name", ["gelu", "tanh"])
+# A kind and a function know nothing of each other, and each pair takes seconds to compile.
+@pytest.mark.parametrize(
+    ("kind", "name"), [("float32", "tanh"), ("float64", "gelu"), ("bfloat16", "tanh"), ("int8", "gelu")]
+)
 def test_activations(kind, name):
     function = np.vectorize(rows.ACTIVATIONS[name], otypes=[np.float64])
     case = Case(kind, 3, microkernel(kind).rows + 2, 2)
@@ -142,7 +149,7 @@ def test_activations(kind, name):
     assert_close(got, function(case.lanes()), ACTIVATED[kind], "of the same sums")
 
 
-@every_kind
+@some_kinds("float32", "bfloat16", "int8")
 def test_add(kind):
     """To each row once, also to those that the last tile does again."""
     for case in cases(kind):
@@ -158,8 +165,7 @@ def normal(words: Any) -> Any:
     return np.where(bits & 0x7F80, bits, bits & 0x8000)
 
 
-@pytest.mark.parametrize("name", ["identity", "gelu"])
-@pytest.mark.parametrize("kind", ["bfloat16", "int8"])
+@pytest.mark.parametrize(("kind", "name"), [("bfloat16", "gelu"), ("int8", "identity")])  # as for `test_activations`
 def test_words(kind, name):
     for case in cases(kind):
         words = case.total // 2 + 3
@@ -174,7 +180,7 @@ def stored(values: Any, kind: str) -> Any:
     return bits_of(values) if kind in ("bfloat16", "int8") else values
 
 
-@every_kind
+@some_kinds("float32", "bfloat16")
 def test_rows_of_heads(kind):
     """By token, for heads that are smaller or larger than a tile, or as large."""
     tile = microkernel(kind).rows
@@ -195,7 +201,7 @@ def test_rows_of_heads(kind):
             assert_identical(out, expected, f"{heads} heads of {size}")
 
 
-@every_kind
+@some_kinds("float64", "int8")
 def test_columns(kind):
     for case in cases(kind):
         by_channel = rows_of(stored(case.lanes(), kind)).T

@@ -27,7 +27,7 @@ BY_TOKEN = [
 # These read the first column, where a text that is padded on the left has padding.
 POOLED = ["LongformerModel", "LongformerForSequenceClassification", "LongformerForMultipleChoice"]
 SOME = settings(
-    max_examples=15, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 THREADS = st.integers(1, 5)
 FILL = {"attention_mask": 0, "global_attention_mask": 0, "token_type_ids": 0}

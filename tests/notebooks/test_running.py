@@ -22,36 +22,39 @@ def written(folder, *sources):
     return path
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "rerun").mkdir()
-    return tmp_path
-
-
-def test_the_python_the_folder_and_the_settings(folder):
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """One notebook after a run."""
+    folder = tmp_path_factory.mktemp("fresh")
+    (folder / "rerun").mkdir()
     path = written(
         folder,
+        "print('new')",
+        "1 + 1",
         "import os, sys\nprint(sys.executable)",
         "print(os.listdir())",
         "print(os.environ['HF_HUB_OFFLINE'], os.path.exists(os.environ['HF_HOME']))",
         "import matplotlib\nprint(matplotlib.get_backend())",
     )
-    shown = [cell.outputs[0].text.strip() for cell in rerun(path, folder / "rerun", MPLBACKEND="agg").cells]
+    return rerun(path, folder / "rerun", MPLBACKEND="agg")
+
+
+def test_the_python_the_folder_and_the_settings(fresh):
+    shown = [cell.outputs[0].text.strip() for cell in fresh.cells[2:]]
     assert shown[:3] == [sys.executable, "[]", "1 False"]
     assert shown[3].endswith("inline")
 
 
-def test_outputs_are_replaced_and_only_tags_stay(folder):
-    fresh = rerun(written(folder, "print('new')", "1 + 1"), folder / "rerun")
+def test_outputs_are_replaced_and_only_tags_stay(fresh):
     assert fresh.metadata == METADATA
-    assert [dict(cell.metadata) for cell in fresh.cells] == [{"tags": ["measured"]}] * 2
-    assert [cell.execution_count for cell in fresh.cells] == [1, 2]
+    assert [dict(cell.metadata) for cell in fresh.cells] == [{"tags": ["measured"]}] * 6
+    assert [cell.execution_count for cell in fresh.cells] == [1, 2, 3, 4, 5, 6]
     assert fresh.cells[0].outputs[0].text == "new\n"
     assert fresh.cells[1].outputs[0].data["text/plain"] == "2"
 
 
-def test_an_exception_ends_the_run_and_nothing_is_stored(folder):
-    path = written(folder, "print('new')", "assert 1 == 2", "print('never')")
+def test_an_exception_ends_the_run_and_nothing_is_stored(tmp_path):
+    path = written(tmp_path, "print('new')", "assert 1 == 2", "print('never')")
     before = path.read_bytes()
     done = subprocess.run([sys.executable, str(RUNNING), str(path)], capture_output=True, text=True)
     assert done.returncode != 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizer.vocabularies import vocabulary
@@ -28,3 +29,11 @@ def peer() -> Iterator[None]:
 def folder(request: pytest.FixtureRequest) -> Path:
     """A folder with vocab.json and merges.txt, for each vocabulary in turn."""
     return vocabulary(request.param)
+
+
+@pytest.fixture(scope="session")
+def both(peer: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Builds HF's pipeline and ours for a task."""
+    from parity.pipeline_peers import builder
+
+    return builder(tmp_path_factory)

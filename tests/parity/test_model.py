@@ -68,7 +68,7 @@ def test_every_output_of_every_class(class_name, backend, dtype):
 @MANY
 @given(st.data())
 def test_any_small_encoder_on_any_batch(data):
-    fields = data.draw(configurations(divides=True))
+    fields = data.draw(configurations(divides=True, activations=sorted(ACTIVATIONS)))
     inputs = data.draw(batches(fields))
     state = state_of("LongformerModel", fields, data.draw(st.integers(0, 99), label="seed of the weights"))
     backend = data.draw(st.sampled_from(["numba", "numba", "numpy"]), label="backend")
@@ -80,7 +80,7 @@ def test_any_small_encoder_on_any_batch(data):
 def test_any_small_head_on_any_batch(data):
     class_name = data.draw(st.sampled_from(HEADS[1:]), label="class")
     labels = 2 if class_name == "LongformerForQuestionAnswering" else data.draw(st.integers(2, 4), label="labels")
-    fields = data.draw(configurations(divides=True)) | {"num_labels": labels}
+    fields = data.draw(configurations(divides=True, activations=sorted(ACTIVATIONS))) | {"num_labels": labels}
     inputs = data.draw(batches(fields, longest=17, most=4))
     rng = np.random.default_rng(data.draw(st.integers(0, 99), label="seed"))
     shape = inputs["input_ids"].shape

@@ -19,7 +19,7 @@ from lf_ref.pipelines.options import StrideOptions
 from lf_ref.pipelines.windows import counted_positions, new_tokens
 from oracles.windows import document_logits, document_states, owner, windows_of
 
-MANY = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+MANY = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 FEW = settings(max_examples=12, deadline=None, derandomize=True, database=None)
 CLS, SEP = 0, 2
 WORDS = [f" {token[1:]}" for token in demo_tokenizer().get_vocab() if re.fullmatch("Ġ[a-z]{4,}", token)]

@@ -32,3 +32,9 @@ def roberta() -> LongformerTokenizer:
 def demo() -> LongformerTokenizer:
     """The tokenizer of the bundled vocabulary; no test may change it."""
     return LongformerTokenizer.from_pretrained()
+
+
+@pytest.fixture
+def tokenizer() -> LongformerTokenizer:
+    """The tokenizer of the bundled vocabulary, for one test, which may change it."""
+    return LongformerTokenizer.from_pretrained()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +13,7 @@ from testing.building import STANDARD, answer
 
 from lf_ref import InputError, testing
 from lf_ref.reference import attention
+from lf_ref.testing.cases.case import Case
 from lf_ref.testing.comparison.precisions import to_bfloat16
 from lf_ref.testing.conformance.expected_failures import read_expected_to_fail
 from lf_ref.testing.conformance.suite import check_target
@@ -52,6 +54,15 @@ def test_our_own_kernels_pass_the_long_cases():
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", autouse=True)
+def weights_once():
+    """The weights of a case are made once for all targets, none of which writes into them."""
+    weights = functools.cache(Case.weights)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Case, "weights", lambda case: dict(weights(case)))
+        yield
 
 
 def in_config(**changes):
