@@ -275,7 +275,7 @@ def test_of_many_layers_one_is_in_memory_as_floats():
         ({"tokenizer": object()}, "tokenizer must be a LongformerTokenizer, got object"),
         ({"layer": 1}, "takes no argument 'layer': the nearest is 'layers'"),
     ],
-    ids=str,
+    ids=lambda part: part if isinstance(part, str) else "-".join(part),
 )
 def test_errors_say_what_came_and_what_was_wanted(options, message):
     arguments = {"model": model_for("fill-mask"), "tokenizer": demo_tokenizer(), "text": TEXT, **options}
@@ -287,5 +287,5 @@ def test_errors_say_what_came_and_what_was_wanted(options, message):
 def test_windows_that_are_not_plain_are_refused(windows):
     fields = fields_of(vocab_size=8192, max_position_embeddings=LIMIT + 2, **windows)
     model = build("LongformerForMaskedLM", fields, state_of("LongformerForMaskedLM", fields, seed=3))
-    with pytest.raises(InputError, match="the page shows plain windows, and this model has .*: use attention_map"):
+    with pytest.raises(InputError, match=r"the page shows plain windows, and this model has .*: use attention_map"):
         attention_explorer(model, demo_tokenizer(), TEXT)

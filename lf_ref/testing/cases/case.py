@@ -44,8 +44,9 @@ class Case:
 
     @property
     def head(self) -> str:
-        """The key of `lf_ref.checkpoint.HEADS`."""
-        return HEAD_OF[self.class_name]
+        """The key of `lf_ref.checkpoint.HEADS`; a causal model has no pooler."""
+        head = HEAD_OF[self.class_name]
+        return "encoder" if head == "model" and self.config.get("autoregressive") else head
 
     def weights(self) -> dict[str, Array]:
         """The weights as new float32 arrays, by the names in HF's checkpoints; without a tied decoder.

@@ -53,7 +53,7 @@ def test_the_page_is_enough_to_know_everything(path, page):
         inputs = {key.split("/")[2]: array(page, key) for key in page.tensors if key.startswith(f"input/{name}/")}
         for key in set(inputs) - {"inputs_embeds"}:
             inputs[key] = inputs[key].astype(int)
-        answer = run(entry["class"], config, state, inputs)
+        answer = run(entry["class"], config, state, inputs, pooled="pooler_output" in entry["outputs"])
         assert entry["outputs"], name
         for output in entry["outputs"]:
             expected = array(page, f"expected/{name}/{output}")
@@ -146,7 +146,7 @@ def test_twice_the_same_bytes_of_a_reasonable_size(path, tmp_path):
     for other in again:
         testing.make_golden(other, [*SOME, "more-than-512-tokens"])
     assert again[0].read_bytes() == again[1].read_bytes()
-    assert 1e6 < path.stat().st_size < 4e6
+    assert 1e6 < path.stat().st_size < 5e6
 
 
 def test_the_bits_do_not_depend_on_the_number_of_threads(tmp_path, monkeypatch):
