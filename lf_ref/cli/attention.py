@@ -35,7 +35,7 @@ def _numbers(nothing: str = "") -> Callable[[click.Context, click.Parameter, str
     return read
 
 
-@command("attention", short_help="Draw an attention map, or make a page to explore one.")
+@command("attention", short_help="Draw attention, or make a page to explore it.")
 @click.argument("text", required=False)
 @file_option()
 @click.option("--layer", type=Number(min=0), help="Layer of a picture, from 0 (default: the last).")

@@ -32,7 +32,7 @@ import numpy as np
 import lf_ref.cli
 from lf_ref.kernels.layout.lanes import leave_kernel
 
-sys.modules["lf_ref.cli.warmup"]._run_tiny_model = lambda config, dtype: leave_kernel(np.dtype(dtype))
+sys.modules["lf_ref.cli.warmup"].compile_kernels = lambda activation, dtype: leave_kernel(np.dtype(dtype))
 """
 # What a user's process does after it: its kernels and where they come from, as `lf-ref warmup --json` reports them,
 # after a model of the first dtype, and after one of each dtype that follows.

@@ -142,7 +142,7 @@ def test_tokens_of_texts_and_pairs():
 
 # --- the tokenizer ----------------------------------------------------------------------------------------------------
 
-WITH_TOKENIZER = [*CLASSES, "embed", "tokenize", "attention", "precision"]
+WITH_TOKENIZER = [*CLASSES, "embed", "tokenize", "serve", "attention", "precision"]
 
 
 def test_every_command_that_needs_a_tokenizer_has_the_option():
