@@ -11,7 +11,7 @@ from ..pipelines.call import Call
 from .work import Reader, Sides, Work, check_fields, flag, parameters_of, required, several
 
 _PREDICT = ("inputs", "truncate", "truncation_direction", "raw_scores", "parameters")
-_CLASSIFICATION = "text-classification"
+_CLASSIFICATION, _ZERO_SHOT = "text-classification", "zero-shot-classification"
 
 
 class Prediction:
@@ -53,7 +53,8 @@ class Prediction:
         alone = not isinstance(inputs, list) and not listed
 
         def respond(results: list[Any], tokens: int) -> Any:
-            return results[0] if alone else results
+            shaped = [_entries(found) for found in results] if self.name == _ZERO_SHOT else results
+            return shaped[0] if alone else shaped
 
         return Work(Call.of(self.pipe, **options), inputs, respond)
 
@@ -76,6 +77,11 @@ class Prediction:
             return results if batch else results[0]
 
         return Work(call, [_pair(one) for one in inputs] if batch else _pair(inputs), respond)
+
+
+def _entries(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The labels of a text as InferenceClient expects them, an object each."""
+    return [{"label": label, "score": score} for label, score in zip(found["labels"], found["scores"], strict=True)]
 
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+import huggingface_hub
 import numpy as np
 import openai
 import pytest
@@ -110,7 +111,12 @@ DIRECT = {
 }
 
 
-@pytest.mark.parametrize("task", CALLS)
+OLD = pytest.mark.skipif(huggingface_hub.__version__.startswith("0."), reason="that client expects other fields")
+
+
+@pytest.mark.parametrize(
+    "task", [pytest.param(task, marks=OLD if task == "zero-shot-classification" else []) for task in CALLS]
+)
 def test_inference_client_does_the_other_tasks(pipes, task):
     pipe, item = pipes(task), inputs_for(task)[0]
     with serving(prediction(pipe)) as running:
