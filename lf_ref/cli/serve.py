@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +86,10 @@ def serve(
     Example:
       lf-ref serve --port 8080
     """
-    key = None if api_key is None else api_key.strip()  # secrets in files end in a line feed
+    given = os.environ.get("LF_REF_API_KEY") if api_key is None else api_key  # click takes an empty one for none
+    key = None if given is None else given.strip()  # secrets in files end in a line feed
     if key == "":
-        raise InputError("--api-key is empty: give a key, or leave it out")
+        raise InputError("the key of --api-key or LF_REF_API_KEY is empty: give a key, or leave it out")
     _check_installed()
     from ..serve import server
     from ..serve.batching import Batcher

@@ -78,12 +78,12 @@ def scanned(
             if isinstance(value, Mapping):
                 has_objects = True
                 fields.update(dict.fromkeys(value))
-                yield Record("", rows, None, {name: value[name] for name in keep if name in value})
+                yield Record("", rows, None, {name: value[name] for name in keep if value.get(name) is not None})
 
     types = types_of(records())
     if has_objects:  # other lines are texts, or errors of their own
         _check_fields(file.path, [*required, *keep], fields)
-    return _with(file, rows, offsets), {name: arrow_type(types.get(name, "string")) for name in keep}
+    return _with(file, rows, offsets), {name: arrow_type(type_) for name, type_ in types.items()}
 
 
 def _with(file: InputFile, rows: int, offsets: Iterable[int] = ()) -> InputFile:

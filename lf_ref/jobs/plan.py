@@ -114,8 +114,11 @@ def planned(job: Mapping[str, Any], files: Sequence[InputFile], required: Sequen
         one, own = scanned(file, required, job["keep"], job["rows_per_part"])
         done.append(one)
         for name, type_ in own.items() if one.rows else ():
-            if types.setdefault(name, type_) != type_:
-                raise InputError(f"{display(file.path)} has {name!r} as {type_}, and files before it as {types[name]}")
+            before = types.setdefault(name, type_)
+            if {before, type_} == {pa.int64(), pa.float64()}:
+                types[name] = pa.float64()
+            elif before != type_:
+                raise InputError(f"{display(file.path)} has {name!r} as {type_}, and files before it as {before}")
     schema = pa.schema([(name, types.get(name, pa.string())) for name in job["keep"]])
     return Plan(job, tuple(done), base64.b64encode(schema.serialize()).decode())
 

@@ -131,8 +131,7 @@ def run(
     fields = fields_of(task, "text_field", text_field)
     described = {"options": chosen, "fields": fields.names, "keep": _names(keep), "rows_per_part": rows_per_part}
     work = Task(task, model_name(model), chosen, loading)
-    patterns = [inputs] if isinstance(inputs, str | os.PathLike) else [*inputs]
-    paths = sorted(find(os.fspath(pattern) for pattern in patterns))
+    paths = _paths(inputs)
     target = Output(os.fspath(output))
     index, step = (0, 1) if shard is None else _check_shard(shard)
     required = [fields.names[name] for name in fields.required]
@@ -186,6 +185,8 @@ def _begin(
         plan = planned(job, [stated(path) for path in paths], required, answering.answers)
         answering.try_out()
         target.write(MANIFEST, plan.to_json())
+        if Plan.from_json(target.read(MANIFEST), f"{target.where}/{MANIFEST}").id != plan.id:
+            raise InputError(f"another job began in {target.where} at the same time: give another output")
         return plan, {}
     plan = Plan.from_json(target.read(MANIFEST), f"{target.where}/{MANIFEST}")
     check_same(plan, job, paths, target.where)
@@ -239,9 +240,20 @@ def _place(plan: Plan, number: int) -> str:
     return f"rows {shard.first} to {shard.last - 1} of {display(shard.file.path)}"
 
 
+def _paths(inputs: Any) -> list[str]:
+    """The paths of the files, each file once, however it is spelt."""
+    patterns = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    if not isinstance(patterns, Iterable) or not (patterns := [*patterns]):
+        raise InputError(f"inputs= must name a file at least, got {inputs!r:.80}")
+    if not all(isinstance(pattern, str | os.PathLike) for pattern in patterns):
+        raise InputError(f"inputs= must be paths or patterns, got {shown(patterns)}")
+    found = sorted(find(os.fspath(pattern) for pattern in patterns), reverse=True)
+    return sorted({os.path.realpath(path): path for path in found}.values())
+
+
 def _names(keep: Any) -> list[str]:
     """The fields to keep, each once."""
-    if isinstance(keep, str) or not all(isinstance(name, str) for name in keep):
+    if isinstance(keep, str) or not isinstance(keep, Iterable) or not all(isinstance(name, str) for name in keep):
         raise InputError(f"keep= must be a list of the names of fields, got {keep!r}")
     return list(dict.fromkeys(keep))
 

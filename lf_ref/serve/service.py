@@ -208,8 +208,11 @@ class Service:
         if not isinstance(given, dict):
             raise Refusal(400, f"the body must be a JSON object, got {type(given).__name__}")
         work = read(given)
-        self.limits.check(work.inputs)
-        return work, work.call.prepare(work.inputs)
+        self.limits.check(work.inputs, given.get("parameters"))
+        texts = work.call.prepare(work.inputs)
+        for text in texts:
+            self.limits.check_rows(len(text.rows))
+        return work, texts
 
     def _in_thread(self, function: Callable[..., Result], *arguments: Any) -> Awaitable[Result]:
         return asyncio.get_running_loop().run_in_executor(self._texts, function, *arguments)

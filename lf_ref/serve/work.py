@@ -47,6 +47,9 @@ class Task(Protocol):
         ...
 
 
+MOST_ROWS = 1024  # of one text
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a request may have at most; beyond it gets status 413. The characters are those of one input."""
@@ -55,8 +58,8 @@ class Limits:
     texts: int
     text_chars: int
 
-    def check(self, inputs: Any) -> None:
-        """Check the number and the length of inputs.
+    def check(self, inputs: Any, parameters: Any = None) -> None:
+        """Check the number and the length of inputs, and the number of labels or choices.
 
         Raises:
             Refusal: there are too many, or one is too long.
@@ -64,12 +67,25 @@ class Limits:
         several = inputs if isinstance(inputs, list) else [inputs]
         if len(several) > self.texts:
             raise Refusal(413, f"the request has {len(several)} texts, and --max-texts allows {self.texts}: send fewer")
+        labels = parameters.get("candidate_labels") if isinstance(parameters, Mapping) else None
+        lists = [labels.split(",") if isinstance(labels, str) else labels]
+        lists += [one.get("choices") for one in several if isinstance(one, Mapping)]
+        self.check_rows(max((len(one) for one in lists if isinstance(one, list)), default=0))
         for index, given in enumerate(several):
             if (length := characters(given)) > self.text_chars:
                 name = f"text {index}" if isinstance(inputs, list) else "the text"
                 raise Refusal(
                     413, f"{name} has {length} characters, and --max-text-chars allows {self.text_chars}: shorten it"
                 )
+
+    def check_rows(self, count: int) -> None:
+        """Check the number of rows of the model that one text takes, which a batch cannot share out.
+
+        Raises:
+            Refusal: there are too many.
+        """
+        if count > MOST_ROWS:
+            raise Refusal(413, f"a text has {count} labels, choices or windows, and may have {MOST_ROWS}: send fewer")
 
 
 def check_fields(given: Mapping[str, Any], known: Collection[str]) -> None:

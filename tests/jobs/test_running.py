@@ -7,6 +7,7 @@ import mmap
 import os
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -213,6 +214,10 @@ def test_an_input_that_changes_while_the_job_runs_fails_its_parts(undisturbed, t
         ({"text_field": {"context": "body"}}, r"text_field must be a name, or a dict with text as keys"),
         ({"keep": ["id", "nope"]}, r"a\.parquet has no field 'nope'; it has body, id, other"),
         ({"keep": "id"}, r"keep= must be a list"),
+        ({"keep": None}, r"keep= must be a list"),
+        ({"inputs": []}, r"inputs= must name a file at least, got \[\]"),
+        ({"inputs": None}, "inputs= must name a file at least, got None"),
+        ({"inputs": [3]}, "inputs= must be paths or patterns"),
         ({"keep": ["other"]}, r"b\.jsonl has no field 'other'; it has body, id"),
         ({"task": "translation"}, "unknown task 'translation'; the tasks are .*, embed"),
         ({"poling": "mean"}, "takes no argument 'poling': the nearest is 'pooling'"),
@@ -420,3 +425,43 @@ def test_numbers_beyond_six_digits(tmp_path):
 def test_every_engine_of_the_table_is_there():
     assert callable(engines.engine_of("local"))
     assert DEMO.exists()
+
+
+def test_a_file_that_is_named_twice_is_read_once(undisturbed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.jsonl").write_text('{"body": "The ship sailed."}\n')
+    Path("link.jsonl").symlink_to("a.jsonl")
+    inputs = ["a.jsonl", "./a.jsonl", f"{tmp_path}/a.jsonl", "link.jsonl"]
+    usual = {"text_field": "body", "backend": "numpy", "quiet": True}
+    summary = lf_ref.jobs.run("feature-extraction", undisturbed.model, inputs=inputs, output="out", **usual)
+    assert (summary.rows, summary.answered) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([1, None, 2], "int64"), ([None, 0.5, 1], "double"), ([1, 0.5, None], "double"), ([None, None, None], "string")],
+    ids=str,
+)
+def test_a_field_to_keep_may_be_null_or_whole_in_some_files(undisturbed, tmp_path, values, expected):
+    for number, value in enumerate(values):
+        (tmp_path / f"{number}.jsonl").write_text(json.dumps({"body": "The ship sailed.", "score": value}) + "\n")
+    usual = {"text_field": "body", "keep": ["score"], "backend": "numpy", "quiet": True}
+    inputs = f"{tmp_path}/*.jsonl"
+    lf_ref.jobs.run("feature-extraction", undisturbed.model, inputs=inputs, output=tmp_path / "out", **usual)
+    for number, value in enumerate(values):
+        column = pq.read_table(tmp_path / "out" / f"part-{number:06d}.parquet")["score"]
+        assert (str(column.type), column.to_pylist()) == (expected, [value])
+
+
+def test_two_jobs_that_begin_at_once_are_noticed(undisturbed, tmp_path, monkeypatch):
+    """The other one's manifest takes the place of this one's as soon as it is written."""
+    output = tmp_path / "out"
+    usual = {"inputs": f"{undisturbed.inputs}/*", "text_field": "body", "backend": "numpy", "quiet": True}
+    lf_ref.jobs.run("feature-extraction", undisturbed.model, output=tmp_path / "other", **usual, max_length=50)
+    write = Output.write
+    monkeypatch.setattr(
+        Output, "write", lambda self, name, _: write(self, name, (tmp_path / "other" / name).read_bytes())
+    )
+    with pytest.raises(InputError, match="another job began in .* at the same time: give another output"):
+        lf_ref.jobs.run("feature-extraction", undisturbed.model, output=output, **usual)
+    assert [path.name for path in output.iterdir()] == ["manifest.json"]

@@ -10,10 +10,11 @@ import threading
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from serve.running import SOON, Gate, embedding, held_back, serving, until, waiting
+from serve.running import SOON, Gate, embedding, held_back, prediction, serving, until, waiting
 
 from lf_ref import CheckpointError
 from lf_ref.serve import service as serve_service
+from lf_ref.serve import work
 
 JSON = {"Content-Type": "application/json"}
 SECRET = "Rosebud"
@@ -48,6 +49,26 @@ def test_too_many_texts_and_one_that_is_too_long(encoder):
         too_long = post("/embed", json={"inputs": ["a", "1234567890"]})
         assert "text 1 has 10 characters, and --max-text-chars allows 9" in refused(too_long, 413)
         assert "the text has 10 characters" in refused(post("/embed", json={"inputs": "1234567890"}), 413)
+
+
+@pytest.mark.parametrize("labels", [["a"] * 9, "a,b,c,d,e,f,g,h,i"], ids=["list", "text"])
+def test_too_many_labels(pipes, labels, monkeypatch):
+    monkeypatch.setattr(work, "MOST_ROWS", 8)
+    with serving(prediction(pipes("zero-shot-classification"))) as running:
+        body = {"inputs": "a", "parameters": {"candidate_labels": labels}}
+        assert "a text has 9 labels, choices or windows, and may have 8" in refused(
+            running.client.post("/", json=body), 413
+        )
+
+
+def test_too_many_choices_and_windows(pipes, monkeypatch):
+    monkeypatch.setattr(work, "MOST_ROWS", 3)
+    with serving(prediction(pipes("multiple-choice"))) as running:
+        body = {"inputs": {"question": "a", "choices": ["b"] * 4}}
+        assert "a text has 4 labels" in refused(running.client.post("/", json=body), 413)
+    with serving(prediction(pipes("text-classification"))) as running:
+        body = {"inputs": "word " * 400, "parameters": {"stride": 3, "max_length": 20}}
+        assert "labels, choices or windows, and may have 3" in refused(running.client.post("/", json=body), 413)
 
 
 @pytest.mark.parametrize(

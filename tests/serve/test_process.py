@@ -17,10 +17,12 @@ import httpx
 import numpy as np
 import pytest
 from cli.running import examples, run
+from click.testing import CliRunner
 from pipelines.building import save_checkpoint
 from serve.running import SOON, until
 
 import lf_ref
+from lf_ref.cli import main
 from oracles.documents import blocks, read
 
 GUIDE = Path(lf_ref.__file__).parent / "guides" / "service.md"
@@ -81,6 +83,12 @@ def test_the_key_of_the_environment():
         assert got.json() == lf_ref.pipeline("fill-mask")(question["inputs"])
         server.terminate()
         assert ended(server, 0) == "stopped\n"
+
+
+def test_an_empty_key_in_the_environment_opens_nothing(monkeypatch):
+    monkeypatch.setenv(KEY, "")
+    done = CliRunner().invoke(main, ["serve"])
+    assert (done.exit_code, "the key of --api-key or LF_REF_API_KEY is empty" in done.stderr) == (2, True)
 
 
 def test_the_blocks_of_the_guide(tmp_path):
@@ -164,7 +172,7 @@ def test_a_port_that_is_taken(unserved):
     ("arguments", "words"),
     [
         (["--host", "no.such.host.invalid"], "host 'no.such.host.invalid' is no address of this machine"),
-        (["--api-key", " "], "--api-key is empty: give a key, or leave it out"),
+        (["--api-key", " "], "LF_REF_API_KEY is empty: give a key, or leave it out"),
         (["--task", "feature-extraction"], "'embed', 'text-classification', 'fill-mask', 'zero-shot-classification'"),
         (["--task", "text-classification"], "the bundled demo model is a"),
         (["--port", "70000"], "70000 is not in the range"),
