@@ -458,10 +458,8 @@ def test_two_jobs_that_begin_at_once_are_noticed(undisturbed, tmp_path, monkeypa
     output = tmp_path / "out"
     usual = {"inputs": f"{undisturbed.inputs}/*", "text_field": "body", "backend": "numpy", "quiet": True}
     lf_ref.jobs.run("feature-extraction", undisturbed.model, output=tmp_path / "other", **usual, max_length=50)
-    write = Output.write
-    monkeypatch.setattr(
-        Output, "write", lambda self, name, _: write(self, name, (tmp_path / "other" / name).read_bytes())
-    )
-    with pytest.raises(InputError, match="another job began in .* at the same time: give another output"):
+    write, manifest = Output.write, (tmp_path / "other" / "manifest.json").read_bytes()
+    monkeypatch.setattr(Output, "write", lambda self, name, _: write(self, name, manifest))
+    with pytest.raises(InputError, match=r"another job began in .* at the same time: give another output"):
         lf_ref.jobs.run("feature-extraction", undisturbed.model, output=output, **usual)
     assert [path.name for path in output.iterdir()] == ["manifest.json"]

@@ -56,9 +56,8 @@ def test_too_many_labels(pipes, labels, monkeypatch):
     monkeypatch.setattr(work, "MOST_ROWS", 8)
     with serving(prediction(pipes("zero-shot-classification"))) as running:
         body = {"inputs": "a", "parameters": {"candidate_labels": labels}}
-        assert "a text has 9 labels, choices or windows, and may have 8" in refused(
-            running.client.post("/", json=body), 413
-        )
+        got = running.client.post("/", json=body)
+        assert "a text has 9 labels, choices or windows, and may have 8" in refused(got, 413)
 
 
 def test_too_many_choices_and_windows(pipes, monkeypatch):
