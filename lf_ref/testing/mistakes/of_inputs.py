@@ -19,6 +19,10 @@ def windows(case: Variant) -> Variants:
     for which, window in (("first layer's", own[0]), ("last layer's", own[-1]), ("largest", max(own))):
         yield f"the {which} window in all layers", case.with_config(attention_window=window)
     yield "attention to all tokens", case.with_config(attention_window=2 * case.visible.shape[-1])
+    if case.config.get("attention_dilation", 1) != 1:
+        yield "attention_dilation ignored", case.with_config(attention_dilation=1)
+    if case.config.get("autoregressive"):
+        yield "autoregressive ignored", case.with_pooler().with_config(autoregressive=False)
 
 
 def global_tokens(case: Variant) -> Variants:
@@ -28,6 +32,7 @@ def global_tokens(case: Variant) -> Variants:
     first = np.zeros_like(marks)
     first[..., 0] = True
     yield "the first token as the only global one", case.with_inputs(global_attention_mask=first)
+    yield "the first token global too", case.with_inputs(global_attention_mask=first | marks)
     count = marks.sum(axis=-1, keepdims=True)
     first = np.broadcast_to(np.arange(marks.shape[-1]) < count, marks.shape)
     yield "the first tokens as the global ones", case.with_inputs(global_attention_mask=first)

@@ -78,6 +78,14 @@ class Variant:
         found = re.compile(f"(^|[.]){pattern}$").search
         return replace(self, weights={name: change(w) if found(name) else w for name, w in self.weights.items()})
 
+    def with_pooler(self) -> Variant:
+        """With a pooler of zeros, which a causal `LongformerModel` lacks and another has."""
+        size = self.config["hidden_size"]
+        pooler = {"pooler.dense.weight": (size, size), "pooler.dense.bias": (size,)}
+        shapes = pooler if self.class_name == "LongformerModel" else {}
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        return replace(self, weights={**self.weights, **zeros})
+
     def with_edit(self, edit: Edit, approximate: bool = False) -> Variant:
         """With an operation changed."""
         return replace(self, edit=edit, approximate=approximate)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from testing.building import STANDARD, answer
 
-from lf_ref import InputError, testing
+from lf_ref import ConfigError, InputError, testing
 from lf_ref.testing import Case
 from lf_ref.testing.comparison.calibration import calibrate, scaled
 from lf_ref.testing.conformance.case_results import CaseResult, narrowed
@@ -39,7 +39,7 @@ def possible(right):
     """The mistakes that do not fail in a case; each keeps what it has computed."""
     found = []
     for title, variant in TRIED(right):
-        with suppress(InputError, LookupError):
+        with suppress(InputError, ConfigError, LookupError):
             assert variant.outputs
             found.append((title, variant))
     return found
@@ -78,6 +78,35 @@ def test_every_mistake_has_its_own_name_and_is_silent_on_the_others(monkeypatch)
         assert title in last.causes
         assert len(last.causes) <= 2, f"{title} is {last.causes}"
     assert len(shown) > 95
+
+
+@pytest.mark.parametrize(
+    ("name", "ignored"),
+    [
+        ("dilated-window", "attention_dilation"),
+        ("dilation-by-head", "attention_dilation"),
+        ("causal", "autoregressive"),
+    ],
+)
+def test_a_field_of_windows_that_a_port_ignores_is_named(name, ignored, monkeypatch):
+    case = CASES[name]
+    plain = {field: value for field, value in case.config.items() if field != ignored}
+    right = Case(name, "", case.class_name, plain, case.inputs, case.seed)
+    outputs = right.model()(**case.inputs)
+    kept = {key: outputs[key] for key in known(name)[0].run.outputs}
+    assert named(name, kept, monkeypatch) == (f"{ignored} ignored",)
+
+
+def test_a_first_token_that_is_global_too_is_not_called_the_only_one(monkeypatch):
+    results = []
+    for name in ("one-token", "ragged-globals"):
+        case = CASES[name]
+        marks = np.array(case.inputs.get("global_attention_mask", np.zeros_like(case.inputs["input_ids"])))
+        marks[:, 0] = 1
+        outputs = case.model()(**{**case.inputs, "global_attention_mask": marks})
+        kept = {key: outputs[key] for key in known(name)[0].run.outputs}
+        results.append(CaseResult(name, "", "wrong", causes=named(name, kept, monkeypatch)))
+    assert {cause for result in narrowed(results) for cause in result.causes} == {"the first token global too"}
 
 
 @pytest.mark.parametrize("size", [1e-3, 1.0])
