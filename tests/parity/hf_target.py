@@ -48,7 +48,9 @@ def load(config: dict[str, Any], weights: Mapping[str, Any]) -> Any:
     if "lm_head.bias" in state:
         state["lm_head.decoder.bias"] = state["lm_head.bias"]
         state.setdefault("lm_head.decoder.weight", state["longformer.embeddings.word_embeddings.weight"])
-    class_ = getattr(transformers, config["architectures"][0])
-    model = class_(transformers.LongformerConfig.from_dict(config)).eval()
+    [name] = config["architectures"]
+    has_pooler = name != "LongformerModel" or "pooler.dense.weight" in state  # a causal model has none
+    options = {} if has_pooler else {"add_pooling_layer": False}
+    model = getattr(transformers, name)(transformers.LongformerConfig.from_dict(config), **options).eval()
     model.load_state_dict(state, strict=True)
     return model
