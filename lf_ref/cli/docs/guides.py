@@ -13,7 +13,7 @@ CHECKOUT = PACKAGE.parent
 _PAGES = {
     CHECKOUT / "README.md": ("overview", "Overview", "Install it, run it, and what else there is: the README."),
     PACKAGE / "pipelines" / "README.md": ("tasks", "Tasks", "An example of each task; many and long inputs."),
-    PACKAGE / "guides" / "recipes.md": ("recipes", "Recipes", "Semantic search, classifiers on embeddings, a server."),
+    PACKAGE / "guides" / "recipes.md": ("recipes", "Recipes", "A data frame, a long document, a server."),
     PACKAGE / "guides" / "longer_texts.md": (
         "longer_texts", "Longer texts", "Make a Longformer of a RoBERTa, or a longer one of a Longformer.",
     ),
@@ -22,7 +22,6 @@ _PAGES = {
     ),
     PACKAGE / "guides" / "files.md": ("files", "Files", "Lines, CSV, Parquet and folders in; JSONL and tables out."),
     PACKAGE / "guides" / "jobs.md": ("jobs", "Jobs", "Many documents: jobs that resume, job arrays, a cluster, scale."),
-    PACKAGE / "guides" / "recipes.md": ("recipes", "Recipes", "A data frame, a long document, a server."),
     PACKAGE / "guides" / "embeddings.md": (
         "embeddings", "Embeddings", "sentence-transformers checkpoints; search, scikit-learn, LangChain, FastAPI.",
     ),
