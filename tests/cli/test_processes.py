@@ -78,42 +78,34 @@ def test_a_full_disk():
     assert done.stderr.count(b"\n") == 1
 
 
-def test_a_reader_that_goes_away():
-    """Results of an endless input come out before its end, and when nobody reads them any more all is over quietly."""
-    writer = subprocess.Popen(["sh", "-c", "yes 'A short line, and another.'"], stdout=subprocess.PIPE)
+def first_result(line, *arguments):
+    """The first result of an endless input; when nobody reads any more the command ends quietly."""
+    writer = subprocess.Popen(["sh", "-c", f"yes '{line}'"], stdout=subprocess.PIPE)
     command = subprocess.Popen(
-        [*COMMAND, "tokenize", "--lines", "-"], stdin=writer.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, *arguments, "--lines", "-"], stdin=writer.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     writer.stdout.close()
     try:
-        assert json.loads(command.stdout.readline())["ids"][0] == 0
+        first = json.loads(command.stdout.readline())
         command.stdout.close()
         assert command.wait(timeout=300) == 141
         assert command.stderr.read() == b""
+        return first
     finally:
         writer.kill()
         writer.wait()
         command.kill()
         command.stderr.close()
+
+
+def test_a_reader_that_goes_away():
+    """Results of an endless input come out before its end, and when nobody reads them any more all is over quietly."""
+    assert first_result("A short line, and another.", "tokenize")["ids"][0] == 0
 
 
 def test_results_of_an_endless_input_come_before_its_end():
-    writer = subprocess.Popen(["sh", "-c", "yes 'A <mask>.'"], stdout=subprocess.PIPE)
-    command = subprocess.Popen(
-        [*COMMAND, "fill-mask", *PLAIN, "--batch-tokens", "64", "--quiet", "--max-length", "5", "--lines", "-"],
-        stdin=writer.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    writer.stdout.close()
-    try:
-        assert len(json.loads(command.stdout.readline())) == 5
-        command.stdout.close()
-        assert command.wait(timeout=300) == 141
-        assert command.stderr.read() == b""
-    finally:
-        writer.kill()
-        writer.wait()
-        command.kill()
-        command.stderr.close()
+    options = [*PLAIN, "--batch-tokens", "64", "--quiet", "--max-length", "5"]
+    assert len(first_result("A <mask>.", "fill-mask", *options)) == 5
 
 
 def test_interruption():
